@@ -1,0 +1,59 @@
+/** The directions that imports may run in, as the layout says: main → app.module → {feed, health} → FeedService. */
+module.exports = {
+  forbidden: [
+    { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
+    { name: 'no-unresolved', severity: 'error', from: {}, to: { couldNotResolve: true } },
+    {
+      name: 'plain-node',
+      comment: 'connection, format, source and flood know nothing of Nest',
+      severity: 'error',
+      from: { path: '^src/(feed/(connection|format|source)|flood)/' },
+      to: { path: 'node_modules/@nestjs|^@nestjs' },
+    },
+    {
+      name: 'flood-is-a-black-box',
+      comment: 'the load client shares no code with what it measures',
+      severity: 'error',
+      from: { path: '^src/flood/' },
+      to: { path: '^src/', pathNot: '^src/flood/' },
+    },
+    {
+      name: 'nothing-reaches-into-flood',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/(flood/|cli\\.ts$)' },
+      to: { path: '^src/flood/' },
+    },
+    {
+      name: 'feed-is-the-bottom',
+      severity: 'error',
+      from: { path: '^src/feed/' },
+      to: { path: '^src/', pathNot: '^src/feed/' },
+    },
+    {
+      name: 'health-knows-only-the-service',
+      severity: 'error',
+      from: { path: '^src/health/' },
+      to: { path: '^src/', pathNot: '^src/(health/|feed/feed\\.service\\.ts$|feed/feed\\.counts\\.ts$)' },
+    },
+    {
+      name: 'config-is-for-the-service',
+      severity: 'error',
+      from: { path: '^src/(feed|health|flood)/|^src/index\\.ts$' },
+      to: { path: '^src/(config|main|app\\.module)\\.ts$' },
+    },
+    {
+      name: 'optional-peers-stay-in-their-entry',
+      comment: 'the module alone needs Nest, rxjs and its two small dependencies',
+      severity: 'error',
+      from: { path: '^src/(feed|flood)/|^src/(index|cli)\\.ts$' },
+      to: { path: 'node_modules/@nestjs/(terminus|platform-|schedule)' },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    exclude: { path: '\\.spec\\.ts$' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'types', 'default'], extensions: ['.ts', '.js', '.d.ts'] },
+  },
+};
