@@ -1,0 +1,15 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import type { Config } from './config.js';
+import { FeedModule } from './feed/feed.module.js';
+import { HealthModule } from './health/health.module.js';
+
+/** The service: feeds and what watches them. */
+@Module({})
+export class AppModule {
+  static from({ path, intervalMs, maxConnections, bufferBytes }: Config): DynamicModule {
+    return {
+      module: AppModule,
+      imports: [FeedModule.forRoot({ path, intervalMs, maxConnections, bufferBytes }), HealthModule],
+    };
+  }
+}

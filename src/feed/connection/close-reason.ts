@@ -1,0 +1,15 @@
+/** Why connections end: the one list that counts, logs and health answers share. */
+export const closeReasons = [
+  /** the client left, or its connection broke */
+  'client',
+  /** the client read too slowly: more than `bufferBytes` waited for it */
+  'slow',
+  /** the source came to its end, or the application ended the feed */
+  'completed',
+  /** the source failed */
+  'error',
+  /** the service shuts down */
+  'drained',
+] as const;
+
+export type CloseReason = (typeof closeReasons)[number];

@@ -1,0 +1,45 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Get, Inject, Req, Res } from '@nestjs/common';
+import type { ObservableInput } from 'rxjs';
+import type { FeedItem } from './feed.message.js';
+import { FeedService } from './feed.service.js';
+
+const feeds = Symbol('FeedService');
+
+type Handler = (this: { [feeds]: FeedService }, ...args: unknown[]) => unknown;
+
+/**
+ * Makes a controller's method a feed: `GET` on the path, answered with a response that stays open and carries what the
+ * handler's Observable (or Promise of one, or async iterable) emits.
+ *
+ * Guards, pipes, interceptors and exception filters work as on any route, and before the first byte: what they or the handler
+ * throw is an ordinary answer. Interceptors see the route complete when the feed is open, not its messages.
+ *
+ * @param path as for `@Get()`
+ */
+export function Feed(path?: string | string[]): MethodDecorator {
+  return (target, key, descriptor: PropertyDescriptor) => {
+    const handler = descriptor.value as Handler;
+    const parameters: unknown[] = Reflect.getMetadata('design:paramtypes', target, key) ?? [];
+    const arity = Math.max(parameters.length, handler.length);
+
+    const follow: Handler = async function (...args) {
+      const request = args[arity] as IncomingMessage;
+      const response = args[arity + 1] as ServerResponse;
+      this[feeds].admit(request, response);
+      const source = (await handler.apply(this, args.slice(0, arity))) as ObservableInput<FeedItem>;
+      await this[feeds].connect(request, response, source);
+    };
+
+    // What decorators below this one have said of the handler holds for what stands in for it.
+    Object.defineProperty(follow, 'name', { value: handler.name });
+    for (const name of Reflect.getMetadataKeys(handler)) Reflect.defineMetadata(name, Reflect.getMetadata(name, handler), follow);
+    descriptor.value = follow;
+
+    // Two parameters more: with the response injected, Nest leaves the answer to the handler.
+    Req()(target, key, arity);
+    Res()(target, key, arity + 1);
+    Inject(FeedService)(target, feeds);
+    Get(path)(target, key, descriptor);
+  };
+}

@@ -1,0 +1,81 @@
+import { BadRequestException, HttpException, HttpStatus, NotAcceptableException } from '@nestjs/common';
+import type { BaseIssue } from 'valibot';
+
+/** An option of the module is wrong. Thrown when the application starts. */
+export class FeedOptionsError extends Error {
+  override readonly name = 'FeedOptionsError';
+  readonly code = 'FEED_OPTIONS';
+
+  constructor(
+    message: string,
+    /** The name of the wrong option. */
+    readonly option: string,
+  ) {
+    super(message);
+  }
+
+  /** Tells what is wrong with the first of the options that failed their check. */
+  static from([issue]: [BaseIssue<unknown>, ...BaseIssue<unknown>[]], known: string[]): FeedOptionsError {
+    const option = issue.path?.map((item) => String(item.key)).join('.') ?? 'options';
+    if (issue.expected === 'never') {
+      return new FeedOptionsError(`FeedModule has no option "${option}"; it has ${known.join(', ')}`, option);
+    }
+    return new FeedOptionsError(`FeedModule's option "${option}" ${issue.message}, not ${issue.received}`, option);
+  }
+}
+
+/** `FeedModule` was imported more than once in one application. Thrown when the application starts. */
+export class FeedModuleDuplicateError extends Error {
+  override readonly name = 'FeedModuleDuplicateError';
+  readonly code = 'FEED_MODULE_DUPLICATE';
+
+  constructor() {
+    super(
+      'FeedModule.forRoot() was imported more than once. Import it once, where the application is put together, ' +
+        'and give each further path a route of its own with @Feed().',
+    );
+  }
+}
+
+/** The rule for the ids of feeds, as the error tells it. */
+export const feedIdRule = '1 to 200 characters out of A-Z a-z 0-9 . _ ~ : @ -';
+
+/** 400: the id of a feed breaks the rule. */
+export class FeedIdException extends BadRequestException {
+  readonly code = 'FEED_ID';
+
+  constructor() {
+    super({ statusCode: HttpStatus.BAD_REQUEST, error: 'Bad Request', code: 'FEED_ID', message: `A feed's id is ${feedIdRule}.` });
+  }
+}
+
+/** 406: the client wants a format that nobody offers. */
+export class FeedFormatException extends NotAcceptableException {
+  readonly code = 'FEED_FORMAT';
+
+  constructor(readonly formats: string[]) {
+    super({
+      statusCode: HttpStatus.NOT_ACCEPTABLE,
+      error: 'Not Acceptable',
+      code: 'FEED_FORMAT',
+      message: `Ask for one of ${formats.join(', ')}, with ?format= or by its media type in Accept.`,
+      formats,
+    });
+  }
+}
+
+/** 503: no further connection is taken, because the limit is reached or the service shuts down. */
+export class FeedUnavailableException extends HttpException {
+  readonly code = 'FEED_UNAVAILABLE';
+
+  constructor(
+    message: string,
+    /** Seconds after which the client may try again. */
+    readonly retryAfter: number,
+  ) {
+    super(
+      { statusCode: HttpStatus.SERVICE_UNAVAILABLE, error: 'Service Unavailable', code: 'FEED_UNAVAILABLE', message, retryAfter },
+      HttpStatus.SERVICE_UNAVAILABLE,
+    );
+  }
+}

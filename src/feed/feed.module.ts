@@ -1,0 +1,42 @@
+import { type DynamicModule, Module, type OnModuleInit } from '@nestjs/common';
+import { ModulesContainer, RouterModule } from '@nestjs/core';
+import { FeedController } from './feed.controller.js';
+import { FeedModuleDuplicateError } from './feed.errors.js';
+import { ASYNC_OPTIONS_TYPE, ConfigurableModuleClass, FEED_OPTIONS, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE } from './feed.module-definition.js';
+import { type FeedModuleExtras, resolveFeedOptions } from './feed.options.js';
+import { FeedService } from './feed.service.js';
+
+/** Feeds for a Nest application. Import it once, with `forRoot()` or `forRootAsync()`. */
+@Module({
+  providers: [FeedService, { provide: FEED_OPTIONS, inject: [MODULE_OPTIONS_TOKEN], useFactory: resolveFeedOptions }],
+  exports: [FeedService],
+})
+export class FeedModule extends ConfigurableModuleClass implements OnModuleInit {
+  constructor(private readonly modules: ModulesContainer) {
+    super();
+  }
+
+  static override forRoot(options: typeof OPTIONS_TYPE = {}): DynamicModule {
+    return withRoute(super.forRoot(options), options);
+  }
+
+  static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
+    return withRoute(super.forRootAsync(options), options);
+  }
+
+  /** @throws FeedModuleDuplicateError when the application imports the module more than once */
+  onModuleInit(): void {
+    const imported = [...this.modules.values()].filter(({ metatype }) => metatype === FeedModule);
+    if (imported.length > 1) throw new FeedModuleDuplicateError();
+  }
+}
+
+function withRoute(module: DynamicModule, { path = 'feeds', isGlobal = true }: FeedModuleExtras): DynamicModule {
+  if (path === false) return { ...module, global: isGlobal };
+  return {
+    ...module,
+    global: isGlobal,
+    controllers: [FeedController],
+    imports: [...(module.imports ?? []), RouterModule.register([{ path, module: FeedModule }])],
+  };
+}

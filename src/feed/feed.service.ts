@@ -1,0 +1,241 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { setImmediate as turn } from 'node:timers/promises';
+import { type BeforeApplicationShutdown, Inject, Injectable, Logger } from '@nestjs/common';
+import type { ObservableInput } from 'rxjs';
+import { type CloseReason, closeReasons } from './connection/close-reason.js';
+import { Connection, type ConnectionOwner } from './connection/connection.js';
+import { carriesFeed, keepResponse, setHead } from './connection/response.js';
+import type { FeedCount, FeedCounts } from './feed.counts.js';
+import { FeedFormatException, FeedUnavailableException } from './feed.errors.js';
+import type { FeedItem } from './feed.message.js';
+import { FEED_OPTIONS } from './feed.module-definition.js';
+import type { ResolvedFeedOptions } from './feed.options.js';
+import { chooseFormat, formats } from './format/choice.js';
+import type { Format } from './format/format.js';
+import type { FeedContext } from './source/source.js';
+
+/** A framework's response around Node's own: Fastify's reply has Node's as `raw`, Express's is Node's. */
+type AnyResponse = ServerResponse | FastifyReply;
+type AnyRequest = IncomingMessage | { raw: IncomingMessage };
+
+interface FastifyReply {
+  raw: ServerResponse;
+  statusCode: number;
+  getHeaders(): Record<string, number | string | string[] | undefined>;
+  hijack(): unknown;
+}
+
+/** Seconds after which a client that was refused may try again. */
+const retryAfter = 5;
+
+/** Owns every connection: opens, counts and ends them. */
+@Injectable()
+export class FeedService implements ConnectionOwner, BeforeApplicationShutdown {
+  readonly bufferBytes: number;
+  private readonly logger = new Logger(FeedService.name);
+  private readonly connections = new Set<Connection>();
+  private readonly followers = new Map<string, number>();
+  private readonly closedBy = Object.fromEntries(closeReasons.map((reason) => [reason, 0])) as Record<CloseReason, number>;
+  private peak = 0;
+  private openedEver = 0;
+  private rejected = 0;
+  private messages = 0;
+  private bytes = 0;
+  private draining = false;
+
+  constructor(@Inject(FEED_OPTIONS) private readonly options: ResolvedFeedOptions) {
+    this.bufferBytes = options.bufferBytes;
+  }
+
+  /** Whether the service has begun to shut down and takes no further connection. */
+  get isDraining(): boolean {
+    return this.draining;
+  }
+
+  /** The module's own source, for one connection: what `GET <path>/:id` follows. */
+  source(context: FeedContext): ObservableInput<FeedItem> {
+    return this.options.source(context);
+  }
+
+  /**
+   * Whether a request may become a feed, and in which format; nothing is allocated yet.
+   *
+   * @throws FeedFormatException (406) when the client wants a format that nobody offers
+   * @throws FeedUnavailableException (503, with `Retry-After`) at the limit and while the service shuts down
+   */
+  admit(request: AnyRequest, response: AnyResponse): Format {
+    const target = targetOf(request);
+    const query = target.indexOf('?');
+    const wanted = query < 0 ? null : new URLSearchParams(target.slice(query)).get('format');
+    const format = chooseFormat(rawOf(request).headers.accept, wanted);
+    if (!format) throw new FeedFormatException(formats.map(({ name }) => name));
+    if (this.draining) throw this.refuse(response, 'The service is shutting down.');
+    if (this.connections.size >= this.options.maxConnections) {
+      throw this.refuse(response, `All ${this.options.maxConnections} connections are taken.`);
+    }
+    return format;
+  }
+
+  /**
+   * Makes the response a feed: its head goes out with the source's first message, or a turn of the event loop later, and from
+   * then on the connection lives until the client leaves, the source ends or the application ends it.
+   *
+   * @param source what the connection follows; unsubscribed as soon as the connection ends
+   * @param feed the name it is counted under. Default: the request's path
+   * @returns the connection; undefined where there is none, because it was a `HEAD` request or the client has left
+   * @throws what `admit()` throws, and what the source fails with before the first byte
+   */
+  async connect(
+    request: AnyRequest,
+    response: AnyResponse,
+    source: ObservableInput<FeedItem>,
+    feed: string = pathOf(targetOf(request)),
+  ): Promise<Connection | undefined> {
+    const req = rawOf(request);
+    const res = rawOf(response);
+    const { socket } = req;
+    if (carriesFeed(socket)) {
+      takeOver(response);
+      return undefined;
+    }
+    const format = this.admit(request, response);
+    if (req.method === 'HEAD') {
+      takeOver(response);
+      setHead(req, res, format);
+      res.end();
+      return undefined;
+    }
+    const connection = new Connection(this, feed, format);
+    this.connections.add(connection);
+    try {
+      connection.follow(source);
+      if (!connection.hasEarly) await turn();
+      if (socket.destroyed) {
+        connection.end('client');
+        this.connections.delete(connection);
+        return undefined;
+      }
+      connection.open(() => {
+        takeOver(response);
+        setHead(req, res, format);
+        return keepResponse(req, res);
+      });
+    } catch (error) {
+      this.connections.delete(connection);
+      throw error;
+    }
+    return connection;
+  }
+
+  /**
+   * Ends all connections of a feed, or all there are.
+   *
+   * @param feed default: every feed
+   * @returns how many connections that were
+   */
+  end(feed?: string, reason: CloseReason = 'completed'): number {
+    let ended = 0;
+    for (const connection of this.connections) {
+      if (connection.reason !== undefined || (feed !== undefined && connection.feed !== feed)) continue;
+      connection.end(reason);
+      ended += 1;
+    }
+    return ended;
+  }
+
+  /** Counts over all feeds since the process started. */
+  counts(): FeedCounts {
+    let bufferedBytes = 0;
+    let handedOver = 0;
+    for (const connection of this.connections) {
+      bufferedBytes += connection.bufferedBytes;
+      if (connection.isHandedOver) handedOver += 1;
+    }
+    return {
+      open: this.connections.size,
+      peak: this.peak,
+      opened: this.openedEver,
+      rejected: this.rejected,
+      closed: { ...this.closedBy },
+      feeds: this.followers.size,
+      handedOver,
+      messages: this.messages,
+      bytes: this.bytes,
+      bufferedBytes,
+      limit: Number.isFinite(this.options.maxConnections) ? this.options.maxConnections : null,
+    };
+  }
+
+  /** Counts of one feed; zeros where nobody follows it. */
+  count(id: string): FeedCount {
+    const counted: FeedCount = { id, open: this.followers.get(id) ?? 0, bufferedBytes: 0 };
+    if (counted.open > 0) {
+      for (const connection of this.connections) if (connection.feed === id) counted.bufferedBytes += connection.bufferedBytes;
+    }
+    return counted;
+  }
+
+  /** Ends every feed, so that the server's `close()`, which waits for open responses, can finish. */
+  beforeApplicationShutdown(): void {
+    this.draining = true;
+    this.end(undefined, 'drained');
+  }
+
+  /** @internal */
+  opened({ feed }: Connection): void {
+    this.openedEver += 1;
+    this.peak = Math.max(this.peak, this.connections.size);
+    this.followers.set(feed, (this.followers.get(feed) ?? 0) + 1);
+  }
+
+  /** @internal */
+  sent(_connection: Connection, bytes: number): void {
+    this.messages += 1;
+    this.bytes += bytes;
+  }
+
+  /** @internal */
+  failed({ feed }: Connection, error: unknown): void {
+    this.logger.error(`The source of feed "${feed}" failed: ${error instanceof Error ? error.stack : String(error)}`);
+  }
+
+  /** @internal */
+  closed(connection: Connection): void {
+    if (!this.connections.delete(connection)) return;
+    const { feed, reason } = connection;
+    this.closedBy[reason ?? 'client'] += 1;
+    const left = (this.followers.get(feed) ?? 1) - 1;
+    if (left > 0) this.followers.set(feed, left);
+    else this.followers.delete(feed);
+  }
+
+  private refuse(response: AnyResponse, message: string): FeedUnavailableException {
+    this.rejected += 1;
+    rawOf(response).setHeader('Retry-After', retryAfter);
+    return new FeedUnavailableException(message, retryAfter);
+  }
+}
+
+export function rawOf<T extends IncomingMessage | ServerResponse>(framed: T | { raw: T }): T {
+  return 'raw' in framed ? framed.raw : framed;
+}
+
+/** Keeps the framework from answering; what it was told for the head goes over to Node's response. */
+function takeOver(response: AnyResponse): void {
+  if (!('raw' in response)) return;
+  response.hijack();
+  response.raw.statusCode = response.statusCode;
+  for (const [name, value] of Object.entries(response.getHeaders())) if (value !== undefined) response.raw.setHeader(name, value);
+}
+
+/** The request's target as the client sent it: Express cuts a mounted router's path off `url` and keeps the whole elsewhere. */
+export function targetOf(request: AnyRequest): string {
+  const { originalUrl, url } = request as { originalUrl?: string; url?: string };
+  return originalUrl ?? url ?? '';
+}
+
+function pathOf(url: string): string {
+  const query = url.indexOf('?');
+  const path = query < 0 ? url : url.slice(0, query);
+  return path.replace(/^\/+/, '');
+}

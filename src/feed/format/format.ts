@@ -1,0 +1,12 @@
+import type { FeedMessage } from '../feed.message.js';
+
+/** How messages look on the wire. Formats are pure: they know nothing of HTTP's own framing or of connections. */
+export interface Format {
+  /** What `?format=` calls it. */
+  readonly name: string;
+  /** What `Accept` is matched against. */
+  readonly mediaType: string;
+  readonly contentType: string;
+  /** A message as it goes out. Throws a `TypeError` when the message cannot be written in this format. */
+  encode(message: FeedMessage): string;
+}

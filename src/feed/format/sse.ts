@@ -1,0 +1,28 @@
+import { dataAsText, type FeedMessage } from '../feed.message.js';
+import type { Format } from './format.js';
+
+/** What ends a line in an event stream: CRLF, LF or CR (HTML standard, section 9.2.5 "Parsing an event stream"). */
+const lineBreak = /\r\n|\r|\n/g;
+const hasLineBreak = /[\r\n]/;
+
+/**
+ * Server-sent events, for `EventSource`. Each line of the data becomes a `data` field of its own, so that no data can forge
+ * another field. An id or a type cannot span lines; one that tries, or an id with U+0000, which the standard ignores, is refused.
+ */
+export const sse: Format = {
+  name: 'sse',
+  mediaType: 'text/event-stream',
+  contentType: 'text/event-stream',
+  encode({ id, type, data }: FeedMessage) {
+    const text = dataAsText(data);
+    let event = hasLineBreak.test(text) ? `data: ${text.replace(lineBreak, '\ndata: ')}\n\n` : `data: ${text}\n\n`;
+    if (type !== undefined) event = `event: ${oneLine('type', type)}\n${event}`;
+    if (id !== undefined) event = `id: ${oneLine('id', id)}\n${event}`;
+    return event;
+  },
+};
+
+function oneLine(field: string, value: string): string {
+  if (/[\r\n\0]/.test(value)) throw new TypeError(`a message's ${field} must not contain line breaks or U+0000`);
+  return value;
+}

@@ -1,0 +1,10 @@
+import { dataAsText, type FeedMessage } from '../feed.message.js';
+import type { Format } from './format.js';
+
+/** The data and a line feed: for people, `curl` and line-based tools. */
+export const text: Format = {
+  name: 'text',
+  mediaType: 'text/plain',
+  contentType: 'text/plain; charset=utf-8',
+  encode: (message: FeedMessage) => `${dataAsText(message.data)}\n`,
+};

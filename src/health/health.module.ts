@@ -1,0 +1,17 @@
+import { Module } from '@nestjs/common';
+import { TerminusModule } from '@nestjs/terminus';
+import { FeedHealthIndicator } from './feed.health-indicator.js';
+import { HealthController } from './health.controller.js';
+import { ProcessHealth } from './process-health.js';
+
+/**
+ * Health routes under `/health`, for an application that imports `FeedModule`. One with a health check of its own takes
+ * `FeedHealthIndicator` alone: it is a provider that needs `TerminusModule` and `FeedModule`.
+ */
+@Module({
+  imports: [TerminusModule],
+  controllers: [HealthController],
+  providers: [FeedHealthIndicator, ProcessHealth],
+  exports: [FeedHealthIndicator],
+})
+export class HealthModule {}

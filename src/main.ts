@@ -1,0 +1,58 @@
+import type { INestApplication } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { AppModule } from './app.module.js';
+import { type Config, ConfigError, readConfig } from './config.js';
+
+async function createApp(config: Config): Promise<INestApplication> {
+  const { adapter } = config;
+  // Each adapter is loaded only where it is asked for.
+  const platform =
+    adapter === 'fastify'
+      ? new (await import('@nestjs/platform-fastify')).FastifyAdapter()
+      : new (await import('@nestjs/platform-express')).ExpressAdapter();
+  return NestFactory.create(AppModule.from(config), platform, { logger: ['error', 'warn'], abortOnError: false });
+}
+
+/** Where a client on this machine reaches a server that listens on `host`. */
+function reachable(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1';
+  if (host === '::') return '[::1]';
+  return host.includes(':') ? `[${host}]` : host;
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+/** What went wrong, in a line, where it is something that whoever starts the service can mend. */
+function startError(error: unknown, { host, port }: Partial<Config>): string | undefined {
+  if (error instanceof ConfigError) return error.message;
+  switch ((error as NodeJS.ErrnoException).code) {
+    case 'EADDRINUSE':
+      return `PORT ${port} on ${host} is in use: end what listens there, or set PORT to another one`;
+    case 'EACCES':
+      return `PORT ${port} on ${host} may not be opened by this user: ports below 1024 are often reserved`;
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return `HOST ${host} is not an address of this machine`;
+    default:
+      return undefined;
+  }
+}
+
+let config: Config | undefined;
+try {
+  config = readConfig(process.env);
+  const app = await createApp(config);
+  app.enableShutdownHooks(undefined, { useProcessExit: true });
+  await app.listen(config.port, config.host);
+
+  const { port } = app.getHttpServer().address() as { port: number };
+  const url = `http://${reachable(config.host)}:${port}`;
+  say(`nestjs-feed serves on ${url} (${config.adapter}); health: ${url}/health`);
+  say(`try it: curl -N ${url}/${config.path.replace(/^\/|\/$/g, '')}/42`);
+} catch (error) {
+  process.stderr.write(`${startError(error, config ?? {}) ?? (error as Error).stack}\n`);
+  process.exitCode = 1;
+}
