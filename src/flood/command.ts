@@ -1,0 +1,119 @@
+import { writeFileSync } from 'node:fs';
+import { clearLine, cursorTo } from 'node:readline';
+import { parseArgs } from 'node:util';
+import { FloodOptionsError } from './errors.js';
+import { flood } from './flood.js';
+import type { FloodOptions } from './options.js';
+import { reportTable, sampleLine } from './print.js';
+
+const usage = `Usage: nestjs-feed flood <url-prefix> [options]
+
+Opens connections to <url-prefix>1, <url-prefix>2, …, holds them, and checks the sequence of chunks on every one.
+
+  -c, --connections N   how many connections to hold          (1000)
+  -r, --rate N          connections opened a second           (1000)
+  -d, --duration S      seconds to hold all of them           (10)
+      --sources N|A,B   source addresses to connect from: a number of loopback addresses, or a list;
+                        one address has some 28,000 ports     (the system's choice)
+      --format F        text, sse or ndjson                   (none stated)
+      --timeout S       seconds to wait for a first byte      (30)
+      --pid PID         sample this server process's memory and CPU time from /proc
+      --json FILE       write the report to a file as well, as JSON
+  -h, --help            show this
+
+Exit code: 0 when all connections opened, stayed open and got every chunk once and in order; 1 when not; 2 when it could not start.
+`;
+
+/**
+ * The command: `nestjs-feed flood`.
+ *
+ * @returns the exit code
+ */
+export async function floodCommand(args: string[]): Promise<number> {
+  let options: FloodOptions;
+  let jsonFile: string | undefined;
+  try {
+    const parsed = parse(args);
+    if (!parsed) {
+      process.stdout.write(usage);
+      return 0;
+    }
+    ({ options, jsonFile } = parsed);
+    if (jsonFile !== undefined) writeFileSync(jsonFile, '');
+  } catch (error) {
+    return cannotStart(error);
+  }
+
+  const abort = new AbortController();
+  process.once('SIGINT', () => abort.abort());
+  process.once('SIGTERM', () => abort.abort());
+  const { stdout } = process;
+  try {
+    const report = await flood(options, {
+      signal: abort.signal,
+      onSample(sample, resolved) {
+        const line = sampleLine(sample, resolved, stdout.isTTY);
+        if (!stdout.isTTY) {
+          stdout.write(`${line}\n`);
+          return;
+        }
+        cursorTo(stdout, 0);
+        stdout.write(line.slice(0, stdout.columns - 1));
+        clearLine(stdout, 1);
+      },
+    });
+    stdout.write(`\n${reportTable(report)}\n`);
+    if (jsonFile !== undefined) writeFileSync(jsonFile, `${JSON.stringify(report, null, 2)}\n`);
+    return report.ok ? 0 : 1;
+  } catch (error) {
+    return cannotStart(error);
+  }
+}
+
+function parse(args: string[]): { options: FloodOptions; jsonFile: string | undefined } | undefined {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      connections: { type: 'string', short: 'c' },
+      rate: { type: 'string', short: 'r' },
+      duration: { type: 'string', short: 'd' },
+      sources: { type: 'string' },
+      format: { type: 'string' },
+      timeout: { type: 'string' },
+      pid: { type: 'string' },
+      json: { type: 'string' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
+  if (values.help) return undefined;
+  const [url, ...more] = positionals;
+  if (url === undefined) throw new FloodOptionsError('name the URL to open, such as http://127.0.0.1:8080/test/', 'url');
+  if (more.length > 0) throw new FloodOptionsError(`one URL is enough: ${more.join(' ')} is too much`, 'url');
+  return {
+    options: {
+      url,
+      connections: toNumber(values.connections),
+      rate: toNumber(values.rate),
+      duration: toNumber(values.duration),
+      sources: values.sources !== undefined && /[.:]/.test(values.sources) ? values.sources.split(',') : toNumber(values.sources),
+      format: values.format as FloodOptions['format'],
+      timeout: toNumber(values.timeout),
+      pid: toNumber(values.pid),
+    },
+    jsonFile: values.json,
+  };
+}
+
+/** A number, or what was given instead of one, which the options' own check then tells. */
+function toNumber(value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  return value.trim() !== '' && Number.isFinite(Number(value)) ? Number(value) : (value as unknown as number);
+}
+
+function cannotStart(error: unknown): number {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const isPlain = error instanceof FloodOptionsError || code?.startsWith('ERR_PARSE_ARGS') || code?.startsWith('E');
+  process.stderr.write(`flood: ${isPlain ? message : (error as Error).stack}\n`);
+  return 2;
+}

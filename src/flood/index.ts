@@ -1,0 +1,6 @@
+export { FloodOptionsError } from './errors.js';
+export type { FloodWatch } from './flood.js';
+export { flood } from './flood.js';
+export type { FloodOptions } from './options.js';
+export { reportTable } from './print.js';
+export type { FloodReport, FloodSample } from './report.js';
