@@ -2,6 +2,7 @@ export type { CloseReason } from './feed/connection/close-reason.js';
 export { closeReasons } from './feed/connection/close-reason.js';
 export type { Connection } from './feed/connection/connection.js';
 export type { FeedCount, FeedCounts } from './feed/feed.counts.js';
+export type { FeedRouteOptions } from './feed/feed.decorator.js';
 export { Feed } from './feed/feed.decorator.js';
 export {
   FeedFormatException,

@@ -1,16 +1,19 @@
-import type { INestApplication } from '@nestjs/common';
+import { ConsoleLogger, type INestApplication } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { AppModule } from './app.module.js';
 import { type Config, ConfigError, readConfig } from './config.js';
+
+/** Fastify answers parameters of more than 100 characters with 414; what an id may be is the feeds' own rule. */
+const maxParamLength = 4096;
 
 async function createApp(config: Config): Promise<INestApplication> {
   const { adapter } = config;
   // Each adapter is loaded only where it is asked for.
   const platform =
     adapter === 'fastify'
-      ? new (await import('@nestjs/platform-fastify')).FastifyAdapter()
+      ? new (await import('@nestjs/platform-fastify')).FastifyAdapter({ routerOptions: { maxParamLength } })
       : new (await import('@nestjs/platform-express')).ExpressAdapter();
-  return NestFactory.create(AppModule.from(config), platform, { logger: ['error', 'warn'], abortOnError: false });
+  return NestFactory.create(AppModule.from(config), platform, { logger: false, abortOnError: false });
 }
 
 /** Where a client on this machine reaches a server that listens on `host`. */
@@ -47,6 +50,8 @@ try {
   const app = await createApp(config);
   app.enableShutdownHooks(undefined, { useProcessExit: true });
   await app.listen(config.port, config.host);
+  // What goes wrong before this point is told once, below, in words for whoever starts the service.
+  app.useLogger(new ConsoleLogger({ logLevels: ['warn', 'error', 'fatal'] }));
 
   const { port } = app.getHttpServer().address() as { port: number };
   const url = `http://${reachable(config.host)}:${port}`;

@@ -11,7 +11,7 @@ import { FeedService, rawOf, targetOf } from './feed.service.js';
 export class FeedController {
   constructor(private readonly feeds: FeedService) {}
 
-  @Feed(':id')
+  @Feed(':id', { name: ({ params }) => params.id as string })
   follow(@Param('id', FeedIdPipe) id: string, @Req() request: IncomingMessage): ObservableInput<FeedItem> {
     return this.feeds.source({ id, url: targetOf(request), request: rawOf(request) });
   }

@@ -6,6 +6,15 @@ import { FeedService } from './feed.service.js';
 
 const feeds = Symbol('FeedService');
 
+/** What `@Feed()` may be told of its route. */
+export interface FeedRouteOptions {
+  /**
+   * The name that a request's connection is counted under, in `GET /health/connections?id=<name>`.
+   * Default: the request's path, such as `orders/42`.
+   */
+  name?: (request: { params: Record<string, string> }) => string;
+}
+
 type Handler = (this: { [feeds]: FeedService }, ...args: unknown[]) => unknown;
 
 /**
@@ -16,24 +25,25 @@ type Handler = (this: { [feeds]: FeedService }, ...args: unknown[]) => unknown;
  * throw is an ordinary answer. Interceptors see the route complete when the feed is open, not its messages.
  *
  * @param path as for `@Get()`
+ * @param options see `FeedRouteOptions`
  */
-export function Feed(path?: string | string[]): MethodDecorator {
+export function Feed(path?: string | string[], { name }: FeedRouteOptions = {}): MethodDecorator {
   return (target, key, descriptor: PropertyDescriptor) => {
     const handler = descriptor.value as Handler;
     const parameters: unknown[] = Reflect.getMetadata('design:paramtypes', target, key) ?? [];
     const arity = Math.max(parameters.length, handler.length);
 
     const follow: Handler = async function (...args) {
-      const request = args[arity] as IncomingMessage;
+      const request = args[arity] as IncomingMessage & { params: Record<string, string> };
       const response = args[arity + 1] as ServerResponse;
       this[feeds].admit(request, response);
       const source = (await handler.apply(this, args.slice(0, arity))) as ObservableInput<FeedItem>;
-      await this[feeds].connect(request, response, source);
+      await this[feeds].connect(request, response, source, name?.(request));
     };
 
     // What decorators below this one have said of the handler holds for what stands in for it.
     Object.defineProperty(follow, 'name', { value: handler.name });
-    for (const name of Reflect.getMetadataKeys(handler)) Reflect.defineMetadata(name, Reflect.getMetadata(name, handler), follow);
+    for (const kind of Reflect.getMetadataKeys(handler)) Reflect.defineMetadata(kind, Reflect.getMetadata(kind, handler), follow);
     descriptor.value = follow;
 
     // Two parameters more: with the response injected, Nest leaves the answer to the handler.

@@ -1,4 +1,4 @@
-import { type DynamicModule, Module, type OnModuleInit } from '@nestjs/common';
+import { type DynamicModule, Module } from '@nestjs/common';
 import { ModulesContainer, RouterModule } from '@nestjs/core';
 import { FeedController } from './feed.controller.js';
 import { FeedModuleDuplicateError } from './feed.errors.js';
@@ -11,9 +11,12 @@ import { FeedService } from './feed.service.js';
   providers: [FeedService, { provide: FEED_OPTIONS, inject: [MODULE_OPTIONS_TOKEN], useFactory: resolveFeedOptions }],
   exports: [FeedService],
 })
-export class FeedModule extends ConfigurableModuleClass implements OnModuleInit {
-  constructor(private readonly modules: ModulesContainer) {
+export class FeedModule extends ConfigurableModuleClass {
+  /** @throws FeedModuleDuplicateError when the application imports the module more than once */
+  constructor(modules: ModulesContainer) {
     super();
+    const imported = [...modules.values()].filter(({ metatype }) => metatype === FeedModule);
+    if (imported.length > 1) throw new FeedModuleDuplicateError();
   }
 
   static override forRoot(options: typeof OPTIONS_TYPE = {}): DynamicModule {
@@ -22,12 +25,6 @@ export class FeedModule extends ConfigurableModuleClass implements OnModuleInit 
 
   static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
     return withRoute(super.forRootAsync(options), options);
-  }
-
-  /** @throws FeedModuleDuplicateError when the application imports the module more than once */
-  onModuleInit(): void {
-    const imported = [...this.modules.values()].filter(({ metatype }) => metatype === FeedModule);
-    if (imported.length > 1) throw new FeedModuleDuplicateError();
   }
 }
 

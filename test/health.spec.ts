@@ -1,0 +1,79 @@
+import { Controller, Get } from '@nestjs/common';
+import { HealthCheck, HealthCheckService, TerminusModule } from '@nestjs/terminus';
+import { FeedHealthIndicator, HealthModule } from '../src/health/index.js';
+import { FeedModule } from '../src/index.js';
+import { Peer } from './peer.js';
+import { platforms, serve, until } from './serve.js';
+
+describe.each(platforms)('health on %s', (platform) => {
+  it('tells what is open, what was, and what the process costs', async () => {
+    const served = await serve(platform, { imports: [FeedModule.forRoot({ intervalMs: 10, maxConnections: 100 }), HealthModule] });
+    const connections = async (query = ''): Promise<Record<string, unknown>> =>
+      (await fetch(`${served.url}/health/connections${query}`)).json() as Promise<Record<string, unknown>>;
+    const peers = await Promise.all([1, 2, 2].map((id) => Peer.get(served.port, `/feeds/${id}`)));
+    await Promise.all(peers.map((peer) => peer.sees('Chunk 2')));
+    expect(await connections()).toEqual({
+      open: 3,
+      peak: 3,
+      opened: 3,
+      rejected: 0,
+      closed: { client: 0, slow: 0, completed: 0, error: 0, drained: 0 },
+      feeds: 2,
+      handedOver: expect.any(Number),
+      messages: expect.any(Number),
+      bytes: expect.any(Number),
+      bufferedBytes: 0,
+      limit: 100,
+      rssBytes: expect.any(Number),
+      eventLoopDelayMs: { p50: expect.any(Number), p99: expect.any(Number) },
+    });
+    expect(await connections('?id=2')).toEqual({ id: '2', open: 2, bufferedBytes: 0 });
+    expect(await connections('?id=nobody')).toEqual({ id: 'nobody', open: 0, bufferedBytes: 0 });
+    Peer.leaveAll();
+    await until(async () => (await connections()).open === 0);
+    expect(await connections()).toMatchObject({ peak: 3, closed: { client: 3 }, feeds: 0 });
+    await served.app.close();
+  });
+
+  it('is ready until the limit is near, and lives on', async () => {
+    const served = await serve(platform, { imports: [FeedModule.forRoot({ maxConnections: 2 }), HealthModule] });
+    const status = async (path: string) => (await fetch(served.url + path)).status;
+    expect(await Promise.all(['/health', '/health/live', '/health/ready'].map(status))).toEqual([200, 200, 200]);
+    const peers = await Promise.all([1, 2].map((id) => Peer.get(served.port, `/feeds/${id}`)));
+    await Promise.all(peers.map((peer) => peer.sees('welcomes')));
+    expect(await Promise.all(['/health', '/health/live', '/health/ready'].map(status))).toEqual([503, 200, 503]);
+    expect(await (await fetch(`${served.url}/health/ready`)).json()).toMatchObject({
+      status: 'error',
+      error: { feeds: { status: 'down', open: 2, limit: 2, message: 'near the limit' } },
+    });
+    Peer.leaveAll();
+    await until(async () => (await status('/health/ready')) === 200);
+    await served.app.close();
+  });
+
+  it("gives its indicator to the application's own check", async () => {
+    @Controller('status')
+    class StatusController {
+      constructor(
+        private readonly health: HealthCheckService,
+        private readonly feeds: FeedHealthIndicator,
+      ) {}
+
+      @Get()
+      @HealthCheck()
+      check() {
+        return this.health.check([() => this.feeds.isHealthy('streams')]);
+      }
+    }
+    const served = await serve(platform, {
+      imports: [FeedModule.forRoot(), TerminusModule],
+      controllers: [StatusController],
+      providers: [FeedHealthIndicator],
+    });
+    expect(await (await fetch(`${served.url}/status`)).json()).toMatchObject({
+      status: 'ok',
+      info: { streams: { status: 'up', open: 0 } },
+    });
+    await served.app.close();
+  });
+});

@@ -1,0 +1,87 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+
+/** A client that speaks bytes: it sees what is on the wire, and may misbehave. */
+export class Peer {
+  /** All that came, as Latin-1: one character a byte. */
+  text = '';
+  private static readonly all = new Set<Peer>();
+
+  private constructor(readonly socket: Socket) {
+    Peer.all.add(this);
+    socket.setEncoding('latin1');
+    socket.on('data', (text: string) => {
+      this.text += text;
+    });
+    socket.on('error', () => {});
+  }
+
+  static async to(port: number, allowHalfOpen = false): Promise<Peer> {
+    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen });
+    await once(socket, 'connect');
+    return new Peer(socket);
+  }
+
+  /** Connects and asks for a path. */
+  static async get(port: number, path: string, ...headers: string[]): Promise<Peer> {
+    const peer = await Peer.to(port);
+    peer.send(`GET ${path} HTTP/1.1\r\nHost: test\r\n${headers.map((header) => `${header}\r\n`).join('')}\r\n`);
+    return peer;
+  }
+
+  send(bytes: string): void {
+    this.socket.write(bytes, 'latin1');
+  }
+
+  /** Waits until what came matches. */
+  async sees(pattern: string | RegExp): Promise<void> {
+    const matches = () => (typeof pattern === 'string' ? this.text.includes(pattern) : pattern.test(this.text));
+    while (!matches()) {
+      if (this.socket.destroyed) throw new Error(`closed before ${pattern} came; what did: ${this.text}`);
+      await Promise.race([once(this.socket, 'data'), once(this.socket, 'close')]);
+    }
+  }
+
+  /** Waits until the connection is closed; returns all that came. */
+  async closed(): Promise<string> {
+    if (!this.socket.closed) await once(this.socket, 'close');
+    return this.text;
+  }
+
+  get head(): string {
+    return this.text.slice(0, this.text.indexOf('\r\n\r\n'));
+  }
+
+  /** The body, with chunk framing taken off where there is any (RFC 9112 section 7.1). */
+  get body(): string {
+    const raw = this.text.slice(this.text.indexOf('\r\n\r\n') + 4);
+    if (!/\r\ntransfer-encoding: chunked/i.test(this.head)) return raw;
+    let body = '';
+    for (let at = 0; at < raw.length; ) {
+      const lineEnd = raw.indexOf('\r\n', at);
+      const size = Number.parseInt(raw.slice(at, lineEnd), 16);
+      body += raw.slice(lineEnd + 2, lineEnd + 2 + size);
+      at = lineEnd + 2 + size + 2;
+    }
+    return body;
+  }
+
+  /** Whether the body came to its orderly end: the last chunk. */
+  get isComplete(): boolean {
+    return this.text.endsWith('\r\n0\r\n\r\n');
+  }
+
+  /** Lets every peer of a test leave, also where the test failed. */
+  static leaveAll(): void {
+    for (const peer of Peer.all) peer.leave();
+    Peer.all.clear();
+  }
+
+  leave(): void {
+    this.socket.destroy();
+  }
+
+  reset(): void {
+    this.socket.resetAndDestroy();
+  }
+}

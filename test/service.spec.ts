@@ -1,0 +1,107 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Peer } from './peer.js';
+import { platforms, until } from './serve.js';
+
+/** What the built service or command says, and how it ends. */
+class Run {
+  out = '';
+  err = '';
+  readonly exit: Promise<number | null>;
+  private constructor(readonly child: ChildProcess) {
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      this.out += text;
+    });
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.err += text;
+    });
+    this.exit = once(child, 'close').then(([code]) => code as number | null);
+  }
+
+  static node(args: string[], env: Record<string, string> = {}): Run {
+    return new Run(spawn(process.execPath, args, { env: { PATH: process.env.PATH, ...env }, stdio: ['ignore', 'pipe', 'pipe'] }));
+  }
+
+  /** The service, once it says where it listens. */
+  static async service(env: Record<string, string> = {}): Promise<Run & { port: number; url: string }> {
+    const run = Run.node(['dist/main.js'], { PORT: '0', ...env });
+    await until(() => /try it/.test(run.out) || run.child.exitCode !== null);
+    const url = /http:\/\/\S+:\d+/.exec(run.out)?.[0] ?? '';
+    return Object.assign(run, { url, port: Number(new URL(url).port) });
+  }
+}
+
+describe.each(platforms)('the service on %s', (platform) => {
+  it('says where it serves and what to try, and does what it says', async () => {
+    const service = await Run.service({ FEED_ADAPTER: platform });
+    expect(service.out).toBe(
+      `nestjs-feed serves on ${service.url} (${platform}); health: ${service.url}/health\ntry it: curl -N ${service.url}/test/42\n`,
+    );
+    const peer = await Peer.get(service.port, '/test/42');
+    await peer.sees('Nestconntest welcomes you! Your Id: /test/42\n');
+    await peer.sees('Chunk 2 for id /test/42\n');
+    expect(peer.body).toBe('Nestconntest welcomes you! Your Id: /test/42\nChunk 1 for id /test/42\nChunk 2 for id /test/42\n');
+    expect((await fetch(`${service.url}/test/${'x'.repeat(201)}`)).status).toBe(400);
+    expect((await fetch(`${service.url}/health`)).status).toBe(200);
+    expect(service.child.kill('SIGTERM')).toBe(true);
+    await peer.closed();
+    expect(peer.isComplete).toBe(true);
+    expect(await service.exit).toBe(0);
+    expect(service.err).toBe('');
+  });
+
+  it('holds a flood, and counts it', async () => {
+    const service = await Run.service({ FEED_ADAPTER: platform, FEED_INTERVAL_MS: '100', FEED_PATH: '/deep/path/' });
+    const folder = await mkdtemp(join(tmpdir(), 'flood-'));
+    const report = join(folder, 'report.json');
+    for (const format of ['text', 'sse', 'ndjson']) {
+      const args = ['--connections', '200', '--rate', '1000', '--duration', '1.5', '--sources', '3', '--format', format];
+      const command = ['dist/cli.js', 'flood', `${service.url}/deep/path/`, ...args, '--pid', `${service.child.pid}`, '--json', report];
+      const run = Run.node(command);
+      expect(await run.exit).toBe(0);
+      expect(run.out).toMatch(/open 200 +closed 0 +failed 0/);
+      expect(run.out).toMatch(/result +ok/);
+      expect(JSON.parse(await readFile(report, 'utf8'))).toMatchObject({ ok: true, opened: 200, unchecked: 0, missing: 0, format });
+    }
+    const counts = async () => (await fetch(`${service.url}/health/connections`)).json();
+    await until(async () => ((await counts()) as { open: number }).open === 0);
+    expect(await counts()).toMatchObject({ peak: 200, opened: 600, closed: { client: 600 } });
+    service.child.kill('SIGINT');
+    expect(await service.exit).toBe(0);
+    await rm(folder, { recursive: true });
+  });
+});
+
+describe('the start of the service', () => {
+  it.each([
+    ['PORT', '70000', 'PORT must be a port: a whole number from 0 to 65535, not "70000"'],
+    ['PORT', '80a', 'PORT must be a port: a whole number from 0 to 65535, not "80a"'],
+    ['FEED_INTERVAL_MS', '-1', 'FEED_INTERVAL_MS must be a whole number of milliseconds, not "-1"'],
+    ['FEED_INTERVAL_MS', '1e3', 'FEED_INTERVAL_MS must be a whole number of milliseconds, not "1e3"'],
+    ['FEED_BUFFER_BYTES', '10', 'FEED_BUFFER_BYTES must be 1024 or more bytes, not "10"'],
+    ['FEED_ADAPTER', 'koa', 'FEED_ADAPTER must be express or fastify, not "koa"'],
+    ['FEED_PATH', 'a b', 'FEED_PATH must be a path: segments of A-Z a-z 0-9 . _ ~ - with / between them, not "a b"'],
+    ['FEED_MAX_CONNECTIONS', 'many', 'FEED_MAX_CONNECTIONS must be a whole number of connections, not "many"'],
+    ['HOST', 'no.such.host.invalid', 'HOST no.such.host.invalid is not an address of this machine'],
+  ])('is refused with %s=%s', async (name, value, line) => {
+    const run = Run.node(['dist/main.js'], { PORT: '0', [name]: value });
+    expect(await run.exit).toBe(1);
+    expect(run.err).toBe(`${line}\n`);
+    expect(run.out).toBe('');
+  });
+
+  it.each(platforms)('is refused on %s while the port is in use', async (platform) => {
+    const taken = createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    const { port } = taken.address() as AddressInfo;
+    const run = Run.node(['dist/main.js'], { PORT: `${port}`, FEED_ADAPTER: platform });
+    expect(await run.exit).toBe(1);
+    expect(run.err).toBe(`PORT ${port} on 127.0.0.1 is in use: end what listens there, or set PORT to another one\n`);
+    taken.close();
+  });
+});
