@@ -10,6 +10,7 @@ export interface Config {
   intervalMs: number | undefined;
   maxConnections: number | undefined;
   bufferBytes: number | undefined;
+  handover: boolean | undefined;
 }
 
 /** A variable of the environment has a wrong value. */
@@ -47,6 +48,12 @@ const rules = {
   FEED_INTERVAL_MS: number(feedOptionRules.intervalMs),
   FEED_MAX_CONNECTIONS: number(feedOptionRules.maxConnections),
   FEED_BUFFER_BYTES: number(feedOptionRules.bufferBytes),
+  FEED_HANDOVER: v.optional(
+    v.pipe(
+      v.picklist(['on', 'off'], 'must be on or off'),
+      v.transform((value) => value === 'on'),
+    ),
+  ),
 };
 
 /**
@@ -72,5 +79,6 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     intervalMs: values.FEED_INTERVAL_MS,
     maxConnections: values.FEED_MAX_CONNECTIONS,
     bufferBytes: values.FEED_BUFFER_BYTES,
+    handover: values.FEED_HANDOVER,
   };
 }

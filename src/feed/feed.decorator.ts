@@ -1,7 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Get, Inject, Req, Res } from '@nestjs/common';
+import { Get, Inject, Req, Res, SetMetadata } from '@nestjs/common';
 import type { ObservableInput } from 'rxjs';
 import type { FeedItem } from './feed.message.js';
+import { FEED_PATHS } from './feed.routes.js';
 import { FeedService } from './feed.service.js';
 
 const feeds = Symbol('FeedService');
@@ -50,6 +51,7 @@ export function Feed(path?: string | string[], { name }: FeedRouteOptions = {}):
     Req()(target, key, arity);
     Res()(target, key, arity + 1);
     Inject(FeedService)(target, feeds);
+    SetMetadata(FEED_PATHS, [path ?? ''].flat())(target, key, descriptor);
     Get(path)(target, key, descriptor);
   };
 }

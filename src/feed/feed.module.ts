@@ -1,14 +1,16 @@
 import { type DynamicModule, Module } from '@nestjs/common';
-import { ModulesContainer, RouterModule } from '@nestjs/core';
-import { FeedController } from './feed.controller.js';
+import { DiscoveryModule, ModulesContainer } from '@nestjs/core';
+import { feedControllerAt } from './feed.controller.js';
 import { FeedModuleDuplicateError } from './feed.errors.js';
 import { ASYNC_OPTIONS_TYPE, ConfigurableModuleClass, FEED_OPTIONS, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE } from './feed.module-definition.js';
 import { type FeedModuleExtras, resolveFeedOptions } from './feed.options.js';
+import { FeedRoutes } from './feed.routes.js';
 import { FeedService } from './feed.service.js';
 
 /** Feeds for a Nest application. Import it once, with `forRoot()` or `forRootAsync()`. */
 @Module({
-  providers: [FeedService, { provide: FEED_OPTIONS, inject: [MODULE_OPTIONS_TOKEN], useFactory: resolveFeedOptions }],
+  imports: [DiscoveryModule],
+  providers: [FeedService, FeedRoutes, { provide: FEED_OPTIONS, inject: [MODULE_OPTIONS_TOKEN], useFactory: resolveFeedOptions }],
   exports: [FeedService],
 })
 export class FeedModule extends ConfigurableModuleClass {
@@ -29,11 +31,5 @@ export class FeedModule extends ConfigurableModuleClass {
 }
 
 function withRoute(module: DynamicModule, { path = 'feeds', isGlobal = true }: FeedModuleExtras): DynamicModule {
-  if (path === false) return { ...module, global: isGlobal };
-  return {
-    ...module,
-    global: isGlobal,
-    controllers: [FeedController],
-    imports: [...(module.imports ?? []), RouterModule.register([{ path, module: FeedModule }])],
-  };
+  return { ...module, global: isGlobal, controllers: path === false ? [] : [feedControllerAt(path)] };
 }

@@ -20,6 +20,11 @@ export interface FeedOptions {
   maxConnections?: number;
   /** Unsent bytes that one connection may hold before it ends with the reason `slow`. Default: 65536. */
   bufferBytes?: number;
+  /**
+   * Whether to take the sockets of feeds out of Node's HTTP stack, where that is possible: it saves some 20 KB a connection.
+   * Default: true.
+   */
+  handover?: boolean;
 }
 
 /** Where the module's own route is and who sees the module; given beside the options, in `forRootAsync` beside the factory. */
@@ -47,6 +52,7 @@ export const feedOptionRules = {
   intervalMs: v.pipe(count('milliseconds', 0), v.maxValue(2 ** 31 - 1, 'must be 2147483647 or fewer milliseconds')),
   maxConnections: count('connections', 0),
   bufferBytes: count('bytes', 1024),
+  handover: v.boolean('must be true or false'),
 };
 
 const schema = v.strictObject(v.entriesFromObjects([v.partial(v.object(feedOptionRules))]));
@@ -59,11 +65,12 @@ const schema = v.strictObject(v.entriesFromObjects([v.partial(v.object(feedOptio
 export function resolveFeedOptions(options: FeedOptions): ResolvedFeedOptions {
   const result = v.safeParse(schema, options);
   if (!result.success) throw FeedOptionsError.from(result.issues, Object.keys(feedOptionRules));
-  const { source, intervalMs, maxConnections, bufferBytes } = result.output;
+  const { source, intervalMs, maxConnections, bufferBytes, handover } = result.output;
   return {
     source: source ?? intervalSource(intervalMs ?? 1000),
     maxConnections: (maxConnections ?? openFilesForFeeds()) || Number.POSITIVE_INFINITY,
     bufferBytes: bufferBytes ?? 65_536,
+    handover: handover ?? true,
   };
 }
 

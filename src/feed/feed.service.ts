@@ -1,15 +1,18 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setImmediate as turn } from 'node:timers/promises';
-import { type BeforeApplicationShutdown, Inject, Injectable, Logger } from '@nestjs/common';
+import { type BeforeApplicationShutdown, Inject, Injectable, Logger, type OnModuleInit } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
 import type { ObservableInput } from 'rxjs';
 import { type CloseReason, closeReasons } from './connection/close-reason.js';
 import { Connection, type ConnectionOwner } from './connection/connection.js';
-import { carriesFeed, keepResponse, setHead } from './connection/response.js';
+import { Handover, handOver } from './connection/handover.js';
+import { carriesFeed, claim, keepResponse, setHead } from './connection/response.js';
 import type { FeedCount, FeedCounts } from './feed.counts.js';
 import { FeedFormatException, FeedUnavailableException } from './feed.errors.js';
 import type { FeedItem } from './feed.message.js';
 import { FEED_OPTIONS } from './feed.module-definition.js';
 import type { ResolvedFeedOptions } from './feed.options.js';
+import { FeedRoutes } from './feed.routes.js';
 import { chooseFormat, formats } from './format/choice.js';
 import type { Format } from './format/format.js';
 import type { FeedContext } from './source/source.js';
@@ -30,7 +33,7 @@ const retryAfter = 5;
 
 /** Owns every connection: opens, counts and ends them. */
 @Injectable()
-export class FeedService implements ConnectionOwner, BeforeApplicationShutdown {
+export class FeedService implements ConnectionOwner, OnModuleInit, BeforeApplicationShutdown {
   readonly bufferBytes: number;
   private readonly logger = new Logger(FeedService.name);
   private readonly connections = new Set<Connection>();
@@ -43,8 +46,21 @@ export class FeedService implements ConnectionOwner, BeforeApplicationShutdown {
   private bytes = 0;
   private draining = false;
 
-  constructor(@Inject(FEED_OPTIONS) private readonly options: ResolvedFeedOptions) {
+  private handover: Handover | undefined;
+
+  constructor(
+    @Inject(FEED_OPTIONS) private readonly options: ResolvedFeedOptions,
+    private readonly adapters: HttpAdapterHost,
+    private readonly routes: FeedRoutes,
+  ) {
     this.bufferBytes = options.bufferBytes;
+  }
+
+  /** The server is there, and does not listen yet. */
+  onModuleInit(): void {
+    if (!this.options.handover) return;
+    const paths = this.routes.pattern();
+    this.handover = Handover.install(this.adapters.httpAdapter?.getHttpServer(), (path) => paths.test(path));
   }
 
   /** Whether the service has begun to shut down and takes no further connection. */
@@ -118,7 +134,8 @@ export class FeedService implements ConnectionOwner, BeforeApplicationShutdown {
       connection.open(() => {
         takeOver(response);
         setHead(req, res, format);
-        return keepResponse(req, res);
+        claim(req);
+        return handOver(req, res) ?? keepResponse(req, res);
       });
     } catch (error) {
       this.connections.delete(connection);
@@ -178,6 +195,7 @@ export class FeedService implements ConnectionOwner, BeforeApplicationShutdown {
   /** Ends every feed, so that the server's `close()`, which waits for open responses, can finish. */
   beforeApplicationShutdown(): void {
     this.draining = true;
+    this.handover?.close();
     this.end(undefined, 'drained');
   }
 

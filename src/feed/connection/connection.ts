@@ -1,3 +1,4 @@
+import { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
 import { from, isObservable, type ObservableInput, type Observer, type Unsubscribable } from 'rxjs';
 import { type FeedItem, isMessage } from '../feed.message.js';
@@ -72,9 +73,9 @@ export class Connection implements Observer<FeedItem> {
     return this.outlet?.stream.writableNeedDrain ?? true;
   }
 
-  /** Whether the connection frames its chunks itself, on a socket that was taken out of the HTTP stack. */
+  /** Whether its socket was taken out of the HTTP stack. */
   get isHandedOver(): boolean {
-    return this.outlet?.chunked ?? false;
+    return this.outlet?.stream instanceof Socket;
   }
 
   /** Whether the source has said anything yet, or come to its end. */
@@ -162,7 +163,7 @@ export class Connection implements Observer<FeedItem> {
     this.source?.unsubscribe();
     if (!this.outlet) return;
     const { stream, chunked } = this.outlet;
-    if (reason === 'slow' || (reason === 'error' && !chunked)) {
+    if (reason === 'slow' || (reason === 'error' && !this.isHandedOver)) {
       stream.destroy();
     } else {
       stream.on('finish', onFinish);

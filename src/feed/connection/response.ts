@@ -10,12 +10,24 @@ export function carriesFeed(socket: Socket): boolean {
   return feedSockets.has(socket);
 }
 
+/** Notes that the socket carries a feed from now on. HTTP/2 carries many responses on one. */
+export function claim({ httpVersionMajor, socket }: IncomingMessage): void {
+  if (httpVersionMajor === 1) feedSockets.add(socket);
+}
+
+/** Whether the response's body comes in chunks: HTTP/1.0 does not know them, HTTP/2 has frames of its own. */
+export function isChunked(request: IncomingMessage): boolean {
+  return request.httpVersionMajor === 1 && request.httpVersionMinor >= 1;
+}
+
 /** Sets the head of a feed's response; what the application has set already stays. */
 export function setHead(request: IncomingMessage, response: ServerResponse, format: Format): void {
   response.setHeader('Content-Type', format.contentType);
   if (!response.hasHeader('Cache-Control')) response.setHeader('Cache-Control', 'no-store, no-transform');
   // nginx would otherwise collect the chunks before it passes them on
   if (!response.hasHeader('X-Accel-Buffering')) response.setHeader('X-Accel-Buffering', 'no');
+  response.removeHeader('Content-Length');
+  if (isChunked(request)) response.setHeader('Transfer-Encoding', 'chunked');
   // A feed's end is its connection's end. HTTP/2 has no such header (RFC 9113 section 8.2.2).
   if (request.httpVersionMajor === 1) response.setHeader('Connection', 'close');
 }
@@ -23,10 +35,7 @@ export function setHead(request: IncomingMessage, response: ServerResponse, form
 /** Sends the head and keeps the response as Node made it: the way that always works, at a higher price. */
 export function keepResponse(request: IncomingMessage, response: ServerResponse): Outlet {
   response.flushHeaders();
-  if (request.httpVersionMajor === 1) {
-    feedSockets.add(request.socket);
-    discardInput(request.socket);
-  }
+  if (request.httpVersionMajor === 1) discardInput(request.socket);
   return { stream: response, chunked: false };
 }
 

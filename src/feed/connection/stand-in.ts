@@ -1,0 +1,183 @@
+import type { Socket } from 'node:net';
+import { Duplex } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
+
+/**
+ * Stands in for a socket towards Node's HTTP code, so that the real socket can be taken away from it.
+ *
+ * Until then it passes everything on, both ways. Afterwards it swallows what is still written to it, and what Node does to
+ * it, such as destroying it, no longer concerns the socket. `http.Server` accepts any Duplex as a connection (Node's
+ * documentation of its 'connection' event).
+ */
+export class StandIn extends Duplex {
+  /** Whether the socket has been taken out. */
+  private isDetached = false;
+  /** Tells the writer that there is room again, while there is none. */
+  private onRoom: (() => void) | undefined = undefined;
+
+  constructor(private readonly socket: Socket) {
+    super({ allowHalfOpen: true, decodeStrings: false });
+    standInOf.set(socket, this);
+    socket.on('data', onData).on('end', onEnd).on('drain', onDrain);
+    socket.on('timeout', onTimeout).on('error', onError).on('close', onClose);
+  }
+
+  /** Whether bytes wait here that the socket has not been given. */
+  get isBacklogged(): boolean {
+    return this.onRoom !== undefined || this.writableLength > 0;
+  }
+
+  /** Takes the socket out: nothing of this object, and nothing of Node's HTTP code, knows it any more. */
+  detach(): Socket {
+    const { socket } = this;
+    this.isDetached = true;
+    standInOf.delete(socket);
+    socket.off('data', onData).off('end', onEnd).off('drain', onDrain);
+    socket.off('timeout', onTimeout).off('error', onError).off('close', onClose);
+    socket.setTimeout(0);
+    return socket;
+  }
+
+  override _read(): void {
+    if (!this.isDetached) this.socket.resume();
+  }
+
+  override _write(chunk: Buffer | string, encoding: BufferEncoding, callback: () => void): void {
+    if (this.isDetached || this.socket.write(chunk, encoding)) callback();
+    else this.onRoom = callback;
+  }
+
+  override _final(callback: () => void): void {
+    if (!this.isDetached) this.socket.end();
+    callback();
+  }
+
+  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
+    if (!this.isDetached) this.socket.destroy(error ?? undefined);
+    callback(error);
+  }
+
+  /** Ends the socket once all is written, as Node asks for after a response that is a connection's last. */
+  destroySoon(): void {
+    if (this.isDetached) this.destroy();
+    else this.socket.destroySoon();
+  }
+
+  /** @internal */
+  forwardDrain(): void {
+    const { onRoom } = this;
+    this.onRoom = undefined;
+    onRoom?.();
+  }
+
+  // What Node's HTTP code, the frameworks and their plug-ins ask a socket for. After the socket was taken out it still knows
+  // its addresses, for request loggers that write their line then.
+  setTimeout(ms: number, callback?: () => void): this {
+    if (callback) this.once('timeout', callback);
+    if (!this.isDetached) this.socket.setTimeout(ms);
+    return this;
+  }
+  setNoDelay(noDelay?: boolean): this {
+    if (!this.isDetached) this.socket.setNoDelay(noDelay);
+    return this;
+  }
+  setKeepAlive(enable?: boolean, initialDelay?: number): this {
+    if (!this.isDetached) this.socket.setKeepAlive(enable, initialDelay);
+    return this;
+  }
+  ref(): this {
+    if (!this.isDetached) this.socket.ref();
+    return this;
+  }
+  unref(): this {
+    if (!this.isDetached) this.socket.unref();
+    return this;
+  }
+  address() {
+    return this.socket.address();
+  }
+  get timeout() {
+    return this.socket.timeout;
+  }
+  get bytesRead() {
+    return this.socket.bytesRead;
+  }
+  get bytesWritten() {
+    return this.socket.bytesWritten;
+  }
+  get connecting() {
+    return this.socket.connecting;
+  }
+  get readyState() {
+    return this.socket.readyState;
+  }
+  get remoteAddress() {
+    return this.socket.remoteAddress;
+  }
+  get remoteFamily() {
+    return this.socket.remoteFamily;
+  }
+  get remotePort() {
+    return this.socket.remotePort;
+  }
+  get localAddress() {
+    return this.socket.localAddress;
+  }
+  get localFamily() {
+    return this.socket.localFamily;
+  }
+  get localPort() {
+    return this.socket.localPort;
+  }
+  get encrypted() {
+    return (this.socket as TLSSocket).encrypted;
+  }
+  get authorized() {
+    return (this.socket as TLSSocket).authorized;
+  }
+  get authorizationError() {
+    return (this.socket as TLSSocket).authorizationError;
+  }
+  get alpnProtocol() {
+    return (this.socket as TLSSocket).alpnProtocol;
+  }
+  get servername() {
+    return (this.socket as TLSSocket & { servername?: string }).servername;
+  }
+  getPeerCertificate(detailed?: boolean) {
+    return (this.socket as TLSSocket).getPeerCertificate(detailed as true);
+  }
+  getPeerX509Certificate() {
+    return (this.socket as TLSSocket).getPeerX509Certificate();
+  }
+  getCipher() {
+    return (this.socket as TLSSocket).getCipher();
+  }
+  getProtocol() {
+    return (this.socket as TLSSocket).getProtocol();
+  }
+  getSession() {
+    return (this.socket as TLSSocket).getSession();
+  }
+}
+
+const standInOf = new WeakMap<Socket, StandIn>();
+
+function onData(this: Socket, chunk: Buffer) {
+  if (standInOf.get(this)?.push(chunk) === false) this.pause();
+}
+function onEnd(this: Socket) {
+  standInOf.get(this)?.push(null);
+}
+function onDrain(this: Socket) {
+  standInOf.get(this)?.forwardDrain();
+}
+function onTimeout(this: Socket) {
+  standInOf.get(this)?.emit('timeout');
+}
+function onError(this: Socket, error: Error) {
+  standInOf.get(this)?.destroy(error);
+}
+function onClose(this: Socket) {
+  standInOf.get(this)?.destroy();
+}

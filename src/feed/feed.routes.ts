@@ -1,0 +1,50 @@
+import { Injectable, RequestMapping } from '@nestjs/common';
+import { DiscoveryService, MetadataScanner, Reflector } from '@nestjs/core';
+
+/** Where the paths of a `@Feed()` route are kept, on the method. */
+export const FEED_PATHS = 'nestjs-feed:paths';
+
+/** Knows which paths lead to feeds: the `@Feed()` routes of all controllers. */
+@Injectable()
+export class FeedRoutes {
+  constructor(
+    private readonly discovery: DiscoveryService,
+    private readonly scanner: MetadataScanner,
+    private readonly reflector: Reflector,
+  ) {}
+
+  /**
+   * Matches the paths of all feeds, and as few others as can be told without the application's router: what comes before a
+   * controller's path (a global prefix, a version, a mounted module's path) is left open.
+   */
+  pattern(): RegExp {
+    const endings = this.discovery.getControllers().flatMap(({ metatype }) => {
+      if (!metatype) return [];
+      const prefixes = [this.reflector.get<string | string[]>(PATH, metatype) ?? ''].flat();
+      const { prototype } = metatype as { prototype: Record<string, () => unknown> };
+      return this.scanner.getAllMethodNames(prototype).flatMap((name) => {
+        const paths = this.reflector.get<string[] | undefined>(FEED_PATHS, prototype[name] as () => unknown) ?? [];
+        return paths.flatMap((path) => prefixes.map((prefix) => ending(`${prefix}/${path}`)));
+      });
+    });
+    return endings.length === 0 ? /(?!)/ : new RegExp(`(?:^|/)(?:${endings.join('|')})/?$`, 'i');
+  }
+}
+
+/** The key under which Nest keeps a route's path, read off a route of our own: it exports the decorator, not the key. */
+const PATH = (() => {
+  const probe = () => {};
+  RequestMapping({ path: 'probe' })({}, 'probe', { value: probe });
+  return Reflect.getMetadataKeys(probe).find((key) => Reflect.getMetadata(key, probe) === 'probe') as string;
+})();
+
+/** A route's path as a pattern: plain segments as they are, parameters as any segment, and from anything else on, anything. */
+function ending(path: string): string {
+  const segments: string[] = [];
+  for (const segment of path.split('/').filter(Boolean)) {
+    if (/^:\w+$/.test(segment)) segments.push('[^/]+');
+    else if (/^[\w.~-]+$/.test(segment)) segments.push(segment.replaceAll('.', '\\.'));
+    else return [...segments, '.*'].join('/');
+  }
+  return segments.join('/');
+}
