@@ -6,10 +6,10 @@ import { HealthModule } from './health/health.module.js';
 /** The service: feeds and what watches them. */
 @Module({})
 export class AppModule {
-  static from({ path, intervalMs, maxConnections, bufferBytes, handover }: Config): DynamicModule {
+  static from({ path, intervalMs, maxConnections, bufferBytes, handover, drainMs }: Config): DynamicModule {
     return {
       module: AppModule,
-      imports: [FeedModule.forRoot({ path, intervalMs, maxConnections, bufferBytes, handover }), HealthModule],
+      imports: [FeedModule.forRoot({ path, intervalMs, maxConnections, bufferBytes, handover, drainMs }), HealthModule],
     };
   }
 }

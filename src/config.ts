@@ -11,6 +11,7 @@ export interface Config {
   maxConnections: number | undefined;
   bufferBytes: number | undefined;
   handover: boolean | undefined;
+  drainMs: number | undefined;
 }
 
 /** A variable of the environment has a wrong value. */
@@ -48,6 +49,7 @@ const rules = {
   FEED_INTERVAL_MS: number(feedOptionRules.intervalMs),
   FEED_MAX_CONNECTIONS: number(feedOptionRules.maxConnections),
   FEED_BUFFER_BYTES: number(feedOptionRules.bufferBytes),
+  FEED_DRAIN_MS: number(feedOptionRules.drainMs),
   FEED_HANDOVER: v.optional(
     v.pipe(
       v.picklist(['on', 'off'], 'must be on or off'),
@@ -80,5 +82,6 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     maxConnections: values.FEED_MAX_CONNECTIONS,
     bufferBytes: values.FEED_BUFFER_BYTES,
     handover: values.FEED_HANDOVER,
+    drainMs: values.FEED_DRAIN_MS,
   };
 }

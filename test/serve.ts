@@ -1,3 +1,4 @@
+import { createServer, type ServerOptions } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { INestApplication, ModuleMetadata } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -16,6 +17,24 @@ export interface Served {
   url: string;
 }
 
+/** Express's adapter makes its server without options. */
+class ConfiguredExpressAdapter extends ExpressAdapter {
+  constructor(private readonly server: ServerOptions) {
+    super();
+  }
+
+  override initHttpServer(): void {
+    this.httpServer = createServer(this.server, this.getInstance());
+  }
+}
+
+/** The platform's adapter, with options for its server. */
+export function adapterOf(platform: Platform, server: ServerOptions = {}): ExpressAdapter | FastifyAdapter {
+  return platform === 'express'
+    ? new ConfiguredExpressAdapter(server)
+    : new FastifyAdapter({ routerOptions: { maxParamLength: 1024 }, http: server });
+}
+
 /** Starts an application of these modules and controllers on a free port. */
 export async function serve(
   platform: Platform,
@@ -23,8 +42,7 @@ export async function serve(
   prepare: (app: INestApplication) => void = () => {},
 ): Promise<Served> {
   class Root {}
-  const adapter = platform === 'express' ? new ExpressAdapter() : new FastifyAdapter({ routerOptions: { maxParamLength: 1024 } });
-  const app = await NestFactory.create({ module: Root, ...metadata }, adapter, { logger: false, abortOnError: false });
+  const app = await NestFactory.create({ module: Root, ...metadata }, adapterOf(platform), { logger: false, abortOnError: false });
   prepare(app);
   await app.listen(0, '127.0.0.1');
   const { port } = app.getHttpServer().address() as AddressInfo;

@@ -25,6 +25,8 @@ export interface FeedOptions {
    * Default: true.
    */
   handover?: boolean;
+  /** The longest that a shutdown waits for clients to read the end of their feeds, in milliseconds. Default: 10000. 0: not at all. */
+  drainMs?: number;
 }
 
 /** Where the module's own route is and who sees the module; given beside the options, in `forRootAsync` beside the factory. */
@@ -45,14 +47,17 @@ const count = (unit: string, least: number) =>
     v.minValue(least, `must be ${least} or more ${unit}`),
   );
 
+/** A timer's longest delay is 2³¹ − 1 ms: beyond it Node falls back to 1 ms. */
+const duration = v.pipe(count('milliseconds', 0), v.maxValue(2 ** 31 - 1, 'must be 2147483647 or fewer milliseconds'));
+
 /** What each option may be. The service's environment is checked against the same rules. */
 export const feedOptionRules = {
   source: v.custom<FeedSource>((value) => typeof value === 'function', 'must be a function that returns an Observable'),
-  // setInterval's longest delay: beyond it Node falls back to 1 ms
-  intervalMs: v.pipe(count('milliseconds', 0), v.maxValue(2 ** 31 - 1, 'must be 2147483647 or fewer milliseconds')),
+  intervalMs: duration,
   maxConnections: count('connections', 0),
   bufferBytes: count('bytes', 1024),
   handover: v.boolean('must be true or false'),
+  drainMs: duration,
 };
 
 const schema = v.strictObject(v.entriesFromObjects([v.partial(v.object(feedOptionRules))]));
@@ -65,12 +70,13 @@ const schema = v.strictObject(v.entriesFromObjects([v.partial(v.object(feedOptio
 export function resolveFeedOptions(options: FeedOptions): ResolvedFeedOptions {
   const result = v.safeParse(schema, options);
   if (!result.success) throw FeedOptionsError.from(result.issues, Object.keys(feedOptionRules));
-  const { source, intervalMs, maxConnections, bufferBytes, handover } = result.output;
+  const { source, intervalMs, maxConnections, bufferBytes, handover, drainMs } = result.output;
   return {
     source: source ?? intervalSource(intervalMs ?? 1000),
     maxConnections: (maxConnections ?? openFilesForFeeds()) || Number.POSITIVE_INFINITY,
     bufferBytes: bufferBytes ?? 65_536,
     handover: handover ?? true,
+    drainMs: drainMs ?? 10_000,
   };
 }
 

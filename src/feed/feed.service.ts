@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { setImmediate as turn } from 'node:timers/promises';
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { type BeforeApplicationShutdown, Inject, Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { ObservableInput } from 'rxjs';
@@ -27,6 +27,9 @@ interface FastifyReply {
   getHeaders(): Record<string, number | string | string[] | undefined>;
   hijack(): unknown;
 }
+
+/** How often a shutdown looks whether all clients have left, in milliseconds. */
+const drainStepMs = 10;
 
 /** Seconds after which a client that was refused may try again. */
 const retryAfter = 5;
@@ -192,11 +195,19 @@ export class FeedService implements ConnectionOwner, OnModuleInit, BeforeApplica
     return counted;
   }
 
-  /** Ends every feed, so that the server's `close()`, which waits for open responses, can finish. */
-  beforeApplicationShutdown(): void {
+  /**
+   * Ends every feed, so that the server's `close()`, which waits for open responses, can finish; a client that does not read
+   * the end of its feed within the drain time is cut off.
+   */
+  async beforeApplicationShutdown(): Promise<void> {
     this.draining = true;
     this.handover?.close();
     this.end(undefined, 'drained');
+    const givesUp = performance.now() + this.options.drainMs;
+    while (this.connections.size > 0 && performance.now() < givesUp) await sleep(drainStepMs);
+    for (const connection of this.connections) connection.destroy();
+    // A socket that is destroyed is closed, and counted, a turn of the event loop later.
+    while (this.connections.size > 0) await turn();
   }
 
   /** @internal */

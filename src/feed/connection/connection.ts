@@ -109,6 +109,10 @@ export class Connection implements Observer<FeedItem> {
     stream[connectionOf] = this;
     stream.on('close', onClose).on('error', ignore).on('drain', onDrain);
     this.owner.opened(this);
+    if (this.reason !== undefined) {
+      this.finish(this.outlet, this.reason);
+      return;
+    }
     for (const item of early?.items ?? []) this.next(item);
     if (early?.isComplete) this.complete();
     else this.drained();
@@ -134,7 +138,9 @@ export class Connection implements Observer<FeedItem> {
     }
     const bytes = Buffer.byteLength(body);
     if (bytes === 0) return;
-    stream.write(chunked ? `${bytes.toString(16)}\r\n${body}\r\n` : body);
+    // As many bytes as characters: all of them ASCII, which Latin-1 writes without a look at each.
+    const encoding = bytes === body.length ? 'latin1' : 'utf8';
+    stream.write(chunked ? `${bytes.toString(16)}\r\n${body}\r\n` : body, encoding);
     this.owner.sent(this, bytes);
   }
 
@@ -161,15 +167,22 @@ export class Connection implements Observer<FeedItem> {
     if (this.reason !== undefined) return;
     this.reason = reason;
     this.source?.unsubscribe();
-    if (!this.outlet) return;
-    const { stream, chunked } = this.outlet;
+    if (this.outlet) this.finish(this.outlet, reason);
+  }
+
+  /** Cuts the connection, whatever waits unsent. */
+  destroy(): void {
+    this.outlet?.stream.destroy();
+  }
+
+  private finish({ stream, chunked }: Outlet, reason: CloseReason): void {
     if (reason === 'slow' || (reason === 'error' && !this.isHandedOver)) {
       stream.destroy();
-    } else {
-      stream.on('finish', onFinish);
-      if (chunked && reason !== 'error') stream.end('0\r\n\r\n');
-      else stream.end();
+      return;
     }
+    stream.on('finish', onFinish);
+    if (chunked && reason !== 'error') stream.end('0\r\n\r\n');
+    else stream.end();
   }
 
   /** The outlet is gone: because of `end()`, or because the client left. */

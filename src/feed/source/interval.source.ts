@@ -1,5 +1,6 @@
-import { concat, interval, map, NEVER, of } from 'rxjs';
+import { NEVER, Observable } from 'rxjs';
 import type { FeedSource } from './source.js';
+import { ticks } from './ticks.js';
 
 /**
  * The source that a feed has when none is given: a greeting at once, then a numbered chunk each period, counted from 1 for
@@ -9,6 +10,14 @@ import type { FeedSource } from './source.js';
  */
 export function intervalSource(intervalMs: number): FeedSource {
   if (intervalMs === 0) return () => NEVER;
+  const period = ticks(intervalMs);
   return ({ url }) =>
-    concat(of(`Nestconntest welcomes you! Your Id: ${url}`), interval(intervalMs).pipe(map((n) => `Chunk ${n + 1} for id ${url}`)));
+    new Observable<string>((subscriber) => {
+      subscriber.next(`Nestconntest welcomes you! Your Id: ${url}`);
+      let count = 0;
+      return period.subscribe(() => {
+        count += 1;
+        subscriber.next(`Chunk ${count} for id ${url}`);
+      });
+    });
 }
