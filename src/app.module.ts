@@ -1,7 +1,9 @@
 import { type DynamicModule, Module } from '@nestjs/common';
+import { ScheduleModule } from '@nestjs/schedule';
 import type { Config } from './config.js';
 import { FeedModule } from './feed/feed.module.js';
 import { HealthModule } from './health/health.module.js';
+import { HeapCollector } from './heap-collector.js';
 
 /** The service: feeds and what watches them. */
 @Module({})
@@ -9,7 +11,12 @@ export class AppModule {
   static from({ path, intervalMs, maxConnections, bufferBytes, handover, drainMs }: Config): DynamicModule {
     return {
       module: AppModule,
-      imports: [FeedModule.forRoot({ path, intervalMs, maxConnections, bufferBytes, handover, drainMs }), HealthModule],
+      imports: [
+        FeedModule.forRoot({ path, intervalMs, maxConnections, bufferBytes, handover, drainMs }),
+        HealthModule,
+        ScheduleModule.forRoot(),
+      ],
+      providers: [HeapCollector],
     };
   }
 }

@@ -71,6 +71,21 @@ export class FeedService implements ConnectionOwner, OnModuleInit, BeforeApplica
     return this.draining;
   }
 
+  /** Connections open now. */
+  get open(): number {
+    return this.connections.size;
+  }
+
+  /** All connections that were ever opened. */
+  get opened(): number {
+    return this.openedEver;
+  }
+
+  /** The most connections that may be open; Infinity for no limit. */
+  get limit(): number {
+    return this.options.maxConnections;
+  }
+
   /** The module's own source, for one connection: what `GET <path>/:id` follows. */
   source(context: FeedContext): ObservableInput<FeedItem> {
     return this.options.source(context);
@@ -89,8 +104,8 @@ export class FeedService implements ConnectionOwner, OnModuleInit, BeforeApplica
     const format = chooseFormat(rawOf(request).headers.accept, wanted);
     if (!format) throw new FeedFormatException(formats.map(({ name }) => name));
     if (this.draining) throw this.refuse(response, 'The service is shutting down.');
-    if (this.connections.size >= this.options.maxConnections) {
-      throw this.refuse(response, `All ${this.options.maxConnections} connections are taken.`);
+    if (this.open >= this.limit) {
+      throw this.refuse(response, `All ${this.limit} connections are taken.`);
     }
     return format;
   }
@@ -172,9 +187,9 @@ export class FeedService implements ConnectionOwner, OnModuleInit, BeforeApplica
       if (connection.isHandedOver) handedOver += 1;
     }
     return {
-      open: this.connections.size,
+      open: this.open,
       peak: this.peak,
-      opened: this.openedEver,
+      opened: this.opened,
       rejected: this.rejected,
       closed: { ...this.closedBy },
       feeds: this.followers.size,
@@ -182,7 +197,7 @@ export class FeedService implements ConnectionOwner, OnModuleInit, BeforeApplica
       messages: this.messages,
       bytes: this.bytes,
       bufferedBytes,
-      limit: Number.isFinite(this.options.maxConnections) ? this.options.maxConnections : null,
+      limit: Number.isFinite(this.limit) ? this.limit : null,
     };
   }
 
@@ -211,25 +226,25 @@ export class FeedService implements ConnectionOwner, OnModuleInit, BeforeApplica
   }
 
   /** @internal */
-  opened({ feed }: Connection): void {
+  onOpened({ feed }: Connection): void {
     this.openedEver += 1;
     this.peak = Math.max(this.peak, this.connections.size);
     this.followers.set(feed, (this.followers.get(feed) ?? 0) + 1);
   }
 
   /** @internal */
-  sent(_connection: Connection, bytes: number): void {
+  onSent(_connection: Connection, bytes: number): void {
     this.messages += 1;
     this.bytes += bytes;
   }
 
   /** @internal */
-  failed({ feed }: Connection, error: unknown): void {
+  onFailed({ feed }: Connection, error: unknown): void {
     this.logger.error(`The source of feed "${feed}" failed: ${error instanceof Error ? error.stack : String(error)}`);
   }
 
   /** @internal */
-  closed(connection: Connection): void {
+  onClosed(connection: Connection): void {
     if (!this.connections.delete(connection)) return;
     const { feed, reason } = connection;
     this.closedBy[reason ?? 'client'] += 1;

@@ -1,10 +1,14 @@
-import { writeFileSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { clearLine, cursorTo } from 'node:readline';
 import { parseArgs } from 'node:util';
+import { loadECharts } from './echarts.js';
 import { FloodOptionsError } from './errors.js';
 import { flood } from './flood.js';
 import type { FloodOptions } from './options.js';
+import { drawPage } from './page.js';
+import { drawPicture } from './picture.js';
 import { reportTable, sampleLine } from './print.js';
+import type { FloodReport } from './report.js';
 
 const usage = `Usage: nestjs-feed flood <url-prefix> [options]
 
@@ -19,10 +23,19 @@ Opens connections to <url-prefix>1, <url-prefix>2, …, holds them, and checks t
       --timeout S       seconds to wait for a first byte      (30)
       --pid PID         sample this server process's memory and CPU time from /proc
       --json FILE       write the report to a file as well, as JSON
+      --report FILE     draw the flood over time, as a page (.html) or a picture (.svg): connections and, with --pid, the
+                        server's memory and the CPU use of each of its threads; needs the package echarts
   -h, --help            show this
 
 Exit code: 0 when all connections opened, stayed open and got every chunk once and in order; 1 when not; 2 when it could not start.
 `;
+
+/** What the command was asked for. */
+interface Request {
+  options: FloodOptions;
+  jsonFile: string | undefined;
+  reportFile: string | undefined;
+}
 
 /**
  * The command: `nestjs-feed flood`.
@@ -30,16 +43,15 @@ Exit code: 0 when all connections opened, stayed open and got every chunk once a
  * @returns the exit code
  */
 export async function floodCommand(args: string[]): Promise<number> {
-  let options: FloodOptions;
-  let jsonFile: string | undefined;
+  let request: Request;
   try {
     const parsed = parse(args);
     if (!parsed) {
       process.stdout.write(usage);
       return 0;
     }
-    ({ options, jsonFile } = parsed);
-    if (jsonFile !== undefined) writeFileSync(jsonFile, '');
+    request = parsed;
+    await checkFiles(request);
   } catch (error) {
     return cannotStart(error);
   }
@@ -49,7 +61,7 @@ export async function floodCommand(args: string[]): Promise<number> {
   process.once('SIGTERM', () => abort.abort());
   const { stdout } = process;
   try {
-    const report = await flood(options, {
+    const report = await flood(request.options, {
       signal: abort.signal,
       onSample(sample, resolved) {
         const line = sampleLine(sample, resolved, stdout.isTTY);
@@ -63,14 +75,30 @@ export async function floodCommand(args: string[]): Promise<number> {
       },
     });
     stdout.write(`\n${reportTable(report)}\n`);
-    if (jsonFile !== undefined) writeFileSync(jsonFile, `${JSON.stringify(report, null, 2)}\n`);
+    await writeFiles(request, report);
     return report.ok ? 0 : 1;
   } catch (error) {
     return cannotStart(error);
   }
 }
 
-function parse(args: string[]): { options: FloodOptions; jsonFile: string | undefined } | undefined {
+/** Finds out before the flood what would keep its report from being written after it. */
+async function checkFiles({ jsonFile, reportFile }: Request): Promise<void> {
+  if (reportFile !== undefined) {
+    if (!/\.(html|svg)$/i.test(reportFile)) throw new FloodOptionsError(`report must end in .html or .svg, not "${reportFile}"`, 'report');
+    await loadECharts();
+  }
+  // Opened to append: what an earlier flood has written stays until there is something to put in its place.
+  for (const file of [jsonFile, reportFile]) if (file !== undefined) closeSync(openSync(file, 'a'));
+}
+
+async function writeFiles({ jsonFile, reportFile }: Request, report: FloodReport): Promise<void> {
+  if (jsonFile !== undefined) writeFileSync(jsonFile, `${JSON.stringify(report, null, 2)}\n`);
+  if (reportFile === undefined) return;
+  writeFileSync(reportFile, /\.svg$/i.test(reportFile) ? await drawPicture(report) : await drawPage(report));
+}
+
+function parse(args: string[]): Request | undefined {
   const { values, positionals } = parseArgs({
     args,
     allowPositionals: true,
@@ -83,6 +111,7 @@ function parse(args: string[]): { options: FloodOptions; jsonFile: string | unde
       timeout: { type: 'string' },
       pid: { type: 'string' },
       json: { type: 'string' },
+      report: { type: 'string' },
       help: { type: 'boolean', short: 'h' },
     },
   });
@@ -102,6 +131,7 @@ function parse(args: string[]): { options: FloodOptions; jsonFile: string | unde
       pid: toNumber(values.pid),
     },
     jsonFile: values.json,
+    reportFile: values.report,
   };
 }
 

@@ -8,13 +8,16 @@ import { type ProcessSample, sampleProcess } from './process-sample.js';
 import type { FloodReport, FloodSample } from './report.js';
 
 export interface FloodWatch {
-  /** Called each second. */
+  /** Called as the flood begins, each second, and as it ends. */
   onSample?(sample: FloodSample, options: ResolvedFloodOptions): void;
   /** Ends the flood early; what there is until then is reported. */
   signal?: AbortSignal;
 }
 
 const accept = { text: 'text/plain', sse: 'text/event-stream', ndjson: 'application/x-ndjson' };
+
+/** Seconds below which a last sample is not worth taking: CPU time is counted in hundredths of a second. */
+const shortest = 0.5;
 
 /** How often connections that are due are opened, in milliseconds. */
 const step = 10;
@@ -45,6 +48,7 @@ class Flood implements Crowd {
   private readonly serverBefore: ProcessSample | undefined;
   private readonly cpuBefore = process.cpuUsage();
   private begunAt = 0;
+  private startedAt = new Date(0);
   private chunks = 0;
   private received = 0;
   private openNow = 0;
@@ -67,6 +71,8 @@ class Flood implements Crowd {
 
   async run(): Promise<FloodReport> {
     this.begunAt = performance.now();
+    this.startedAt = new Date();
+    this.sample();
     const sampling = setInterval(() => this.sample(), 1000);
     try {
       await this.ramp();
@@ -76,6 +82,7 @@ class Flood implements Crowd {
       const cpuAt = process.cpuUsage();
       await this.wait(this.options.duration * 1000);
       const heldSeconds = (performance.now() - heldAt) / 1000;
+      if (this.seconds() - (this.samples.at(-1)?.at ?? 0) >= shortest) this.sample();
       return this.finish({ chunks: this.chunks - chunks, seconds: heldSeconds, serverAt, cpu: process.cpuUsage(cpuAt) });
     } finally {
       clearInterval(sampling);
@@ -143,10 +150,15 @@ class Flood implements Crowd {
     return this.options.pid === undefined ? undefined : sampleProcess(this.options.pid);
   }
 
+  /** How long the flood has lasted. */
+  private seconds(): number {
+    return (performance.now() - this.begunAt) / 1000;
+  }
+
   private sample(): void {
     const before = this.samples.reduce((sum, { chunks }) => sum + chunks, 0);
     const sample: FloodSample = {
-      at: (performance.now() - this.begunAt) / 1000,
+      at: this.seconds(),
       begun: this.members.length,
       open: this.openNow,
       failed: this.failed,
@@ -182,6 +194,7 @@ class Flood implements Crowd {
     const { user, system } = process.cpuUsage(this.cpuBefore);
     const report: FloodReport = {
       url: this.url,
+      startedAt: this.startedAt.toISOString(),
       format: this.options.format ?? null,
       ok: failed + endedEarly + missing + repeated + outOfOrder + misdelivered === 0 && this.members.length === this.options.connections,
       connections: this.options.connections,

@@ -26,6 +26,13 @@ export function sampleLine(sample: FloodSample, { connections }: ResolvedFloodOp
 
 /** The report as a table of two columns. */
 export function reportTable(report: FloodReport): string {
+  const rows = reportRows(report);
+  const width = Math.max(...rows.map(([name]) => name.length));
+  return rows.map(([name, value]) => `${name.padStart(width)}  ${value}`).join('\n');
+}
+
+/** What the report says, as names and values for people to read. */
+export function reportRows(report: FloodReport): [name: string, value: string][] {
   const { firstByteMs, server, client } = report;
   const rows: [string, string][] = [
     ['connections', `${number.format(report.opened)} of ${number.format(report.connections)} opened`],
@@ -55,8 +62,7 @@ export function reportTable(report: FloodReport): string {
   }
   for (const [reason, count] of Object.entries(report.reasons)) rows.push([`× ${number.format(count)}`, reason]);
   rows.push(['result', report.ok ? 'ok' : 'NOT OK']);
-  const width = Math.max(...rows.map(([name]) => name.length));
-  return rows.map(([name, value]) => `${name.padStart(width)}  ${value}`).join('\n');
+  return rows;
 }
 
 function perChunk(micros: number | null): string {

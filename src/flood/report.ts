@@ -1,7 +1,8 @@
-/** One second of a flood. */
+/** A flood at one time: as it begins, each second, and as it ends. */
 export interface FloodSample {
-  /** Seconds since the first connection was begun. */
+  /** Seconds since the flood began. */
   at: number;
+  /** Connections begun so far, whatever became of them. */
   begun: number;
   open: number;
   failed: number;
@@ -11,11 +12,15 @@ export interface FloodSample {
   /** The server's, where its process is known. */
   rssBytes?: number;
   cpuSeconds?: number;
+  /** CPU time in seconds of each of its kernel threads so far, by the thread's id and name: `"4242 node"`. */
+  threads?: Record<string, number>;
 }
 
 /** What a flood found. */
 export interface FloodReport {
   url: string;
+  /** When the flood began, as an ISO 8601 time. */
+  startedAt: string;
   format: string | null;
   /** Whether every connection opened, stayed open, and lost, repeated or mixed up nothing. */
   ok: boolean;

@@ -18,10 +18,11 @@ export class FeedHealthIndicator {
    * @returns up, or down while the service drains and while more than 95 % of the limit are open
    */
   isHealthy<Key extends string>(key: Key): HealthIndicatorResult<Key> {
-    const { open, limit } = this.feeds.counts();
+    const { open, limit, isDraining } = this.feeds;
     const indicator = this.indicators.check(key);
-    if (this.feeds.isDraining) return indicator.down({ open, limit, message: 'draining' });
-    if (limit !== null && open >= Math.ceil(limit * nearLimit)) return indicator.down({ open, limit, message: 'near the limit' });
-    return indicator.up({ open, limit });
+    const known = { open, limit: Number.isFinite(limit) ? limit : null };
+    if (isDraining) return indicator.down({ ...known, message: 'draining' });
+    if (open >= Math.ceil(limit * nearLimit)) return indicator.down({ ...known, message: 'near the limit' });
+    return indicator.up(known);
   }
 }

@@ -18,10 +18,10 @@ export interface Outlet {
 export interface ConnectionOwner {
   /** Unsent bytes that one connection may hold. */
   readonly bufferBytes: number;
-  opened(connection: Connection): void;
-  sent(connection: Connection, bytes: number): void;
-  failed(connection: Connection, error: unknown): void;
-  closed(connection: Connection): void;
+  onOpened(connection: Connection): void;
+  onSent(connection: Connection, bytes: number): void;
+  onFailed(connection: Connection, error: unknown): void;
+  onClosed(connection: Connection): void;
 }
 
 const connectionOf = Symbol('connection');
@@ -108,7 +108,7 @@ export class Connection implements Observer<FeedItem> {
     const stream: Attached = this.outlet.stream;
     stream[connectionOf] = this;
     stream.on('close', onClose).on('error', ignore).on('drain', onDrain);
-    this.owner.opened(this);
+    this.owner.onOpened(this);
     if (this.reason !== undefined) {
       this.finish(this.outlet, this.reason);
       return;
@@ -141,7 +141,7 @@ export class Connection implements Observer<FeedItem> {
     // As many bytes as characters: all of them ASCII, which Latin-1 writes without a look at each.
     const encoding = bytes === body.length ? 'latin1' : 'utf8';
     stream.write(chunked ? `${bytes.toString(16)}\r\n${body}\r\n` : body, encoding);
-    this.owner.sent(this, bytes);
+    this.owner.onSent(this, bytes);
   }
 
   error(error: unknown): void {
@@ -150,7 +150,7 @@ export class Connection implements Observer<FeedItem> {
       this.early.failure = { error };
       return;
     }
-    this.owner.failed(this, error);
+    this.owner.onFailed(this, error);
     this.end('error');
   }
 
@@ -188,7 +188,7 @@ export class Connection implements Observer<FeedItem> {
   /** The outlet is gone: because of `end()`, or because the client left. */
   left(): void {
     if (this.reason === undefined) this.end('client');
-    this.owner.closed(this);
+    this.owner.onClosed(this);
   }
 
   /** The outlet takes more. */
