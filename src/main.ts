@@ -45,9 +45,10 @@ function startError(error: unknown, { host, port }: Partial<Config>): string | u
 }
 
 let config: Config | undefined;
+let app: INestApplication | undefined;
 try {
   config = readConfig(process.env);
-  const app = await createApp(config);
+  app = await createApp(config);
   app.enableShutdownHooks(undefined, { useProcessExit: true });
   await app.listen(config.port, config.host);
   // What goes wrong before this point is told once, below, in words for whoever starts the service.
@@ -60,4 +61,5 @@ try {
 } catch (error) {
   process.stderr.write(`${startError(error, config ?? {}) ?? (error as Error).stack}\n`);
   process.exitCode = 1;
+  await app?.close();
 }

@@ -118,6 +118,10 @@ class OrdersController {
           subscriber.next('first');
           return timer(20).subscribe(() => subscriber.error(new Unknown()));
         });
+      case 'nothing':
+        return undefined as never;
+      case 'text':
+        return 'text' as never;
       case 'json':
         return of<string>(1n as never);
       default:
@@ -200,6 +204,8 @@ describe.each(platforms)('@Feed() on %s', (platform) => {
     ['/orders/failing/subscribe', 410],
     ['/orders/failing/soon', 410],
     ['/orders/failing/iterate', 410],
+    ['/orders/failing/nothing', 500],
+    ['/orders/failing/text', 500],
     ['/orders/1?format=no', 406],
     ['/elsewhere', 404],
   ])('answers %s, which fails before the first byte, with %i', async (path, status) => {

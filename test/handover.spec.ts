@@ -15,9 +15,11 @@ import {
   UseInterceptors,
 } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { Observable } from 'rxjs';
 import { concat, NEVER, of, Subject } from 'rxjs';
-import { Feed, FeedModule } from '../src/index.js';
+import { generate } from 'selfsigned';
+import { Feed, FeedModule, FeedService } from '../src/index.js';
 import { Peer } from './peer.js';
 import { adapterOf, platforms, type Served, serve, until } from './serve.js';
 
@@ -328,5 +330,34 @@ describe.each(platforms)('without the handover on %s', (platform) => {
       await until(() => served.feeds.counts().open === 0);
     }
     expect(served.feeds.counts().closed.client).toBe(3);
+  });
+});
+
+describe.each(platforms)('the handover with TLS on %s', (platform) => {
+  it('serves feeds, ordinary routes and silent clients', async () => {
+    const { private: key, cert } = await generate([{ name: 'commonName', value: 'localhost' }]);
+    const https = { key, cert };
+    const app =
+      platform === 'express'
+        ? await NestFactory.create({ module: class Root {}, ...metadata }, { httpsOptions: https, logger: false })
+        : await NestFactory.create({ module: class Root {}, ...metadata }, new FastifyAdapter({ https }), { logger: false });
+    await app.listen(0, '127.0.0.1');
+    const { port } = app.getHttpServer().address() as AddressInfo;
+    const feeds = app.get(FeedService);
+
+    const peer = await Peer.secure(port);
+    peer.send('GET /app/feed/1 HTTP/1.1\r\nHost: test\r\n\r\n');
+    await peer.sees('from 127.0.0.1 by https\n');
+    expect(feeds.counts()).toMatchObject({ open: 1, handedOver: 1 });
+    for (let n = 1; n <= 50; n += 1) said.next(`${n} ${'x'.repeat(1000)}`);
+    await peer.sees('50 x');
+    const route = await Peer.secure(port);
+    route.send('GET /app/route HTTP/1.1\r\nHost: test\r\n\r\n');
+    await route.sees('{"ip":"127.0.0.1"}');
+    const silent = await Peer.secure(port);
+    await app.close();
+    await Promise.all([peer.closed(), route.closed(), silent.closed()]);
+    expect(peer.isComplete).toBe(true);
+    expect(peer.body.split('\n')).toHaveLength(52);
   });
 });

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 
 /** A client that speaks bytes: it sees what is on the wire, and may misbehave. */
 export class Peer {
@@ -19,6 +20,13 @@ export class Peer {
   static async to(port: number, allowHalfOpen = false): Promise<Peer> {
     const socket = connect({ port, host: '127.0.0.1', allowHalfOpen });
     await once(socket, 'connect');
+    return new Peer(socket);
+  }
+
+  /** Connects with TLS, whoever signed the certificate. */
+  static async secure(port: number): Promise<Peer> {
+    const socket = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false });
+    await once(socket, 'secureConnect');
     return new Peer(socket);
   }
 

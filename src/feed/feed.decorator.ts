@@ -38,7 +38,8 @@ export function Feed(path?: string | string[], { name }: FeedRouteOptions = {}):
       const request = args[arity] as IncomingMessage & { params: Record<string, string> };
       const response = args[arity + 1] as ServerResponse;
       this[feeds].admit(request, response);
-      const source = (await handler.apply(this, args.slice(0, arity))) as ObservableInput<FeedItem>;
+      const source = await handler.apply(this, args.slice(0, arity));
+      if (!isSource(source)) throw new TypeError(`${handler.name}() must return an Observable, a Promise of one, or an async iterable`);
       await this[feeds].connect(request, response, source, name?.(request));
     };
 
@@ -54,4 +55,9 @@ export function Feed(path?: string | string[], { name }: FeedRouteOptions = {}):
     SetMetadata(FEED_PATHS, [path ?? ''].flat())(target, key, descriptor);
     Get(path)(target, key, descriptor);
   };
+}
+
+/** Whether a feed can follow it; that it really is an Observable or an iterable, RxJS checks when it subscribes. */
+function isSource(value: unknown): value is ObservableInput<FeedItem> {
+  return typeof value === 'object' && value !== null;
 }

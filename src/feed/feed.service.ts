@@ -5,6 +5,7 @@ import { HttpAdapterHost } from '@nestjs/core';
 import type { ObservableInput } from 'rxjs';
 import { type CloseReason, closeReasons } from './connection/close-reason.js';
 import { Connection, type ConnectionOwner } from './connection/connection.js';
+import { Encoder } from './connection/frame.js';
 import { Handover, handOver } from './connection/handover.js';
 import { carriesFeed, claim, keepResponse, setHead } from './connection/response.js';
 import type { FeedCount, FeedCounts } from './feed.counts.js';
@@ -40,6 +41,7 @@ export class FeedService implements ConnectionOwner, OnModuleInit, BeforeApplica
   readonly bufferBytes: number;
   private readonly logger = new Logger(FeedService.name);
   private readonly connections = new Set<Connection>();
+  private readonly encoders = new Map(formats.map((format) => [format, new Encoder(format)]));
   private readonly followers = new Map<string, number>();
   private readonly closedBy = Object.fromEntries(closeReasons.map((reason) => [reason, 0])) as Record<CloseReason, number>;
   private peak = 0;
@@ -139,7 +141,7 @@ export class FeedService implements ConnectionOwner, OnModuleInit, BeforeApplica
       res.end();
       return undefined;
     }
-    const connection = new Connection(this, feed, format);
+    const connection = new Connection(this, feed, this.encoders.get(format) as Encoder);
     this.connections.add(connection);
     try {
       connection.follow(source);

@@ -1,9 +1,9 @@
 import { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
 import { from, isObservable, type ObservableInput, type Observer, type Unsubscribable } from 'rxjs';
-import { type FeedItem, isMessage } from '../feed.message.js';
-import type { Format } from '../format/format.js';
+import type { FeedItem } from '../feed.message.js';
 import type { CloseReason } from './close-reason.js';
+import type { Encoder, Frame } from './frame.js';
 import { AsyncPull } from './pull.js';
 
 /** Where a connection's bytes go once its head is out. */
@@ -53,6 +53,8 @@ export class Connection implements Observer<FeedItem> {
   reason: CloseReason | undefined = undefined;
   private outlet: Outlet | undefined = undefined;
   private source: Unsubscribable | undefined = undefined;
+  /** The encoder's last emission that came here. */
+  private emission = 0;
   /** What came before there was an outlet. */
   private early: Early | undefined = new Early();
 
@@ -60,7 +62,7 @@ export class Connection implements Observer<FeedItem> {
     private readonly owner: ConnectionOwner,
     /** The feed it follows. */
     readonly feed: string,
-    private readonly format: Format,
+    private readonly encoder: Encoder,
   ) {}
 
   /** Bytes that wait for the client. */
@@ -129,19 +131,17 @@ export class Connection implements Observer<FeedItem> {
       this.end('slow');
       return;
     }
-    let body: string;
+    let frame: Frame;
     try {
-      body = this.format.encode(isMessage(item) ? item : { data: item });
+      frame = this.encoder.encode(item, this.emission);
     } catch (error) {
       this.error(error);
       return;
     }
-    const bytes = Buffer.byteLength(body);
-    if (bytes === 0) return;
-    // As many bytes as characters: all of them ASCII, which Latin-1 writes without a look at each.
-    const encoding = bytes === body.length ? 'latin1' : 'utf8';
-    stream.write(chunked ? `${bytes.toString(16)}\r\n${body}\r\n` : body, encoding);
-    this.owner.onSent(this, bytes);
+    this.emission = frame.emission;
+    if (frame.bytes === 0) return;
+    stream.write(chunked ? frame.chunk : frame.plain, frame.encoding);
+    this.owner.onSent(this, frame.bytes);
   }
 
   error(error: unknown): void {
