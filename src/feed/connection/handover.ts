@@ -43,11 +43,16 @@ export class Handover {
   /** Lets go of connections that have not said anything: a server that closes waits for them otherwise. */
   close(): void {
     clearTimeout(this.timer);
+    this.timer = undefined;
     for (const socket of this.silent.keys()) socket.destroy();
     this.silent.clear();
   }
 
   private accept(socket: Socket): void {
+    if (!this.server.listening) {
+      socket.destroy(); // its TLS handshake ended after the server was closed
+      return;
+    }
     this.silent.set(socket, performance.now());
     waiting.set(socket, this);
     socket.on('data', onFirstBytes).on('end', onSilentEnd).on('error', onSilentError).on('close', onSilentClose);
