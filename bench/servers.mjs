@@ -8,7 +8,11 @@ const peer = (name) => fileURLToPath(new URL(`peers/${name}`, import.meta.url));
 /** The service as `npm start` runs it: the flags in that script are part of what is measured. */
 function startCommand() {
   const script = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).scripts.start;
-  const [command, ...args] = script.trim().split(/\s+/);
+  // `exec` has the shell make way for the service, so that a signal to npm reaches it
+  const [command, ...args] = script
+    .trim()
+    .replace(/^exec /, '')
+    .split(/\s+/);
   if (command !== 'node' || /["'`$&|;<>]/.test(script)) throw new Error(`the start script is more than node and its arguments: ${script}`);
   return args;
 }

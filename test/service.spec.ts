@@ -13,7 +13,10 @@ class Run {
   out = '';
   err = '';
   readonly exit: Promise<number | null>;
+  private static readonly children = new Set<ChildProcess>();
+
   private constructor(readonly child: ChildProcess) {
+    Run.children.add(child);
     child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.out += text;
     });
@@ -21,6 +24,12 @@ class Run {
       this.err += text;
     });
     this.exit = once(child, 'close').then(([code]) => code as number | null);
+  }
+
+  /** Ends what a test that failed has left running. */
+  static endAll(): void {
+    for (const child of Run.children) child.kill('SIGKILL');
+    Run.children.clear();
   }
 
   static node(args: string[], env: Record<string, string> = {}): Run {
@@ -35,6 +44,8 @@ class Run {
     return Object.assign(run, { url, port: Number(new URL(url).port) });
   }
 }
+
+afterEach(() => Run.endAll());
 
 describe.each(platforms)('the service on %s', (platform) => {
   it('says where it serves and what to try, and does what it says', async () => {
