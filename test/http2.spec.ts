@@ -1,13 +1,22 @@
 import { once } from 'node:events';
 import { connect } from 'node:http2';
 import type { AddressInfo } from 'node:net';
+import { Controller } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
-import { FeedModule, FeedService } from '../src/index.js';
+import { Feed, FeedModule, FeedService } from '../src/index.js';
 import { until } from './serve.js';
 
+@Controller('numbers')
+class NumbersController {
+  @Feed()
+  async *follow(): AsyncGenerator<string> {
+    for (let n = 0; n < 1000; n += 1) yield `${n} ${'x'.repeat(1000)}`;
+  }
+}
+
 it('serves several feeds on one HTTP/2 connection, without the handover', async () => {
-  const root = { module: class Root {}, imports: [FeedModule.forRoot({ intervalMs: 20 })] };
+  const root = { module: class Root {}, imports: [FeedModule.forRoot({ intervalMs: 20 })], controllers: [NumbersController] };
   const adapter = new FastifyAdapter({ http2: true } as object);
   const app = await NestFactory.create<NestFastifyApplication>(root, adapter, { logger: false });
   await app.listen(0, '127.0.0.1');
@@ -30,6 +39,16 @@ it('serves several feeds on one HTTP/2 connection, without the handover', async 
   feeds.end('2');
   if (!streams[1]?.stream.closed) await once(streams[1]?.stream as never, 'close');
   await until(() => feeds.open === 0);
+
+  const iterable = client.request({ ':path': '/numbers' }).setEncoding('utf8');
+  let lines = '';
+  for await (const text of iterable) lines += text;
+  expect(
+    lines
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => Number.parseInt(line, 10)),
+  ).toEqual(Array.from({ length: 1000 }, (_, n) => n));
   client.close();
   await app.close();
 });

@@ -72,7 +72,9 @@ export class Connection implements Observer<FeedItem> {
 
   /** Whether a source that can wait should. */
   get isFull(): boolean {
-    return this.outlet?.stream.writableNeedDrain ?? true;
+    if (!this.outlet) return true;
+    const { writableLength, writableHighWaterMark } = this.outlet.stream;
+    return writableLength >= writableHighWaterMark;
   }
 
   /** Whether its socket was taken out of the HTTP stack. */
