@@ -14,6 +14,8 @@ const usage = `Usage: npm run bench -- [options]
       --only A,B          only servers whose name has one of these parts
       --routes            only the second part: what an ordinary route loses to FeedModule
       --no-routes         not the second part
+      --churn             only the third part: what connections that come and go leave behind
+      --no-churn          not the third part
       --route-rounds N    its rounds                                      (5)
       --route-seconds S   seconds of load in each                         (5)
       --markdown          tables as GitHub reads them
@@ -48,6 +50,7 @@ function readOptions() {
       rounds: { type: 'string', default: '3' },
       only: { type: 'string', default: '' },
       routes: { type: 'boolean' },
+      churn: { type: 'boolean' },
       'route-rounds': { type: 'string', default: '5' },
       'route-seconds': { type: 'string', default: '5' },
       markdown: { type: 'boolean', default: false },
@@ -96,8 +99,11 @@ const result = {
 };
 const setting = `${connections} connections, a chunk every ${period} ms, ${runs(rounds)}; Node ${process.version}, ${cpus().length} CPUs`;
 
+/** Whether a part is meant: one that is asked for by name leaves the others out. */
+const only = options.routes === true || options.churn === true;
+
 // What only one part needs is loaded with that part.
-if (options.routes !== true) {
+if (!only) {
   const { streams, streamsTable } = await import('./streams.mjs');
   result.streams = await streams({ servers: options.servers, connections, period, duration, rounds }, say);
   console.log(`\n${setting}\n\n${streamsTable(result.streams, markdown)}`);
@@ -111,14 +117,20 @@ if (options.routes !== true) {
     say(`chart: ${resolve(options.chart)}`);
   }
 }
-if (options.routes !== false) {
+if (options.routes ?? !only) {
   const { routes, routesTable } = await import('./routes.mjs');
   result.routes = await routes({ rounds: options.routeRounds, seconds: options.routeSeconds }, say);
   const heading = `an ordinary route with FeedModule and without, ${runs(options.routeRounds)}`;
   console.log(`\n${heading}\n\n${routesTable(result.routes, markdown)}`);
 }
+if (options.churn ?? !only) {
+  const { churn, churnTable } = await import('./churn.mjs');
+  const visitors = { visits: 200_000, open: 2000, first: 20_000 };
+  result.churn = await churn(visitors, say);
+  console.log(`\n${visitors.visits} connections, ${visitors.open} open at a time\n\n${churnTable(result.churn, visitors, markdown)}`);
+}
 
 writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`);
 say(`\neverything that was measured: ${resolve(options.json)}`);
-const rows = [...(result.streams ?? []), ...(result.routes ?? [])];
+const rows = [...(result.streams ?? []), ...(result.routes ?? []), ...(result.churn ?? [])];
 process.exitCode = rows.length > 0 && rows.every(({ ok }) => ok) ? 0 : 1;

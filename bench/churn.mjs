@@ -1,24 +1,8 @@
-// What connections that come and go leave behind: `npm run bench:churn`. 200,000 of them visit the service, 2,000 open at a time, and the
-// service's resident memory after the first 20,000 is compared with that after the last.
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { parseArgs } from 'node:util';
 import { serve } from './child.mjs';
 import { environment, servers } from './servers.mjs';
 import { decimals, table } from './table.mjs';
-
-const { values } = parseArgs({
-  options: {
-    visits: { type: 'string', default: '200000' },
-    open: { type: 'string', default: '2000' },
-    first: { type: 'string', default: '20000' },
-  },
-});
-const [visits, open, first] = [values.visits, values.open, values.first].map(Number);
-if (![visits, open, first].every(Number.isSafeInteger) || open < 1 || first <= open || visits <= first) {
-  console.error('--open, --first and --visits must be whole numbers, each larger than the one before');
-  process.exit(2);
-}
 
 /** Addresses to come from: a port that was used rests for a minute, and one address has some 28,000 of them. */
 const sources = Array.from({ length: 16 }, (_, n) => `127.0.0.${n + 1}`);
@@ -36,7 +20,7 @@ function visit(url, n) {
   });
 }
 
-async function churn({ prepare }) {
+async function visitAll({ prepare }, { visits, open, first }) {
   const { command, args, env } = await prepare();
   const server = await serve(command, args, environment(1000, env));
   try {
@@ -64,16 +48,36 @@ async function churn({ prepare }) {
     const afterLast = rss(server.pid);
     const counts = await (await fetch(`${server.url}/health/connections`)).json();
     for (const socket of there) socket.destroy();
-    return { atRest, afterFirst, afterLast, opened: counts.opened };
+    return { atRest, afterFirst, afterLast, ratio: afterLast / afterFirst, ok: counts.opened === visits };
   } finally {
     await server.stop();
   }
 }
 
-const rows = [];
-for (const server of servers.filter(({ name }) => name === 'service Express' || name === 'service Fastify')) {
-  const { atRest, afterFirst, afterLast, opened } = await churn(server);
-  if (opened !== visits) throw new Error(`the service counts ${opened} connections instead of ${visits}`);
-  rows.push([server.name, decimals(atRest, 1), decimals(afterFirst, 1), decimals(afterLast, 1), decimals(afterLast / afterFirst, 2)]);
+/**
+ * What connections that come and go leave behind: so many visit the service, so many of them open at a time, and its resident memory after
+ * the first of them is compared with that after the last.
+ *
+ * @param say tells how far it has come
+ */
+export async function churn(options, say) {
+  const rows = [];
+  for (const server of servers.filter(({ name }) => name === 'service Express' || name === 'service Fastify')) {
+    const row = { name: server.name, ...(await visitAll(server, options)) };
+    rows.push(row);
+    say(
+      `${row.name}: ${decimals(row.afterLast, 1)} MB after ${options.visits} connections${row.ok ? '' : ': FAILED, it counts another number'}`,
+    );
+  }
+  return rows;
 }
-console.log(table(['server', 'RSS MB at rest', `after ${first}`, `after ${visits}`, 'ratio'], rows, false));
+
+export function churnTable(rows, { visits, first }, markdown) {
+  const head = ['server', 'RSS MB at rest', `after ${first}`, `after ${visits}`, 'ratio'];
+  const lines = rows.map((row) => [
+    row.ok ? row.name : `${row.name} (FAILED)`,
+    ...[row.atRest, row.afterFirst, row.afterLast].map((megabytes) => decimals(megabytes, 1)),
+    decimals(row.ratio, 2),
+  ]);
+  return table(head, lines, markdown);
+}

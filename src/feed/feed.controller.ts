@@ -1,10 +1,11 @@
 import type { IncomingMessage } from 'node:http';
 import { Controller, Param, Req, type Type } from '@nestjs/common';
 import type { ObservableInput } from 'rxjs';
+import { rawOf, targetOf } from './connection/platform.js';
 import { Feed } from './feed.decorator.js';
 import { FeedIdPipe } from './feed.id.pipe.js';
 import type { FeedItem } from './feed.message.js';
-import { FeedService, rawOf, targetOf } from './feed.service.js';
+import { FeedService } from './feed.service.js';
 
 /** The module's own route: `GET <path>/:id` follows a feed. */
 export class FeedController {

@@ -1,12 +1,12 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { type BeforeApplicationShutdown, Inject, Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { ObservableInput } from 'rxjs';
 import { type CloseReason, closeReasons } from './connection/close-reason.js';
 import { Connection, type ConnectionOwner } from './connection/connection.js';
-import { Encoder } from './connection/frame.js';
+import { Encoder } from './connection/encoder.js';
 import { Handover, handOver } from './connection/handover.js';
+import { type AnyRequest, type AnyResponse, pathOf, rawOf, takeOver, targetOf } from './connection/platform.js';
 import { carriesFeed, claim, keepResponse, setHead } from './connection/response.js';
 import type { FeedCount, FeedCounts } from './feed.counts.js';
 import { FeedFormatException, FeedUnavailableException } from './feed.errors.js';
@@ -17,17 +17,6 @@ import { FeedRoutes } from './feed.routes.js';
 import { chooseFormat, formats } from './format/choice.js';
 import type { Format } from './format/format.js';
 import type { FeedContext } from './source/source.js';
-
-/** A framework's response around Node's own: Fastify's reply has Node's as `raw`, Express's is Node's. */
-type AnyResponse = ServerResponse | FastifyReply;
-type AnyRequest = IncomingMessage | { raw: IncomingMessage };
-
-interface FastifyReply {
-  raw: ServerResponse;
-  statusCode: number;
-  getHeaders(): Record<string, number | string | string[] | undefined>;
-  hijack(): unknown;
-}
 
 /** How often a shutdown looks whether all clients have left, in milliseconds. */
 const drainStepMs = 10;
@@ -260,28 +249,4 @@ export class FeedService implements ConnectionOwner, OnModuleInit, BeforeApplica
     rawOf(response).setHeader('Retry-After', retryAfter);
     return new FeedUnavailableException(message, retryAfter);
   }
-}
-
-export function rawOf<T extends IncomingMessage | ServerResponse>(framed: T | { raw: T }): T {
-  return 'raw' in framed ? framed.raw : framed;
-}
-
-/** Keeps the framework from answering; what it was told for the head goes over to Node's response. */
-function takeOver(response: AnyResponse): void {
-  if (!('raw' in response)) return;
-  response.hijack();
-  response.raw.statusCode = response.statusCode;
-  for (const [name, value] of Object.entries(response.getHeaders())) if (value !== undefined) response.raw.setHeader(name, value);
-}
-
-/** The request's target as the client sent it: Express cuts a mounted router's path off `url` and keeps the whole elsewhere. */
-export function targetOf(request: AnyRequest): string {
-  const { originalUrl, url } = request as { originalUrl?: string; url?: string };
-  return originalUrl ?? url ?? '';
-}
-
-function pathOf(url: string): string {
-  const query = url.indexOf('?');
-  const path = query < 0 ? url : url.slice(0, query);
-  return path.replace(/^\/+/, '');
 }

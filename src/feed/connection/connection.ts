@@ -3,7 +3,7 @@ import type { Writable } from 'node:stream';
 import { from, isObservable, type ObservableInput, type Observer, type Unsubscribable } from 'rxjs';
 import type { FeedItem } from '../feed.message.js';
 import type { CloseReason } from './close-reason.js';
-import type { Encoder, Frame } from './frame.js';
+import type { Encoder } from './encoder.js';
 import { AsyncPull } from './pull.js';
 
 /** Where a connection's bytes go once its head is out. */
@@ -133,17 +133,17 @@ export class Connection implements Observer<FeedItem> {
       this.end('slow');
       return;
     }
-    let frame: Frame;
+    const { encoder } = this;
     try {
-      frame = this.encoder.encode(item, this.emission);
+      encoder.encode(item, this.emission);
     } catch (error) {
       this.error(error);
       return;
     }
-    this.emission = frame.emission;
-    if (frame.bytes === 0) return;
-    stream.write(chunked ? frame.chunk : frame.plain, frame.encoding);
-    this.owner.onSent(this, frame.bytes);
+    this.emission = encoder.emission;
+    if (encoder.bytes === 0) return;
+    stream.write(encoder.frame(chunked), encoder.encoding);
+    this.owner.onSent(this, encoder.bytes);
   }
 
   error(error: unknown): void {

@@ -1,0 +1,39 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+/** A response as the framework has it: Express's is Node's own, Fastify's reply has Node's as `raw`. */
+export type AnyResponse = ServerResponse | FastifyReply;
+/** A request as the framework has it. */
+export type AnyRequest = IncomingMessage | { raw: IncomingMessage };
+
+interface FastifyReply {
+  raw: ServerResponse;
+  statusCode: number;
+  getHeaders(): Record<string, number | string | string[] | undefined>;
+  hijack(): unknown;
+}
+
+/** Node's own request or response. */
+export function rawOf<T extends IncomingMessage | ServerResponse>(framed: T | { raw: T }): T {
+  return 'raw' in framed ? framed.raw : framed;
+}
+
+/** Keeps the framework from answering; what it was told for the head goes over to Node's response. */
+export function takeOver(response: AnyResponse): void {
+  if (!('raw' in response)) return;
+  response.hijack();
+  response.raw.statusCode = response.statusCode;
+  for (const [name, value] of Object.entries(response.getHeaders())) if (value !== undefined) response.raw.setHeader(name, value);
+}
+
+/** The request's target as the client sent it: Express cuts a mounted router's path off `url` and keeps the whole elsewhere. */
+export function targetOf(request: AnyRequest): string {
+  const { originalUrl, url } = request as { originalUrl?: string; url?: string };
+  return originalUrl ?? url ?? '';
+}
+
+/** The path of a target, without its first slash and its query. */
+export function pathOf(url: string): string {
+  const query = url.indexOf('?');
+  const path = query < 0 ? url : url.slice(0, query);
+  return path.replace(/^\/+/, '');
+}
