@@ -224,7 +224,7 @@ export class FeedService implements ConnectionOwner, OnModuleInit, BeforeApplica
   }
 
   /** @internal */
-  onSent(_connection: Connection, bytes: number): void {
+  onSent(bytes: number): void {
     this.messages += 1;
     this.bytes += bytes;
   }

@@ -19,7 +19,7 @@ export interface ConnectionOwner {
   /** Unsent bytes that one connection may hold. */
   readonly bufferBytes: number;
   onOpened(connection: Connection): void;
-  onSent(connection: Connection, bytes: number): void;
+  onSent(bytes: number): void;
   onFailed(connection: Connection, error: unknown): void;
   onClosed(connection: Connection): void;
 }
@@ -143,7 +143,7 @@ export class Connection implements Observer<FeedItem> {
     this.emission = encoder.emission;
     if (encoder.bytes === 0) return;
     stream.write(encoder.frame(chunked), encoder.encoding);
-    this.owner.onSent(this, encoder.bytes);
+    this.owner.onSent(encoder.bytes);
   }
 
   error(error: unknown): void {
