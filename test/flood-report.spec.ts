@@ -70,8 +70,8 @@ function reportOf(samples: FloodSample[], more: Partial<FloodReport> = {}): Floo
     firstByteMs: { p50: 0, p99: 0, max: 0 },
     seconds: 3,
     chunksPerSecond: 0,
-    client: { rssBytes: 0, cpuSeconds: 0, cpuMicrosPerChunk: null },
-    server: { pid: 7, rssBeforeBytes: 0, rssBytes: 0, bytesPerConnection: 0, cpuSeconds: 0, cpuMicrosPerChunk: null },
+    client: { rssBytes: 0, cpuSeconds: 0, cpuMicrosPerChunk: null, cpuMicrosPerDelivery: null },
+    server: { pid: 7, rssBeforeBytes: 0, rssBytes: 0, bytesPerConnection: 0, cpuSeconds: 0, cpuMicrosPerChunk: null, cpuMicrosPerDelivery: null },
     samples,
     ...more,
   };

@@ -75,8 +75,8 @@ describe.each(platforms)('FeedModule on %s', (platform) => {
   });
 
   it('takes undefined for the default', async () => {
-    const served = await serve(platform, { imports: [FeedModule.forRoot({ intervalMs: undefined, bufferBytes: undefined })] });
-    expect(served.feeds.bufferBytes).toBe(65_536);
+    const served = await serve(platform, { imports: [FeedModule.forRoot({ intervalMs: undefined, bodyBytes: undefined })] });
+    expect(served.feeds.bodyBytes).toBe(65_536);
     await served.app.close();
   });
 });

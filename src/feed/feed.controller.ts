@@ -1,25 +1,93 @@
-import type { IncomingMessage } from 'node:http';
-import { Controller, Param, Req, type Type } from '@nestjs/common';
-import type { ObservableInput } from 'rxjs';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type CanActivate, Controller, Get, Post, Query, Req, Res, SetMetadata, type Type, UseGuards } from '@nestjs/common';
+import * as v from 'valibot';
+import { withoutToken } from './access/credentials.js';
+import { assertMayPublish, assertMayRead } from './access/request-grant.js';
 import { rawOf, targetOf } from './connection/platform.js';
-import { Feed } from './feed.decorator.js';
-import { FeedIdPipe } from './feed.id.pipe.js';
-import type { FeedItem } from './feed.message.js';
+import { readBody } from './feed.body.js';
+import { FeedBodyTooLargeException, FeedMessageException } from './feed.errors.js';
+import { checkFeedId } from './feed.id.js';
+import { idPaths, pathFeed, queryFeeds } from './feed.request.js';
+import { FEED_PATHS } from './feed.routes.js';
 import { FeedService } from './feed.service.js';
 
-/** The module's own route: `GET <path>/:id` follows a feed. */
+type FeedRequest = IncomingMessage & { params?: Record<string, string> };
+
+/** A message as the one who published it over HTTP is told of it. */
+export interface PublishAnswer {
+  /** The message's id: the position on the feed after it, for `Last-Event-ID` and `?since=`. */
+  id: string;
+  feed: string;
+  /** How many connections of this process followed the feed when it was published. */
+  subscribers: number;
+}
+
+/** The most feeds that one request may publish to. */
+export const mostPublished = 1000;
+
+/** Bytes that the names of so many feeds may take beside the data, in JSON. */
+const namesBytes = mostPublished * 203 + 512;
+
+const fanOut = v.strictObject({
+  feeds: v.pipe(v.array(v.string()), v.minLength(1), v.maxLength(mostPublished)),
+  type: v.optional(v.string()),
+  data: v.unknown(),
+});
+
+/**
+ * The module's own routes: `GET <path>/:id` follows a feed, `GET <path>?id=a&id=b` several, `POST <path>/:id` publishes to one,
+ * `POST <path>` to many. An id may have slashes, plain or as `%2F`.
+ */
 export class FeedController {
   constructor(readonly feeds: FeedService) {}
 
-  @Feed(':id', { name: ({ params }) => params.id as string })
-  follow(@Param('id', FeedIdPipe) id: string, @Req() request: IncomingMessage): ObservableInput<FeedItem> {
-    return this.feeds.source({ id, url: targetOf(request), request: rawOf(request) });
+  @Get(['', ...idPaths])
+  @SetMetadata(FEED_PATHS, ['', ...idPaths])
+  async follow(@Req() request: FeedRequest, @Res() response: ServerResponse): Promise<void> {
+    const feed = pathFeed(request);
+    const ids = feed === undefined ? queryFeeds(request) : [feed];
+    assertMayRead(request, ids);
+    const { source } = this.feeds;
+    await this.feeds.connect(request, response, {
+      feeds: ids,
+      source: source && (() => source({ id: ids[0] as string, ids, url: withoutToken(targetOf(request)), request: rawOf(request) })),
+      resume: true,
+      labelled: feed === undefined,
+    });
+  }
+
+  @Post(idPaths)
+  async publish(@Req() request: FeedRequest, @Query('type') type?: string): Promise<PublishAnswer> {
+    const feed = checkFeedId(pathFeed(request));
+    assertMayPublish(request, [feed]);
+    const data = await readBody(request, this.feeds.bodyBytes);
+    return this.answer(await this.feeds.publish(feed, data, { type }));
+  }
+
+  @Post()
+  async publishMany(@Req() request: FeedRequest): Promise<{ messages: PublishAnswer[] }> {
+    const { bodyBytes } = this.feeds;
+    const body = v.safeParse(fanOut, await readBody(request, bodyBytes + namesBytes, ['application/json']));
+    if (!body.success || !('data' in body.output)) {
+      throw new FeedMessageException(`The body must be { feeds: [1 to ${mostPublished} ids], type?: text, data }.`);
+    }
+    const { feeds, type, data } = body.output;
+    assertMayPublish(request, feeds.map(checkFeedId));
+    if (Buffer.byteLength(typeof data === 'string' ? data : JSON.stringify(data)) > bodyBytes)
+      throw new FeedBodyTooLargeException(bodyBytes);
+    const messages = await this.feeds.publishMany(feeds, data, { type });
+    return { messages: messages.map((message) => this.answer(message)) };
+  }
+
+  private answer({ id = '', feed = '' }: { id?: string; feed?: string }): PublishAnswer {
+    return { id, feed, subscribers: this.feeds.count(feed).open };
   }
 }
 
-/** The controller for a path that is known when the module is imported. */
-export function feedControllerAt(path: string): Type<FeedController> {
+/** The controller for a path and guards that are known when the module is imported. */
+export function feedControllerAt(path: string, guards: readonly (CanActivate | Type<CanActivate>)[]): Type<FeedController> {
   @Controller(path)
+  @UseGuards(...guards)
   class FeedControllerAt extends FeedController {
     constructor(feeds: FeedService) {
       super(feeds);

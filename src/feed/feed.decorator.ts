@@ -10,17 +10,19 @@ const feeds = Symbol('FeedService');
 /** What `@Feed()` may be told of its route. */
 export interface FeedRouteOptions {
   /**
-   * The name that a request's connection is counted under, in `GET /health/connections?id=<name>`.
-   * Default: the request's path, such as `orders/42`.
+   * The feed that a request's connection follows, or several: what is published to them reaches it, and it is counted under them.
+   * Default: one that is named as the request's path, such as `orders/42`.
    */
-  name?: (request: { params: Record<string, string> }) => string;
+  feed?: (request: { params: Record<string, string> }) => string | string[];
 }
 
 type Handler = (this: { [feeds]: FeedService }, ...args: unknown[]) => unknown;
 
 /**
  * Makes a controller's method a feed: `GET` on the path, answered with a response that stays open and carries what the
- * handler's Observable (or Promise of one, or async iterable) emits.
+ * handler's Observable (or Promise of one, or async iterable) emits, and what is published to its feed.
+ *
+ * Where the handler returns nothing, `Last-Event-ID` and `?since=` resume the feed; the ids of a source are the source's own affair.
  *
  * Guards, pipes, interceptors and exception filters work as on any route, and before the first byte: what they or the handler
  * throw is an ordinary answer. Interceptors see the route complete when the feed is open, not its messages.
@@ -28,7 +30,7 @@ type Handler = (this: { [feeds]: FeedService }, ...args: unknown[]) => unknown;
  * @param path as for `@Get()`
  * @param options see `FeedRouteOptions`
  */
-export function Feed(path?: string | string[], { name }: FeedRouteOptions = {}): MethodDecorator {
+export function Feed(path?: string | string[], { feed }: FeedRouteOptions = {}): MethodDecorator {
   return (target, key, descriptor: PropertyDescriptor) => {
     const handler = descriptor.value as Handler;
     const parameters: unknown[] = Reflect.getMetadata('design:paramtypes', target, key) ?? [];
@@ -39,8 +41,14 @@ export function Feed(path?: string | string[], { name }: FeedRouteOptions = {}):
       const response = args[arity + 1] as ServerResponse;
       this[feeds].admit(request, response);
       const source = await handler.apply(this, args.slice(0, arity));
-      if (!isSource(source)) throw new TypeError(`${handler.name}() must return an Observable, a Promise of one, or an async iterable`);
-      await this[feeds].connect(request, response, source, name?.(request));
+      if (source !== undefined && !isSource(source)) {
+        throw new TypeError(`${handler.name}() must return an Observable, a Promise of one, an async iterable, or nothing`);
+      }
+      const followed = feed?.(request);
+      await this[feeds].connect(request, response, {
+        feeds: followed === undefined ? undefined : [followed].flat(),
+        source: source && (() => source),
+      });
     };
 
     // What decorators below this one have said of the handler holds for what stands in for it.

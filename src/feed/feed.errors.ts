@@ -1,4 +1,11 @@
-import { BadRequestException, HttpException, HttpStatus, NotAcceptableException } from '@nestjs/common';
+import {
+  BadRequestException,
+  HttpException,
+  HttpStatus,
+  NotAcceptableException,
+  PayloadTooLargeException,
+  UnsupportedMediaTypeException,
+} from '@nestjs/common';
 import type { BaseIssue } from 'valibot';
 
 /** An option of the module is wrong. Thrown when the application starts. */
@@ -38,7 +45,7 @@ export class FeedModuleDuplicateError extends Error {
 }
 
 /** The rule for the ids of feeds, as the error tells it. */
-export const feedIdRule = '1 to 200 characters out of A-Z a-z 0-9 . _ ~ : @ -';
+export const feedIdRule = '1 to 200 characters out of A-Z a-z 0-9 . _ ~ : @ - with single slashes between them';
 
 /** 400: the id of a feed breaks the rule. */
 export class FeedIdException extends BadRequestException {
@@ -46,6 +53,70 @@ export class FeedIdException extends BadRequestException {
 
   constructor() {
     super({ statusCode: HttpStatus.BAD_REQUEST, error: 'Bad Request', code: 'FEED_ID', message: `A feed's id is ${feedIdRule}.` });
+  }
+}
+
+/** 400: a request names no feed, or too many. */
+export class FeedIdsException extends BadRequestException {
+  readonly code = 'FEED_IDS';
+
+  constructor(message: string) {
+    super({ statusCode: HttpStatus.BAD_REQUEST, error: 'Bad Request', code: 'FEED_IDS', message });
+  }
+}
+
+/** 400: a message that cannot be published, because some format could not give it back as it went in. */
+export class FeedMessageException extends BadRequestException {
+  readonly code = 'FEED_MESSAGE';
+
+  constructor(message: string) {
+    super({ statusCode: HttpStatus.BAD_REQUEST, error: 'Bad Request', code: 'FEED_MESSAGE', message });
+  }
+}
+
+/** 400: `?since=` is no position. */
+export class FeedSinceException extends BadRequestException {
+  readonly code = 'FEED_SINCE';
+
+  constructor() {
+    super({
+      statusCode: HttpStatus.BAD_REQUEST,
+      error: 'Bad Request',
+      code: 'FEED_SINCE',
+      message: "since is a message's id, earliest or latest.",
+    });
+  }
+}
+
+/** 413: more than `bodyBytes`. */
+export class FeedBodyTooLargeException extends PayloadTooLargeException {
+  readonly code = 'FEED_BODY_TOO_LARGE';
+
+  constructor(
+    /** The most bytes that a message may have. */
+    readonly limit: number,
+  ) {
+    super({
+      statusCode: HttpStatus.PAYLOAD_TOO_LARGE,
+      error: 'Payload Too Large',
+      code: 'FEED_BODY_TOO_LARGE',
+      message: `A message has ${limit} bytes at most.`,
+      limit,
+    });
+  }
+}
+
+/** 415: what is published is neither text nor JSON. */
+export class FeedMediaTypeException extends UnsupportedMediaTypeException {
+  readonly code = 'FEED_MEDIA_TYPE';
+
+  constructor(allowed: string) {
+    super({
+      statusCode: HttpStatus.UNSUPPORTED_MEDIA_TYPE,
+      error: 'Unsupported Media Type',
+      code: 'FEED_MEDIA_TYPE',
+      message: `Publish with Content-Type: ${allowed}.`,
+    });
   }
 }
 

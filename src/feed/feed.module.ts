@@ -1,5 +1,7 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { DiscoveryModule, ModulesContainer } from '@nestjs/core';
+import { FeedAccessGuard } from './access/feed-access.guard.js';
+import { FeedTokenService } from './access/feed-token.service.js';
 import { feedControllerAt } from './feed.controller.js';
 import { FeedModuleDuplicateError } from './feed.errors.js';
 import { ASYNC_OPTIONS_TYPE, ConfigurableModuleClass, FEED_OPTIONS, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE } from './feed.module-definition.js';
@@ -10,8 +12,13 @@ import { FeedService } from './feed.service.js';
 /** Feeds for a Nest application. Import it once, with `forRoot()` or `forRootAsync()`. */
 @Module({
   imports: [DiscoveryModule],
-  providers: [FeedService, FeedRoutes, { provide: FEED_OPTIONS, inject: [MODULE_OPTIONS_TOKEN], useFactory: resolveFeedOptions }],
-  exports: [FeedService],
+  providers: [
+    FeedService,
+    FeedTokenService,
+    FeedRoutes,
+    { provide: FEED_OPTIONS, inject: [MODULE_OPTIONS_TOKEN], useFactory: resolveFeedOptions },
+  ],
+  exports: [FeedService, FeedTokenService, FEED_OPTIONS],
 })
 export class FeedModule extends ConfigurableModuleClass {
   /** @throws FeedModuleDuplicateError when the application imports the module more than once */
@@ -30,6 +37,9 @@ export class FeedModule extends ConfigurableModuleClass {
   }
 }
 
-function withRoute(module: DynamicModule, { path = 'feeds', isGlobal = true }: FeedModuleExtras): DynamicModule {
-  return { ...module, global: isGlobal, controllers: path === false ? [] : [feedControllerAt(path)] };
+function withRoute(
+  module: DynamicModule,
+  { path = 'feeds', isGlobal = true, guards = [FeedAccessGuard] }: FeedModuleExtras,
+): DynamicModule {
+  return { ...module, global: isGlobal, controllers: path === false ? [] : [feedControllerAt(path, guards)] };
 }

@@ -1,11 +1,16 @@
+import type { CanActivate, Type } from '@nestjs/common';
 import * as v from 'valibot';
+import { type AccessOptions, accessOptionRules, type ResolvedAccessOptions, resolveAccessOptions } from './access/access.options.js';
 import { openFileLimit } from './access/open-files.js';
+import type { HistoryBounds } from './broker/memory.broker.js';
 import { FeedOptionsError } from './feed.errors.js';
+import { feedPatternRule } from './feed.pattern.js';
+import type { FeedRules } from './routing/router.js';
 import { intervalSource } from './source/interval.source.js';
 import type { FeedSource } from './source/source.js';
 
 /** The options of `FeedModule`. */
-export interface FeedOptions {
+export interface FeedOptions extends AccessOptions {
   /**
    * What feeds each connection of the built-in route `GET <path>/:id`.
    * Default: a greeting, then a numbered chunk each `intervalMs`.
@@ -27,6 +32,21 @@ export interface FeedOptions {
   handover?: boolean;
   /** The longest that a shutdown waits for clients to read the end of their feeds, in milliseconds. Default: 10000. 0: not at all. */
   drainMs?: number;
+  /** The most bytes that a message published over HTTP may have; a larger one is answered with 413. Default: 65536. */
+  bodyBytes?: number;
+  /** How many messages of each feed are kept for those who come back. Default: 100. 0: none. */
+  historyLength?: number;
+  /** How long a message is kept, in milliseconds. Default: 300000. */
+  historyTtlMs?: number;
+  /** Bytes that are kept of each feed; a message counts with its data's bytes and 256 more. Default: 1048576. */
+  historyBytes?: number;
+  /** Bytes that are kept of all feeds together; beyond, the oldest messages go first. Default: 134217728. */
+  historyTotalBytes?: number;
+  /**
+   * How feeds behave, by pattern: an id, or the beginning of one and a `*`. The first that matches counts.
+   * Default: `{}`. Example: `{ 'prices/*': { replay: 'latest', conflate: true } }`.
+   */
+  rules?: FeedRules;
 }
 
 /** Where the module's own route is and who sees the module; given beside the options, in `forRootAsync` beside the factory. */
@@ -35,10 +55,20 @@ export interface FeedModuleExtras {
   path?: string | false;
   /** Whether `FeedService` and `@Feed()` work in every module without importing this one. Default: true. */
   isGlobal?: boolean;
+  /** Who guards the built-in routes, in the place of `FeedAccessGuard`. Default: `[FeedAccessGuard]`. */
+  guards?: readonly (CanActivate | Type<CanActivate>)[];
 }
 
 /** The options with every default filled in. */
-export type ResolvedFeedOptions = Readonly<Required<Omit<FeedOptions, 'intervalMs'>>>;
+export interface ResolvedFeedOptions extends HistoryBounds, ResolvedAccessOptions {
+  readonly source: FeedSource | undefined;
+  readonly maxConnections: number;
+  readonly bufferBytes: number;
+  readonly handover: boolean;
+  readonly drainMs: number;
+  readonly bodyBytes: number;
+  readonly rules: FeedRules;
+}
 
 const count = (unit: string, least: number) =>
   v.pipe(
@@ -58,6 +88,27 @@ export const feedOptionRules = {
   bufferBytes: count('bytes', 1024),
   handover: v.boolean('must be true or false'),
   drainMs: duration,
+  bodyBytes: count('bytes', 1),
+  historyLength: count('messages', 0),
+  historyTtlMs: v.pipe(duration, v.minValue(1, 'must be 1 or more milliseconds')),
+  historyBytes: count('bytes', 0),
+  historyTotalBytes: count('bytes', 0),
+  rules: v.record(
+    v.pipe(
+      v.string(),
+      v.regex(/^[\w.~:@/-]*\*?$/, `must have patterns for names: ${feedPatternRule}`),
+      v.nonEmpty(`must have patterns for names: ${feedPatternRule}`),
+    ),
+    v.strictObject(
+      {
+        replay: v.optional(v.literal('latest', "must be 'latest' where it is given")),
+        conflate: v.optional(v.boolean('must be true or false')),
+      },
+      "must be { replay?: 'latest', conflate?: boolean }",
+    ),
+    'must be rules by pattern',
+  ),
+  ...accessOptionRules,
 };
 
 const schema = v.strictObject(v.entriesFromObjects([v.partial(v.object(feedOptionRules))]));
@@ -70,13 +121,20 @@ const schema = v.strictObject(v.entriesFromObjects([v.partial(v.object(feedOptio
 export function resolveFeedOptions(options: FeedOptions): ResolvedFeedOptions {
   const result = v.safeParse(schema, options);
   if (!result.success) throw FeedOptionsError.from(result.issues, Object.keys(feedOptionRules));
-  const { source, intervalMs, maxConnections, bufferBytes, handover, drainMs } = result.output;
+  const { source, intervalMs = 1000, maxConnections, bufferBytes, handover, drainMs, ...more } = result.output;
   return {
-    source: source ?? intervalSource(intervalMs ?? 1000),
+    ...resolveAccessOptions(more),
+    source: source ?? (intervalMs > 0 ? intervalSource(intervalMs) : undefined),
     maxConnections: (maxConnections ?? openFilesForFeeds()) || Number.POSITIVE_INFINITY,
     bufferBytes: bufferBytes ?? 65_536,
     handover: handover ?? true,
     drainMs: drainMs ?? 10_000,
+    bodyBytes: more.bodyBytes ?? 65_536,
+    historyLength: more.historyLength ?? 100,
+    historyTtlMs: more.historyTtlMs ?? 300_000,
+    historyBytes: more.historyBytes ?? 1_048_576,
+    historyTotalBytes: more.historyTotalBytes ?? 134_217_728,
+    rules: more.rules ?? {},
   };
 }
 

@@ -1,22 +1,32 @@
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
-import { type BeforeApplicationShutdown, Inject, Injectable, Logger, type OnModuleInit } from '@nestjs/common';
+import { type BeforeApplicationShutdown, Inject, Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import type { ObservableInput } from 'rxjs';
-import { type CloseReason, closeReasons } from './connection/close-reason.js';
-import { Connection, type ConnectionOwner } from './connection/connection.js';
+import { NEVER, type Observable, type ObservableInput } from 'rxjs';
+import { grantOf } from './access/request-grant.js';
+import type { Broker, Start } from './broker/broker.js';
+import { MemoryBroker } from './broker/memory.broker.js';
+import { formatPosition, nowhere, parsePosition } from './broker/position.js';
+import type { CloseReason } from './connection/close-reason.js';
+import type { Connection } from './connection/connection.js';
 import { Encoder } from './connection/encoder.js';
 import { Handover, handOver } from './connection/handover.js';
 import { type AnyRequest, type AnyResponse, pathOf, rawOf, takeOver, targetOf } from './connection/platform.js';
+import { Registry } from './connection/registry.js';
 import { carriesFeed, claim, keepResponse, setHead } from './connection/response.js';
 import type { FeedCount, FeedCounts } from './feed.counts.js';
 import { FeedFormatException, FeedUnavailableException } from './feed.errors.js';
-import type { FeedItem } from './feed.message.js';
+import type { FeedEvent } from './feed.events.js';
+import { checkFeedId } from './feed.id.js';
+import { contentOf, type FeedItem, type FeedMessage, type PublishedMessage } from './feed.message.js';
 import { FEED_OPTIONS } from './feed.module-definition.js';
 import type { ResolvedFeedOptions } from './feed.options.js';
+import { queryOf, startOf } from './feed.request.js';
 import { FeedRoutes } from './feed.routes.js';
-import { chooseFormat, formats } from './format/choice.js';
+import { chooseFormat, formats, labelled } from './format/choice.js';
 import type { Format } from './format/format.js';
-import type { FeedContext } from './source/source.js';
+import { labelledText } from './format/text.js';
+import { messagesOf } from './routing/messages.js';
+import { Router } from './routing/router.js';
 
 /** How often a shutdown looks whether all clients have left, in milliseconds. */
 const drainStepMs = 10;
@@ -24,22 +34,30 @@ const drainStepMs = 10;
 /** Seconds after which a client that was refused may try again. */
 const retryAfter = 5;
 
-/** Owns every connection: opens, counts and ends them. */
-@Injectable()
-export class FeedService implements ConnectionOwner, OnModuleInit, BeforeApplicationShutdown {
-  readonly bufferBytes: number;
-  private readonly logger = new Logger(FeedService.name);
-  private readonly connections = new Set<Connection>();
-  private readonly encoders = new Map(formats.map((format) => [format, new Encoder(format)]));
-  private readonly followers = new Map<string, number>();
-  private readonly closedBy = Object.fromEntries(closeReasons.map((reason) => [reason, 0])) as Record<CloseReason, number>;
-  private peak = 0;
-  private openedEver = 0;
-  private rejected = 0;
-  private messages = 0;
-  private bytes = 0;
-  private draining = false;
+/** What a new connection follows. */
+export interface ConnectOptions {
+  /** The feeds whose published messages it gets. Default: one that is named as the request's path. */
+  feeds?: readonly string[];
+  /** Makes the source that feeds it besides; called once what the feeds keep has been read. Default: no source. */
+  source?: (() => ObservableInput<FeedItem>) | undefined;
+  /**
+   * Whether it begins where `Last-Event-ID` or `?since=` says. Default: where there is no source, whose own ids these may be.
+   */
+  resume?: boolean;
+  /** Whether messages in the format `text` say which feed they are of. Default: where there are several. */
+  labelled?: boolean;
+}
 
+/** Owns every feed and connection: publishes, opens, counts, ends. */
+@Injectable()
+export class FeedService implements OnModuleInit, BeforeApplicationShutdown, OnApplicationShutdown {
+  private readonly logger = new Logger(FeedService.name);
+  private readonly encoders = new Map([...formats, labelledText].map((format) => [format, new Encoder(format)]));
+  private readonly broker: Broker;
+  private readonly router: Router;
+  private readonly registry: Registry;
+  private rejected = 0;
+  private draining = false;
   private handover: Handover | undefined;
 
   constructor(
@@ -47,7 +65,11 @@ export class FeedService implements ConnectionOwner, OnModuleInit, BeforeApplica
     private readonly adapters: HttpAdapterHost,
     private readonly routes: FeedRoutes,
   ) {
-    this.bufferBytes = options.bufferBytes;
+    this.broker = new MemoryBroker(options);
+    this.router = new Router(this.broker, options.rules, (feed, isFollowed) => this.registry.onPresence(feed, isFollowed));
+    this.registry = new Registry(options.bufferBytes, this.router, ({ feeds }, error) => {
+      this.logger.error(`The source of feed "${feeds.join(', ')}" failed: ${error instanceof Error ? error.stack : String(error)}`);
+    });
   }
 
   /** The server is there, and does not listen yet. */
@@ -57,6 +79,11 @@ export class FeedService implements ConnectionOwner, OnModuleInit, BeforeApplica
     this.handover = Handover.install(this.adapters.httpAdapter?.getHttpServer(), (path) => paths.test(path));
   }
 
+  /** Who comes and goes: told as it happens, to whoever listens by then; nobody listens, nothing is made. */
+  get events$(): Observable<FeedEvent> {
+    return this.registry.events$;
+  }
+
   /** Whether the service has begun to shut down and takes no further connection. */
   get isDraining(): boolean {
     return this.draining;
@@ -64,12 +91,12 @@ export class FeedService implements ConnectionOwner, OnModuleInit, BeforeApplica
 
   /** Connections open now. */
   get open(): number {
-    return this.connections.size;
+    return this.registry.open;
   }
 
   /** All connections that were ever opened. */
   get opened(): number {
-    return this.openedEver;
+    return this.registry.opened;
   }
 
   /** The most connections that may be open; Infinity for no limit. */
@@ -77,9 +104,51 @@ export class FeedService implements ConnectionOwner, OnModuleInit, BeforeApplica
     return this.options.maxConnections;
   }
 
-  /** The module's own source, for one connection: what `GET <path>/:id` follows. */
-  source(context: FeedContext): ObservableInput<FeedItem> {
-    return this.options.source(context);
+  /** The most bytes that a message published over HTTP may have. */
+  get bodyBytes(): number {
+    return this.options.bodyBytes;
+  }
+
+  /**
+   * Publishes a message: to everybody who follows the feed, and to those who come back for it as long as history keeps it.
+   *
+   * @param feed see `feedIdRule`
+   * @param data text, bytes (UTF-8), or anything that JSON can express; taken as it is now
+   * @param options.type the `event` field of a server-sent event
+   * @returns the message, once the broker has it
+   * @throws FeedIdException, FeedMessageException (400) for what cannot be published
+   */
+  async publish<T>(feed: string, data: T, { type }: { type?: string } = {}): Promise<FeedMessage<T>> {
+    checkFeedId(feed);
+    return this.broker.publish(feed, contentOf(data, type)) as Promise<PublishedMessage & FeedMessage<T>>;
+  }
+
+  /**
+   * Publishes the same to many feeds: the fan-out to all who follow any of them. Whoever follows several gets it once for each.
+   *
+   * @param feeds a feed that is named twice gets it once
+   * @returns the messages, in the order of the feeds, once the broker has all of them
+   * @throws as `publish()`, and then nothing was published
+   */
+  async publishMany<T>(feeds: Iterable<string>, data: T, { type }: { type?: string } = {}): Promise<FeedMessage<T>[]> {
+    const distinct = [...new Set(feeds)].map(checkFeedId);
+    const content = contentOf(data, type);
+    return Promise.all(distinct.map((feed) => this.broker.publish(feed, content) as Promise<PublishedMessage & FeedMessage<T>>));
+  }
+
+  /**
+   * The messages of a feed for the application itself, or as a part of a source.
+   *
+   * @param options.since where to begin: a message's id, `earliest` or `latest`. Default: what is published from the subscription on,
+   * and what the feed's rule replays
+   */
+  messages(feed: string, { since }: { since?: string } = {}): Observable<FeedMessage> {
+    return messagesOf(this.router, checkFeedId(feed), since === undefined ? undefined : toStart(since));
+  }
+
+  /** The module's own source, if it has one: what feeds the connections of its own route. */
+  get source(): ResolvedFeedOptions['source'] {
+    return this.options.source;
   }
 
   /**
@@ -89,65 +158,58 @@ export class FeedService implements ConnectionOwner, OnModuleInit, BeforeApplica
    * @throws FeedUnavailableException (503, with `Retry-After`) at the limit and while the service shuts down
    */
   admit(request: AnyRequest, response: AnyResponse): Format {
-    const target = targetOf(request);
-    const query = target.indexOf('?');
-    const wanted = query < 0 ? null : new URLSearchParams(target.slice(query)).get('format');
-    const format = chooseFormat(rawOf(request).headers.accept, wanted);
+    const format = chooseFormat(rawOf(request).headers.accept, queryOf(request).get('format'));
     if (!format) throw new FeedFormatException(formats.map(({ name }) => name));
     if (this.draining) throw this.refuse(response, 'The service is shutting down.');
-    if (this.open >= this.limit) {
-      throw this.refuse(response, `All ${this.limit} connections are taken.`);
-    }
+    if (this.open >= this.limit) throw this.refuse(response, `All ${this.limit} connections are taken.`);
     return format;
   }
 
   /**
-   * Makes the response a feed: its head goes out with the source's first message, or a turn of the event loop later, and from
-   * then on the connection lives until the client leaves, the source ends or the application ends it.
+   * Makes the response a feed: its head goes out with the first message, or a turn of the event loop later, and from then on the
+   * connection lives until the client leaves, the source ends or the application ends it.
    *
-   * @param source what the connection follows; unsubscribed as soon as the connection ends
-   * @param feed the name it is counted under. Default: the request's path
    * @returns the connection; undefined where there is none, because it was a `HEAD` request or the client has left
    * @throws what `admit()` throws, and what the source fails with before the first byte
    */
-  async connect(
-    request: AnyRequest,
-    response: AnyResponse,
-    source: ObservableInput<FeedItem>,
-    feed: string = pathOf(targetOf(request)),
-  ): Promise<Connection | undefined> {
+  async connect(request: AnyRequest, response: AnyResponse, options: ConnectOptions = {}): Promise<Connection | undefined> {
     const req = rawOf(request);
     const res = rawOf(response);
-    const { socket } = req;
-    if (carriesFeed(socket)) {
+    const { feeds = [pathOf(targetOf(request))], source, resume = !source } = options;
+    if (carriesFeed(req.socket)) {
       takeOver(response);
       return undefined;
     }
     const format = this.admit(request, response);
+    const since = resume ? startOf(request) : undefined;
     if (req.method === 'HEAD') {
       takeOver(response);
       setHead(req, res, format);
       res.end();
       return undefined;
     }
-    const connection = new Connection(this, feed, this.encoders.get(format) as Encoder);
-    this.connections.add(connection);
+    const encoder = this.encoders.get((options.labelled ?? feeds.length > 1) ? labelled(format) : format) as Encoder;
+    const connection = this.registry.make(feeds, encoder, grantOf(req) ?? {});
     try {
-      connection.follow(source);
-      if (!connection.hasEarly) await turn();
-      if (socket.destroyed) {
-        connection.end('client');
-        this.connections.delete(connection);
+      const replay = await this.router.follow(connection, feeds, resume ? since : 'end');
+      if (resume) connection.replay(replay);
+      const items = source?.() ?? NEVER;
+      if (items !== NEVER) connection.subscribe(items);
+      if (!connection.isReady) await turn();
+      if (req.socket.destroyed || carriesFeed(req.socket)) {
+        this.registry.drop(connection);
+        takeOver(response);
         return undefined;
       }
       connection.open(() => {
         takeOver(response);
         setHead(req, res, format);
+        if (resume) res.setHeader('Feed-Position', formatPosition(replay.start));
         claim(req);
         return handOver(req, res) ?? keepResponse(req, res);
       });
     } catch (error) {
-      this.connections.delete(connection);
+      this.registry.drop(connection);
       throw error;
     }
     return connection;
@@ -160,45 +222,17 @@ export class FeedService implements ConnectionOwner, OnModuleInit, BeforeApplica
    * @returns how many connections that were
    */
   end(feed?: string, reason: CloseReason = 'completed'): number {
-    let ended = 0;
-    for (const connection of this.connections) {
-      if (connection.reason !== undefined || (feed !== undefined && connection.feed !== feed)) continue;
-      connection.end(reason);
-      ended += 1;
-    }
-    return ended;
+    return this.registry.end(feed, reason);
   }
 
   /** Counts over all feeds since the process started. */
   counts(): FeedCounts {
-    let bufferedBytes = 0;
-    let handedOver = 0;
-    for (const connection of this.connections) {
-      bufferedBytes += connection.bufferedBytes;
-      if (connection.isHandedOver) handedOver += 1;
-    }
-    return {
-      open: this.open,
-      peak: this.peak,
-      opened: this.opened,
-      rejected: this.rejected,
-      closed: { ...this.closedBy },
-      feeds: this.followers.size,
-      handedOver,
-      messages: this.messages,
-      bytes: this.bytes,
-      bufferedBytes,
-      limit: Number.isFinite(this.limit) ? this.limit : null,
-    };
+    return { ...this.registry.counts(), rejected: this.rejected, limit: Number.isFinite(this.limit) ? this.limit : null };
   }
 
   /** Counts of one feed; zeros where nobody follows it. */
   count(id: string): FeedCount {
-    const counted: FeedCount = { id, open: this.followers.get(id) ?? 0, bufferedBytes: 0 };
-    if (counted.open > 0) {
-      for (const connection of this.connections) if (connection.feed === id) counted.bufferedBytes += connection.bufferedBytes;
-    }
-    return counted;
+    return this.registry.count(id);
   }
 
   /**
@@ -210,38 +244,14 @@ export class FeedService implements ConnectionOwner, OnModuleInit, BeforeApplica
     this.handover?.close();
     this.end(undefined, 'drained');
     const givesUp = performance.now() + this.options.drainMs;
-    while (this.connections.size > 0 && performance.now() < givesUp) await sleep(drainStepMs);
-    for (const connection of this.connections) connection.destroy();
+    while (this.open > 0 && performance.now() < givesUp) await sleep(drainStepMs);
+    this.registry.destroy();
     // A socket that is destroyed is closed, and counted, a turn of the event loop later.
-    while (this.connections.size > 0) await turn();
+    while (this.open > 0) await turn();
   }
 
-  /** @internal */
-  onOpened({ feed }: Connection): void {
-    this.openedEver += 1;
-    this.peak = Math.max(this.peak, this.connections.size);
-    this.followers.set(feed, (this.followers.get(feed) ?? 0) + 1);
-  }
-
-  /** @internal */
-  onSent(bytes: number): void {
-    this.messages += 1;
-    this.bytes += bytes;
-  }
-
-  /** @internal */
-  onFailed({ feed }: Connection, error: unknown): void {
-    this.logger.error(`The source of feed "${feed}" failed: ${error instanceof Error ? error.stack : String(error)}`);
-  }
-
-  /** @internal */
-  onClosed(connection: Connection): void {
-    if (!this.connections.delete(connection)) return;
-    const { feed, reason } = connection;
-    this.closedBy[reason ?? 'client'] += 1;
-    const left = (this.followers.get(feed) ?? 1) - 1;
-    if (left > 0) this.followers.set(feed, left);
-    else this.followers.delete(feed);
+  async onApplicationShutdown(): Promise<void> {
+    await this.broker.close();
   }
 
   private refuse(response: AnyResponse, message: string): FeedUnavailableException {
@@ -249,4 +259,10 @@ export class FeedService implements ConnectionOwner, OnModuleInit, BeforeApplica
     rawOf(response).setHeader('Retry-After', retryAfter);
     return new FeedUnavailableException(message, retryAfter);
   }
+}
+
+function toStart(since: string): Start {
+  if (since === 'earliest') return 'earliest';
+  if (since === 'latest') return 'end';
+  return parsePosition(since) ?? nowhere;
 }

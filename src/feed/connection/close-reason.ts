@@ -4,6 +4,8 @@ export const closeReasons = [
   'client',
   /** the client read too slowly: more than `bufferBytes` waited for it */
   'slow',
+  /** its token expired */
+  'expired',
   /** the source came to its end, or the application ended the feed */
   'completed',
   /** the source failed */

@@ -1,9 +1,13 @@
 import { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
 import { from, isObservable, type ObservableInput, type Observer, type Unsubscribable } from 'rxjs';
-import type { FeedItem } from '../feed.message.js';
+import type { Start } from '../broker/broker.js';
+import { type FeedItem, PublishedMessage } from '../feed.message.js';
+import { Mark, type Replay, type ReplayItem, withoutPosition } from '../routing/replay.js';
+import type { Follower } from '../routing/topic.js';
 import type { CloseReason } from './close-reason.js';
 import type { Encoder } from './encoder.js';
+import { Held } from './held.js';
 import { AsyncPull } from './pull.js';
 
 /** Where a connection's bytes go once its head is out. */
@@ -14,10 +18,12 @@ export interface Outlet {
   readonly chunked: boolean;
 }
 
-/** Who keeps the connections and counts what they do. */
+/** Who keeps the connections, counts what they do, and knows the feeds. */
 export interface ConnectionOwner {
   /** Unsent bytes that one connection may hold. */
   readonly bufferBytes: number;
+  follow(connection: Connection, feed: string, since: Start | undefined): Promise<Replay>;
+  unfollow(connection: Connection, feed: string): void;
   onOpened(connection: Connection): void;
   onSent(bytes: number): void;
   onFailed(connection: Connection, error: unknown): void;
@@ -45,24 +51,32 @@ function ignore() {}
 /**
  * One HTTP response held open: an observer of messages that writes them to its outlet under a byte bound.
  *
- * It first listens to its source, then gets its outlet: what the source says or does until then is kept, so that a source
- * that fails at once is answered with an ordinary error instead of a broken stream.
+ * It first listens, to its feeds and its source, then gets its outlet: what comes until then is held, so that a source that fails at
+ * once is answered with an ordinary error instead of a broken stream, and history goes out before what is live.
  */
-export class Connection implements Observer<FeedItem> {
+export class Connection implements Observer<FeedItem>, Follower {
   /** Why it ended; undefined while it is open. */
   reason: CloseReason | undefined = undefined;
   private outlet: Outlet | undefined = undefined;
   private source: Unsubscribable | undefined = undefined;
   /** The encoder's last emission that came here. */
   private emission = 0;
-  /** What came before there was an outlet. */
-  private early: Early | undefined = new Early();
+  private held: Held | undefined = new Held(1);
+  /** The newest message of each conflated feed that a slow client has not been sent. */
+  private skipping: Map<string, PublishedMessage> | undefined = undefined;
+  /** When it was opened, in milliseconds since the process started. */
+  private openedAt = 0;
 
   constructor(
     private readonly owner: ConnectionOwner,
-    /** The feed it follows. */
-    readonly feed: string,
+    /** Its number, counted from 1 since the process started. */
+    readonly number: number,
+    /** What it follows. */
+    public feeds: readonly string[],
     private readonly encoder: Encoder,
+    /** Whom its token is for, and when that expires, in milliseconds since 1970. */
+    readonly subject: string | undefined,
+    readonly expiresAt: number | undefined,
   ) {}
 
   /** Bytes that wait for the client. */
@@ -72,9 +86,12 @@ export class Connection implements Observer<FeedItem> {
 
   /** Whether a source that can wait should. */
   get isFull(): boolean {
-    if (!this.outlet) return true;
-    const { writableLength, writableHighWaterMark } = this.outlet.stream;
-    return writableLength >= writableHighWaterMark;
+    return this.held !== undefined || isFull(this.outlet as Outlet);
+  }
+
+  /** Whether its head is out. */
+  get isOpen(): boolean {
+    return this.outlet !== undefined;
   }
 
   /** Whether its socket was taken out of the HTTP stack. */
@@ -82,13 +99,18 @@ export class Connection implements Observer<FeedItem> {
     return this.outlet?.stream instanceof Socket;
   }
 
-  /** Whether the source has said anything yet, or come to its end. */
-  get hasEarly(): boolean {
-    return this.early !== undefined && (this.early.isComplete || this.early.failure !== undefined || this.early.items.length > 0);
+  /** How long it has been open, in milliseconds. */
+  get durationMs(): number {
+    return Math.round(performance.now()) - this.openedAt;
+  }
+
+  /** Whether there is something to send, or to answer, before the head is out. */
+  get isReady(): boolean {
+    return this.held !== undefined && (this.held.isComplete || this.held.failure !== undefined || !this.held.isEmpty);
   }
 
   /** Subscribes the source. */
-  follow(source: ObservableInput<FeedItem>): void {
+  subscribe(source: ObservableInput<FeedItem>): void {
     this.source =
       !isObservable(source) && Symbol.asyncIterator in source
         ? new AsyncPull(source, this)
@@ -96,60 +118,98 @@ export class Connection implements Observer<FeedItem> {
     if (this.reason !== undefined) this.source.unsubscribe();
   }
 
+  /** Takes what comes before all that is live. */
+  replay(replay: Replay): void {
+    this.held?.replay(replay);
+  }
+
   /**
-   * Gives the connection its outlet; whatever came before goes out now.
+   * Gives the connection its outlet; what was held goes out, as fast as the client reads.
    *
    * @throws what the source failed with before the head was out
    */
   open(makeOutlet: () => Outlet): void {
-    const early = this.early;
-    this.early = undefined;
-    if (early?.failure) {
+    const held = this.held as Held;
+    if (held.failure) {
       this.source?.unsubscribe();
-      throw early.failure.error;
+      throw held.failure.error;
     }
     this.outlet = makeOutlet();
     const stream: Attached = this.outlet.stream;
     stream[connectionOf] = this;
     stream.on('close', onClose).on('error', ignore).on('drain', onDrain);
+    this.openedAt = Math.round(performance.now());
     this.owner.onOpened(this);
     if (this.reason !== undefined) {
       this.finish(this.outlet, this.reason);
       return;
     }
-    for (const item of early?.items ?? []) this.next(item);
-    if (early?.isComplete) this.complete();
-    else this.drained();
+    held.settle();
+    held.release();
+    this.drained();
+  }
+
+  /**
+   * Follows one feed more.
+   *
+   * @param since where to begin: a position, `earliest`, or undefined for what is live and what the feed's rule replays. Messages from
+   * before this call come without an id: the connection is further already on its other feeds
+   * @throws what the broker fails with; the connection then goes on without the feed
+   */
+  async follow(feed: string, since?: Start): Promise<void> {
+    if (this.reason !== undefined || this.feeds.includes(feed)) return;
+    this.feeds = [...this.feeds, feed];
+    this.held ??= new Held(0);
+    const { held } = this;
+    held.hold();
+    try {
+      const { items, covered } = await this.owner.follow(this, feed, since);
+      held.replay({ items: items.flatMap(toNotice), covered });
+    } catch (error) {
+      this.unfollow(feed);
+      throw error;
+    } finally {
+      held.release();
+      this.drained();
+    }
+  }
+
+  /**
+   * Follows a feed no longer.
+   *
+   * @returns whether it did until now
+   */
+  unfollow(feed: string): boolean {
+    if (!this.feeds.includes(feed)) return false;
+    this.feeds = this.feeds.filter((other) => other !== feed);
+    this.skipping?.delete(feed);
+    this.owner.unfollow(this, feed);
+    return true;
   }
 
   next(item: FeedItem): void {
     if (this.reason !== undefined) return;
-    if (!this.outlet) {
-      this.early?.items.push(item);
+    if (this.held) this.hold(item, this.held);
+    else if (this.skipping) this.sendAfterSkipping(item);
+    else this.send(item);
+  }
+
+  /** A message that a newer one of its feed replaces while the client cannot take more. */
+  latest(message: PublishedMessage): void {
+    if (this.held || !isFull(this.outlet as Outlet)) {
+      this.next(message);
       return;
     }
-    const { stream, chunked } = this.outlet;
-    if (stream.writableLength > this.owner.bufferBytes) {
-      this.end('slow');
-      return;
-    }
-    const { encoder } = this;
-    try {
-      encoder.encode(item, this.emission);
-    } catch (error) {
-      this.error(error);
-      return;
-    }
-    this.emission = encoder.emission;
-    if (encoder.bytes === 0) return;
-    stream.write(encoder.frame(chunked), encoder.encoding);
-    this.owner.onSent(encoder.bytes);
+    if (this.reason !== undefined) return;
+    this.skipping ??= new Map();
+    this.skipping.delete(message.feed);
+    this.skipping.set(message.feed, message);
   }
 
   error(error: unknown): void {
     if (this.reason !== undefined) return;
-    if (this.early) {
-      this.early.failure = { error };
+    if (this.held) {
+      this.held.failure = { error };
       return;
     }
     this.owner.onFailed(this, error);
@@ -157,7 +217,7 @@ export class Connection implements Observer<FeedItem> {
   }
 
   complete(): void {
-    if (this.early) this.early.isComplete = true;
+    if (this.held) this.held.isComplete = true;
     else this.end('completed');
   }
 
@@ -177,6 +237,77 @@ export class Connection implements Observer<FeedItem> {
     this.outlet?.stream.destroy();
   }
 
+  /** The outlet is gone: because of `end()`, or because the client left. */
+  left(): void {
+    if (this.reason === undefined) this.end('client');
+    this.owner.onClosed(this);
+  }
+
+  /** The outlet takes more. */
+  drained(): void {
+    if (this.held) this.sendHeld(this.held);
+    else if (this.skipping) this.sendSkipped(this.skipping);
+    if (!this.held && this.source instanceof AsyncPull) this.source.resume();
+  }
+
+  private hold(item: FeedItem, held: Held): void {
+    held.push(item);
+    if (this.outlet && held.bytes > this.owner.bufferBytes) this.end('slow');
+  }
+
+  private sendHeld(held: Held): void {
+    const outlet = this.outlet as Outlet;
+    const { stream } = outlet;
+    if (!held.isReleased) return;
+    // Many small messages make one system call.
+    if (stream instanceof Socket) stream.cork();
+    while (this.reason === undefined && !held.isEmpty && !isFull(outlet)) {
+      const item = held.shift();
+      if (item instanceof Mark) this.sendMark(item, outlet);
+      else this.send(item);
+    }
+    if (stream instanceof Socket) stream.uncork();
+    if (this.reason !== undefined || !held.isEmpty) return;
+    this.held = undefined;
+    if (held.failure) this.error(held.failure.error);
+    else if (held.isComplete) this.complete();
+  }
+
+  private sendMark({ position }: Mark, { stream, chunked }: Outlet): void {
+    const frame = this.encoder.mark(position, chunked);
+    if (frame !== undefined) stream.write(frame, 'latin1');
+  }
+
+  /** What was skipped to goes first, so that positions never go back. */
+  private sendAfterSkipping(item: FeedItem): void {
+    if (this.skipping) this.sendSkipped(this.skipping);
+    if (this.reason === undefined) this.send(item);
+  }
+
+  private sendSkipped(skipping: Map<string, PublishedMessage>): void {
+    this.skipping = undefined;
+    for (const message of skipping.values()) if (this.reason === undefined) this.send(message);
+  }
+
+  private send(item: FeedItem): void {
+    const { stream, chunked } = this.outlet as Outlet;
+    if (stream.writableLength > this.owner.bufferBytes) {
+      this.end('slow');
+      return;
+    }
+    const { encoder } = this;
+    try {
+      encoder.encode(item, this.emission);
+    } catch (error) {
+      this.error(error);
+      return;
+    }
+    this.emission = encoder.emission;
+    if (encoder.bytes === 0) return;
+    stream.write(encoder.frame(chunked), encoder.encoding);
+    this.owner.onSent(encoder.bytes);
+  }
+
   private finish({ stream, chunked }: Outlet, reason: CloseReason): void {
     if (reason === 'slow' || (reason === 'error' && !this.isHandedOver)) {
       stream.destroy();
@@ -186,21 +317,14 @@ export class Connection implements Observer<FeedItem> {
     if (chunked && reason !== 'error') stream.end('0\r\n\r\n');
     else stream.end();
   }
-
-  /** The outlet is gone: because of `end()`, or because the client left. */
-  left(): void {
-    if (this.reason === undefined) this.end('client');
-    this.owner.onClosed(this);
-  }
-
-  /** The outlet takes more. */
-  drained(): void {
-    if (this.source instanceof AsyncPull) this.source.resume();
-  }
 }
 
-class Early {
-  readonly items: FeedItem[] = [];
-  failure: { error: unknown } | undefined = undefined;
-  isComplete = false;
+function isFull({ stream }: Outlet): boolean {
+  return stream.writableLength >= stream.writableHighWaterMark;
+}
+
+/** What a connection is sent that has begun before. */
+function toNotice(item: ReplayItem): ReplayItem[] {
+  if (item instanceof Mark) return [];
+  return [item instanceof PublishedMessage ? withoutPosition(item) : item];
 }

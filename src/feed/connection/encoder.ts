@@ -71,4 +71,10 @@ export class Encoder {
   private asChunk(): string {
     return `${this.bytes.toString(16)}\r\n${this.body}\r\n`;
   }
+
+  /** The frame that tells a position; undefined in a format that cannot. It is ASCII. */
+  mark(position: string, chunked: boolean): string | undefined {
+    const body = this.format.mark?.(position);
+    return chunked && body !== undefined ? `${body.length.toString(16)}\r\n${body}\r\n` : body;
+  }
 }

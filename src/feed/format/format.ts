@@ -9,4 +9,6 @@ export interface Format {
   readonly contentType: string;
   /** A message as it goes out. Throws a `TypeError` when the message cannot be written in this format. */
   encode(message: FeedMessage): string;
+  /** Tells a position where no message does, in a format whose clients then come back with it. */
+  mark?(position: string): string;
 }

@@ -1,13 +1,17 @@
-import type { FeedMessage } from '../feed.message.js';
+import { dataAsJson, type FeedMessage } from '../feed.message.js';
 import type { Format } from './format.js';
 
-const utf8 = new TextDecoder();
-
-/** One JSON object a line: `{ id?, type?, data }`. */
+/** One JSON object a line: `{ id?, feed?, type?, data }`. */
 export const ndjson: Format = {
   name: 'ndjson',
   mediaType: 'application/x-ndjson',
   contentType: 'application/x-ndjson',
-  encode: ({ id, type, data }: FeedMessage) =>
-    `${JSON.stringify({ id, type, data: data instanceof Uint8Array ? utf8.decode(data) : (data ?? null) })}\n`,
+  encode(message: FeedMessage) {
+    const { id, feed, type } = message;
+    return `{${member('id', id)}${member('feed', feed)}${member('type', type)}"data":${dataAsJson(message)}}\n`;
+  },
 };
+
+function member(name: string, value: string | undefined): string {
+  return value === undefined ? '' : `"${name}":${JSON.stringify(value)},`;
+}

@@ -13,13 +13,16 @@ export const sse: Format = {
   name: 'sse',
   mediaType: 'text/event-stream',
   contentType: 'text/event-stream',
-  encode({ id, type, data }: FeedMessage) {
-    const text = dataAsText(data);
+  encode(message: FeedMessage) {
+    const { id, type } = message;
+    const text = dataAsText(message);
     let event = hasLineBreak.test(text) ? `data: ${text.replace(lineBreak, '\ndata: ')}\n\n` : `data: ${text}\n\n`;
     if (type !== undefined) event = `event: ${oneLine('type', type)}\n${event}`;
     if (id !== undefined) event = `id: ${oneLine('id', id)}\n${event}`;
     return event;
   },
+  // An event without data sets the position that `EventSource` comes back with, and is not dispatched (section 9.2.6).
+  mark: (position: string) => `id: ${position}\n\n`,
 };
 
 function oneLine(field: string, value: string): string {

@@ -6,5 +6,11 @@ export const text: Format = {
   name: 'text',
   mediaType: 'text/plain',
   contentType: 'text/plain; charset=utf-8',
-  encode: (message: FeedMessage) => `${dataAsText(message.data)}\n`,
+  encode: (message: FeedMessage) => `${dataAsText(message)}\n`,
+};
+
+/** The same for a connection on several feeds: a published message's feed and a tab come first. */
+export const labelledText: Format = {
+  ...text,
+  encode: (message: FeedMessage) => (message.feed === undefined ? `${dataAsText(message)}\n` : `${message.feed}\t${dataAsText(message)}\n`),
 };

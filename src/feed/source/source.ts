@@ -4,9 +4,11 @@ import type { FeedItem } from '../feed.message.js';
 
 /** What a source is told about the connection that it is to feed. */
 export interface FeedContext {
-  /** The id from the path, decoded. */
+  /** The id from the path, decoded; of several, `?id=a&id=b`, the first. */
   readonly id: string;
-  /** The request's target as the client sent it: path and query. */
+  /** All feeds that the connection follows. */
+  readonly ids: readonly string[];
+  /** The request's target as the client sent it, path and query, but without its `token`. */
   readonly url: string;
   /**
    * The request, as Node has it. Take what you need from it when the source is called: a source that keeps it

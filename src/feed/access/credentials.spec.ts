@@ -1,0 +1,140 @@
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import fc from 'fast-check';
+import { credentialOf, withoutToken } from './credentials.js';
+
+const find = (headers: IncomingHttpHeaders, target = '/feeds/1') => credentialOf({ headers } as IncomingMessage, target, 'feed_token');
+const cookie = (header: string) => find({ cookie: header })?.token;
+
+describe('credentialOf', () => {
+  it('looks into the header, then the cookie, then the query', () => {
+    const all = { authorization: 'Bearer h', cookie: 'feed_token=c' };
+    expect(find(all, '/?token=q')).toEqual({ token: 'h', from: 'header' });
+    expect(find({ cookie: all.cookie }, '/?token=q')).toEqual({ token: 'c', from: 'cookie' });
+    expect(find({}, '/?token=q')).toEqual({ token: 'q', from: 'query' });
+    expect(find({}, '/')).toBeUndefined();
+  });
+
+  it.each(['bearer t', 'BEARER t', 'Bearer   t'])('knows the scheme in %j', (authorization) => {
+    expect(find({ authorization })).toEqual({ token: 't', from: 'header' });
+  });
+
+  it.each(['Basic dXNlcjpw', 'Bearert', 'Bearer', 'Digest Bearer t', ''])('leaves %j to others', (authorization) => {
+    expect(find({ authorization })).toBeUndefined();
+    expect(find({ authorization, cookie: 'feed_token=c' })).toEqual({ token: 'c', from: 'cookie' });
+    expect(find({ authorization }, '/?token=q')).toEqual({ token: 'q', from: 'query' });
+  });
+
+  it.each([
+    ['feed_token=t', 't'],
+    ['a=1; feed_token=t; b=2', 't'],
+    ['a=1;feed_token=t', 't'],
+    [' feed_token = t ', 't'],
+    ['feed_token="t"', 't'],
+    ['feed_token=a.b-c_d%3D%20', 'a.b-c_d= '],
+    ['feed_token=%zz', '%zz'],
+    ['feed_token=a=b==', 'a=b=='],
+    ['feed_token=1; feed_token=2', '1'],
+  ])('reads the cookie %j', (header, token) => {
+    expect(cookie(header)).toBe(token);
+  });
+
+  it.each([
+    '',
+    ';;',
+    'feed_token',
+    'feed_token=',
+    'feed_token=""',
+    'xfeed_token=t',
+    'feed_token2=t',
+    '__Host-feed_token=t',
+    'Feed_Token=t',
+    'feed%5Ftoken=t',
+    'a=feed_token=t',
+    'a="; b"; c=feed_token',
+  ])('finds nothing in the cookies %j', (header) => {
+    expect(cookie(header)).toBeUndefined();
+  });
+
+  it('finds its cookie among any others', () => {
+    const name = fc.stringMatching(/^[\w!#$%&'*+.^`|~-]+$/).filter((other) => other !== 'feed_token');
+    const value = fc.stringMatching(/^[!#-+\--:<-[\]-~]*$/);
+    const others = fc.array(fc.tuple(name, value).map((pair) => pair.join('=')));
+    fc.assert(
+      fc.property(others, others, (before, after) => {
+        expect(cookie([...before, 'feed_token=t', ...after].join('; '))).toBe('t');
+        expect(cookie([...before, ...after].join('; '))).toBeUndefined();
+      }),
+    );
+  });
+
+  it('is not slowed down by a header of nothing but spaces', () => {
+    const spaces = ' '.repeat(100_000);
+    const started = performance.now();
+    find({ authorization: `Bearer${spaces}`, cookie: `feed_token=x${spaces}x;${spaces}` });
+    expect(performance.now() - started).toBeLessThan(500);
+  });
+
+  it.each([
+    ['/feeds/1?token=t', 't'],
+    ['/feeds/1?a=1&token=t&b=2', 't'],
+    ['/feeds/1?%74oke%6E=t', 't'],
+    ['/feeds/1?token=a%2Eb', 'a.b'],
+    ['/feeds/1?token=1&token=2', '1'],
+    ['/feeds/token=t', undefined],
+    ['/feeds/1?token', undefined],
+    ['/feeds/1?token=', undefined],
+    ['/feeds/1?Token=t', undefined],
+    ['/feeds/1?tokens=t&a.token=t&token[]=t', undefined],
+    ['/feeds/1??token=t', undefined],
+  ])('reads the target %j', (target, token) => {
+    expect(find({}, target)?.token).toBe(token);
+  });
+});
+
+describe('withoutToken', () => {
+  it.each([
+    ['/feeds/1', '/feeds/1'],
+    ['/feeds/1?', '/feeds/1?'],
+    ['/feeds/1?token=t', '/feeds/1'],
+    ['/feeds/1?token', '/feeds/1'],
+    ['/feeds/1?token=t&', '/feeds/1?'],
+    ['/feeds/1?a=%7e&token=t&b=+', '/feeds/1?a=%7e&b=+'],
+    ['/feeds/1?token=1&a&token=2', '/feeds/1?a'],
+    ['/feeds/1?%74oken=t', '/feeds/1'],
+    ['/feeds/1?tokens=t&Token=t', '/feeds/1?tokens=t&Token=t'],
+    ['/feeds/token=t?format=sse', '/feeds/token=t?format=sse'],
+  ])('makes %j into %j', (target, rest) => {
+    expect(withoutToken(target)).toBe(rest);
+  });
+
+  const piece = fc.oneof(fc.constantFrom('token', '%74oken', '=', '&', '?', '+', '%', '/', 't'), fc.string({ maxLength: 3 }));
+  const target = fc.array(piece).map((pieces) => `/${pieces.join('')}`);
+
+  it('leaves no token, and nothing else away', () => {
+    fc.assert(
+      fc.property(target, (before) => {
+        const after = withoutToken(before);
+        expect(find({}, after)).toBeUndefined();
+        const [path, ...query] = before.split('?');
+        const expected = new URLSearchParams(`?${query.join('?')}`);
+        const found = expected.has('token');
+        expected.delete('token');
+        const [pathAfter, ...queryAfter] = after.split('?');
+        expect(pathAfter).toBe(path);
+        expect([...new URLSearchParams(`?${queryAfter.join('?')}`)]).toEqual([...expected]);
+        if (!found) expect(after).toBe(before);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('takes out what was put in, byte for byte', () => {
+    const parameter = fc.stringMatching(/^[a-su-z%+=;\d-]*$/);
+    fc.assert(
+      fc.property(fc.array(parameter), fc.array(parameter, { minLength: 1 }), fc.stringMatching(/^[\w.-]*$/), (before, after, token) => {
+        const rest = `/a?${[...before, ...after].join('&')}`;
+        expect(withoutToken(`/a?${[...before, `token=${token}`, ...after].join('&')}`)).toBe(rest);
+      }),
+    );
+  });
+});

@@ -1,0 +1,61 @@
+import type { IncomingMessage } from 'node:http';
+
+/** A token, or the publish key, as it came with a request. */
+export interface Credential {
+  readonly token: string;
+  readonly from: 'header' | 'cookie' | 'query';
+}
+
+/**
+ * Finds a request's token: in `Authorization: Bearer`, else in the cookie, else in `?token=`, which is for clients that cannot
+ * set headers, such as `EventSource` (RFC 6750 sections 2.1 and 2.3). One that is empty is none, and `Authorization` with another
+ * scheme is somebody else's.
+ *
+ * @param target the request's target as the client sent it
+ * @param cookie the cookie's name
+ */
+export function credentialOf({ headers }: IncomingMessage, target: string, cookie: string): Credential | undefined {
+  const inHeader = /^bearer +(.+)$/i.exec(headers.authorization ?? '')?.[1];
+  if (inHeader) return { token: inHeader, from: 'header' };
+  const inCookie = cookieOf(headers.cookie ?? '', cookie);
+  if (inCookie) return { token: inCookie, from: 'cookie' };
+  const query = target.indexOf('?');
+  const inQuery = query < 0 ? null : new URLSearchParams(target.slice(query)).get('token');
+  if (inQuery) return { token: inQuery, from: 'query' };
+  return undefined;
+}
+
+/** A request's target without the token in it, for all that may be logged or shown; the rest stays byte for byte. */
+export function withoutToken(target: string): string {
+  const query = target.indexOf('?');
+  if (query < 0) return target;
+  const path = target.slice(0, query);
+  const parameters = target.slice(query + 1).split('&');
+  // A name may be percent-encoded: what is left out is exactly what is read as the token.
+  const kept = parameters.filter((parameter) => !new URLSearchParams(`?${parameter}`).has('token'));
+  return kept.length > 0 ? `${path}?${kept.join('&')}` : path;
+}
+
+/** The value of the first cookie of that name (RFC 6265 section 5.4: the one with the longest path comes first). */
+function cookieOf(header: string, name: string): string | undefined {
+  for (const pair of header.split(';')) {
+    const equals = pair.indexOf('=');
+    if (equals < 0 || pair.slice(0, equals).trim() !== name) continue;
+    return decoded(
+      pair
+        .slice(equals + 1)
+        .trim()
+        .replace(/^"(.*)"$/, '$1'),
+    );
+  }
+  return undefined;
+}
+
+/** Many libraries percent-encode what they put into a cookie. */
+function decoded(value: string): string {
+  try {
+    return decodeURIComponent(value);
+  } catch {
+    return value;
+  }
+}

@@ -1,0 +1,21 @@
+/**
+ * A place between two messages: after the one with this offset. All feeds of a broker share its offsets, so that one position says
+ * how far a connection has come on each feed that it follows.
+ */
+export interface Position {
+  readonly epoch: string;
+  readonly offset: number;
+}
+
+/** A position that no broker has ever given. */
+export const nowhere: Position = { epoch: '', offset: 0 };
+
+export function formatPosition({ epoch, offset }: Position): string {
+  return `${epoch}-${offset}`;
+}
+
+/** Reads a position, or the id of a message, which is its position, a slash and its feed. */
+export function parsePosition(text: string): Position | undefined {
+  const parts = /^([a-z0-9]{1,32})-(\d{1,15})(?:\/|$)/.exec(text);
+  return parts ? { epoch: parts[1] as string, offset: Number(parts[2]) } : undefined;
+}

@@ -1,0 +1,73 @@
+import { type FeedItem, PublishedMessage } from '../feed.message.js';
+import type { Mark, Replay } from '../routing/replay.js';
+
+/** What a connection keeps until it can go out: before its head is out, while history is read, and while that goes out. */
+export class Held {
+  failure: { error: unknown } | undefined = undefined;
+  isComplete = false;
+  /** Bytes of what has arrived, as far as they are known without encoding. */
+  bytes = 0;
+  private replayed: readonly (FeedItem | Mark)[] = [];
+  private arrived: FeedItem[] = [];
+  private next = 0;
+
+  /** @param holds how many wait for something other than room: for the head, for history */
+  constructor(private holds: number) {}
+
+  get isEmpty(): boolean {
+    return this.replayed.length + this.arrived.length === this.next;
+  }
+
+  get isReleased(): boolean {
+    return this.holds === 0;
+  }
+
+  hold(): void {
+    this.holds += 1;
+  }
+
+  release(): void {
+    this.holds -= 1;
+  }
+
+  push(item: FeedItem): void {
+    this.arrived.push(item);
+    this.bytes += sizeOf(item);
+  }
+
+  shift(): FeedItem | Mark {
+    const index = this.next - this.replayed.length;
+    this.next += 1;
+    if (index < 0) return this.replayed[this.next - 1];
+    const item = this.arrived[index];
+    this.arrived[index] = undefined;
+    this.bytes -= sizeOf(item);
+    return item;
+  }
+
+  /** What has arrived is there whether it goes out or not: it counts no longer. */
+  settle(): void {
+    this.replayed = [...this.replayed.slice(this.next), ...this.arrived];
+    this.arrived = [];
+    this.next = 0;
+    this.bytes = 0;
+  }
+
+  /** Puts a replay before what has arrived, and takes out of that what the replay covers. */
+  replay({ items, covered }: Pick<Replay, 'items' | 'covered'>): void {
+    const before = Math.min(this.next, this.replayed.length);
+    const news = this.arrived
+      .slice(this.next - before)
+      .filter((item) => !(item instanceof PublishedMessage) || item.offset > (covered.get(item.feed) ?? -1));
+    this.replayed = [...this.replayed.slice(before), ...items];
+    this.arrived = news;
+    this.next = 0;
+    this.bytes = news.reduce<number>((sum, item) => sum + sizeOf(item), 0);
+  }
+}
+
+function sizeOf(item: FeedItem): number {
+  if (item instanceof PublishedMessage) return item.text.length;
+  if (typeof item === 'string') return item.length;
+  return item instanceof Uint8Array ? item.byteLength : 0;
+}

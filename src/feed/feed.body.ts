@@ -1,0 +1,64 @@
+import type { IncomingMessage } from 'node:http';
+import { type AnyRequest, rawOf } from './connection/platform.js';
+import { FeedBodyTooLargeException, FeedMediaTypeException, FeedMessageException } from './feed.errors.js';
+
+const text = 'text/plain';
+const json = 'application/json';
+
+/**
+ * The value that a request brings: a string as `text/plain`, a JSON value as `application/json`. The application's own parser may have
+ * read it before; what none has read is read here.
+ *
+ * @param limit the most bytes that it may have
+ * @param accepted media types; default: both
+ * @throws FeedMediaTypeException (415), FeedBodyTooLargeException (413), FeedMessageException (400: not UTF-8, not JSON)
+ */
+export async function readBody(request: AnyRequest, limit: number, accepted: readonly string[] = [text, json]): Promise<unknown> {
+  const raw = rawOf(request);
+  const type = raw.headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase() ?? '';
+  if (!accepted.includes(type)) throw new FeedMediaTypeException(accepted.join(' or '));
+  if (Number(raw.headers['content-length'] ?? 0) > limit) throw new FeedBodyTooLargeException(limit);
+  const { body } = request as { body?: unknown };
+  if (raw.readableEnded || body !== undefined) return checked(body ?? '', limit);
+  const bytes = await read(raw, limit);
+  const value = decode(bytes);
+  return type === json ? parse(value) : value;
+}
+
+/** What a parser of the application has left: its bytes are not known, unless by the request's own account, checked before. */
+function checked(body: unknown, limit: number): unknown {
+  const size = Buffer.byteLength(typeof body === 'string' ? body : JSON.stringify(body));
+  if (size > limit) throw new FeedBodyTooLargeException(limit);
+  return body;
+}
+
+/** Reads no more than the limit: the rest of a body that is too large is left to Node. */
+async function read(request: IncomingMessage, limit: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  // Without that option, leaving the loop would cut the connection before the answer.
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > limit) throw new FeedBodyTooLargeException(limit);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+function decode(bytes: Buffer): string {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    throw new FeedMessageException('The body must be UTF-8.');
+  }
+}
+
+function parse(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch (error) {
+    throw new FeedMessageException(`The body must be JSON: ${(error as Error).message}`);
+  }
+}

@@ -1,0 +1,48 @@
+import type { History } from '../broker/broker.js';
+import { formatPosition, type Position } from '../broker/position.js';
+import { Notice, type PublishedMessage, resetType } from '../feed.message.js';
+
+/** Says how far a connection has come, where no message does. */
+export class Mark {
+  readonly position: string;
+
+  constructor(position: Position) {
+    this.position = formatPosition(position);
+  }
+}
+
+export type ReplayItem = PublishedMessage | Notice | Mark;
+
+/** What a new follower gets before what is live. */
+export interface Replay {
+  /** Whoever comes back with this position misses nothing of what it would have got. */
+  readonly start: Position;
+  /** In the order in which they are to go out. */
+  readonly items: readonly ReplayItem[];
+  /** By feed, the offset up to which the items have it: live messages up to there came before, or are among them. */
+  readonly covered: ReadonlyMap<string, number>;
+}
+
+/** Puts the histories of several feeds together, in the order of their messages' offsets. */
+export function replayOf(feeds: readonly string[], histories: readonly History[], isResumed: boolean): Replay {
+  const positions = histories.map(({ after }) => after).sort((a, b) => a.offset - b.offset);
+  const start = positions[0] as Position;
+  const covered = new Map(histories.map(({ messages, after }, n) => [feeds[n] as string, messages.at(-1)?.offset ?? after.offset]));
+  const messages = histories.flatMap((history) => history.messages).sort((a, b) => a.offset - b.offset);
+  if (isResumed) {
+    const resets = histories.flatMap((history, n) => (history.isReset ? [resetOf(feeds[n] as string, history, start)] : []));
+    return { start, items: [new Mark(start), ...resets, ...messages], covered };
+  }
+  // Whoever gets the last messages of several feeds has not seen what came on the others since: they must not say how far it has come.
+  const replayed = feeds.length > 1 ? messages.map(withoutPosition) : messages;
+  return { start, items: [...replayed, new Mark(positions.at(-1) as Position)], covered };
+}
+
+function resetOf(feed: string, { messages }: History, start: Position): Notice {
+  return new Notice(feed, resetType, { feed, oldest: messages[0]?.id ?? null }, formatPosition(start));
+}
+
+/** A message for a follower that is further already. */
+export function withoutPosition({ feed, type, data }: PublishedMessage): Notice {
+  return new Notice(feed, type, data);
+}

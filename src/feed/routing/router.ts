@@ -1,0 +1,89 @@
+import type { Broker, Start } from '../broker/broker.js';
+import { matchesFeed } from '../feed.pattern.js';
+import { type Replay, replayOf } from './replay.js';
+import { type Follower, Topic } from './topic.js';
+
+/** How the feeds that a pattern names behave. */
+export interface FeedRule {
+  /** `latest` gives each new follower the last message at once, as long as history keeps it. Default: nothing. */
+  readonly replay?: 'latest';
+  /** Whether a follower that is slow skips to the newest message instead of getting each one. Default: false. */
+  readonly conflate?: boolean;
+}
+
+/** Rules by pattern: an id, or the beginning of one and a `*`. The first that matches counts. */
+export type FeedRules = Readonly<Record<string, FeedRule>>;
+
+/** Told when a feed gets its first follower in this process, and when it loses its last. */
+export type PresenceListener = (feed: string, isFollowed: boolean) => void;
+
+/** Knows who follows which feed: takes messages from the broker and gives them to the followers. */
+export class Router {
+  private readonly topics = new Map<string, Topic>();
+
+  constructor(
+    private readonly broker: Broker,
+    private readonly rules: FeedRules,
+    private readonly onPresence: PresenceListener,
+  ) {}
+
+  /** How many feeds are followed. */
+  get size(): number {
+    return this.topics.size;
+  }
+
+  topic(feed: string): Topic | undefined {
+    return this.topics.get(feed);
+  }
+
+  /**
+   * Adds a follower to feeds. From this call on it gets their live messages; it holds them back until it has what this resolves
+   * with, which may have some of them, too.
+   *
+   * @param since where to begin; undefined for what is live, and what the feeds' rules replay
+   * @throws what the broker fails with; the follower then follows none of the feeds
+   */
+  async follow(follower: Follower, feeds: readonly string[], since: Start | undefined): Promise<Replay> {
+    try {
+      const topics = feeds.map((feed) => this.topicOf(feed));
+      for (const topic of topics) topic.add(follower);
+      for (const topic of topics) if (topic.ready) await topic.ready;
+      const histories = await Promise.all(feeds.map((feed) => this.broker.read(feed, since ?? this.startOf(feed))));
+      return replayOf(feeds, histories, since !== undefined);
+    } catch (error) {
+      for (const feed of feeds) this.unfollow(follower, feed);
+      throw error;
+    }
+  }
+
+  unfollow(follower: Follower, feed: string): void {
+    const topic = this.topics.get(feed);
+    if (!topic) return;
+    topic.delete(follower);
+    if (topic.size > 0) return;
+    this.topics.delete(feed);
+    this.broker.unfollow(feed);
+    this.onPresence(feed, false);
+  }
+
+  private topicOf(feed: string): Topic {
+    const known = this.topics.get(feed);
+    if (known) return known;
+    const topic = new Topic(feed, this.ruleOf(feed)?.conflate ?? false);
+    this.topics.set(feed, topic);
+    topic.ready = this.broker.follow(feed, topic).then(() => {
+      topic.ready = undefined;
+    });
+    this.onPresence(feed, true);
+    return topic;
+  }
+
+  private startOf(feed: string): Start {
+    return this.ruleOf(feed)?.replay === 'latest' ? 'newest' : 'end';
+  }
+
+  private ruleOf(feed: string): FeedRule | undefined {
+    for (const pattern in this.rules) if (matchesFeed(pattern, feed)) return this.rules[pattern];
+    return undefined;
+  }
+}
