@@ -5,9 +5,9 @@ module.exports = {
     { name: 'no-unresolved', severity: 'error', from: {}, to: { couldNotResolve: true } },
     {
       name: 'plain-node',
-      comment: 'connection, format, source and flood know nothing of Nest',
+      comment: 'broker, connection, format, routing, source and flood know nothing of Nest',
       severity: 'error',
-      from: { path: '^src/(feed/(connection|format|source)|flood)/' },
+      from: { path: '^src/(feed/(broker|connection|format|routing|source)|flood)/' },
       to: { path: 'node_modules/@nestjs|^@nestjs' },
     },
     {
@@ -36,16 +36,28 @@ module.exports = {
       to: { path: '^src/', pathNot: '^src/(health/|feed/feed\\.service\\.ts$|feed/feed\\.counts\\.ts$)' },
     },
     {
+      name: 'brokers-know-no-connection',
+      severity: 'error',
+      from: { path: '^src/feed/broker/' },
+      to: { path: '^src/feed/(connection|format|routing|source|access)/|^src/feed/feed\\.service\\.ts$' },
+    },
+    {
+      name: 'webhook-knows-only-the-service',
+      severity: 'error',
+      from: { path: '^src/webhook/' },
+      to: { path: '^src/', pathNot: '^src/(webhook/|feed/feed\\.(service|events)\\.ts$)' },
+    },
+    {
       name: 'config-is-for-the-service',
       severity: 'error',
-      from: { path: '^src/(feed|health|flood)/|^src/index\\.ts$' },
+      from: { path: '^src/(feed|health|flood|webhook)/|^src/index\\.ts$' },
       to: { path: '^src/(config|main|app\\.module)\\.ts$' },
     },
     {
       name: 'optional-peers-stay-in-their-entry',
       comment: 'the module alone needs Nest, rxjs and its two small dependencies',
       severity: 'error',
-      from: { path: '^src/(feed|flood)/|^src/(index|cli)\\.ts$' },
+      from: { path: '^src/(feed|flood|webhook)/|^src/(index|cli)\\.ts$' },
       to: { path: 'node_modules/@nestjs/(terminus|platform-|schedule)' },
     },
   ],

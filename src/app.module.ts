@@ -4,15 +4,17 @@ import type { Config } from './config.js';
 import { FeedModule } from './feed/feed.module.js';
 import { HealthModule } from './health/health.module.js';
 import { HeapCollector } from './heap-collector.js';
+import { WebhookModule } from './webhook/webhook.module.js';
 
 /** The service: feeds and what watches them. */
 @Module({})
 export class AppModule {
-  static from({ path, intervalMs, maxConnections, bufferBytes, handover, drainMs }: Config): DynamicModule {
+  static from({ path, feed, webhook }: Config): DynamicModule {
     return {
       module: AppModule,
       imports: [
-        FeedModule.forRoot({ path, intervalMs, maxConnections, bufferBytes, handover, drainMs }),
+        FeedModule.forRoot({ path, ...feed }),
+        ...(webhook ? [WebhookModule.forRoot(webhook)] : []),
         HealthModule,
         ScheduleModule.forRoot(),
       ],

@@ -1,5 +1,10 @@
 import * as v from 'valibot';
-import { feedOptionRules } from './feed/feed.options.js';
+import { isWeakSecret } from './feed/access/access.options.js';
+import { FeedOptionsError } from './feed/feed.errors.js';
+import { type FeedOptions, feedOptionRules, resolveFeedOptions } from './feed/feed.options.js';
+import type { FeedRules } from './feed/routing/router.js';
+import { WebhookOptionsError } from './webhook/webhook.errors.js';
+import { resolveWebhookOptions, type WebhookOptions } from './webhook/webhook.options.js';
 
 /** What the service takes from its environment, checked. */
 export interface Config {
@@ -7,11 +12,10 @@ export interface Config {
   port: number;
   adapter: 'express' | 'fastify';
   path: string;
-  intervalMs: number | undefined;
-  maxConnections: number | undefined;
-  bufferBytes: number | undefined;
-  handover: boolean | undefined;
-  drainMs: number | undefined;
+  feed: FeedOptions;
+  webhook: WebhookOptions | undefined;
+  /** What whoever starts the service should know, a line each. */
+  warnings: string[];
 }
 
 /** A variable of the environment has a wrong value. */
@@ -21,10 +25,9 @@ export class ConfigError extends Error {
 
   constructor(
     readonly variable: string,
-    readonly value: string | undefined,
-    readonly rule: string,
+    message: string,
   ) {
-    super(`${variable} ${rule}, not ${JSON.stringify(value)}`);
+    super(`${variable} ${message}`);
   }
 }
 
@@ -38,50 +41,130 @@ const number = <Rule extends v.GenericSchema<number, number>>(rule: Rule) =>
     ),
   );
 
+const patterns = v.optional(
+  v.pipe(
+    v.string(),
+    v.transform((list) => list.split(',').map((pattern) => pattern.trim())),
+  ),
+);
+
+const onOff = v.optional(
+  v.pipe(
+    v.picklist(['on', 'off'], 'must be on or off'),
+    v.transform((value) => value === 'on'),
+  ),
+);
+
 const portRule = 'must be a port: a whole number from 0 to 65535';
 const pathRule = 'must be a path: segments of A-Z a-z 0-9 . _ ~ - with / between them';
 
-const rules = {
+const service = {
   HOST: v.optional(v.pipe(v.string(), v.trim(), v.nonEmpty('must name an address to listen on')), '127.0.0.1'),
   PORT: v.optional(v.pipe(v.string(), v.trim(), v.regex(/^\d+$/, portRule), v.transform(Number), v.maxValue(65_535, portRule)), '8080'),
   FEED_ADAPTER: v.optional(v.picklist(['express', 'fastify'], 'must be express or fastify'), 'express'),
   FEED_PATH: v.optional(v.pipe(v.string(), v.regex(/^\/?[\w.~-]+(\/[\w.~-]+)*\/?$/, pathRule)), 'test'),
-  FEED_INTERVAL_MS: number(feedOptionRules.intervalMs),
-  FEED_MAX_CONNECTIONS: number(feedOptionRules.maxConnections),
-  FEED_BUFFER_BYTES: number(feedOptionRules.bufferBytes),
-  FEED_DRAIN_MS: number(feedOptionRules.drainMs),
-  FEED_HANDOVER: v.optional(
-    v.pipe(
-      v.picklist(['on', 'off'], 'must be on or off'),
-      v.transform((value) => value === 'on'),
-    ),
-  ),
+  FEED_REPLAY_LATEST: patterns,
+  FEED_CONFLATE: patterns,
+  FEED_WEBHOOK_URL: v.optional(v.string()),
+  FEED_WEBHOOK_SECRET: v.optional(v.string()),
 };
+
+/** The module's options by their variables, which carry the same names. */
+const options = {
+  FEED_INTERVAL_MS: ['intervalMs', number(feedOptionRules.intervalMs)],
+  FEED_MAX_CONNECTIONS: ['maxConnections', number(feedOptionRules.maxConnections)],
+  FEED_BUFFER_BYTES: ['bufferBytes', number(feedOptionRules.bufferBytes)],
+  FEED_HANDOVER: ['handover', onOff],
+  FEED_DRAIN_MS: ['drainMs', number(feedOptionRules.drainMs)],
+  FEED_BODY_BYTES: ['bodyBytes', number(feedOptionRules.bodyBytes)],
+  FEED_HISTORY_LENGTH: ['historyLength', number(feedOptionRules.historyLength)],
+  FEED_HISTORY_TTL_MS: ['historyTtlMs', number(feedOptionRules.historyTtlMs)],
+  FEED_HISTORY_BYTES: ['historyBytes', number(feedOptionRules.historyBytes)],
+  FEED_HISTORY_TOTAL_BYTES: ['historyTotalBytes', number(feedOptionRules.historyTotalBytes)],
+  FEED_PUBLISH_KEY: ['publishKey', v.optional(feedOptionRules.publishKey)],
+  FEED_JWT_SECRET: ['jwtSecret', v.optional(feedOptionRules.jwtSecret)],
+  FEED_JWKS_URL: ['jwksUrl', v.optional(feedOptionRules.jwksUrl)],
+  FEED_JWT_ISSUER: ['jwtIssuer', v.optional(feedOptionRules.jwtIssuer)],
+  FEED_JWT_AUDIENCE: ['jwtAudience', v.optional(feedOptionRules.jwtAudience)],
+  FEED_TOKEN_COOKIE: ['tokenCookie', v.optional(feedOptionRules.tokenCookie)],
+} as const satisfies Record<string, readonly [keyof FeedOptions, v.GenericSchema]>;
+
+const optionSchemas = Object.fromEntries(Object.entries(options).map(([variable, [, schema]]) => [variable, schema]));
+
+/** Variables that hold secrets: what they were is not told. */
+const secrets = new Set(['FEED_PUBLISH_KEY', 'FEED_JWT_SECRET', 'FEED_WEBHOOK_SECRET']);
 
 /**
  * Reads the service's configuration.
  *
  * @param env a variable that is set to nothing counts as not set
- * @throws ConfigError naming the variable, what it was and what is allowed
+ * @throws ConfigError naming the variable, what it was (but for secrets) and what is allowed
  */
 export function readConfig(env: NodeJS.ProcessEnv): Config {
-  const set = Object.fromEntries(Object.keys(rules).map((name) => [name, env[name] || undefined]));
-  const result = v.safeParse(v.object(rules), set);
-  if (!result.success) {
-    const [issue] = result.issues;
-    const variable = String(issue.path?.[0]?.key);
-    throw new ConfigError(variable, env[variable], issue.message);
-  }
-  const values = result.output;
+  const values = read(service, env);
+  const { FEED_REPLAY_LATEST: replayed = [], FEED_CONFLATE: conflated = [] } = values;
+  const given = read(optionSchemas, env);
+  const feed: FeedOptions = {
+    ...Object.fromEntries(Object.entries(options).map(([variable, [option]]) => [option, given[variable]])),
+    rules: rulesOf(replayed, conflated),
+  };
+  check(() => resolveFeedOptions(feed));
+  const { jwtSecret } = feed;
   return {
     host: values.HOST,
     port: values.PORT,
     adapter: values.FEED_ADAPTER,
     path: values.FEED_PATH,
-    intervalMs: values.FEED_INTERVAL_MS,
-    maxConnections: values.FEED_MAX_CONNECTIONS,
-    bufferBytes: values.FEED_BUFFER_BYTES,
-    handover: values.FEED_HANDOVER,
-    drainMs: values.FEED_DRAIN_MS,
+    feed,
+    webhook: webhookOf(values.FEED_WEBHOOK_URL, values.FEED_WEBHOOK_SECRET),
+    warnings:
+      jwtSecret !== undefined && isWeakSecret(jwtSecret)
+        ? ['FEED_JWT_SECRET has fewer than 32 bytes: RFC 7518 section 3.2 asks for that many, since shorter ones can be guessed']
+        : [],
   };
 }
+
+function read<Entries extends v.ObjectEntries>(
+  entries: Entries,
+  env: NodeJS.ProcessEnv,
+): v.InferOutput<v.ObjectSchema<Entries, undefined>> {
+  const set = Object.fromEntries(Object.keys(entries).map((name) => [name, env[name] || undefined]));
+  const result = v.safeParse(v.object(entries), set);
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  const variable = String(issue.path?.[0]?.key);
+  throw new ConfigError(variable, secrets.has(variable) ? issue.message : `${issue.message}, not ${JSON.stringify(env[variable])}`);
+}
+
+/** A rule for each pattern; the longest come first, so that the most particular one counts. */
+function rulesOf(replayed: string[], conflated: string[]): FeedRules {
+  const all = [...new Set([...replayed, ...conflated])].sort((a, b) => b.length - a.length);
+  return Object.fromEntries(
+    all.map((pattern) => [pattern, { replay: replayed.includes(pattern) ? 'latest' : undefined, conflate: conflated.includes(pattern) }]),
+  );
+}
+
+function webhookOf(url: string | undefined, secret: string | undefined): WebhookOptions | undefined {
+  if (url === undefined && secret === undefined) return undefined;
+  const webhook = { url, secret } as WebhookOptions;
+  check(() => resolveWebhookOptions(webhook));
+  return webhook;
+}
+
+/** Has the options' own check speak of the variables that they came from. */
+function check(resolve: () => unknown): void {
+  try {
+    resolve();
+  } catch (error) {
+    if (!(error instanceof FeedOptionsError || error instanceof WebhookOptionsError)) throw error;
+    const { option, message } = error;
+    const variable = Object.entries(options).find(([, [name]]) => name === option)?.[0] ?? other[option.split('.')[0] as string] ?? option;
+    throw new ConfigError(variable, `is not right: ${message}`);
+  }
+}
+
+const other: Record<string, string> = {
+  rules: 'FEED_REPLAY_LATEST or FEED_CONFLATE',
+  url: 'FEED_WEBHOOK_URL',
+  secret: 'FEED_WEBHOOK_SECRET',
+};

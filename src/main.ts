@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { ConsoleLogger, type INestApplication } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { AppModule } from './app.module.js';
@@ -13,7 +14,12 @@ async function createApp(config: Config): Promise<INestApplication> {
     adapter === 'fastify'
       ? new (await import('@nestjs/platform-fastify')).FastifyAdapter({ routerOptions: { maxParamLength } })
       : new (await import('@nestjs/platform-express')).ExpressAdapter();
-  return NestFactory.create(AppModule.from(config), platform, { logger: false, abortOnError: false });
+  return NestFactory.create(AppModule.from(config), platform, {
+    logger: false,
+    abortOnError: false,
+    // The one route that takes a body reads it by itself: JSON of any kind, and text.
+    bodyParser: false,
+  });
 }
 
 /** Where a client on this machine reaches a server that listens on `host`. */
@@ -48,6 +54,8 @@ let config: Config | undefined;
 let app: INestApplication | undefined;
 try {
   config = readConfig(process.env);
+  const madeKey = config.feed.publishKey === undefined ? randomBytes(24).toString('base64url') : undefined;
+  config.feed.publishKey ??= madeKey;
   app = await createApp(config);
   app.enableShutdownHooks(undefined, { useProcessExit: true });
   await app.listen(config.port, config.host);
@@ -57,7 +65,10 @@ try {
   const { port } = app.getHttpServer().address() as { port: number };
   const url = `http://${reachable(config.host)}:${port}`;
   say(`nestjs-feed serves on ${url} (${config.adapter}); health: ${url}/health`);
-  say(`try it: curl -N ${url}/${config.path.replace(/^\/|\/$/g, '')}/42`);
+  const feed = `${url}/${config.path.replace(/^\/|\/$/g, '')}/42`;
+  say(`try it: curl -N ${feed}`);
+  if (madeKey) say(`publish: curl -H 'Authorization: Bearer ${madeKey}' -H 'Content-Type: text/plain' -d hello ${feed}`);
+  for (const warning of config.warnings) process.stderr.write(`${warning}\n`);
 } catch (error) {
   process.stderr.write(`${startError(error, config ?? {}) ?? (error as Error).stack}\n`);
   process.exitCode = 1;

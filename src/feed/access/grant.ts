@@ -1,3 +1,5 @@
+import { matchesFeed } from '../feed.pattern.js';
+
 /** What the bearer of a key or a token may do. */
 export class Grant {
   /** What the publish key grants. */
@@ -27,18 +29,14 @@ export class Grant {
   }
 
   mayRead(id: string): boolean {
-    return this.feeds.some((pattern) => matches(pattern, id));
+    return this.feeds.some((pattern) => matchesFeed(pattern, id));
   }
 
   mayPublish(id: string): boolean {
-    return this.publish.some((pattern) => matches(pattern, id));
+    return this.publish.some((pattern) => matchesFeed(pattern, id));
   }
 }
 
 function patternsIn(claim: unknown): string[] {
   return [claim].flat().filter((pattern) => typeof pattern === 'string');
-}
-
-function matches(pattern: string, id: string): boolean {
-  return pattern.endsWith('*') ? id.startsWith(pattern.slice(0, -1)) : id === pattern;
 }
