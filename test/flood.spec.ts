@@ -25,6 +25,7 @@ describe('flood', () => {
     ['a repeated chunk', { repeated: 1 }, (path, socket) => socket.write(head + numbered(path, 1, 2, 2, 3))],
     ['a late chunk', { outOfOrder: 1, missing: 0 }, (path, socket) => socket.write(head + numbered(path, 1, 3, 2, 4))],
     ["another's chunk", { misdelivered: 1 }, (path, socket) => socket.write(head + numbered(path, 1) + numbered('/other', 2))],
+    ["a like id's chunk", { misdelivered: 1 }, (path, socket) => socket.write(head + numbered(path, 1) + numbered(`${path}0`, 2))],
     ['an early end', { endedEarly: 1 }, (path, socket) => socket.write(`${head}${numbered(path, 1)}0\r\n\r\n`)],
     ['an early close', { endedEarly: 1 }, (path, socket) => socket.end(head + numbered(path, 1))],
     ['a reset', { failed: 1 }, (_path, socket) => socket.resetAndDestroy()],

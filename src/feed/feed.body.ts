@@ -19,7 +19,7 @@ export async function readBody(request: AnyRequest, limit: number, accepted: rea
   if (!accepted.includes(type)) throw new FeedMediaTypeException(accepted.join(' or '));
   if (Number(raw.headers['content-length'] ?? 0) > limit) throw new FeedBodyTooLargeException(limit);
   const { body } = request as { body?: unknown };
-  if (raw.readableEnded || body !== undefined) return checked(body ?? '', limit);
+  if (raw.readableEnded || body !== undefined) return checked(type === text ? (body ?? '') : body, limit);
   const bytes = await read(raw, limit);
   const value = decode(bytes);
   return type === json ? parse(value) : value;

@@ -12,7 +12,8 @@ import type { FloodReport } from './report.js';
 
 const usage = `Usage: nestjs-feed flood <url-prefix> [options]
 
-Opens connections to <url-prefix>1, <url-prefix>2, …, holds them, and checks the sequence of chunks on every one.
+Opens connections to <url-prefix>1, <url-prefix>2, …, holds them, and checks the sequence of chunks on every one. With --publish it
+also posts messages to the same addresses, and checks that every follower gets each once and in order, and how soon.
 
   -c, --connections N   how many connections to hold          (1000)
   -r, --rate N          connections opened a second           (1000)
@@ -21,13 +22,22 @@ Opens connections to <url-prefix>1, <url-prefix>2, …, holds them, and checks t
                         one address has some 28,000 ports     (the system's choice)
       --format F        text, sse or ndjson                   (none stated)
       --timeout S       seconds to wait for a first byte      (30)
+      --feeds N         ids to spread the connections over: 1 has all of them on one feed
+                                                              (as many as connections)
+      --token TOKEN     bearer token of the connections       (none)
+      --publish N       messages posted a second, to random ones of these ids, once all connections are open; those
+                        with an answer still to come are passed over
+                                                              (none)
+      --key KEY         bearer token for publishing           (the environment's FEED_PUBLISH_KEY)
+      --message-bytes N bytes that each message is made up to (no more than it says)
       --pid PID         sample this server process's memory and CPU time from /proc
       --json FILE       write the report to a file as well, as JSON
       --report FILE     draw the flood over time, as a page (.html) or a picture (.svg): connections and, with --pid, the
                         server's memory and the CPU use of each of its threads; needs the package echarts
   -h, --help            show this
 
-Exit code: 0 when all connections opened, stayed open and got every chunk once and in order; 1 when not; 2 when it could not start.
+Exit code: 0 when all connections opened, stayed open and got every chunk and every published message once and in order; 1 when
+not, or when publishing failed; 2 when it could not start.
 `;
 
 /** What the command was asked for. */
@@ -109,6 +119,11 @@ function parse(args: string[]): Request | undefined {
       sources: { type: 'string' },
       format: { type: 'string' },
       timeout: { type: 'string' },
+      feeds: { type: 'string' },
+      token: { type: 'string' },
+      publish: { type: 'string' },
+      key: { type: 'string' },
+      'message-bytes': { type: 'string' },
       pid: { type: 'string' },
       json: { type: 'string' },
       report: { type: 'string' },
@@ -128,6 +143,11 @@ function parse(args: string[]): Request | undefined {
       sources: values.sources !== undefined && /[.:]/.test(values.sources) ? values.sources.split(',') : toNumber(values.sources),
       format: values.format as FloodOptions['format'],
       timeout: toNumber(values.timeout),
+      feeds: toNumber(values.feeds),
+      token: values.token,
+      publish: toNumber(values.publish),
+      key: values.key ?? (process.env.FEED_PUBLISH_KEY || undefined),
+      messageBytes: toNumber(values['message-bytes']),
       pid: toNumber(values.pid),
     },
     jsonFile: values.json,

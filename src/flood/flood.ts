@@ -1,11 +1,14 @@
-import { createHistogram } from 'node:perf_hooks';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { Durations } from './durations.js';
 import { FloodOptionsError } from './errors.js';
+import { Feed } from './feed.js';
 import { checkLimits } from './limits.js';
 import { type Crowd, Member } from './member.js';
 import { type FloodOptions, type ResolvedFloodOptions, resolveFloodOptions } from './options.js';
+import { pause } from './pause.js';
 import { type ProcessSample, sampleProcess } from './process-sample.js';
+import { Publisher } from './publisher.js';
 import type { FloodReport, FloodSample } from './report.js';
+import { type SequenceFaults, sumFaults } from './sequence.js';
 
 export interface FloodWatch {
   /** Called as the flood begins, each second, and as it ends. */
@@ -23,7 +26,8 @@ const shortest = 0.5;
 const step = 10;
 
 /**
- * Opens connections at a rate, holds them, and checks what arrives on each.
+ * Opens connections at a rate, holds them, and checks what arrives on each: what the server says by itself, and what is published
+ * meanwhile.
  *
  * @throws FloodOptionsError when an option is wrong, or the system's limits are too low
  */
@@ -41,10 +45,12 @@ class Flood implements Crowd {
   readonly host: string;
   readonly port: number;
   readonly headers: string;
+  private readonly feeds: Feed[];
   private readonly members: Member[] = [];
+  private readonly publisher: Publisher | undefined;
   private readonly samples: FloodSample[] = [];
   private readonly reasons = new Map<string, number>();
-  private readonly firstBytes = createHistogram();
+  private readonly firstBytes = new Durations();
   private readonly serverBefore: ProcessSample | undefined;
   private readonly cpuBefore = process.cpuUsage();
   private begunAt = 0;
@@ -61,11 +67,17 @@ class Flood implements Crowd {
     private readonly options: ResolvedFloodOptions,
     private readonly watch: FloodWatch,
   ) {
-    const { host, port, format, pid } = options;
+    const { host, port, path, format, token, pid, publish, feeds } = options;
     this.host = host;
     this.port = port;
     const authority = host.includes(':') ? `[${host}]` : host;
-    this.headers = [`Host: ${authority}:${port}`, ...(format ? [`Accept: ${accept[format]}`] : [])].join('\r\n');
+    this.headers = [
+      `Host: ${authority}:${port}`,
+      ...(format ? [`Accept: ${accept[format]}`] : []),
+      ...(token === undefined ? [] : [`Authorization: Bearer ${token}`]),
+    ].join('\r\n');
+    this.feeds = Array.from({ length: feeds }, (_, n) => new Feed(pathOf(path, n + 1)));
+    this.publisher = publish === undefined ? undefined : new Publisher(publish, this.feeds, options);
     this.serverBefore = pid === undefined ? undefined : sampleProcess(pid);
   }
 
@@ -80,7 +92,7 @@ class Flood implements Crowd {
       const heldAt = performance.now();
       const serverAt = this.sampleServer();
       const cpuAt = process.cpuUsage();
-      await this.wait(this.options.duration * 1000);
+      await (this.publisher?.run(this.watch.signal) ?? this.wait(this.options.duration * 1000));
       const heldSeconds = (performance.now() - heldAt) / 1000;
       if (this.seconds() - (this.samples.at(-1)?.at ?? 0) >= shortest) this.sample();
       return this.finish({ chunks: this.chunks - chunks, seconds: heldSeconds, serverAt, cpu: process.cpuUsage(cpuAt) });
@@ -92,7 +104,7 @@ class Flood implements Crowd {
   }
 
   firstByte(ms: number): void {
-    this.firstBytes.record(Math.max(1, Math.round(ms * 1000)));
+    this.firstBytes.record(ms);
   }
 
   opened(): void {
@@ -102,6 +114,10 @@ class Flood implements Crowd {
 
   chunk(): void {
     this.chunks += 1;
+  }
+
+  message(micros: number, isLast: boolean): void {
+    this.publisher?.receive(micros, isLast);
   }
 
   bytes(count: number): void {
@@ -120,12 +136,13 @@ class Flood implements Crowd {
 
   /** Opens the connections, as many each step as are due by then. */
   private async ramp(): Promise<void> {
-    const { connections, rate, path, sources } = this.options;
+    const { connections, rate, sources } = this.options;
+    const { feeds } = this;
     while (this.members.length < connections && !this.watch.signal?.aborted) {
       const due = Math.min(connections, Math.ceil(((performance.now() - this.begunAt) * rate) / 1000));
       while (this.members.length < due) {
-        const n = this.members.length + 1;
-        this.members.push(new Member(this, pathOf(path, n), sources[n % sources.length]));
+        const n = this.members.length;
+        this.members.push(new Member(this, feeds[n % feeds.length] as Feed, sources[n % sources.length]));
       }
       this.failLate();
       await this.wait(step);
@@ -143,7 +160,7 @@ class Flood implements Crowd {
   }
 
   private async wait(ms: number): Promise<void> {
-    await sleep(ms, undefined, { signal: this.watch.signal }).catch(() => {});
+    await pause(ms, this.watch.signal);
   }
 
   private sampleServer(): ProcessSample | undefined {
@@ -156,14 +173,16 @@ class Flood implements Crowd {
   }
 
   private sample(): void {
-    const before = this.samples.reduce((sum, { chunks }) => sum + chunks, 0);
+    const { publisher } = this;
+    const before = (count: 'chunks' | 'delivered') => this.samples.reduce((sum, sample) => sum + (sample[count] ?? 0), 0);
     const sample: FloodSample = {
       at: this.seconds(),
       begun: this.members.length,
       open: this.openNow,
       failed: this.failed,
       endedEarly: this.endedEarly,
-      chunks: this.chunks - before,
+      chunks: this.chunks - before('chunks'),
+      ...(publisher && { delivered: publisher.delivered - before('delivered') }),
       ...this.sampleServer(),
     };
     this.samples.push(sample);
@@ -173,30 +192,29 @@ class Flood implements Crowd {
   private finish(held: { chunks: number; seconds: number; serverAt: ProcessSample | undefined; cpu: NodeJS.CpuUsage }): FloodReport {
     const now = performance.now();
     const serverNow = this.sampleServer();
-    let missing = 0;
-    let repeated = 0;
-    let outOfOrder = 0;
-    let misdelivered = 0;
     let unchecked = 0;
     let largestSilenceMs = 0;
     for (const member of this.members) {
       member.close(now);
-      const { sequence } = member;
-      missing += sequence.missing;
-      repeated += sequence.repeated;
-      outOfOrder += sequence.outOfOrder;
-      misdelivered += member.misdelivered;
-      if (sequence.last === 0 && member.state !== 'failed') unchecked += 1;
+      if (member.chunks.last === 0 && member.state !== 'failed') unchecked += 1;
       largestSilenceMs = Math.max(largestSilenceMs, member.silence);
     }
-    const { failed, endedEarly, firstBytes } = this;
-    const perChunk = (cpuSeconds: number) => (held.chunks > 0 ? (cpuSeconds * 1e6) / held.chunks : null);
+    const { failed, endedEarly } = this;
+    const faults = sumFaults(this.members.map(({ chunks }) => chunks));
+    const publish = this.publisher?.report(this.members.map(({ messages }) => messages));
+    const costs = (cpuSeconds: number | undefined) => {
+      const micros = (count: number) => (cpuSeconds === undefined || count === 0 ? null : (cpuSeconds * 1e6) / count);
+      return { cpuMicrosPerChunk: micros(held.chunks), cpuMicrosPerDelivery: micros(held.chunks + (publish?.delivered ?? 0)) };
+    };
     const { user, system } = process.cpuUsage(this.cpuBefore);
     const report: FloodReport = {
       url: this.url,
       startedAt: this.startedAt.toISOString(),
       format: this.options.format ?? null,
-      ok: failed + endedEarly + missing + repeated + outOfOrder + misdelivered === 0 && this.members.length === this.options.connections,
+      ok:
+        failed + endedEarly + faults.missing + countOf(faults) === 0 &&
+        (publish ? publish.failed + publish.lost + countOf(publish) : 0) === 0 &&
+        this.members.length === this.options.connections,
       connections: this.options.connections,
       opened: this.openedEver,
       failed,
@@ -204,22 +222,18 @@ class Flood implements Crowd {
       reasons: Object.fromEntries(this.reasons),
       chunks: this.chunks,
       bytes: this.received,
-      missing,
-      repeated,
-      outOfOrder,
-      misdelivered,
-      unchecked,
+      ...faults,
+      // A feed that carries messages alone is checked by them, and most of many feeds may have had none.
+      unchecked: publish && this.chunks === 0 ? 0 : unchecked,
       largestSilenceMs,
-      firstByteMs:
-        firstBytes.count === 0
-          ? { p50: 0, p99: 0, max: 0 }
-          : { p50: firstBytes.percentile(50) / 1000, p99: firstBytes.percentile(99) / 1000, max: firstBytes.max / 1000 },
+      firstByteMs: this.firstBytes.summary(),
       seconds: (now - this.begunAt) / 1000,
       chunksPerSecond: held.seconds > 0 ? held.chunks / held.seconds : 0,
+      ...(publish && { publish }),
       client: {
         rssBytes: process.memoryUsage.rss(),
         cpuSeconds: (user + system) / 1e6,
-        cpuMicrosPerChunk: perChunk((held.cpu.user + held.cpu.system) / 1e6),
+        ...costs((held.cpu.user + held.cpu.system) / 1e6),
       },
       samples: this.samples,
     };
@@ -231,7 +245,7 @@ class Flood implements Crowd {
         rssBytes: serverNow.rssBytes,
         bytesPerConnection: this.openNow > 0 ? (serverNow.rssBytes - serverBefore.rssBytes) / this.openNow : 0,
         cpuSeconds: serverNow.cpuSeconds - serverBefore.cpuSeconds,
-        cpuMicrosPerChunk: held.serverAt ? perChunk(serverNow.cpuSeconds - held.serverAt.cpuSeconds) : null,
+        ...costs(held.serverAt && serverNow.cpuSeconds - held.serverAt.cpuSeconds),
       };
     }
     return report;
@@ -242,4 +256,8 @@ class Flood implements Crowd {
 function pathOf(path: string, n: number): string {
   const query = path.indexOf('?');
   return query < 0 ? path + n : path.slice(0, query) + n + path.slice(query);
+}
+
+function countOf({ repeated, outOfOrder, misdelivered }: Pick<SequenceFaults, 'repeated' | 'outOfOrder' | 'misdelivered'>): number {
+  return repeated + outOfOrder + misdelivered;
 }

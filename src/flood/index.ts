@@ -6,4 +6,4 @@ export { drawPage } from './page.js';
 export type { PictureShape } from './picture.js';
 export { drawPicture } from './picture.js';
 export { reportTable } from './print.js';
-export type { FloodReport, FloodSample } from './report.js';
+export type { FloodReport, FloodSample, PublishReport } from './report.js';

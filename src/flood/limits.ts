@@ -1,18 +1,20 @@
 import { readFileSync } from 'node:fs';
 import { FloodOptionsError } from './errors.js';
 import type { ResolvedFloodOptions } from './options.js';
+import { maxPosts } from './publisher.js';
 
 /** Descriptors that the process needs beside its connections. */
 const reserve = 32;
 
 /** @throws FloodOptionsError when the system has too few descriptors or ports for so many connections */
-export function checkLimits({ connections, sources }: ResolvedFloodOptions): void {
+export function checkLimits({ connections, sources, publish }: ResolvedFloodOptions): void {
   const files = openFileLimit();
-  const needed = connections + reserve;
+  const others = reserve + (publish === undefined ? 0 : maxPosts);
+  const needed = connections + others;
   if (needed > files) {
     throw new FloodOptionsError(
       `${connections} connections need ${needed} open files, and this process may have ${files}: raise the limit ` +
-        `(ulimit -n ${needed}) or ask for ${Math.max(0, files - reserve)} or fewer`,
+        `(ulimit -n ${needed}) or ask for ${Math.max(0, files - others)} or fewer`,
       'connections',
     );
   }

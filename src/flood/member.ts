@@ -1,4 +1,6 @@
 import { connect, type Socket } from 'node:net';
+import type { Feed } from './feed.js';
+import { NumberedLine } from './numbered-line.js';
 import { type ResponseListener, ResponseReader } from './response-reader.js';
 import { Sequence } from './sequence.js';
 
@@ -16,6 +18,8 @@ export interface Crowd {
   opened(): void;
   /** A chunk arrived. */
   chunk(): void;
+  /** A message that was sent at `micros` arrived; `isLast` when all followers of its feed have it now. */
+  message(micros: number, isLast: boolean): void;
   bytes(count: number): void;
   /** A connection failed before it was open, or ended before it was told to. */
   lost(member: Member, why: string): void;
@@ -23,13 +27,13 @@ export interface Crowd {
 
 /** All sockets read into one buffer: what is in it is looked at before the next one reads. */
 const shared = Buffer.allocUnsafeSlow(64 * 1024);
+const line = new NumberedLine();
 
 /** One connection of the flood. */
 export class Member implements ResponseListener {
   state: MemberState = 'connecting';
-  readonly sequence = new Sequence();
-  /** Chunks of which the id is that of another connection. */
-  misdelivered = 0;
+  readonly chunks = new Sequence();
+  readonly messages = new Sequence();
   /** The longest time between two chunks, in milliseconds. */
   silence = 0;
   private readonly begun = performance.now();
@@ -40,7 +44,7 @@ export class Member implements ResponseListener {
 
   constructor(
     private readonly crowd: Crowd,
-    private readonly path: string,
+    private readonly feed: Feed,
     localAddress: string | undefined,
   ) {
     this.socket = connect({
@@ -50,7 +54,7 @@ export class Member implements ResponseListener {
       noDelay: true,
       onread: { buffer: shared, callback: (bytes) => this.read(bytes) },
     });
-    this.socket.write(`GET ${path} HTTP/1.1\r\n${crowd.headers}\r\n\r\n`);
+    this.socket.write(`GET ${feed.path} HTTP/1.1\r\n${crowd.headers}\r\n\r\n`);
     this.socket.on('error', (error) => this.fail(error.message));
     this.socket.on('close', () => this.fail('closed by the server'));
   }
@@ -71,6 +75,7 @@ export class Member implements ResponseListener {
 
   fail(why: string): void {
     if (this.state !== 'connecting' && this.state !== 'open') return;
+    if (this.state === 'open') this.feed.leave(this.messages);
     this.state = this.state === 'open' ? 'endedEarly' : 'failed';
     this.crowd.lost(this, why);
     this.socket.destroy();
@@ -82,19 +87,14 @@ export class Member implements ResponseListener {
       return;
     }
     this.state = 'open';
+    this.feed.followers += 1;
     this.crowd.opened();
   }
 
   line(bytes: Buffer, start: number, end: number): void {
-    if (this.state !== 'open') return;
-    const number = findNumber(bytes, start, end);
-    if (number < 0) return;
-    this.sequence.take(number);
-    if (!namesPath(bytes, numberEnd, end, this.path)) this.misdelivered += 1;
-    const now = performance.now();
-    if (this.lastChunk > 0) this.silence = Math.max(this.silence, now - this.lastChunk);
-    this.lastChunk = now;
-    this.crowd.chunk();
+    if (this.state !== 'open' || !line.read(bytes, start, end)) return;
+    if (line.isMessage) this.takeMessage();
+    else this.takeChunk();
   }
 
   end(): void {
@@ -115,44 +115,20 @@ export class Member implements ResponseListener {
     }
     return true;
   }
-}
 
-const marker = Buffer.from('Chunk ');
-const idMarker = Buffer.from(' for id ');
-
-/** Where the number that `findNumber` found ends. */
-let numberEnd = 0;
-
-/** The number in `Chunk <number>`, wherever in the line that stands; -1 where it does not. */
-function findNumber(bytes: Buffer, start: number, end: number): number {
-  for (let at = start; at + marker.length < end; at += 1) {
-    if (!has(bytes, at, end, marker)) continue;
-    let number = 0;
-    let digit = at + marker.length;
-    const first = digit;
-    for (; digit < end; digit += 1) {
-      const byte = bytes[digit] as number;
-      if (byte < 48 || byte > 57) break;
-      number = number * 10 + byte - 48;
-    }
-    if (digit === first) return -1;
-    numberEnd = digit;
-    return number;
+  private takeChunk(): void {
+    this.chunks.take(line.number);
+    if (!line.isFor(this.feed.path)) this.chunks.misdelivered += 1;
+    const now = performance.now();
+    if (this.lastChunk > 0) this.silence = Math.max(this.silence, now - this.lastChunk);
+    this.lastChunk = now;
+    this.crowd.chunk();
   }
-  return -1;
-}
 
-/** Whether the line says, from `at` on, that it is for this path, or does not say whom it is for. */
-function namesPath(bytes: Buffer, at: number, end: number, path: string): boolean {
-  if (!has(bytes, at, end, idMarker)) return true;
-  const start = at + idMarker.length;
-  if (start + path.length > end) return false;
-  for (let n = 0; n < path.length; n += 1) if (bytes[start + n] !== path.charCodeAt(n)) return false;
-  return true;
-}
-
-function has(bytes: Buffer, at: number, end: number, part: Buffer): boolean {
-  if (at + part.length > end) return false;
-  for (let n = 0; n < part.length; n += 1) if (bytes[at + n] !== part[n]) return false;
-  return true;
+  private takeMessage(): void {
+    const { feed, messages } = this;
+    // Another feed's number says nothing about this one's, nor does a number that has not been posted.
+    if (line.number > feed.last || !line.isFor(feed.path)) messages.misdelivered += 1;
+    else if (messages.take(line.number)) this.crowd.message(line.micros, feed.receive(line.number));
+  }
 }

@@ -21,8 +21,21 @@ export interface FloodOptions {
   format?: 'text' | 'sse' | 'ndjson';
   /** Process of the server, to sample its memory and CPU time from `/proc` (Linux). Default: none. */
   pid?: number;
-  /** Seconds that a connection may take until its first byte before it counts as failed. Default: 30. */
+  /**
+   * Seconds that a connection may take until its first byte before it counts as failed, and (up to 5) that the last answers and
+   * deliveries of what is published may take. Default: 30.
+   */
   timeout?: number;
+  /** How many ids the connections are spread over; 1 has all of them follow one feed. Default: as many as connections. */
+  feeds?: number;
+  /** Bearer token of the connections. Default: none. */
+  token?: string;
+  /** Messages to publish a second, for the duration, each to a random one of the ids that are followed. Default: none. */
+  publish?: number;
+  /** Bearer token for publishing. Default: none. */
+  key?: string;
+  /** Bytes that each published message is made up to; what it has to say takes some 40. Default: 0, no more than that. */
+  messageBytes?: number;
 }
 
 /** The options, checked, with every default filled in. */
@@ -37,6 +50,11 @@ export interface ResolvedFloodOptions {
   format: 'text' | 'sse' | 'ndjson' | undefined;
   pid: number | undefined;
   timeout: number;
+  feeds: number;
+  token: string | undefined;
+  publish: number | undefined;
+  key: string | undefined;
+  messageBytes: number;
 }
 
 const whole = (least: number, most: number, unit: string) => {
@@ -50,6 +68,8 @@ const seconds = v.pipe(
   v.minValue(0, 'must be 0 or more seconds'),
   v.maxValue(604_800, 'must be 604800 or fewer seconds'),
 );
+
+const bearer = v.pipe(v.string(), v.regex(/^[\x21-\x7e]+$/, 'must be ASCII characters without blanks'));
 
 const urlRule = 'must be an http:// URL that numbers can be put behind, such as http://127.0.0.1:8080/test/';
 
@@ -81,7 +101,15 @@ const schema = v.strictObject({
   format: v.optional(v.picklist(['text', 'sse', 'ndjson'], 'must be text, sse or ndjson')),
   pid: v.optional(whole(1, 4_194_304, 'a process (its id)')),
   timeout: v.optional(seconds, 30),
+  feeds: v.optional(whole(1, 1_000_000, 'feeds')),
+  token: v.optional(bearer),
+  publish: v.optional(whole(1, 100_000, 'messages a second')),
+  key: v.optional(bearer),
+  messageBytes: v.optional(whole(0, 1_000_000, 'bytes'), 0),
 });
+
+/** What is not to be seen in a terminal or a log. */
+const secrets = ['token', 'key'];
 
 /** @throws FloodOptionsError naming the option, what it was and what is allowed */
 export function resolveFloodOptions(options: FloodOptions): ResolvedFloodOptions {
@@ -90,14 +118,21 @@ export function resolveFloodOptions(options: FloodOptions): ResolvedFloodOptions
     const [issue] = result.issues;
     const option = String(issue.path?.[0]?.key);
     const value = (options as unknown as Record<string, unknown>)[option];
-    throw new FloodOptionsError(`${option} ${issue.message}, not ${typeof value === 'string' ? `"${value}"` : value}`, option);
+    const given = secrets.includes(option) ? 'what was given' : typeof value === 'string' ? `"${value}"` : value;
+    throw new FloodOptionsError(`${option} ${issue.message}, not ${given}`, option);
   }
   const { url, sources, ...rest } = result.output;
+  const { connections, feeds = connections } = rest;
+  if (feeds > connections) throw new FloodOptionsError(`feeds must be no more than the ${connections} connections, not ${feeds}`, 'feeds');
   const { hostname, port, pathname, search } = new URL(url);
   return {
     ...rest,
     format: rest.format,
     pid: rest.pid,
+    feeds,
+    token: rest.token,
+    publish: rest.publish,
+    key: rest.key,
     host: hostname.replace(/^\[|\]$/g, ''),
     port: Number(port || 80),
     path: pathname + search,

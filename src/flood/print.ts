@@ -1,5 +1,6 @@
+import type { DurationSummary } from './durations.js';
 import type { ResolvedFloodOptions } from './options.js';
-import type { FloodReport, FloodSample } from './report.js';
+import type { FloodReport, FloodSample, PublishReport } from './report.js';
 
 const number = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 const precise = new Intl.NumberFormat('en-US', { maximumFractionDigits: 1, minimumFractionDigits: 1 });
@@ -20,6 +21,7 @@ export function sampleLine(sample: FloodSample, { connections }: ResolvedFloodOp
     `failed ${number.format(sample.failed)}`,
     `${number.format(sample.chunks)} chunks/s`,
   ];
+  if (sample.delivered !== undefined) parts.push(`${number.format(sample.delivered)} messages/s`);
   if (sample.rssBytes !== undefined) parts.push(`RSS ${megabytes(sample.rssBytes)}`);
   return parts.join('  ');
 }
@@ -33,40 +35,62 @@ export function reportTable(report: FloodReport): string {
 
 /** What the report says, as names and values for people to read. */
 export function reportRows(report: FloodReport): [name: string, value: string][] {
-  const { firstByteMs, server, client } = report;
+  const { server, client, publish } = report;
+  const unit = publish ? 'delivery' : 'chunk';
   const rows: [string, string][] = [
     ['connections', `${number.format(report.opened)} of ${number.format(report.connections)} opened`],
     ['failed', number.format(report.failed)],
     ['ended early', number.format(report.endedEarly)],
+    // Where messages are all that came, zeros would claim a check of chunks.
+    ...(publish && report.chunks === 0 ? [] : chunkRows(report)),
+    ...(publish ? publishRows(publish) : []),
+    ['first byte', durations(report.firstByteMs)],
+    ['client', `RSS ${megabytes(client.rssBytes)}   CPU ${precise.format(client.cpuSeconds)} s${cost(client.cpuMicrosPerDelivery, unit)}`],
+  ];
+  if (server) {
+    const perConnection = precise.format(server.bytesPerConnection / 1024);
+    rows.push(
+      ['server memory', `RSS ${megabytes(server.rssBeforeBytes)} → ${megabytes(server.rssBytes)}   ${perConnection} KB a connection`],
+      ['server CPU', `${precise.format(server.cpuSeconds)} s${cost(server.cpuMicrosPerDelivery, unit)}`],
+    );
+  }
+  for (const [reason, count] of Object.entries(report.reasons)) rows.push([`× ${number.format(count)}`, reason]);
+  for (const [reason, count] of Object.entries(publish?.reasons ?? {})) rows.push([`× ${number.format(count)}`, `publish: ${reason}`]);
+  rows.push(['result', report.ok ? 'ok' : 'NOT OK']);
+  return rows;
+}
+
+function chunkRows(report: FloodReport): [string, string][] {
+  const { unchecked } = report;
+  return [
     ['chunks', `${number.format(report.chunks)} (${number.format(report.chunksPerSecond)} a second with all open)`],
     ['missing', number.format(report.missing)],
     ['repeated', number.format(report.repeated)],
     ['out of order', number.format(report.outOfOrder)],
     ['misdelivered', number.format(report.misdelivered)],
-  ];
-  if (report.unchecked > 0) rows.push(['unchecked', `${number.format(report.unchecked)} connections had no numbered chunk to check`]);
-  rows.push(
+    ...(unchecked > 0 ? [['unchecked', `${number.format(unchecked)} connections had no numbered chunk to check`] as [string, string]] : []),
     ['largest silence', `${number.format(report.largestSilenceMs)} ms`],
-    [
-      'first byte',
-      `p50 ${precise.format(firstByteMs.p50)} ms   p99 ${precise.format(firstByteMs.p99)} ms   max ${precise.format(firstByteMs.max)} ms`,
-    ],
-    ['client', `RSS ${megabytes(client.rssBytes)}   CPU ${precise.format(client.cpuSeconds)} s${perChunk(client.cpuMicrosPerChunk)}`],
-  );
-  if (server) {
-    const perConnection = precise.format(server.bytesPerConnection / 1024);
-    rows.push(
-      ['server memory', `RSS ${megabytes(server.rssBeforeBytes)} → ${megabytes(server.rssBytes)}   ${perConnection} KB a connection`],
-      ['server CPU', `${precise.format(server.cpuSeconds)} s${perChunk(server.cpuMicrosPerChunk)}`],
-    );
-  }
-  for (const [reason, count] of Object.entries(report.reasons)) rows.push([`× ${number.format(count)}`, reason]);
-  rows.push(['result', report.ok ? 'ok' : 'NOT OK']);
-  return rows;
+  ];
 }
 
-function perChunk(micros: number | null): string {
-  return micros === null ? '' : `   ${precise.format(micros)} µs a chunk`;
+function publishRows(publish: PublishReport): [string, string][] {
+  const { acknowledged, failed, unsent, lost, repeated, outOfOrder, misdelivered } = publish;
+  const counts = (parts: Record<string, number>) => Object.entries(parts).map(([name, count]) => `   ${number.format(count)} ${name}`);
+  const sent = `${number.format(publish.sent)} (${precise.format(publish.perSecond)} a second of ${number.format(publish.rate)} asked for)`;
+  return [
+    ['published', sent + counts({ acknowledged, failed, unsent }).join('')],
+    ['delivered', number.format(publish.delivered) + counts({ lost, repeated, 'out of order': outOfOrder, misdelivered }).join('')],
+    ['latency', durations(publish.latencyMs)],
+    ['last follower', durations(publish.lastMs)],
+  ];
+}
+
+function durations({ p50, p99, max }: DurationSummary): string {
+  return `p50 ${precise.format(p50)} ms   p99 ${precise.format(p99)} ms   max ${precise.format(max)} ms`;
+}
+
+function cost(micros: number | null, unit: string): string {
+  return micros === null ? '' : `   ${precise.format(micros)} µs a ${unit}`;
 }
 
 function megabytes(bytes: number): string {

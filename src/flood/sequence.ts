@@ -1,4 +1,4 @@
-/** What the sequence of one connection's chunks showed. */
+/** What was wrong with what came: chunks or messages that are numbered 1, 2, 3, …. */
 export interface SequenceFaults {
   /** Numbers that were passed over and never came. */
   missing: number;
@@ -6,17 +6,20 @@ export interface SequenceFaults {
   repeated: number;
   /** Numbers that came after a higher one. */
   outOfOrder: number;
+  /** What belongs to another sequence. */
+  misdelivered: number;
 }
 
 /**
- * Checks that a connection's chunks count 1, 2, 3, … without a gap. A number that comes late takes its gap back, so that a
- * chunk counts as missing or as out of order, never as both.
+ * Checks that what comes counts 1, 2, 3, … without a gap. A number that comes late takes its gap back, so that it counts as
+ * missing or as out of order, never as both.
  */
-export class Sequence {
+export class Sequence implements SequenceFaults {
   /** The highest number there was. */
   last = 0;
   repeated = 0;
   outOfOrder = 0;
+  misdelivered = 0;
   /** What was passed over and may still come: made when it is first needed, which in a healthy run is never. */
   private gaps: Set<number> | undefined = undefined;
   /** Numbers passed over that are too many to be kept. */
@@ -26,7 +29,13 @@ export class Sequence {
     return (this.gaps?.size ?? 0) + this.uncounted;
   }
 
-  take(number: number): void {
+  /** Whether the number has come. */
+  has(number: number): boolean {
+    return number <= this.last && !this.gaps?.has(number);
+  }
+
+  /** Returns whether the number came for the first time. */
+  take(number: number): boolean {
     if (number === this.last + 1) {
       this.last = number;
     } else if (number > this.last) {
@@ -36,7 +45,9 @@ export class Sequence {
       this.outOfOrder += 1;
     } else {
       this.repeated += 1;
+      return false;
     }
+    return true;
   }
 
   private skip(from: number, to: number): void {
@@ -49,3 +60,15 @@ export class Sequence {
 
 /** A server that sends nonsense must not take the client's memory. */
 const maxGaps = 10_000;
+
+/** The faults of several sequences together. */
+export function sumFaults(sequences: SequenceFaults[]): SequenceFaults {
+  const sum: SequenceFaults = { missing: 0, repeated: 0, outOfOrder: 0, misdelivered: 0 };
+  for (const { missing, repeated, outOfOrder, misdelivered } of sequences) {
+    sum.missing += missing;
+    sum.repeated += repeated;
+    sum.outOfOrder += outOfOrder;
+    sum.misdelivered += misdelivered;
+  }
+  return sum;
+}
