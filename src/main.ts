@@ -3,6 +3,7 @@ import { ConsoleLogger, type INestApplication } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { AppModule } from './app.module.js';
 import { type Config, ConfigError, readConfig } from './config.js';
+import { serveDocs } from './docs/docs.js';
 
 /** Fastify answers parameters of more than 100 characters with 414; what an id may be is the feeds' own rule. */
 const maxParamLength = 4096;
@@ -27,10 +28,6 @@ function reachable(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1';
   if (host === '::') return '[::1]';
   return host.includes(':') ? `[${host}]` : host;
-}
-
-function say(line: string): void {
-  process.stdout.write(`${line}\n`);
 }
 
 /** What went wrong, in a line, where it is something that whoever starts the service can mend. */
@@ -58,16 +55,17 @@ try {
   config.feed.publishKey ??= madeKey;
   app = await createApp(config);
   app.enableShutdownHooks(undefined, { useProcessExit: true });
+  config.warnings.push(...((await serveDocs(app, config.path)) ?? []));
   await app.listen(config.port, config.host);
   // What goes wrong before this point is told once, below, in words for whoever starts the service.
   app.useLogger(new ConsoleLogger({ logLevels: ['warn', 'error', 'fatal'] }));
 
   const { port } = app.getHttpServer().address() as { port: number };
   const url = `http://${reachable(config.host)}:${port}`;
-  say(`nestjs-feed serves on ${url} (${config.adapter}); health: ${url}/health`);
   const feed = `${url}/${config.path.replace(/^\/|\/$/g, '')}/42`;
-  say(`try it: curl -N ${feed}`);
-  if (madeKey) say(`publish: curl -H 'Authorization: Bearer ${madeKey}' -H 'Content-Type: text/plain' -d hello ${feed}`);
+  const lines = [`nestjs-feed serves on ${url} (${config.adapter}); health: ${url}/health`, `try it: curl -N ${feed}`];
+  if (madeKey) lines.push(`publish: curl -H 'Authorization: Bearer ${madeKey}' -H 'Content-Type: text/plain' -d hello ${feed}`);
+  process.stdout.write(`${lines.join('\n')}\n`);
   for (const warning of config.warnings) process.stderr.write(`${warning}\n`);
 } catch (error) {
   process.stderr.write(`${startError(error, config ?? {}) ?? (error as Error).stack}\n`);

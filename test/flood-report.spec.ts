@@ -71,7 +71,15 @@ function reportOf(samples: FloodSample[], more: Partial<FloodReport> = {}): Floo
     seconds: 3,
     chunksPerSecond: 0,
     client: { rssBytes: 0, cpuSeconds: 0, cpuMicrosPerChunk: null, cpuMicrosPerDelivery: null },
-    server: { pid: 7, rssBeforeBytes: 0, rssBytes: 0, bytesPerConnection: 0, cpuSeconds: 0, cpuMicrosPerChunk: null, cpuMicrosPerDelivery: null },
+    server: {
+      pid: 7,
+      rssBeforeBytes: 0,
+      rssBytes: 0,
+      bytesPerConnection: 0,
+      cpuSeconds: 0,
+      cpuMicrosPerChunk: null,
+      cpuMicrosPerDelivery: null,
+    },
     samples,
     ...more,
   };

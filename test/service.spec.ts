@@ -1,10 +1,11 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { Peer } from './peer.js';
 import { platforms, until } from './serve.js';
 
@@ -50,9 +51,13 @@ afterEach(() => Run.endAll());
 describe.each(platforms)('the service on %s', (platform) => {
   it('says where it serves and what to try, and does what it says', async () => {
     const service = await Run.service({ FEED_ADAPTER: platform });
-    expect(service.out).toBe(
-      `nestjs-feed serves on ${service.url} (${platform}); health: ${service.url}/health\ntry it: curl -N ${service.url}/test/42\n`,
-    );
+    const [serves, tryIt, publish, end] = service.out.split('\n');
+    expect(serves).toBe(`nestjs-feed serves on ${service.url} (${platform}); health: ${service.url}/health`);
+    expect(tryIt).toBe(`try it: curl -N ${service.url}/test/42`);
+    expect(end).toBe('');
+    // The line that it says is one that works.
+    const { stdout } = await promisify(execFile)('sh', ['-c', `${publish?.replace('publish: curl', 'curl -s')}`]);
+    expect(JSON.parse(stdout)).toEqual({ id: expect.stringMatching(/-1\/42$/), feed: '42', subscribers: 0 });
     const peer = await Peer.get(service.port, '/test/42');
     await peer.sees('Nestconntest welcomes you! Your Id: /test/42\n');
     await peer.sees('Chunk 2 for id /test/42\n');
@@ -97,13 +102,27 @@ describe('the start of the service', () => {
     ['FEED_BUFFER_BYTES', '10', 'FEED_BUFFER_BYTES must be 1024 or more bytes, not "10"'],
     ['FEED_ADAPTER', 'koa', 'FEED_ADAPTER must be express or fastify, not "koa"'],
     ['FEED_PATH', 'a b', 'FEED_PATH must be a path: segments of A-Z a-z 0-9 . _ ~ - with / between them, not "a b"'],
+    ['FEED_HISTORY_LENGTH', '-1', 'FEED_HISTORY_LENGTH must be a whole number of messages, not "-1"'],
+    ['FEED_CONFLATE', 'a b', /^FEED_REPLAY_LATEST or FEED_CONFLATE is not right: .*patterns.*a feed's id/],
+    ['FEED_JWKS_URL', 'ftp://x', /^FEED_JWKS_URL must be an http or https URL.*not "ftp:\/\/x"/],
+    ['FEED_JWT_ISSUER', 'x', /^FEED_JWT_ISSUER is not right: .*needs "jwtSecret" or "jwksUrl"/],
+    ['FEED_PUBLISH_KEY', 'a b', /^FEED_PUBLISH_KEY must be one or more visible ASCII characters without spaces\n$/],
+    ['FEED_WEBHOOK_URL', 'http://127.0.0.1:1', /^FEED_WEBHOOK_SECRET is not right: /],
     ['FEED_MAX_CONNECTIONS', 'many', 'FEED_MAX_CONNECTIONS must be a whole number of connections, not "many"'],
     ['HOST', 'no.such.host.invalid', 'HOST no.such.host.invalid is not an address of this machine'],
   ])('is refused with %s=%s', async (name, value, line) => {
     const run = Run.node(['dist/main.js'], { PORT: '0', [name]: value });
     expect(await run.exit).toBe(1);
-    expect(run.err).toBe(`${line}\n`);
+    if (typeof line === 'string') expect(run.err).toBe(`${line}\n`);
+    else expect(run.err).toMatch(line);
+    expect(run.err.trimEnd().split('\n')).toHaveLength(1);
     expect(run.out).toBe('');
+  });
+
+  it('warns of a secret that can be guessed', async () => {
+    const service = await Run.service({ FEED_JWT_SECRET: 'short' });
+    await until(() => service.err !== '');
+    expect(service.err).toMatch(/^FEED_JWT_SECRET has fewer than 32 bytes.*\n$/);
   });
 
   it.each(platforms)('is refused on %s while the port is in use', async (platform) => {

@@ -2,11 +2,13 @@ import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, createServer as createNetServer, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { createServer as createTlsServer } from 'node:tls';
 import { Global, type LoggerService, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Subject } from 'rxjs';
+import { generate } from 'selfsigned';
 import { Webhook as Verifier } from 'standardwebhooks';
-import { FeedService } from '../src/feed/feed.service.js';
+import { FeedModule, FeedService } from '../src/index.js';
 import {
   type FeedEvent,
   Webhook,
@@ -17,7 +19,8 @@ import {
   WebhookOptionsError,
   type WebhookWatch,
 } from '../src/webhook/index.js';
-import { until } from './serve.js';
+import { Peer } from './peer.js';
+import { platforms, serve, until } from './serve.js';
 
 const secret = `whsec_${Buffer.from('a key of twenty-four bytes').toString('base64')}`;
 
@@ -134,6 +137,8 @@ class Notes implements WebhookWatch {
   }
 }
 
+const many = 10;
+
 /** An event that is known by its time. */
 const event = (time: number): FeedEvent => ({ type: 'followed', time, feed: `feed ${time} ü` });
 /** How an answer begins that is none. */
@@ -161,7 +166,7 @@ describe('the webhook', () => {
     notes = new Notes();
   });
   afterEach(async () => {
-    for (const webhook of webhooks) await webhook.close();
+    await Promise.all([...webhooks].map((webhook) => webhook.close()));
     webhooks.clear();
     expect(events.observed).toBe(false);
     Receiver.closeAll();
@@ -320,6 +325,20 @@ describe('the webhook', () => {
     expect(webhook.counts().failures).toBe(0);
   });
 
+  it('sends nothing to a target whose certificate it cannot verify', async () => {
+    const { cert, private: key } = await generate([{ name: 'commonName', value: '127.0.0.1' }]);
+    const receiver = new Receiver(ok);
+    const server = createTlsServer({ cert, key }, (socket) => receiver.server.emit('connection', socket));
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    const webhook = hook(url);
+    emit(1);
+    await until(() => webhook.counts().failures >= 2);
+    expect(notes.lines).toEqual([`${url} failing: self-signed certificate`]);
+    expect(receiver.requests).toEqual([]);
+    server.close();
+  });
+
   it('takes another connection when the kept one was closed meanwhile', async () => {
     const receiver = await Receiver.start((response, count) => (count === 2 ? response.destroy() : response.end()));
     const webhook = hook(receiver.url);
@@ -401,10 +420,8 @@ describe('the webhook', () => {
 
     it('has nothing to wait for when nothing waits', async () => {
       const before = alive();
-      const webhook = hook('http://127.0.0.1:1', { flushMs: 60_000 });
-      await webhook.close();
-      await webhook.close();
-      await until(() => alive() <= before);
+      for (let n = 0; n < many; n += 1) await hook('http://127.0.0.1:1', { flushMs: 60_000 }).close();
+      expect(alive()).toBeLessThan(before + many);
       expect(notes.lines).toEqual([]);
     });
   });
@@ -414,14 +431,38 @@ describe('the webhook', () => {
     const busy = await Receiver.start((response) => response.writeHead(503, { 'retry-after': '3600' }).end());
     for (const { server } of [slow, busy]) server.on('connection', (socket: Socket) => socket.unref());
     const before = alive();
-    hook(slow.url, { batchMs: 60_000 });
-    hook(slow.url, { timeoutMs: 60_000 });
-    hook(busy.url);
+    for (let n = 0; n < many; n += 1) {
+      hook(slow.url, { batchMs: 60_000 });
+      hook(slow.url, { timeoutMs: 60_000 });
+      hook(busy.url);
+    }
     emit(1);
-    await slow.takes(1);
-    await until(() => notes.lines.length === 1);
-    await until(() => alive() <= before);
-    expect([slow.requests.length, busy.requests.length]).toEqual([1, 1]);
+    await slow.takes(many);
+    await until(() => notes.lines.length === many);
+    expect(alive()).toBeLessThan(before + many);
+    expect([slow.requests.length, busy.requests.length]).toEqual([many, many]);
+  });
+
+  it.each(platforms)('tells of feeds on %s, of their end at the shutdown, too', async (platform) => {
+    const receiver = await Receiver.start();
+    const options = { url: receiver.url, secret, batchMs: 5 };
+    const { app, port } = await serve(platform, { imports: [FeedModule.forRoot(), WebhookModule.forRoot(options)] });
+    const peer = await Peer.get(port, '/feeds/1');
+    await peer.sees('welcomes');
+    await until(() => app.get(Webhook, { strict: false }).counts().sent === 2);
+    await app.close();
+    const told = receiver.requests.flatMap(({ body }) => body.events);
+    const feed = { time: expect.any(Number), feed: '1' };
+    const connection = { time: expect.any(Number), connection: 1, feeds: ['1'] };
+    expect(told).toHaveLength(4);
+    expect(told).toEqual(
+      expect.arrayContaining([
+        { type: 'followed', ...feed },
+        { type: 'opened', ...connection },
+        { type: 'unfollowed', ...feed },
+        { type: 'closed', ...connection, reason: 'drained', durationMs: expect.any(Number) },
+      ]),
+    );
   });
 
   it.each<[Record<string, unknown>, string]>([
@@ -492,7 +533,7 @@ describe('the webhook', () => {
   });
 });
 
-/** How many timers and sockets keep this process alive. */
+/** How many timers and sockets keep this process alive. Jest has a few that come and go: it takes `many` webhooks to tell theirs. */
 function alive(): number {
   return process.getActiveResourcesInfo().filter((name) => /^(Timeout|TCPSocketWrap)$/.test(name)).length;
 }
