@@ -1,6 +1,7 @@
 import { Controller, Get, Injectable, Module } from '@nestjs/common';
 import { of } from 'rxjs';
 import { Feed, FeedModule, FeedModuleDuplicateError, FeedOptionsError, FeedService } from '../src/index.js';
+import { Peer } from './peer.js';
 import { platforms, serve } from './serve.js';
 
 describe.each(platforms)('FeedModule on %s', (platform) => {
@@ -78,5 +79,15 @@ describe.each(platforms)('FeedModule on %s', (platform) => {
     const served = await serve(platform, { imports: [FeedModule.forRoot({ intervalMs: undefined, bodyBytes: undefined })] });
     expect(served.feeds.bodyBytes).toBe(65_536);
     await served.app.close();
+  });
+
+  it('is not kept from closing by a client that never finishes its request', async () => {
+    const served = await serve(platform, { imports: [FeedModule.forRoot({ drainMs: 50 })] });
+    const peers = [await Peer.to(served.port), await Peer.to(served.port)];
+    peers[1]?.send('GET /feeds/1 HTTP/1.1\r\nHost: te');
+    // Requests behind these on the same loop have been served: so these were accepted.
+    await fetch(`${served.url}/feeds/1`, { method: 'HEAD' });
+    await served.app.close();
+    for (const peer of peers) await peer.closed();
   });
 });

@@ -1,3 +1,5 @@
+import { Server as HttpServer } from 'node:http';
+import { Server as HttpsServer } from 'node:https';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { type BeforeApplicationShutdown, Inject, Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
@@ -244,7 +246,11 @@ export class FeedService implements OnModuleInit, BeforeApplicationShutdown, OnA
     this.draining = true;
     this.handover?.close();
     this.end(undefined, 'drained');
-    const givesUp = performance.now() + this.options.drainMs;
+    const { drainMs } = this.options;
+    const givesUp = performance.now() + drainMs;
+    // A connection that has not sent a whole request has the server's own close() wait for it, without an end.
+    const server: unknown = this.adapters.httpAdapter?.getHttpServer();
+    if (server instanceof HttpServer || server instanceof HttpsServer) setTimeout(() => server.closeAllConnections(), drainMs).unref();
     while (this.open > 0 && performance.now() < givesUp) await sleep(drainStepMs);
     this.registry.destroy();
     // A socket that is destroyed is closed, and counted, a turn of the event loop later.
