@@ -16,6 +16,8 @@ const usage = `Usage: npm run bench -- [options]
       --no-routes         not the second part
       --churn             only the third part: what connections that come and go leave behind
       --no-churn          not the third part
+      --fanout            only the fourth part: what publishing costs
+      --no-fanout         not the fourth part
       --route-rounds N    its rounds                                      (5)
       --route-seconds S   seconds of load in each                         (5)
       --markdown          tables as GitHub reads them
@@ -51,6 +53,7 @@ function readOptions() {
       only: { type: 'string', default: '' },
       routes: { type: 'boolean' },
       churn: { type: 'boolean' },
+      fanout: { type: 'boolean' },
       'route-rounds': { type: 'string', default: '5' },
       'route-seconds': { type: 'string', default: '5' },
       markdown: { type: 'boolean', default: false },
@@ -100,17 +103,19 @@ const result = {
 const setting = `${connections} connections, a chunk every ${period} ms, ${runs(rounds)}; Node ${process.version}, ${cpus().length} CPUs`;
 
 /** Whether a part is meant: one that is asked for by name leaves the others out. */
-const only = options.routes === true || options.churn === true;
+const only = [options.routes, options.churn, options.fanout].includes(true);
+
+function tellFaults(rows) {
+  for (const { name, runs } of rows)
+    for (const [n, { faults }] of runs.entries()) if (faults.length > 0) console.log(`${name}, round ${n + 1}: ${faults.join('; ')}`);
+}
 
 // What only one part needs is loaded with that part.
 if (!only) {
   const { streams, streamsTable } = await import('./streams.mjs');
   result.streams = await streams({ servers: options.servers, connections, period, duration, rounds }, say);
   console.log(`\n${setting}\n\n${streamsTable(result.streams, markdown)}`);
-  for (const row of result.streams) {
-    for (const [n, { faults }] of row.runs.entries())
-      if (faults.length > 0) console.log(`${row.name}, round ${n + 1}: ${faults.join('; ')}`);
-  }
+  tellFaults(result.streams);
   if (options.chart) {
     const { chart } = await import('./chart.mjs');
     writeFileSync(options.chart, chart(result.streams, setting));
@@ -129,8 +134,22 @@ if (options.churn ?? !only) {
   result.churn = await churn(visitors, say);
   console.log(`\n${visitors.visits} connections, ${visitors.open} open at a time\n\n${churnTable(result.churn, visitors, markdown)}`);
 }
+if (options.fanout ?? !only) {
+  const { fanout, toAllTable, toOneTable } = await import('./fanout.mjs');
+  const publishes = { toAll: 2, toOne: 1000 };
+  result.fanout = await fanout({ servers: options.servers, connections, duration, rounds, ...publishes }, say);
+  const { all, one } = result.fanout;
+  const tables = [
+    [`${publishes.toAll} publishes a second to a feed with ${connections} followers`, all, toAllTable],
+    [`${publishes.toOne} publishes a second to random ones of ${connections} feeds with a follower each`, one, toOneTable],
+  ];
+  for (const [heading, rows, tableOf] of tables.filter(([, rows]) => rows.length > 0)) {
+    console.log(`\n${heading}, ${runs(rounds)}\n\n${tableOf(rows, markdown)}`);
+    tellFaults(rows);
+  }
+}
 
 writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`);
 say(`\neverything that was measured: ${resolve(options.json)}`);
-const rows = [...(result.streams ?? []), ...(result.routes ?? []), ...(result.churn ?? [])];
+const rows = [...(result.streams ?? []), ...(result.routes ?? []), ...(result.churn ?? []), ...Object.values(result.fanout ?? {}).flat()];
 process.exitCode = rows.length > 0 && rows.every(({ ok }) => ok) ? 0 : 1;

@@ -88,7 +88,7 @@ afterEach(() => FeedServer.stopAll());
 /** 20 messages to 3 feeds, unless told otherwise. */
 async function publish(handle: Handle, options: Partial<FloodOptions> = {}): Promise<FloodReport> {
   const { url } = await FeedServer.start(handle);
-  return flood({ url, connections: 3, publish: 100, duration: 0.2, timeout: 0.5, ...options });
+  return flood({ url, connections: 3, publish: 100, duration: 0.2, timeout: 1, ...options });
 }
 
 const faultless = { failed: 0, lost: 0, repeated: 0, outOfOrder: 0, misdelivered: 0 };

@@ -80,8 +80,14 @@ function publishRows(publish: PublishReport): [string, string][] {
   return [
     ['published', sent + counts({ acknowledged, failed, unsent }).join('')],
     ['delivered', number.format(publish.delivered) + counts({ lost, repeated, 'out of order': outOfOrder, misdelivered }).join('')],
-    ['latency', durations(publish.latencyMs)],
-    ['last follower', durations(publish.lastMs)],
+    ...(publish.delivered > 0 ? latencyRows(publish) : []),
+  ];
+}
+
+function latencyRows({ latencyMs, lastMs }: PublishReport): [string, string][] {
+  return [
+    ['latency', durations(latencyMs)],
+    ['last follower', durations(lastMs)],
   ];
 }
 

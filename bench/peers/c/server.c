@@ -1,6 +1,7 @@
 /*
  * The floor: what the kernel itself asks for a connection and for a chunk. One thread, one epoll loop, one write() a chunk.
- * Every period is equal, so the connections wait in one queue: whoever was served last is due last.
+ * Every period is equal, so the connections wait in one queue: whoever was served last is due last. What is posted goes to
+ * all of them, whatever the path: here they all follow one feed.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -15,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LONGEST_HEAD 8192
+#define LONGEST_REQUEST 65536
 #define LONGEST_PATH 512
 
 struct connection {
@@ -73,23 +74,14 @@ static void chunk(struct connection *connection) {
   enqueue(connection);
 }
 
-/* The head of a request; flood sends it in one piece, and so this server asks for that. */
-static void request(struct connection *connection) {
-  char head[LONGEST_HEAD], path[LONGEST_PATH], body[LONGEST_PATH + 64], frame[LONGEST_PATH + 256];
-  ssize_t length = read(connection->fd, head, sizeof head - 1);
-  if (length < 0 && errno == EAGAIN) return;
-  if (length <= 0) {
-    end(connection);
-    return;
-  }
-  if (connection->served) return; /* nothing that a client says later matters */
-  head[length] = 0;
-  if (!strstr(head, "\r\n\r\n") || sscanf(head, "GET %511s", path) != 1 || strncmp(path, "/test/", 6) != 0) {
-    static const char refusal[] = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-    put(connection->fd, refusal, sizeof refusal - 1);
-    end(connection);
-    return;
-  }
+static void refuse(struct connection *connection) {
+  static const char refusal[] = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+  put(connection->fd, refusal, sizeof refusal - 1);
+  end(connection);
+}
+
+static void follow(struct connection *connection, const char *path) {
+  char body[LONGEST_PATH + 64], frame[LONGEST_PATH + 256];
   struct connection *served = malloc(sizeof *served + strlen(path) + 1);
   if (!served) abort();
   *served = (struct connection){.fd = connection->fd, .served = 1, .due = now() + period};
@@ -102,6 +94,38 @@ static void request(struct connection *connection) {
   size = snprintf(frame, sizeof frame,
                   "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n", size, body);
   if (!put(served->fd, frame, size)) end(served);
+}
+
+static void publish(struct connection *publisher, const char *message, int length) {
+  static const char answer[] = "HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+  char frame[LONGEST_REQUEST + 32];
+  length = snprintf(frame, sizeof frame, "%x\r\n%.*s\n\r\n", length + 1, length, message);
+  /* Whom it fails for may have an event in this batch, which must not point to nothing: that event, or the next, ends it. */
+  for (struct connection *connection = first; connection; connection = connection->next)
+    if (!put(connection->fd, frame, length)) shutdown(connection->fd, SHUT_RDWR);
+  if (!put(publisher->fd, answer, sizeof answer - 1)) end(publisher);
+}
+
+/* A request; flood sends it in one piece, its body included, and so this server asks for that. */
+static void request(struct connection *connection) {
+  static char text[LONGEST_REQUEST];
+  char path[LONGEST_PATH];
+  ssize_t length = read(connection->fd, text, sizeof text - 1);
+  if (length < 0 && errno == EAGAIN) return;
+  if (length <= 0) {
+    end(connection);
+    return;
+  }
+  if (connection->served) return; /* nothing that a client says later matters */
+  text[length] = 0;
+  const char *blank = strstr(text, "\r\n\r\n"), *body = blank ? blank + 4 : NULL, *size = strcasestr(text, "\r\nContent-Length:");
+  if (body && sscanf(text, "GET %511s", path) == 1 && strncmp(path, "/test/", 6) == 0) {
+    follow(connection, path);
+  } else if (size && size < body && strncmp(text, "POST /test/", 11) == 0 && atoll(size + 17) == text + length - body) {
+    publish(connection, body, text + length - body);
+  } else {
+    refuse(connection);
+  }
 }
 
 static void welcome(int listener) {
@@ -120,7 +144,7 @@ static void welcome(int listener) {
 int main(void) {
   const char *milliseconds = getenv("FEED_INTERVAL_MS");
   period = (milliseconds ? atoll(milliseconds) : 1000) * 1000;
-  if (period <= 0) return 2;
+  if (period < 0) return 2;
   signal(SIGPIPE, SIG_IGN);
 
   int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -140,7 +164,7 @@ int main(void) {
   struct epoll_event events[256];
   for (;;) {
     int wait = -1;
-    if (first) {
+    if (first && period) {
       long long left = first->due - now();
       wait = left <= 0 ? 0 : (int)((left + 999) / 1000);
     }
@@ -150,6 +174,6 @@ int main(void) {
       if (events[n].data.ptr) request(events[n].data.ptr);
       else welcome(listener);
     }
-    for (long long time = now(); first && first->due <= time;) chunk(first);
+    for (long long time = now(); first && period && first->due <= time;) chunk(first);
   }
 }
