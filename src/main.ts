@@ -55,7 +55,7 @@ try {
   config.feed.publishKey ??= madeKey;
   app = await createApp(config);
   app.enableShutdownHooks(undefined, { useProcessExit: true });
-  config.warnings.push(...((await serveDocs(app, config.path)) ?? []));
+  config.warnings.push(...(await serveDocs(app, config.path)));
   await app.listen(config.port, config.host);
   // What goes wrong before this point is told once, below, in words for whoever starts the service.
   app.useLogger(new ConsoleLogger({ logLevels: ['warn', 'error', 'fatal'] }));

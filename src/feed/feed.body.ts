@@ -32,17 +32,19 @@ function checked(body: unknown, limit: number): unknown {
   return body;
 }
 
-/** Reads no more than the limit: the rest of a body that is too large is left to Node. */
-async function read(request: IncomingMessage, limit: number): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  // Without that option, leaving the loop would cut the connection before the answer.
-  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > limit) throw new FeedBodyTooLargeException(limit);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
+/** Reads no more than the limit: the rest of a body that is too large is thrown away unread. */
+function read(request: IncomingMessage, limit: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    request.on('data', (chunk: Buffer) => {
+      size += chunk.length;
+      if (size <= limit) chunks.push(chunk);
+      else reject(new FeedBodyTooLargeException(limit));
+    });
+    request.once('end', () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)));
+    request.once('close', () => reject(new FeedMessageException('The body did not come to its end.')));
+  });
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

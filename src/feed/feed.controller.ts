@@ -18,7 +18,7 @@ export interface PublishAnswer {
   /** The message's id: the position on the feed after it, for `Last-Event-ID` and `?since=`. */
   id: string;
   feed: string;
-  /** How many connections of this process followed the feed when it was published. */
+  /** How many follow the feed in this process. */
   subscribers: number;
 }
 
@@ -80,7 +80,7 @@ export class FeedController {
   }
 
   private answer({ id = '', feed = '' }: { id?: string; feed?: string }): PublishAnswer {
-    return { id, feed, subscribers: this.feeds.count(feed).open };
+    return { id, feed, subscribers: this.feeds.subscribers(feed) };
   }
 }
 

@@ -238,6 +238,11 @@ export class FeedService implements OnModuleInit, BeforeApplicationShutdown, OnA
     return this.registry.count(id);
   }
 
+  /** How many follow a feed in this process: connections, and subscribers of `messages()`. */
+  subscribers(feed: string): number {
+    return this.router.topic(feed)?.size ?? 0;
+  }
+
   /**
    * Ends every feed, so that the server's `close()`, which waits for open responses, can finish; a client that does not read
    * the end of its feed within the drain time is cut off.

@@ -141,6 +141,10 @@ export class MemoryBroker implements Broker {
     this.totalBytes -= bytes;
 
     log.first = entry.next;
+    // What is dead must not lead to what lives: V8 would move each new entry to its old generation for the sake of a dead one there.
+    entry.older = undefined;
+    entry.newer = undefined;
+    entry.next = undefined;
     log.length -= 1;
     log.bytes -= bytes;
     log.dropped = entry.message.offset;
