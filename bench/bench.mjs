@@ -18,6 +18,8 @@ const usage = `Usage: npm run bench -- [options]
       --no-churn          not the third part
       --fanout            only the fourth part: what publishing costs
       --no-fanout         not the fourth part
+      --history           only the fifth part: what a million messages leave behind
+      --no-history        not the fifth part
       --route-rounds N    its rounds                                      (5)
       --route-seconds S   seconds of load in each                         (5)
       --markdown          tables as GitHub reads them
@@ -54,6 +56,7 @@ function readOptions() {
       routes: { type: 'boolean' },
       churn: { type: 'boolean' },
       fanout: { type: 'boolean' },
+      history: { type: 'boolean' },
       'route-rounds': { type: 'string', default: '5' },
       'route-seconds': { type: 'string', default: '5' },
       markdown: { type: 'boolean', default: false },
@@ -103,7 +106,7 @@ const result = {
 const setting = `${connections} connections, a chunk every ${period} ms, ${runs(rounds)}; Node ${process.version}, ${cpus().length} CPUs`;
 
 /** Whether a part is meant: one that is asked for by name leaves the others out. */
-const only = [options.routes, options.churn, options.fanout].includes(true);
+const only = [options.routes, options.churn, options.fanout, options.history].includes(true);
 
 function tellFaults(rows) {
   for (const { name, runs } of rows)
@@ -148,8 +151,21 @@ if (options.fanout ?? !only) {
     tellFaults(rows);
   }
 }
+if (options.history ?? !only) {
+  const { history, historyTable } = await import('./history.mjs');
+  const load = { messages: 1_000_000, feeds: 1000, bytes: 200 };
+  result.history = await history(load, say);
+  const heading = `${load.messages} messages of ${load.bytes} bytes to ${load.feeds} feeds that nobody follows`;
+  console.log(`\n${heading}\n\n${historyTable(result.history, markdown)}`);
+}
 
 writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`);
 say(`\neverything that was measured: ${resolve(options.json)}`);
-const rows = [...(result.streams ?? []), ...(result.routes ?? []), ...(result.churn ?? []), ...Object.values(result.fanout ?? {}).flat()];
+const rows = [
+  ...(result.streams ?? []),
+  ...(result.routes ?? []),
+  ...(result.churn ?? []),
+  ...Object.values(result.fanout ?? {}).flat(),
+  ...(result.history ?? []),
+];
 process.exitCode = rows.length > 0 && rows.every(({ ok }) => ok) ? 0 : 1;

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { ConsoleLogger, type INestApplication } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
+import { type AbstractHttpAdapter, NestFactory } from '@nestjs/core';
 import { AppModule } from './app.module.js';
 import { type Config, ConfigError, readConfig } from './config.js';
 import { serveDocs } from './docs/docs.js';
@@ -9,18 +9,23 @@ import { serveDocs } from './docs/docs.js';
 const maxParamLength = 4096;
 
 async function createApp(config: Config): Promise<INestApplication> {
-  const { adapter } = config;
-  // Each adapter is loaded only where it is asked for.
-  const platform =
-    adapter === 'fastify'
-      ? new (await import('@nestjs/platform-fastify')).FastifyAdapter({ routerOptions: { maxParamLength } })
-      : new (await import('@nestjs/platform-express')).ExpressAdapter();
-  return NestFactory.create(AppModule.from(config), platform, {
+  return NestFactory.create(AppModule.from(config), await platform(config.adapter), {
     logger: false,
     abortOnError: false,
-    // The one route that takes a body reads it by itself: JSON of any kind, and text.
+    // The routes that take a body read it by themselves: JSON of any kind, and text.
     bodyParser: false,
   });
+}
+
+/** Each adapter is loaded only where it is asked for. */
+async function platform(adapter: Config['adapter']): Promise<AbstractHttpAdapter> {
+  if (adapter === 'express') return new (await import('@nestjs/platform-express')).ExpressAdapter();
+  const fastify = new (await import('@nestjs/platform-fastify')).FastifyAdapter({ routerOptions: { maxParamLength } });
+  const instance = fastify.getInstance();
+  // Fastify would parse bodies without being told to, and refuse some before the guard has seen them.
+  instance.removeAllContentTypeParsers();
+  instance.addContentTypeParser('*', (_request, _body, done) => done(null));
+  return fastify;
 }
 
 /** Where a client on this machine reaches a server that listens on `host`. */

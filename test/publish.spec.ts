@@ -250,7 +250,7 @@ describe.each(platforms)('publishing on %s', (platform) => {
 
   it('asks for a key', async () => {
     await start();
-    for (const headers of [{}, { authorization: 'Bearer wrong' }, { authorization: `Basic ${publishKey}` }]) {
+    for (const headers of [{} as Record<string, string>, { authorization: 'Bearer wrong' }, { authorization: `Basic ${publishKey}` }]) {
       for (const path of ['/feeds/a', '/feeds']) {
         const answer = await fetch(served.url + path, { method: 'POST', body: 'x', headers: { 'content-type': 'text/plain', ...headers } });
         expect(answer.status).toBe(401);

@@ -71,6 +71,29 @@ describe.each(platforms)('the service on %s', (platform) => {
     expect(service.err).toBe('');
   });
 
+  it('takes any JSON and any text, and refuses the rest in the same words on each adapter', async () => {
+    const service = await Run.service({ FEED_ADAPTER: platform, FEED_INTERVAL_MS: '0', FEED_PUBLISH_KEY: 'key' });
+    const post = async (body: string, type: string, key = 'key') => {
+      const headers = { authorization: `Bearer ${key}`, 'content-type': type };
+      const answer = await fetch(`${service.url}/test/a`, { method: 'POST', body, headers });
+      return `${answer.status} ${((await answer.json()) as { code?: string }).code ?? ''}`;
+    };
+    for (const json of ['"text"', '1', 'null', 'false', '[]', '{}']) expect(await post(json, 'application/json')).toBe('201 ');
+    for (const text of ['', ' ', '{', 'ü'.repeat(32_768)]) expect(await post(text, 'text/plain; charset=utf-8')).toBe('201 ');
+    expect(await post('', 'application/json')).toBe('400 FEED_MESSAGE');
+    expect(await post('{', 'application/json')).toBe('400 FEED_MESSAGE');
+    expect(await post('x', 'application/x-www-form-urlencoded')).toBe('415 FEED_MEDIA_TYPE');
+    expect(await post('x'.repeat(65_537), 'text/plain')).toBe('413 FEED_BODY_TOO_LARGE');
+    expect(await post('x'.repeat(5_000_000), 'text/plain')).toBe('413 FEED_BODY_TOO_LARGE');
+    expect(await post('x', 'image/png', 'wrong')).toBe('401 FEED_UNAUTHORIZED');
+    const many = await fetch(`${service.url}/test`, {
+      method: 'POST',
+      body: JSON.stringify({ feeds: ['a', 'b'], data: '\n'.repeat(60_000) }),
+      headers: { authorization: 'Bearer key', 'content-type': 'application/json' },
+    });
+    expect(many.status).toBe(201);
+  });
+
   it('holds a flood, and counts it', async () => {
     const service = await Run.service({ FEED_ADAPTER: platform, FEED_INTERVAL_MS: '100', FEED_PATH: '/deep/path/' });
     const folder = await mkdtemp(join(tmpdir(), 'flood-'));
