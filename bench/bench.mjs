@@ -139,7 +139,7 @@ if (options.churn ?? !only) {
 }
 if (options.fanout ?? !only) {
   const { fanout, toAllTable, toOneTable } = await import('./fanout.mjs');
-  const publishes = { toAll: 2, toOne: 1000 };
+  const publishes = { toAll: 4, toOne: 1000 };
   result.fanout = await fanout({ servers: options.servers, connections, duration, rounds, ...publishes }, say);
   const { all, one } = result.fanout;
   const tables = [

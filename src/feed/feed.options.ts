@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import { type AccessOptions, accessOptionRules, type ResolvedAccessOptions, resolveAccessOptions } from './access/access.options.js';
 import { openFileLimit } from './access/open-files.js';
 import type { HistoryBounds } from './broker/memory.broker.js';
+import type { RegistryOptions } from './connection/registry.js';
 import { FeedOptionsError } from './feed.errors.js';
 import { feedPatternRule } from './feed.pattern.js';
 import type { FeedRules } from './routing/router.js';
@@ -25,13 +26,29 @@ export interface FeedOptions extends AccessOptions {
   maxConnections?: number;
   /** Unsent bytes that one connection may hold before it ends with the reason `slow`. Default: 65536. */
   bufferBytes?: number;
+  /** Unsent bytes that all connections together may hold; beyond, the one that holds most ends as `slow`. Default: 268435456. 0: no bound. */
+  totalBufferBytes?: number;
+  /** Silence after which a connection gets a heartbeat, in milliseconds. Default: 25000. 0: none. */
+  heartbeatMs?: number;
+  /** How long bytes may wait for a client without any progress before it ends as `stalled`, in milliseconds. Default: 30000. 0: for ever. */
+  stallMs?: number;
+  /** The longest life of a connection, in milliseconds, less up to 20 % at random; then it ends as `aged`. Default: 0: no limit. */
+  maxAgeMs?: number;
   /**
    * Whether to take the sockets of feeds out of Node's HTTP stack, where that is possible: it saves some 20 KB a connection.
    * Default: true.
    */
   handover?: boolean;
-  /** The longest that a shutdown waits for clients to read the end of their feeds, in milliseconds. Default: 10000. 0: not at all. */
+  /**
+   * The longest that a shutdown takes to end its feeds, in milliseconds. They are ended one after the other, spread over the first 60 %
+   * of it; the rest is for clients to read the end. Default: 10000. 0: all at once, without waiting.
+   */
   drainMs?: number;
+  /**
+   * How long a shutdown goes on as before, but not ready any more, so that load balancers send new clients elsewhere, in milliseconds.
+   * It is a part of the drain time. Default: 0.
+   */
+  lameDuckMs?: number;
   /** The most bytes that a message published over HTTP may have; a larger one is answered with 413. Default: 65536. */
   bodyBytes?: number;
   /** How many messages of each feed are kept for those who come back. Default: 100. 0: none. */
@@ -60,12 +77,12 @@ export interface FeedModuleExtras {
 }
 
 /** The options with every default filled in. */
-export interface ResolvedFeedOptions extends HistoryBounds, ResolvedAccessOptions {
+export interface ResolvedFeedOptions extends HistoryBounds, RegistryOptions, ResolvedAccessOptions {
   readonly source: FeedSource | undefined;
   readonly maxConnections: number;
-  readonly bufferBytes: number;
   readonly handover: boolean;
   readonly drainMs: number;
+  readonly lameDuckMs: number;
   readonly bodyBytes: number;
   readonly rules: FeedRules;
 }
@@ -86,8 +103,13 @@ export const feedOptionRules = {
   intervalMs: duration,
   maxConnections: count('connections', 0),
   bufferBytes: count('bytes', 1024),
+  totalBufferBytes: count('bytes', 0),
+  heartbeatMs: duration,
+  stallMs: duration,
+  maxAgeMs: duration,
   handover: v.boolean('must be true or false'),
   drainMs: duration,
+  lameDuckMs: duration,
   bodyBytes: count('bytes', 1),
   historyLength: count('messages', 0),
   historyTtlMs: v.pipe(duration, v.minValue(1, 'must be 1 or more milliseconds')),
@@ -127,8 +149,13 @@ export function resolveFeedOptions(options: FeedOptions): ResolvedFeedOptions {
     source: source ?? (intervalMs > 0 ? intervalSource(intervalMs) : undefined),
     maxConnections: (maxConnections ?? openFilesForFeeds()) || Number.POSITIVE_INFINITY,
     bufferBytes: bufferBytes ?? 65_536,
+    totalBufferBytes: more.totalBufferBytes ?? 268_435_456,
+    heartbeatMs: more.heartbeatMs ?? 25_000,
+    stallMs: more.stallMs ?? 30_000,
+    maxAgeMs: more.maxAgeMs ?? 0,
     handover: handover ?? true,
     drainMs: drainMs ?? 10_000,
+    lameDuckMs: more.lameDuckMs ?? 0,
     bodyBytes: more.bodyBytes ?? 65_536,
     historyLength: more.historyLength ?? 100,
     historyTtlMs: more.historyTtlMs ?? 300_000,

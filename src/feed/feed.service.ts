@@ -34,6 +34,9 @@ import { Router } from './routing/router.js';
 /** How often a shutdown looks whether all clients have left, in milliseconds. */
 const drainStepMs = 10;
 
+/** The part of the drain time in which feeds are ended; the rest is for their clients to read the end. */
+const spreadShare = 0.6;
+
 /** Seconds after which a client that was refused may try again. */
 const retryAfter = 5;
 
@@ -60,6 +63,7 @@ export class FeedService implements OnModuleInit, BeforeApplicationShutdown, OnA
   private readonly router: Router;
   private readonly registry: Registry;
   private rejected = 0;
+  private leaving = false;
   private draining = false;
   private handover: Handover | undefined;
 
@@ -70,7 +74,7 @@ export class FeedService implements OnModuleInit, BeforeApplicationShutdown, OnA
   ) {
     this.broker = new MemoryBroker(options);
     this.router = new Router(this.broker, options.rules, (feed, isFollowed) => this.registry.onPresence(feed, isFollowed));
-    this.registry = new Registry(options.bufferBytes, this.router, ({ feeds }, error) => {
+    this.registry = new Registry(options, this.router, ({ feeds }, error) => {
       this.logger.error(`The source of feed "${feeds.join(', ')}" failed: ${error instanceof Error ? error.stack : String(error)}`);
     });
   }
@@ -87,9 +91,9 @@ export class FeedService implements OnModuleInit, BeforeApplicationShutdown, OnA
     return this.registry.events$;
   }
 
-  /** Whether the service has begun to shut down and takes no further connection. */
+  /** Whether the service has begun to shut down: load balancers should send nothing more. */
   get isDraining(): boolean {
-    return this.draining;
+    return this.leaving;
   }
 
   /** Connections open now. */
@@ -244,19 +248,23 @@ export class FeedService implements OnModuleInit, BeforeApplicationShutdown, OnA
   }
 
   /**
-   * Ends every feed, so that the server's `close()`, which waits for open responses, can finish; a client that does not read
-   * the end of its feed within the drain time is cut off.
+   * Ends every feed, so that the server's `close()`, which waits for open responses, can finish: after `lameDuckMs`, in which load
+   * balancers see that the service is not ready any more, one after the other, so that not all clients come back at once.
+   * A client that does not read the end of its feed within the drain time is cut off.
    */
   async beforeApplicationShutdown(): Promise<void> {
+    const { drainMs, lameDuckMs } = this.options;
+    const begun = performance.now();
+    this.leaving = true;
+    if (this.open > 0) await sleep(Math.min(lameDuckMs, drainMs));
     this.draining = true;
     this.handover?.close();
-    this.end(undefined, 'drained');
-    const { drainMs } = this.options;
-    const givesUp = performance.now() + drainMs;
     // A connection that has not sent a whole request has the server's own close() wait for it, without an end.
     const server: unknown = this.adapters.httpAdapter?.getHttpServer();
-    if (server instanceof HttpServer || server instanceof HttpsServer) setTimeout(() => server.closeAllConnections(), drainMs).unref();
-    while (this.open > 0 && performance.now() < givesUp) await sleep(drainStepMs);
+    const left = () => Math.max(0, drainMs - (performance.now() - begun));
+    if (server instanceof HttpServer || server instanceof HttpsServer) setTimeout(() => server.closeAllConnections(), left()).unref();
+    await this.registry.drain(left() * spreadShare);
+    while (this.open > 0 && left() > 0) await sleep(drainStepMs);
     this.registry.destroy();
     // A socket that is destroyed is closed, and counted, a turn of the event loop later.
     while (this.open > 0) await turn();

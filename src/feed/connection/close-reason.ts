@@ -4,8 +4,12 @@ export const closeReasons = [
   'client',
   /** the client read too slowly: more than `bufferBytes` waited for it */
   'slow',
+  /** bytes waited for the client, and none moved for `stallMs` */
+  'stalled',
   /** its token expired */
   'expired',
+  /** it was open for `maxAgeMs`, less some jitter */
+  'aged',
   /** the source came to its end, or the application ended the feed */
   'completed',
   /** the source failed */

@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
 import { from, isObservable, type ObservableInput, type Observer, type Unsubscribable } from 'rxjs';
@@ -9,6 +10,7 @@ import type { CloseReason } from './close-reason.js';
 import type { Encoder } from './encoder.js';
 import { Held } from './held.js';
 import { AsyncPull } from './pull.js';
+import type { Pulse } from './pulse.js';
 
 /** Where a connection's bytes go once its head is out. */
 export interface Outlet {
@@ -22,12 +24,25 @@ export interface Outlet {
 export interface ConnectionOwner {
   /** Unsent bytes that one connection may hold. */
   readonly bufferBytes: number;
+  readonly pulse: Pulse;
   follow(connection: Connection, feed: string, since: Start | undefined): Promise<Replay>;
   unfollow(connection: Connection, feed: string): void;
   onOpened(connection: Connection): void;
   onSent(bytes: number): void;
+  /** It has been given more than its client takes at once; `bytes` are what it was given last. */
+  onFull(connection: Connection, bytes: number): void;
+  /** Its client has taken all. */
+  onDrained(connection: Connection): void;
   onFailed(connection: Connection, error: unknown): void;
   onClosed(connection: Connection): void;
+}
+
+/** Whom a connection is for. */
+export interface Holder {
+  /** The claim `sub` of its token. */
+  readonly subject?: string;
+  /** When its token expires, in milliseconds since 1970. */
+  readonly expiresAt?: number;
 }
 
 const connectionOf = Symbol('connection');
@@ -66,6 +81,13 @@ export class Connection implements Observer<FeedItem>, Follower {
   private skipping: Map<string, PublishedMessage> | undefined = undefined;
   /** When it was opened, in milliseconds since the process started. */
   private openedAt = 0;
+  /** The beat of the last write. */
+  private sentBeat = 0;
+  /** The beat at which bytes last moved towards the client, and how many had by then. */
+  private movedBeat = 0;
+  private moved = 0;
+  /** The beat at which it has had its time. */
+  private lastBeat = Number.POSITIVE_INFINITY;
 
   constructor(
     private readonly owner: ConnectionOwner,
@@ -74,9 +96,8 @@ export class Connection implements Observer<FeedItem>, Follower {
     /** What it follows. */
     public feeds: readonly string[],
     private readonly encoder: Encoder,
-    /** Whom its token is for, and when that expires, in milliseconds since 1970. */
-    readonly subject: string | undefined,
-    readonly expiresAt: number | undefined,
+    /** Whom it is for, as far as is known. */
+    readonly holder: Holder,
   ) {}
 
   /** Bytes that wait for the client. */
@@ -138,8 +159,7 @@ export class Connection implements Observer<FeedItem>, Follower {
     const stream: Attached = this.outlet.stream;
     stream[connectionOf] = this;
     stream.on('close', onClose).on('error', ignore).on('drain', onDrain);
-    this.openedAt = Math.round(performance.now());
-    this.owner.onOpened(this);
+    this.begin();
     if (this.reason !== undefined) {
       this.finish(this.outlet, this.reason);
       return;
@@ -243,8 +263,32 @@ export class Connection implements Observer<FeedItem>, Follower {
     this.owner.onClosed(this);
   }
 
+  /** Looks after itself, at each beat of the pulse. */
+  look({ beat, heartbeatBeats, stallBeats }: Pulse): void {
+    if (!this.outlet) return;
+    const { stream, chunked } = this.outlet;
+    const waits = stream.writableLength > 0;
+    const moved = waits ? movedBy(stream) : this.moved;
+    if (!waits || moved !== this.moved) {
+      this.moved = moved;
+      this.movedBeat = beat;
+    } else if (beat - this.movedBeat >= stallBeats) {
+      this.end('stalled');
+      stream.destroy(); // also where it has ended otherwise, and its client does not read the end
+      return;
+    }
+    if (this.reason !== undefined) return;
+    if (beat >= this.lastBeat) {
+      this.end((this.holder.expiresAt ?? Number.POSITIVE_INFINITY) <= Date.now() ? 'expired' : 'aged');
+    } else if (!waits && beat - this.sentBeat >= heartbeatBeats) {
+      this.sentBeat = beat;
+      stream.write(this.encoder.heartbeat(chunked));
+    }
+  }
+
   /** The outlet takes more. */
   drained(): void {
+    this.owner.onDrained(this);
     if (this.held) this.sendHeld(this.held);
     else if (this.skipping) this.sendSkipped(this.skipping);
     if (!this.held && this.source instanceof AsyncPull) this.source.resume();
@@ -304,19 +348,49 @@ export class Connection implements Observer<FeedItem>, Follower {
     }
     this.emission = encoder.emission;
     if (encoder.bytes === 0) return;
-    stream.write(encoder.frame(chunked), encoder.encoding);
-    this.owner.onSent(encoder.bytes);
+    const takesMore = stream.write(encoder.frame(chunked), encoder.encoding);
+    const { owner } = this;
+    this.sentBeat = owner.pulse.beat;
+    owner.onSent(encoder.bytes);
+    if (!takesMore) owner.onFull(this, encoder.bytes);
+  }
+
+  private begin(): void {
+    const { pulse } = this.owner;
+    const { expiresAt = Number.POSITIVE_INFINITY } = this.holder;
+    this.openedAt = Math.round(performance.now());
+    this.sentBeat = pulse.beat;
+    this.movedBeat = pulse.beat;
+    this.lastBeat = Math.min(pulse.ageBeat(), pulse.beatIn(expiresAt - Date.now()));
+    this.owner.onOpened(this);
   }
 
   private finish({ stream, chunked }: Outlet, reason: CloseReason): void {
-    if (reason === 'slow' || (reason === 'error' && !this.isHandedOver)) {
+    if (reason === 'slow' || reason === 'stalled' || (reason === 'error' && !this.isHandedOver)) {
       stream.destroy();
       return;
+    }
+    if (reason === 'drained') {
+      const retry = this.encoder.retry(retryMs(), chunked);
+      if (retry !== undefined) stream.write(retry, 'latin1');
     }
     stream.on('finish', onFinish);
     if (chunked && reason !== 'error') stream.end('0\r\n\r\n');
     else stream.end();
   }
+}
+
+/** The times after which clients of a server that shuts down come back, in milliseconds: not all at once. */
+const [soonest, latest] = [500, 5000];
+
+function retryMs(): number {
+  return Math.round(soonest + Math.random() * (latest - soonest));
+}
+
+/** Bytes that have left for the client, HTTP's framing included; where that is not known, a number that changes with it. */
+function movedBy(stream: Writable): number {
+  const socket = stream instanceof Socket ? stream : (stream as Partial<ServerResponse>).socket;
+  return (socket?.bytesWritten ?? 0) - stream.writableLength;
 }
 
 function isFull({ stream }: Outlet): boolean {

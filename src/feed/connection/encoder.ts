@@ -31,7 +31,12 @@ export class Encoder {
     this.chunk = undefined;
   };
 
-  constructor(private readonly format: Format) {}
+  private readonly heartbeats: { readonly plain: Buffer; readonly chunk: Buffer };
+
+  constructor(private readonly format: Format) {
+    const { heartbeat } = format;
+    this.heartbeats = { plain: Buffer.from(heartbeat), chunk: Buffer.from(framed(heartbeat, true) as string) };
+  }
 
   /**
    * Makes the frame of an item, or keeps it where it is made already.
@@ -72,9 +77,23 @@ export class Encoder {
     return `${this.bytes.toString(16)}\r\n${this.body}\r\n`;
   }
 
-  /** The frame that tells a position; undefined in a format that cannot. It is ASCII. */
+  /** The frame that tells a position; undefined in a format that cannot. */
   mark(position: string, chunked: boolean): string | undefined {
-    const body = this.format.mark?.(position);
-    return chunked && body !== undefined ? `${body.length.toString(16)}\r\n${body}\r\n` : body;
+    return framed(this.format.mark?.(position), chunked);
   }
+
+  /** The frame that tells a client when to come back; undefined in a format that cannot. */
+  retry(ms: number, chunked: boolean): string | undefined {
+    return framed(this.format.retry?.(ms), chunked);
+  }
+
+  /** The frame that a client ignores: the same bytes for all connections. */
+  heartbeat(chunked: boolean): Buffer {
+    return chunked ? this.heartbeats.chunk : this.heartbeats.plain;
+  }
+}
+
+/** Frames what is ASCII. */
+function framed(body: string | undefined, chunked: boolean): string | undefined {
+  return chunked && body !== undefined ? `${body.length.toString(16)}\r\n${body}\r\n` : body;
 }

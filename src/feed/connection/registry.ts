@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Observable, Subject } from 'rxjs';
 import type { Start } from '../broker/broker.js';
 import type { FeedCount, FeedCounts } from '../feed.counts.js';
@@ -5,23 +6,31 @@ import type { FeedEvent } from '../feed.events.js';
 import type { Replay } from '../routing/replay.js';
 import type { Router } from '../routing/router.js';
 import { type CloseReason, closeReasons } from './close-reason.js';
-import { Connection, type ConnectionOwner } from './connection.js';
+import { Connection, type ConnectionOwner, type Holder } from './connection.js';
+import { Crowding } from './crowding.js';
 import type { Encoder } from './encoder.js';
-import { Expiry } from './expiry.js';
+import { Pulse, type PulseOptions } from './pulse.js';
 
-/** Whom a connection is for. */
-export interface Holder {
-  /** The claim `sub` of its token. */
-  readonly subject?: string;
-  /** When its token expires, in milliseconds since 1970. */
-  readonly expiresAt?: number;
+/** Where there is time, a drain ends no more than one connection in so many milliseconds. */
+const shortestGapMs = 1;
+/** How often a drain ends those that are due, in milliseconds. */
+const drainStepMs = 5;
+
+/** What connections may hold, and how long. */
+export interface RegistryOptions extends PulseOptions {
+  /** Unsent bytes of one connection. */
+  readonly bufferBytes: number;
+  /** Unsent bytes of all connections together. */
+  readonly totalBufferBytes: number;
 }
 
 /** All connections of the process and what they have done: the one list of who is connected. */
 export class Registry implements ConnectionOwner {
   readonly events$: Observable<FeedEvent>;
   private readonly connections = new Set<Connection>();
-  private readonly expiry = new Expiry();
+  readonly bufferBytes: number;
+  readonly pulse: Pulse;
+  private readonly crowding: Crowding;
   private readonly closedBy = Object.fromEntries(closeReasons.map((reason) => [reason, 0])) as Record<CloseReason, number>;
   private readonly events = new Subject<FeedEvent>();
   private made = 0;
@@ -31,11 +40,14 @@ export class Registry implements ConnectionOwner {
   private bytes = 0;
 
   constructor(
-    readonly bufferBytes: number,
+    options: RegistryOptions,
     private readonly router: Router,
     readonly onFailed: (connection: Connection, error: unknown) => void,
   ) {
     this.events$ = this.events.asObservable();
+    this.bufferBytes = options.bufferBytes;
+    this.pulse = new Pulse(this.connections, options);
+    this.crowding = new Crowding(options.totalBufferBytes);
   }
 
   /** Connections that are there, the ones whose head is not out yet included. */
@@ -48,10 +60,11 @@ export class Registry implements ConnectionOwner {
   }
 
   /** Makes a connection, which counts from now on; it is opened by its own `open()`, or given up with `drop()`. */
-  make(feeds: readonly string[], encoder: Encoder, { subject, expiresAt }: Holder): Connection {
+  make(feeds: readonly string[], encoder: Encoder, holder: Holder): Connection {
     this.made += 1;
-    const connection = new Connection(this, this.made, feeds, encoder, subject, expiresAt);
+    const connection = new Connection(this, this.made, feeds, encoder, holder);
     this.connections.add(connection);
+    this.pulse.start();
     return connection;
   }
 
@@ -71,6 +84,23 @@ export class Registry implements ConnectionOwner {
       ended += 1;
     }
     return ended;
+  }
+
+  /**
+   * Ends all connections as `drained`, evenly spread over a time.
+   *
+   * @param withinMs the longest that it takes; a few connections end sooner
+   */
+  async drain(withinMs: number): Promise<void> {
+    const all = [...this.connections];
+    const lasts = Math.min(withinMs, all.length * shortestGapMs);
+    const begun = performance.now();
+    for (let ended = 0; ended < all.length; ) {
+      const due = lasts > 0 ? Math.ceil(((performance.now() - begun) / lasts) * all.length) : all.length;
+      for (; ended < Math.min(due, all.length); ended += 1) all[ended]?.end('drained');
+      if (ended < all.length) await sleep(drainStepMs);
+    }
+    this.end(undefined, 'drained');
   }
 
   /** Cuts all connections, whatever waits unsent. */
@@ -119,10 +149,9 @@ export class Registry implements ConnectionOwner {
   onOpened(connection: Connection): void {
     this.openedEver += 1;
     this.peak = Math.max(this.peak, this.connections.size);
-    this.expiry.add(connection);
     if (!this.events.observed) return;
-    const { number, feeds, subject } = connection;
-    this.events.next({ type: 'opened', time: Date.now(), connection: number, feeds, subject });
+    const { number, feeds, holder } = connection;
+    this.events.next({ type: 'opened', time: Date.now(), connection: number, feeds, subject: holder.subject });
   }
 
   onSent(bytes: number): void {
@@ -130,12 +159,21 @@ export class Registry implements ConnectionOwner {
     this.bytes += bytes;
   }
 
+  onFull(connection: Connection, bytes: number): void {
+    this.crowding.add(connection, bytes);
+  }
+
+  onDrained(connection: Connection): void {
+    this.crowding.delete(connection);
+  }
+
   onClosed(connection: Connection): void {
     if (!this.connections.delete(connection)) return;
-    const { number, feeds, subject, reason = 'client', durationMs } = connection;
+    const { number, feeds, holder, reason = 'client', durationMs } = connection;
     this.closedBy[reason] += 1;
-    this.expiry.delete(connection);
+    this.crowding.delete(connection);
     if (this.events.observed) {
+      const { subject } = holder;
       this.events.next({ type: 'closed', time: Date.now(), connection: number, feeds, subject, reason, durationMs });
     }
     this.leave(connection);

@@ -11,4 +11,8 @@ export interface Format {
   encode(message: FeedMessage): string;
   /** Tells a position where no message does, in a format whose clients then come back with it. */
   mark?(position: string): string;
+  /** What a client ignores: keeps proxies and clients from taking silence for the end. */
+  readonly heartbeat: string;
+  /** Tells the client how many milliseconds to wait before it comes back, in a format whose clients do by themselves. */
+  retry?(ms: number): string;
 }

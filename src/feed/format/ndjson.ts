@@ -6,6 +6,7 @@ export const ndjson: Format = {
   name: 'ndjson',
   mediaType: 'application/x-ndjson',
   contentType: 'application/x-ndjson',
+  heartbeat: '\n',
   encode(message: FeedMessage) {
     const { id, feed, type } = message;
     return `{${member('id', id)}${member('feed', feed)}${member('type', type)}"data":${dataAsJson(message)}}\n`;

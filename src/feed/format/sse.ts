@@ -23,6 +23,9 @@ export const sse: Format = {
   },
   // An event without data sets the position that `EventSource` comes back with, and is not dispatched (section 9.2.6).
   mark: (position: string) => `id: ${position}\n\n`,
+  // A comment.
+  heartbeat: ':\n\n',
+  retry: (ms: number) => `retry: ${ms}\n\n`,
 };
 
 function oneLine(field: string, value: string): string {

@@ -6,6 +6,7 @@ export const text: Format = {
   name: 'text',
   mediaType: 'text/plain',
   contentType: 'text/plain; charset=utf-8',
+  heartbeat: '\n',
   encode: (message: FeedMessage) => `${dataAsText(message)}\n`,
 };
 
