@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { constants } from 'node:os';
 import { ConsoleLogger, type INestApplication } from '@nestjs/common';
 import { type AbstractHttpAdapter, NestFactory } from '@nestjs/core';
 import { AppModule } from './app.module.js';
@@ -52,6 +53,17 @@ function startError(error: unknown, { host, port }: Partial<Config>): string | u
   }
 }
 
+/** The first signal has Nest close the application; whoever sends a second one does not want to wait. */
+function endAtSecondSignal(): void {
+  let signals = 0;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      signals += 1;
+      if (signals === 2) process.exit(128 + constants.signals[signal]);
+    });
+  }
+}
+
 let config: Config | undefined;
 let app: INestApplication | undefined;
 try {
@@ -60,6 +72,7 @@ try {
   config.feed.publishKey ??= madeKey;
   app = await createApp(config);
   app.enableShutdownHooks(undefined, { useProcessExit: true });
+  endAtSecondSignal();
   config.warnings.push(...(await serveDocs(app, config.path)));
   await app.listen(config.port, config.host);
   // What goes wrong before this point is told once, below, in words for whoever starts the service.

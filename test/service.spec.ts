@@ -71,6 +71,20 @@ describe.each(platforms)('the service on %s', (platform) => {
     expect(service.err).toBe('');
   });
 
+  it('waits for its feeds to end when it is told to, and not when it is told twice', async () => {
+    const service = await Run.service({ FEED_ADAPTER: platform, FEED_DRAIN_MS: '600000', FEED_LAME_DUCK_MS: '600000' });
+    const peer = await Peer.get(service.port, '/test/42');
+    await peer.sees('Chunk 1');
+    service.child.kill('SIGTERM');
+    await until(async () => (await fetch(`${service.url}/health/ready`)).status === 503);
+    const { length } = peer.text;
+    await until(() => peer.text.length > length);
+    expect(service.child.exitCode).toBe(null);
+    service.child.kill('SIGINT');
+    expect(await service.exit).toBe(130);
+    expect(peer.isComplete).toBe(false);
+  });
+
   it('takes any JSON and any text, and refuses the rest in the same words on each adapter', async () => {
     const service = await Run.service({ FEED_ADAPTER: platform, FEED_INTERVAL_MS: '0', FEED_PUBLISH_KEY: 'key' });
     const post = async (body: string, type: string, key = 'key') => {

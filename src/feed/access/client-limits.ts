@@ -1,0 +1,97 @@
+import type { ResolvedLimitOptions } from './limit.options.js';
+
+const minuteMs = 60_000;
+
+/** How many clients of the last minute are remembered, twice: some 13 MB at the worst. */
+const mostClients = 65_536;
+
+/**
+ * Counts what each client has open, and limits how many new connections a minute it opens, by a token bucket that holds a minute's worth.
+ *
+ * Only what was admitted is ever noted: clients that are refused, however often, cost a look. A bucket that is not full is a time,
+ * the one when it will be full again, as in the generic cell rate algorithm (ITU-T I.371); since no bucket takes longer than a minute
+ * for that, buckets are kept in two generations, the older of which is forgotten as a whole every minute: no timer, no search.
+ */
+export class ClientLimits {
+  /** Whether there is anything to ask for. Where not, nothing is kept and everybody admitted. */
+  readonly areSet: boolean;
+  private readonly most: number;
+  private readonly rate: number;
+  private readonly connections = new Map<string, number>();
+  private buckets = new Map<string, number>();
+  private olderBuckets = new Map<string, number>();
+  /** When the generations change, in ticks. */
+  private changesAt = 0;
+
+  /** @param now the time in milliseconds; it never goes back */
+  constructor(
+    limits: Pick<ResolvedLimitOptions, 'maxConnectionsPerClient' | 'connectionRatePerClient'>,
+    private readonly now: () => number = () => performance.now(),
+  ) {
+    this.most = limits.maxConnectionsPerClient;
+    this.rate = limits.connectionRatePerClient;
+    this.areSet = this.most < Number.POSITIVE_INFINITY || this.rate < Number.POSITIVE_INFINITY;
+  }
+
+  /** Entries that are kept: one for each client with open connections, and up to two for each that opened some lately. */
+  get size(): number {
+    return this.connections.size + this.buckets.size + this.olderBuckets.size;
+  }
+
+  /**
+   * Asks whether a client may open a connection; asking alone changes nothing.
+   *
+   * @returns which limit forbids it: `client` where it has as many open as it may, `rate` where it has opened as many lately;
+   * undefined where it may
+   */
+  admit(client: string): 'client' | 'rate' | undefined {
+    if (this.most < Number.POSITIVE_INFINITY && (this.connections.get(client) ?? 0) >= this.most) return 'client';
+    if (this.rate < Number.POSITIVE_INFINITY && this.lacks(client) > 0) return 'rate';
+    return undefined;
+  }
+
+  /** Whole seconds, one at least, after which the rate lets a client that does not come before open a connection: for `Retry-After`. */
+  retryAfter(client: string): number {
+    return this.rate < Number.POSITIVE_INFINITY ? Math.max(1, Math.ceil(this.lacks(client) / this.rate / 1000)) : 1;
+  }
+
+  /** Notes that an admitted client opens a connection. */
+  open(client: string): void {
+    if (this.most < Number.POSITIVE_INFINITY) this.connections.set(client, (this.connections.get(client) ?? 0) + 1);
+    if (this.rate < Number.POSITIVE_INFINITY) this.take(client);
+  }
+
+  /** Notes that a connection that was opened is closed. */
+  close(client: string): void {
+    const open = this.connections.get(client) ?? 0;
+    if (open > 1) this.connections.set(client, open - 1);
+    else this.connections.delete(client);
+  }
+
+  /** The time in parts of a millisecond of which a connection takes as many as a minute has milliseconds, whatever the rate: whole numbers. */
+  private get ticks(): number {
+    return Math.floor(this.now()) * this.rate;
+  }
+
+  /** Ticks until the client's bucket has enough for one connection; 0 or less where it has. */
+  private lacks(client: string): number {
+    const now = this.ticks;
+    return this.fullAt(client, now) + minuteMs - (now + minuteMs * this.rate);
+  }
+
+  /** When the client's bucket is full, which may be now. */
+  private fullAt(client: string, now: number): number {
+    return Math.max(now, this.buckets.get(client) ?? this.olderBuckets.get(client) ?? now);
+  }
+
+  private take(client: string): void {
+    const now = this.ticks;
+    // Whoever comes from that many addresses is not held by a limit for each: better to forget some early than to grow.
+    if (now >= this.changesAt || this.buckets.size >= mostClients) {
+      this.olderBuckets = this.buckets;
+      this.buckets = new Map();
+      this.changesAt = now + minuteMs * this.rate;
+    }
+    this.buckets.set(client, this.fullAt(client, now) + minuteMs);
+  }
+}
