@@ -72,12 +72,13 @@ export async function serve(command, args, env) {
   return {
     url: answer.url,
     pid: child.pid,
-    /** Ends it, by force when it does not end by itself. */
+    /** Ends it, by force when it does not end by itself; tells how it ended. */
     async stop() {
       child.kill('SIGTERM');
       const timer = setTimeout(() => child.kill('SIGKILL'), patience);
-      await ended;
+      const how = await ended;
       clearTimeout(timer);
+      return how;
     },
   };
 }

@@ -276,7 +276,10 @@ export class FeedService implements OnModuleInit, BeforeApplicationShutdown, OnA
 
   private refuse(response: AnyResponse, message: string): FeedUnavailableException {
     this.rejected += 1;
-    rawOf(response).setHeader('Retry-After', retryAfter);
+    const res = rawOf(response);
+    res.setHeader('Retry-After', retryAfter);
+    // Descriptors are what there is too few of: one that was refused must not keep one. HTTP/2 has no such header.
+    if (res.req.httpVersionMajor === 1) res.setHeader('Connection', 'close');
     return new FeedUnavailableException(message, retryAfter);
   }
 }

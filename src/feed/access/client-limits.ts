@@ -2,7 +2,7 @@ import type { ResolvedLimitOptions } from './limit.options.js';
 
 const minuteMs = 60_000;
 
-/** How many clients of the last minute are remembered, twice: some 13 MB at the worst. */
+/** How many clients of the last minute are remembered, in each generation: some 10 MB at the worst. */
 const mostClients = 65_536;
 
 /**
@@ -50,7 +50,7 @@ export class ClientLimits {
     return undefined;
   }
 
-  /** Whole seconds, one at least, after which the rate lets a client that does not come before open a connection: for `Retry-After`. */
+  /** Seconds after which the rate admits the client again, for `Retry-After` (RFC 9110 section 10.2.3): whole ones, and one at least. */
   retryAfter(client: string): number {
     return this.rate < Number.POSITIVE_INFINITY ? Math.max(1, Math.ceil(this.lacks(client) / this.rate / 1000)) : 1;
   }
@@ -68,7 +68,7 @@ export class ClientLimits {
     else this.connections.delete(client);
   }
 
-  /** The time in parts of a millisecond of which a connection takes as many as a minute has milliseconds, whatever the rate: whole numbers. */
+  /** The time in milliseconds, times the rate: a connection takes 60,000 of these ticks whatever the rate, and all is whole numbers. */
   private get ticks(): number {
     return Math.floor(this.now()) * this.rate;
   }
@@ -86,12 +86,13 @@ export class ClientLimits {
 
   private take(client: string): void {
     const now = this.ticks;
+    const fullAt = this.fullAt(client, now) + minuteMs;
     // Whoever comes from that many addresses is not held by a limit for each: better to forget some early than to grow.
     if (now >= this.changesAt || this.buckets.size >= mostClients) {
       this.olderBuckets = this.buckets;
       this.buckets = new Map();
       this.changesAt = now + minuteMs * this.rate;
     }
-    this.buckets.set(client, this.fullAt(client, now) + minuteMs);
+    this.buckets.set(client, fullAt);
   }
 }

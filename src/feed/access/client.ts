@@ -69,7 +69,7 @@ export class ClientAddress {
   }
 
   private trusts(address: string): boolean {
-    return this.proxies !== undefined && this.proxies.check(address, familyOf(address));
+    return this.proxies?.check(address, familyOf(address)) ?? false;
   }
 }
 
