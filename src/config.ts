@@ -41,12 +41,16 @@ const number = <Rule extends v.GenericSchema<number, number>>(rule: Rule) =>
     ),
   );
 
-const patterns = v.optional(
-  v.pipe(
-    v.string(),
-    v.transform((list) => list.split(',').map((pattern) => pattern.trim())),
-  ),
-);
+const list = <Rule extends v.GenericSchema<string[], string[]>>(rule: Rule) =>
+  v.optional(
+    v.pipe(
+      v.string(),
+      v.transform((text) => text.split(',').map((item) => item.trim())),
+      rule,
+    ),
+  );
+
+const patterns = list(v.array(v.string()));
 
 const onOff = v.optional(
   v.pipe(
@@ -73,6 +77,9 @@ const service = {
 const options = {
   FEED_INTERVAL_MS: ['intervalMs', number(feedOptionRules.intervalMs)],
   FEED_MAX_CONNECTIONS: ['maxConnections', number(feedOptionRules.maxConnections)],
+  FEED_MAX_CONNECTIONS_PER_CLIENT: ['maxConnectionsPerClient', number(feedOptionRules.maxConnectionsPerClient)],
+  FEED_CONNECTION_RATE_PER_CLIENT: ['connectionRatePerClient', number(feedOptionRules.connectionRatePerClient)],
+  FEED_TRUSTED_PROXIES: ['trustedProxies', list(feedOptionRules.trustedProxies)],
   FEED_BUFFER_BYTES: ['bufferBytes', number(feedOptionRules.bufferBytes)],
   FEED_TOTAL_BUFFER_BYTES: ['totalBufferBytes', number(feedOptionRules.totalBufferBytes)],
   FEED_HEARTBEAT_MS: ['heartbeatMs', number(feedOptionRules.heartbeatMs)],

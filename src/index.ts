@@ -3,11 +3,12 @@ export type { AccessOptions } from './feed/access/access.options.js';
 export { FeedAccessGuard } from './feed/access/feed-access.guard.js';
 export type { FeedTokenRequest } from './feed/access/feed-token.service.js';
 export { FeedTokenService } from './feed/access/feed-token.service.js';
+export type { LimitOptions } from './feed/access/limit.options.js';
 export type { CloseReason } from './feed/connection/close-reason.js';
 export { closeReasons } from './feed/connection/close-reason.js';
 export type { Connection } from './feed/connection/connection.js';
 export type { PublishAnswer } from './feed/feed.controller.js';
-export type { FeedCount, FeedCounts } from './feed/feed.counts.js';
+export type { FeedCount, FeedCounts, RejectReason } from './feed/feed.counts.js';
 export type { FeedRouteOptions } from './feed/feed.decorator.js';
 export { Feed } from './feed/feed.decorator.js';
 export {
@@ -20,6 +21,7 @@ export {
   FeedModuleDuplicateError,
   FeedOptionsError,
   FeedSinceException,
+  FeedTooManyException,
   FeedUnavailableException,
 } from './feed/feed.errors.js';
 export type { FeedClosed, FeedEvent, FeedOpened, FeedPresence } from './feed/feed.events.js';

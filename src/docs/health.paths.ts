@@ -1,6 +1,6 @@
 import type { HealthCheckResult } from '@nestjs/terminus';
 import { type CloseReason, closeReasons } from '../feed/connection/close-reason.js';
-import type { FeedCount, FeedCounts } from '../feed/feed.counts.js';
+import { type FeedCount, type FeedCounts, rejectReasons } from '../feed/feed.counts.js';
 import type { ProcessCounts } from '../health/process-health.js';
 import { json, type Operation, objectOf, type Paths, type Schema, schemaNamed } from './openapi.js';
 
@@ -19,7 +19,11 @@ export const healthSchemas: Record<string, Schema> = {
     open: counted('Connections open now.'),
     peak: counted('The most that were open at one time.'),
     opened: counted('All that were ever opened.'),
-    rejected: counted('Requests that were refused for the limit or a shutdown.'),
+    rejected: counted('Requests for a feed that were refused.'),
+    rejectedBy: {
+      ...objectOf(Object.fromEntries(rejectReasons.map((reason) => [reason, counted()]))),
+      description: 'The same, by reason.',
+    },
     closed: {
       ...objectOf(Object.fromEntries(closeReasons.map((reason) => [reason, counted()]))),
       description: 'Those that ended, by reason.',
@@ -48,6 +52,7 @@ const counts: FeedCounts & ProcessCounts = {
   peak: 10_000,
   opened: 10_020,
   rejected: 0,
+  rejectedBy: { limit: 0, client: 0, rate: 0, draining: 0 },
   closed: { ...(Object.fromEntries(closeReasons.map((reason) => [reason, 0])) as Record<CloseReason, number>), client: 20 },
   feeds: 10_000,
   handedOver: 10_000,

@@ -1,5 +1,19 @@
 import type { CloseReason } from './connection/close-reason.js';
 
+/** Why requests for a feed are refused before anything is kept for them. */
+export const rejectReasons = [
+  /** all connections are taken */
+  'limit',
+  /** the client has as many as one may */
+  'client',
+  /** the client opened too many lately */
+  'rate',
+  /** the service shuts down */
+  'draining',
+] as const;
+
+export type RejectReason = (typeof rejectReasons)[number];
+
 /** What `FeedService` knows of its connections. */
 export interface FeedCounts {
   /** Connections open now. */
@@ -8,8 +22,9 @@ export interface FeedCounts {
   peak: number;
   /** All that were ever opened. */
   opened: number;
-  /** Requests that were refused for the limit or a shutdown. */
+  /** Requests for a feed that were refused, and why. */
   rejected: number;
+  rejectedBy: Record<RejectReason, number>;
   /** Connections that ended, by reason. */
   closed: Record<CloseReason, number>;
   /** Feeds that somebody follows. */

@@ -150,3 +150,19 @@ export class FeedUnavailableException extends HttpException {
     );
   }
 }
+
+/** 429: the client has as many connections as one may, or opens them too fast (RFC 6585 section 4). */
+export class FeedTooManyException extends HttpException {
+  readonly code = 'FEED_TOO_MANY';
+
+  constructor(
+    message: string,
+    /** Seconds after which the client may try again. */
+    readonly retryAfter: number,
+  ) {
+    super(
+      { statusCode: HttpStatus.TOO_MANY_REQUESTS, error: 'Too Many Requests', code: 'FEED_TOO_MANY', message, retryAfter },
+      HttpStatus.TOO_MANY_REQUESTS,
+    );
+  }
+}

@@ -1,6 +1,7 @@
 import type { CanActivate, Type } from '@nestjs/common';
 import * as v from 'valibot';
 import { type AccessOptions, accessOptionRules, type ResolvedAccessOptions, resolveAccessOptions } from './access/access.options.js';
+import { type LimitOptions, limitOptionRules, type ResolvedLimitOptions, resolveLimitOptions } from './access/limit.options.js';
 import { openFileLimit } from './access/open-files.js';
 import type { HistoryBounds } from './broker/memory.broker.js';
 import type { RegistryOptions } from './connection/registry.js';
@@ -11,7 +12,7 @@ import { intervalSource } from './source/interval.source.js';
 import type { FeedSource } from './source/source.js';
 
 /** The options of `FeedModule`. */
-export interface FeedOptions extends AccessOptions {
+export interface FeedOptions extends AccessOptions, LimitOptions {
   /**
    * What feeds each connection of the built-in route `GET <path>/:id`.
    * Default: a greeting, then a numbered chunk each `intervalMs`.
@@ -77,7 +78,7 @@ export interface FeedModuleExtras {
 }
 
 /** The options with every default filled in. */
-export interface ResolvedFeedOptions extends HistoryBounds, RegistryOptions, ResolvedAccessOptions {
+export interface ResolvedFeedOptions extends HistoryBounds, RegistryOptions, ResolvedAccessOptions, ResolvedLimitOptions {
   readonly source: FeedSource | undefined;
   readonly maxConnections: number;
   readonly handover: boolean;
@@ -131,6 +132,7 @@ export const feedOptionRules = {
     'must be rules by pattern',
   ),
   ...accessOptionRules,
+  ...limitOptionRules,
 };
 
 const schema = v.strictObject(v.entriesFromObjects([v.partial(v.object(feedOptionRules))]));
@@ -146,6 +148,7 @@ export function resolveFeedOptions(options: FeedOptions): ResolvedFeedOptions {
   const { source, intervalMs = 1000, maxConnections, bufferBytes, handover, drainMs, ...more } = result.output;
   return {
     ...resolveAccessOptions(more),
+    ...resolveLimitOptions(more),
     source: source ?? (intervalMs > 0 ? intervalSource(intervalMs) : undefined),
     maxConnections: (maxConnections ?? openFilesForFeeds()) || Number.POSITIVE_INFINITY,
     bufferBytes: bufferBytes ?? 65_536,

@@ -4,20 +4,22 @@ import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { type BeforeApplicationShutdown, Inject, Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { NEVER, type Observable, type ObservableInput } from 'rxjs';
+import { ClientAddress, clientOf } from './access/client.js';
+import { ClientLimits } from './access/client-limits.js';
 import { grantOf } from './access/request-grant.js';
 import type { Broker, Start } from './broker/broker.js';
 import { MemoryBroker } from './broker/memory.broker.js';
 import { formatPosition, nowhere, parsePosition } from './broker/position.js';
 import type { CloseReason } from './connection/close-reason.js';
-import type { Connection } from './connection/connection.js';
+import type { Connection, Holder } from './connection/connection.js';
 import { Encoder } from './connection/encoder.js';
 import { Handover, handOver } from './connection/handover.js';
 import { type AnyRequest, type AnyResponse, pathOf, rawOf, takeOver, targetOf } from './connection/platform.js';
 import { Registry } from './connection/registry.js';
 import { carriesFeed, claim, keepResponse, setHead } from './connection/response.js';
 import { contentOf } from './feed.content.js';
-import type { FeedCount, FeedCounts } from './feed.counts.js';
-import { FeedFormatException, FeedUnavailableException } from './feed.errors.js';
+import { type FeedCount, type FeedCounts, type RejectReason, rejectReasons } from './feed.counts.js';
+import { FeedFormatException, FeedTooManyException, FeedUnavailableException } from './feed.errors.js';
 import type { FeedEvent } from './feed.events.js';
 import { checkFeedId } from './feed.id.js';
 import type { FeedItem, FeedMessage, PublishedMessage } from './feed.message.js';
@@ -36,6 +38,9 @@ const drainStepMs = 10;
 
 /** The part of the drain time in which feeds are ended; the rest is for their clients to read the end. */
 const spreadShare = 0.6;
+
+/** Silence after which the kernel asks whether a client is still there, in milliseconds: a host that is gone says nothing by itself. */
+const keepAliveMs = 60_000;
 
 /** Seconds after which a client that was refused may try again. */
 const retryAfter = 5;
@@ -62,7 +67,9 @@ export class FeedService implements OnModuleInit, BeforeApplicationShutdown, OnA
   private readonly broker: Broker;
   private readonly router: Router;
   private readonly registry: Registry;
-  private rejected = 0;
+  private readonly limits: ClientLimits;
+  private readonly addresses: ClientAddress;
+  private readonly rejectedBy = Object.fromEntries(rejectReasons.map((reason) => [reason, 0])) as Record<RejectReason, number>;
   private leaving = false;
   private draining = false;
   private handover: Handover | undefined;
@@ -74,7 +81,9 @@ export class FeedService implements OnModuleInit, BeforeApplicationShutdown, OnA
   ) {
     this.broker = new MemoryBroker(options);
     this.router = new Router(this.broker, options.rules, (feed, isFollowed) => this.registry.onPresence(feed, isFollowed));
-    this.registry = new Registry(options, this.router, ({ feeds }, error) => {
+    this.limits = new ClientLimits(options);
+    this.addresses = new ClientAddress(options.trustedProxies);
+    this.registry = new Registry(options, this.router, this.limits, ({ feeds }, error) => {
       this.logger.error(`The source of feed "${feeds.join(', ')}" failed: ${error instanceof Error ? error.stack : String(error)}`);
     });
   }
@@ -163,12 +172,18 @@ export class FeedService implements OnModuleInit, BeforeApplicationShutdown, OnA
    *
    * @throws FeedFormatException (406) when the client wants a format that nobody offers
    * @throws FeedUnavailableException (503, with `Retry-After`) at the limit and while the service shuts down
+   * @throws FeedTooManyException (429, with `Retry-After`) at a limit for each client
    */
   admit(request: AnyRequest, response: AnyResponse): Format {
     const format = chooseFormat(rawOf(request).headers.accept, queryOf(request).get('format'));
     if (!format) throw new FeedFormatException(formats.map(({ name }) => name));
-    if (this.draining) throw this.refuse(response, 'The service is shutting down.');
-    if (this.open >= this.limit) throw this.refuse(response, `All ${this.limit} connections are taken.`);
+    if (this.draining) {
+      throw this.refuse(response, 'draining', new FeedUnavailableException('The service is shutting down.', retryAfter));
+    }
+    if (this.open >= this.limit) {
+      throw this.refuse(response, 'limit', new FeedUnavailableException(`All ${this.limit} connections are taken.`, retryAfter));
+    }
+    if (this.limits.areSet) this.admitClient(clientOf(request, this.addresses), response);
     return format;
   }
 
@@ -196,7 +211,7 @@ export class FeedService implements OnModuleInit, BeforeApplicationShutdown, OnA
       return undefined;
     }
     const encoder = this.encoders.get((options.labelled ?? feeds.length > 1) ? labelled(format) : format) as Encoder;
-    const connection = this.registry.make(feeds, encoder, grantOf(req) ?? {});
+    const connection = this.registry.make(feeds, encoder, this.holderOf(request));
     try {
       const replay = await this.router.follow(connection, feeds, resume ? since : 'end');
       if (resume) connection.replay(replay);
@@ -213,6 +228,7 @@ export class FeedService implements OnModuleInit, BeforeApplicationShutdown, OnA
         setHead(req, res, format);
         if (resume) res.setHeader('Feed-Position', formatPosition(replay.start));
         claim(req);
+        if (req.httpVersionMajor === 1) req.socket.setKeepAlive(true, keepAliveMs);
         return handOver(req, res) ?? keepResponse(req, res);
       });
     } catch (error) {
@@ -234,7 +250,9 @@ export class FeedService implements OnModuleInit, BeforeApplicationShutdown, OnA
 
   /** Counts over all feeds since the process started. */
   counts(): FeedCounts {
-    return { ...this.registry.counts(), rejected: this.rejected, limit: Number.isFinite(this.limit) ? this.limit : null };
+    const rejected = Object.values(this.rejectedBy).reduce((sum, count) => sum + count);
+    const limit = Number.isFinite(this.limit) ? this.limit : null;
+    return { ...this.registry.counts(), rejected, rejectedBy: { ...this.rejectedBy }, limit };
   }
 
   /** Counts of one feed; zeros where nobody follows it. */
@@ -274,15 +292,38 @@ export class FeedService implements OnModuleInit, BeforeApplicationShutdown, OnA
     await this.broker.close();
   }
 
-  private refuse(response: AnyResponse, message: string): FeedUnavailableException {
-    this.rejected += 1;
+  private admitClient(client: string, response: AnyResponse): void {
+    const { maxConnectionsPerClient, connectionRatePerClient } = this.options;
+    switch (this.limits.admit(client)) {
+      case 'client': {
+        const message = `A client may have ${maxConnectionsPerClient} connections.`;
+        throw this.refuse(response, 'client', new FeedTooManyException(message, retryAfter));
+      }
+      case 'rate': {
+        const message = `A client may open ${connectionRatePerClient} connections a minute.`;
+        throw this.refuse(response, 'rate', new FeedTooManyException(message, this.limits.retryAfter(client)));
+      }
+    }
+  }
+
+  private holderOf(request: AnyRequest): Holder {
+    const grant = grantOf(request);
+    if (!this.limits.areSet) return grant ?? nobody;
+    return { subject: grant?.subject, expiresAt: grant?.expiresAt, client: clientOf(request, this.addresses) };
+  }
+
+  private refuse<E extends FeedUnavailableException | FeedTooManyException>(response: AnyResponse, reason: RejectReason, error: E): E {
+    this.rejectedBy[reason] += 1;
     const res = rawOf(response);
-    res.setHeader('Retry-After', retryAfter);
+    res.setHeader('Retry-After', error.retryAfter);
     // Descriptors are what there is too few of: one that was refused must not keep one. HTTP/2 has no such header.
     if (res.req.httpVersionMajor === 1) res.setHeader('Connection', 'close');
-    return new FeedUnavailableException(message, retryAfter);
+    return error;
   }
 }
+
+/** Most connections are for nobody in particular: one object for all of them. */
+const nobody: Holder = {};
 
 function toStart(since: string): Start {
   if (since === 'earliest') return 'earliest';

@@ -45,7 +45,10 @@ const steps = fc.array(
   fc.oneof(
     { weight: 4, arbitrary: fc.record({ opens: client }) },
     { weight: 2, arbitrary: fc.record({ closes: client }) },
-    { weight: 2, arbitrary: fc.record({ passes: fc.oneof(fc.nat(3000), fc.nat(3 * minute)) }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({ passes: fc.oneof(fc.nat(3000), fc.constantFrom(15_000, 30_000, 59_999, minute), fc.nat(3 * minute)) }),
+    },
   ),
   { maxLength: 200 },
 );
@@ -75,6 +78,19 @@ describe('ClientLimits', () => {
       }),
       { numRuns: 500 },
     );
+  });
+
+  it.each([0, 1000, 29_000, 31_000, 59_000])('remember a client until its bucket is full, whoever else comes; from %i ms on', (begun) => {
+    let now = 0;
+    const limits = new ClientLimits({ maxConnectionsPerClient: none, connectionRatePerClient: 10 }, () => now);
+    for (; now < begun; now += 1000) limits.open(`${now}`);
+    for (let n = 0; n < 10; n += 1) limits.open('a');
+    for (; now < begun + 59_000; now += 1000) limits.open(`${now}`);
+    for (let n = 0; n < 9; n += 1) {
+      expect(limits.admit('a')).toBeUndefined();
+      limits.open('a');
+    }
+    expect(limits.admit('a')).toBe('rate');
   });
 
   it('let a client open no more in any time than a bucket holds and the time brings', () => {

@@ -120,6 +120,12 @@ describe('ClientAddress', () => {
     expect(new ClientAddress(trusted).of(request(remote, forwarded))).toBe(client);
   });
 
+  it('looks at 32 addresses at most', () => {
+    const addresses = new ClientAddress(['private']);
+    const path = Array.from({ length: 40 }, (_, n) => `10.0.0.${n}`).join(', ');
+    expect(addresses.of(request('10.1.1.1', path))).toBe('10.0.0.8');
+  });
+
   it('knows an address in each of its spellings', () => {
     fc.assert(
       fc.property(

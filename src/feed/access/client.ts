@@ -107,15 +107,15 @@ function clientAt(address: string | undefined): string {
   // Put together anew: a slice, kept for long, would keep the whole header that it was cut out of.
   if (isIPv4(address)) return address.split('.').join('.');
   const groups = groupsOf(address);
-  const [, , , , , sixth, high = 0, low = 0] = groups;
-  if (sixth === 0xffff && groups.slice(0, 5).every((group) => group === 0)) {
+  if (groups.slice(0, 6).join() === '0,0,0,0,0,65535') {
     // an IPv4 address as a socket for both protocols has it (RFC 4291 section 2.5.5.2)
-    return [high >> 8, high & 255, low >> 8, low & 255].join('.');
+    return groups
+      .slice(6)
+      .flatMap((group) => [group >> 8, group & 255])
+      .join('.');
   }
-  return `${groups
-    .slice(0, 4)
-    .map((group) => group.toString(16))
-    .join(':')}::/64`;
+  const network = groups.slice(0, 4).map((group) => group.toString(16));
+  return `${network.join(':')}::/64`;
 }
 
 /** The eight groups of an IPv6 address, in whichever of its spellings (RFC 4291 section 2.2). */

@@ -10,7 +10,7 @@ import type { CloseReason } from './close-reason.js';
 import type { Encoder } from './encoder.js';
 import { Held } from './held.js';
 import { AsyncPull } from './pull.js';
-import type { Pulse } from './pulse.js';
+import type { Pulse, Pulsed } from './pulse.js';
 
 /** Where a connection's bytes go once its head is out. */
 export interface Outlet {
@@ -43,6 +43,8 @@ export interface Holder {
   readonly subject?: string;
   /** When its token expires, in milliseconds since 1970. */
   readonly expiresAt?: number;
+  /** Whom it counts for, where there are limits for each client. */
+  readonly client?: string;
 }
 
 const connectionOf = Symbol('connection');
@@ -69,7 +71,7 @@ function ignore() {}
  * It first listens, to its feeds and its source, then gets its outlet: what comes until then is held, so that a source that fails at
  * once is answered with an ordinary error instead of a broken stream, and history goes out before what is live.
  */
-export class Connection implements Observer<FeedItem>, Follower {
+export class Connection implements Observer<FeedItem>, Follower, Pulsed {
   /** Why it ended; undefined while it is open. */
   reason: CloseReason | undefined = undefined;
   private outlet: Outlet | undefined = undefined;

@@ -1,4 +1,7 @@
-import type { Connection } from './connection.js';
+/** What looks after itself when the pulse comes by. */
+export interface Pulsed {
+  look(pulse: Pulse): void;
+}
 
 /** What connections are held to, in milliseconds; 0 for not at all. */
 export interface PulseOptions {
@@ -33,10 +36,10 @@ export class Pulse {
   private readonly beatMs: number;
   private readonly maxAgeMs: number;
   private timer: NodeJS.Timeout | undefined = undefined;
-  private walk: Iterator<Connection> | undefined = undefined;
+  private walk: Iterator<Pulsed> | undefined = undefined;
 
   constructor(
-    private readonly connections: ReadonlySet<Connection>,
+    private readonly connections: ReadonlySet<Pulsed>,
     { heartbeatMs, stallMs, maxAgeMs }: PulseOptions,
   ) {
     const shortest = Math.min(...[heartbeatMs, stallMs, maxAgeMs].filter((ms) => ms > 0), Number.POSITIVE_INFINITY) / exactness;

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Observable, Subject } from 'rxjs';
+import type { ClientLimits } from '../access/client-limits.js';
 import type { Start } from '../broker/broker.js';
 import type { FeedCount, FeedCounts } from '../feed.counts.js';
 import type { FeedEvent } from '../feed.events.js';
@@ -42,6 +43,7 @@ export class Registry implements ConnectionOwner {
   constructor(
     options: RegistryOptions,
     private readonly router: Router,
+    private readonly limits: ClientLimits,
     readonly onFailed: (connection: Connection, error: unknown) => void,
   ) {
     this.events$ = this.events.asObservable();
@@ -64,6 +66,7 @@ export class Registry implements ConnectionOwner {
     this.made += 1;
     const connection = new Connection(this, this.made, feeds, encoder, holder);
     this.connections.add(connection);
+    if (holder.client !== undefined) this.limits.open(holder.client);
     this.pulse.start();
     return connection;
   }
@@ -108,7 +111,7 @@ export class Registry implements ConnectionOwner {
     for (const connection of this.connections) connection.destroy();
   }
 
-  counts(): Omit<FeedCounts, 'rejected' | 'limit'> {
+  counts(): Omit<FeedCounts, 'rejected' | 'rejectedBy' | 'limit'> {
     let bufferedBytes = 0;
     let handedOver = 0;
     for (const connection of this.connections) {
@@ -185,6 +188,8 @@ export class Registry implements ConnectionOwner {
   }
 
   private leave(connection: Connection): void {
+    const { client } = connection.holder;
+    if (client !== undefined) this.limits.close(client);
     for (const feed of connection.feeds) this.router.unfollow(connection, feed);
   }
 }
