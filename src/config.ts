@@ -104,7 +104,7 @@ const options = {
 const optionSchemas = Object.fromEntries(Object.entries(options).map(([variable, [, schema]]) => [variable, schema]));
 
 /** Variables that hold secrets: what they were is not told. */
-const secrets = new Set(['FEED_PUBLISH_KEY', 'FEED_JWT_SECRET', 'FEED_WEBHOOK_SECRET']);
+const secrets = new Set(['FEED_PUBLISH_KEY', 'FEED_JWT_SECRET', 'FEED_JWKS_URL', 'FEED_WEBHOOK_SECRET']);
 
 /**
  * Reads the service's configuration.

@@ -21,7 +21,9 @@ async function createApp(config: Config): Promise<INestApplication> {
 /** Each adapter is loaded only where it is asked for. */
 async function platform(adapter: Config['adapter']): Promise<AbstractHttpAdapter> {
   if (adapter === 'express') return new (await import('@nestjs/platform-express')).ExpressAdapter();
-  const fastify = new (await import('@nestjs/platform-fastify')).FastifyAdapter({ routerOptions: { maxParamLength } });
+  const fastify = new (await import('@nestjs/platform-fastify')).FastifyAdapter({
+    routerOptions: { maxParamLength, ignoreTrailingSlash: true },
+  });
   const instance = fastify.getInstance();
   // Fastify would parse bodies without being told to, and refuse some before the guard has seen them.
   instance.removeAllContentTypeParsers();

@@ -351,6 +351,22 @@ describe.each(platforms)('the handover with TLS on %s', (platform) => {
     expect(feeds.counts()).toMatchObject({ open: 1, handedOver: 1 });
     for (let n = 1; n <= 50; n += 1) said.next(`${n} ${'x'.repeat(1000)}`);
     await peer.sees('50 x');
+    // More than a connection may hold, in one turn of the event loop, to a client that reads: and then to one that does not.
+    for (let n = 1; n <= 10; n += 1) said.next(`burst ${n} ${'y'.repeat(60_000)}`);
+    said.next('after the burst');
+    await peer.sees('after the burst\n');
+    expect(feeds.counts().closed.slow).toBe(0);
+    const clogged = await Peer.secure(port);
+    clogged.send('GET /app/feed/2 HTTP/1.1\r\nHost: test\r\n\r\n');
+    await clogged.sees('by https\n');
+    clogged.socket.pause();
+    let more = 0;
+    while (feeds.counts().closed.slow === 0) {
+      more += 1;
+      said.next('z'.repeat(60_000));
+      await until(() => feeds.count('app/feed/1').bufferedBytes === 0);
+    }
+    await peer.sees(new RegExp(`(z{60000}\\r\\n[^z]*){${more}}`));
     const route = await Peer.secure(port);
     route.send('GET /app/route HTTP/1.1\r\nHost: test\r\n\r\n');
     await route.sees('{"ip":"127.0.0.1"}');
@@ -358,6 +374,6 @@ describe.each(platforms)('the handover with TLS on %s', (platform) => {
     await app.close();
     await Promise.all([peer.closed(), route.closed(), silent.closed()]);
     expect(peer.isComplete).toBe(true);
-    expect(peer.body.split('\n')).toHaveLength(52);
+    expect(peer.body.split('\n')).toHaveLength(52 + 11 + more);
   });
 });

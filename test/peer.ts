@@ -46,7 +46,9 @@ export class Peer {
     const matches = () => (typeof pattern === 'string' ? this.text.includes(pattern) : pattern.test(this.text));
     while (!matches()) {
       if (this.socket.destroyed) throw new Error(`closed before ${pattern} came; what did: ${this.text}`);
-      await Promise.race([once(this.socket, 'data'), once(this.socket, 'close')]);
+      const more = new AbortController();
+      const { signal } = more;
+      await Promise.race([once(this.socket, 'data', { signal }), once(this.socket, 'close', { signal })]).finally(() => more.abort());
     }
   }
 

@@ -161,7 +161,7 @@ describe.each(platforms)('resuming on %s', (platform) => {
   });
 
   it('lets a slow follower of a conflated feed skip to the newest message, and goes on in order', async () => {
-    await start({ rules: { fast: { conflate: true } }, historyLength: 0 });
+    await start({ rules: { fast: { conflate: true } }, historyLength: 0, bufferBytes: 1 << 20 });
     const peer = await follow('?id=fast&id=all');
     peer.socket.pause();
     const padding = 'x'.repeat(10_000);

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { type AnyRequest, rawOf } from './connection/platform.js';
+import { contentOf } from './feed.content.js';
 import { FeedBodyTooLargeException, FeedMediaTypeException, FeedMessageException } from './feed.errors.js';
 
 const text = 'text/plain';
@@ -27,8 +28,8 @@ export async function readBody(request: AnyRequest, limit: number, accepted: rea
 
 /** What a parser of the application has left: its bytes are not known, unless by the request's own account, checked before. */
 function checked(body: unknown, limit: number): unknown {
-  const size = Buffer.byteLength(typeof body === 'string' ? body : JSON.stringify(body));
-  if (size > limit) throw new FeedBodyTooLargeException(limit);
+  const text = typeof body === 'string' ? body : contentOf(body).text;
+  if (Buffer.byteLength(text) > limit) throw new FeedBodyTooLargeException(limit);
   return body;
 }
 

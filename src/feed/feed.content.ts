@@ -18,7 +18,7 @@ export function contentOf(data: unknown, type?: string): Content {
   if (text === undefined) return { type, text: asJson(data), isJson: true };
   if (text.includes('\r')) {
     throw new FeedMessageException(
-      "A message's text must not contain carriage returns: end its lines with a line feed, or send it as JSON.",
+      "A message's text must not contain carriage returns: end its lines with a line feed, or send it in a JSON object.",
     );
   }
   if (!text.isWellFormed()) throw new FeedMessageException("A message's text must be Unicode without lone surrogates.");

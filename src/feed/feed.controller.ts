@@ -2,9 +2,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type CanActivate, Controller, Get, Post, Query, Req, Res, SetMetadata, type Type, UseGuards } from '@nestjs/common';
 import * as v from 'valibot';
 import { withoutToken } from './access/credentials.js';
-import { assertMayPublish, assertMayRead } from './access/request-grant.js';
+import { assertMayPublish } from './access/request-grant.js';
 import { rawOf, targetOf } from './connection/platform.js';
 import { readBody } from './feed.body.js';
+import { contentOf } from './feed.content.js';
 import { FeedBodyTooLargeException, FeedMessageException } from './feed.errors.js';
 import { checkFeedId } from './feed.id.js';
 import { idPaths, pathFeed, queryFeeds } from './feed.request.js';
@@ -46,12 +47,12 @@ export class FeedController {
   async follow(@Req() request: FeedRequest, @Res() response: ServerResponse): Promise<void> {
     const feed = pathFeed(request);
     const ids = feed === undefined ? queryFeeds(request) : [feed];
-    assertMayRead(request, ids);
-    const { source } = this.feeds;
+    const { source, sourceHasIds } = this.feeds;
     await this.feeds.connect(request, response, {
       feeds: ids,
       source: source && (() => source({ id: ids[0] as string, ids, url: withoutToken(targetOf(request)), request: rawOf(request) })),
       resume: true,
+      sourceHasIds,
       labelled: feed === undefined,
     });
   }
@@ -73,8 +74,7 @@ export class FeedController {
     }
     const { feeds, type, data } = body.output;
     assertMayPublish(request, feeds.map(checkFeedId));
-    if (Buffer.byteLength(typeof data === 'string' ? data : JSON.stringify(data)) > bodyBytes)
-      throw new FeedBodyTooLargeException(bodyBytes);
+    if (Buffer.byteLength(contentOf(data, type).text) > bodyBytes) throw new FeedBodyTooLargeException(bodyBytes);
     const messages = await this.feeds.publishMany(feeds, data, { type });
     return { messages: messages.map((message) => this.answer(message)) };
   }

@@ -80,6 +80,8 @@ export interface FeedModuleExtras {
 /** The options with every default filled in. */
 export interface ResolvedFeedOptions extends HistoryBounds, RegistryOptions, ResolvedAccessOptions, ResolvedLimitOptions {
   readonly source: FeedSource | undefined;
+  /** Whether the source is the application's, which may give ids of its own. */
+  readonly sourceHasIds: boolean;
   readonly maxConnections: number;
   readonly handover: boolean;
   readonly drainMs: number;
@@ -149,6 +151,7 @@ export function resolveFeedOptions(options: FeedOptions): ResolvedFeedOptions {
   return {
     ...resolveAccessOptions(more),
     ...resolveLimitOptions(more),
+    sourceHasIds: source !== undefined,
     source: source ?? (intervalMs > 0 ? intervalSource(intervalMs) : undefined),
     maxConnections: (maxConnections ?? openFilesForFeeds()) || Number.POSITIVE_INFINITY,
     bufferBytes: bufferBytes ?? 65_536,

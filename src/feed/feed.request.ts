@@ -46,17 +46,19 @@ export function queryFeeds(request: AnyRequest): string[] {
  * Where a request wants to begin: `Last-Event-ID`, which `EventSource` sends when it comes back (HTML standard, section 9.2.4), or
  * else `?since=`. A `Last-Event-ID` that is no position leads to a reset, since `EventSource` could not do without it.
  *
+ * @param sourceHasIds whether it may be the id of a source instead, which is then left to that
  * @returns undefined where the request says nothing
  * @throws FeedSinceException (400)
  */
-export function startOf(request: AnyRequest): Start | undefined {
+export function startOf(request: AnyRequest, sourceHasIds: boolean): Start | undefined {
   const last = rawOf(request).headers['last-event-id'];
-  if (typeof last === 'string' && last !== '') return parsePosition(last) ?? nowhere;
+  const position = typeof last === 'string' && last !== '' ? (parsePosition(last) ?? (sourceHasIds ? undefined : nowhere)) : undefined;
+  if (position) return position;
   const since = queryOf(request).get('since');
   if (since === null) return undefined;
   if (since === 'earliest') return 'earliest';
   if (since === 'latest') return 'end';
-  const position = parsePosition(since);
-  if (!position) throw new FeedSinceException();
-  return position;
+  const asked = parsePosition(since);
+  if (!asked) throw new FeedSinceException();
+  return asked;
 }

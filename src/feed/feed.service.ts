@@ -6,7 +6,7 @@ import { HttpAdapterHost } from '@nestjs/core';
 import { NEVER, type Observable, type ObservableInput } from 'rxjs';
 import { ClientAddress, clientOf } from './access/client.js';
 import { ClientLimits } from './access/client-limits.js';
-import { grantOf } from './access/request-grant.js';
+import { assertMayRead, grantOf } from './access/request-grant.js';
 import type { Broker, Start } from './broker/broker.js';
 import { MemoryBroker } from './broker/memory.broker.js';
 import { formatPosition, nowhere, parsePosition } from './broker/position.js';
@@ -55,6 +55,8 @@ export interface ConnectOptions {
    * Whether it begins where `Last-Event-ID` or `?since=` says. Default: where there is no source, whose own ids these may be.
    */
   resume?: boolean;
+  /** Whether the source gives ids of its own: a `Last-Event-ID` that is no position of a feed is then left to it. Default: false. */
+  sourceHasIds?: boolean;
   /** Whether messages in the format `text` say which feed they are of. Default: where there are several. */
   labelled?: boolean;
 }
@@ -162,6 +164,11 @@ export class FeedService implements OnModuleInit, BeforeApplicationShutdown, OnA
     return messagesOf(this.router, checkFeedId(feed), since === undefined ? undefined : toStart(since));
   }
 
+  /** Whether the module's own source is the application's, and may give ids. */
+  get sourceHasIds(): boolean {
+    return this.options.sourceHasIds;
+  }
+
   /** The module's own source, if it has one: what feeds the connections of its own route. */
   get source(): ResolvedFeedOptions['source'] {
     return this.options.source;
@@ -192,18 +199,21 @@ export class FeedService implements OnModuleInit, BeforeApplicationShutdown, OnA
    * connection lives until the client leaves, the source ends or the application ends it.
    *
    * @returns the connection; undefined where there is none, because it was a `HEAD` request or the client has left
+   * @throws FeedForbiddenException (403) when the request has a token that is not for all of the feeds
    * @throws what `admit()` throws, and what the source fails with before the first byte
    */
   async connect(request: AnyRequest, response: AnyResponse, options: ConnectOptions = {}): Promise<Connection | undefined> {
     const req = rawOf(request);
     const res = rawOf(response);
-    const { feeds = [pathOf(targetOf(request))], source, resume = !source } = options;
+    const { feeds: named = [pathOf(targetOf(request))], source, resume = !source, sourceHasIds = false } = options;
+    const feeds = [...new Set(named)];
+    assertMayRead(request, feeds);
     if (carriesFeed(req.socket)) {
       takeOver(response);
       return undefined;
     }
     const format = this.admit(request, response);
-    const since = resume ? startOf(request) : undefined;
+    const since = resume ? startOf(request, sourceHasIds) : undefined;
     if (req.method === 'HEAD') {
       takeOver(response);
       setHead(req, res, format);

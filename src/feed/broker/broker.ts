@@ -27,8 +27,8 @@ export interface History {
 export interface Broker {
   /** Appends a message to a feed; resolves once it is kept as well as the broker can. */
   publish(feed: string, content: Content): Promise<PublishedMessage>;
-  /** Delivers each message of the feed that is published after this has resolved, once and in order. */
-  follow(feed: string, sink: MessageSink): Promise<void>;
+  /** Delivers each message of the feed that is published after this has returned, or resolved, once and in order. */
+  follow(feed: string, sink: MessageSink): Promise<void> | undefined;
   /** Delivers no more of the feed. */
   unfollow(feed: string): void;
   /** What is kept of the feed; a message is in it, or is delivered to those who followed before this was called, or both. */

@@ -51,6 +51,7 @@ export class MemoryBroker implements Broker {
   private readonly sinks = new Map<string, MessageSink>();
   private readonly logs = new Map<string, Log>();
   private readonly forgotten = new Forgotten();
+  private undelivered: PublishedMessage[] = [];
   private oldest: Entry | undefined = undefined;
   private newest: Entry | undefined = undefined;
   private totalBytes = 0;
@@ -62,11 +63,11 @@ export class MemoryBroker implements Broker {
     this.offset += 1;
     const message = new PublishedMessage(feed, this.epoch, this.offset, Date.now(), type, text, isJson);
     this.keep(message);
-    this.sinks.get(feed)?.next(message);
+    this.deliver(message);
     return message;
   }
 
-  async follow(feed: string, sink: MessageSink): Promise<void> {
+  follow(feed: string, sink: MessageSink): undefined {
     this.sinks.set(feed, sink);
   }
 
@@ -104,6 +105,17 @@ export class MemoryBroker implements Broker {
     this.oldest = undefined;
     this.newest = undefined;
     this.totalBytes = 0;
+  }
+
+  /** One message after the other: what somebody publishes in answer to one is delivered when that has reached everybody. */
+  private deliver(message: PublishedMessage): void {
+    this.undelivered.push(message);
+    if (this.undelivered.length > 1) return;
+    try {
+      for (const next of this.undelivered) this.sinks.get(next.feed)?.next(next);
+    } finally {
+      this.undelivered = [];
+    }
   }
 
   private keep(message: PublishedMessage): void {

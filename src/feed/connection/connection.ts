@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
+import { TLSSocket } from 'node:tls';
 import { from, isObservable, type ObservableInput, type Observer, type Unsubscribable } from 'rxjs';
 import type { Start } from '../broker/broker.js';
 import { type FeedItem, PublishedMessage } from '../feed.message.js';
@@ -25,6 +26,8 @@ export interface ConnectionOwner {
   /** Unsent bytes that one connection may hold. */
   readonly bufferBytes: number;
   readonly pulse: Pulse;
+  /** The number of this turn of the event loop. */
+  turn(): number;
   follow(connection: Connection, feed: string, since: Start | undefined): Promise<Replay>;
   unfollow(connection: Connection, feed: string): void;
   onOpened(connection: Connection): void;
@@ -81,6 +84,8 @@ export class Connection implements Observer<FeedItem>, Follower, Pulsed {
   private held: Held | undefined = new Held(1);
   /** The newest message of each conflated feed that a slow client has not been sent. */
   private skipping: Map<string, PublishedMessage> | undefined = undefined;
+  /** Feeds whose history is being read, because `follow()` was called. */
+  private joins: Map<string, object> | undefined = undefined;
   /** When it was opened, in milliseconds since the process started. */
   private openedAt = 0;
   /** The beat of the last write. */
@@ -88,6 +93,8 @@ export class Connection implements Observer<FeedItem>, Follower, Pulsed {
   /** The beat at which bytes last moved towards the client, and how many had by then. */
   private movedBeat = 0;
   private moved = 0;
+  /** The turn of the event loop in which more than `bufferBytes` came to wait; -1 where less does. */
+  private overTurn = -1;
   /** The beat at which it has had its time. */
   private lastBeat = Number.POSITIVE_INFINITY;
 
@@ -127,9 +134,9 @@ export class Connection implements Observer<FeedItem>, Follower, Pulsed {
     return Math.round(performance.now()) - this.openedAt;
   }
 
-  /** Whether there is something to send, or to answer, before the head is out. */
+  /** Whether its source, or a feed, has said anything yet. */
   get isReady(): boolean {
-    return this.held !== undefined && (this.held.isComplete || this.held.failure !== undefined || !this.held.isEmpty);
+    return this.held !== undefined && (this.held.isComplete || this.held.failure !== undefined || this.held.hasArrived);
   }
 
   /** Subscribes the source. */
@@ -138,7 +145,7 @@ export class Connection implements Observer<FeedItem>, Follower, Pulsed {
       !isObservable(source) && Symbol.asyncIterator in source
         ? new AsyncPull(source, this)
         : from(source as ObservableInput<FeedItem>).subscribe(this);
-    if (this.reason !== undefined) this.source.unsubscribe();
+    if (this.reason !== undefined) this.stopSource();
   }
 
   /** Takes what comes before all that is live. */
@@ -154,7 +161,7 @@ export class Connection implements Observer<FeedItem>, Follower, Pulsed {
   open(makeOutlet: () => Outlet): void {
     const held = this.held as Held;
     if (held.failure) {
-      this.source?.unsubscribe();
+      this.stopSource();
       throw held.failure.error;
     }
     this.outlet = makeOutlet();
@@ -181,16 +188,19 @@ export class Connection implements Observer<FeedItem>, Follower, Pulsed {
   async follow(feed: string, since?: Start): Promise<void> {
     if (this.reason !== undefined || this.feeds.includes(feed)) return;
     this.feeds = [...this.feeds, feed];
-    this.held ??= new Held(0);
-    const { held } = this;
-    held.hold();
+    const held = this.holdAll();
+    const join = {};
+    this.joins ??= new Map();
+    this.joins.set(feed, join);
     try {
       const { items, covered } = await this.owner.follow(this, feed, since);
-      held.replay({ items: items.flatMap(toNotice), covered });
+      // It may have been unfollowed meanwhile, and followed again.
+      if (this.joins.get(feed) === join) held.replay({ items: items.flatMap(toNotice), covered });
     } catch (error) {
       this.unfollow(feed);
       throw error;
     } finally {
+      if (this.joins.get(feed) === join) this.joins.delete(feed);
       held.release();
       this.drained();
     }
@@ -205,24 +215,37 @@ export class Connection implements Observer<FeedItem>, Follower, Pulsed {
     if (!this.feeds.includes(feed)) return false;
     this.feeds = this.feeds.filter((other) => other !== feed);
     this.skipping?.delete(feed);
+    this.joins?.delete(feed);
     this.owner.unfollow(this, feed);
     return true;
   }
 
   next(item: FeedItem): void {
     if (this.reason !== undefined) return;
-    if (this.held) this.hold(item, this.held);
-    else if (this.skipping) this.sendAfterSkipping(item);
+    if (this.held) {
+      this.held.push(item);
+      this.boundHeld(this.held);
+      return;
+    }
+    if (this.skipping) this.sendSkipped(this.skipping);
+    const { stream } = this.outlet as Outlet;
+    if (stream.writableLength > this.owner.bufferBytes && this.isSlow(stream)) this.end('slow');
     else this.send(item);
   }
 
   /** A message that a newer one of its feed replaces while the client cannot take more. */
   latest(message: PublishedMessage): void {
-    if (this.held || !isFull(this.outlet as Outlet)) {
-      this.next(message);
+    if (this.reason !== undefined) return;
+    if (this.held) {
+      this.held.pushLatest(message);
+      this.boundHeld(this.held);
       return;
     }
-    if (this.reason !== undefined) return;
+    if (!isFull(this.outlet as Outlet)) {
+      if (this.skipping) this.sendSkipped(this.skipping);
+      this.send(message);
+      return;
+    }
     this.skipping ??= new Map();
     this.skipping.delete(message.feed);
     this.skipping.set(message.feed, message);
@@ -250,7 +273,7 @@ export class Connection implements Observer<FeedItem>, Follower, Pulsed {
   end(reason: CloseReason): void {
     if (this.reason !== undefined) return;
     this.reason = reason;
-    this.source?.unsubscribe();
+    this.stopSource();
     if (this.outlet) this.finish(this.outlet, reason);
   }
 
@@ -290,15 +313,33 @@ export class Connection implements Observer<FeedItem>, Follower, Pulsed {
 
   /** The outlet takes more. */
   drained(): void {
+    this.overTurn = -1;
     this.owner.onDrained(this);
     if (this.held) this.sendHeld(this.held);
     else if (this.skipping) this.sendSkipped(this.skipping);
     if (!this.held && this.source instanceof AsyncPull) this.source.resume();
   }
 
-  private hold(item: FeedItem, held: Held): void {
-    held.push(item);
+  /** From now on holds all, what was skipped to included: it comes before what is replayed. */
+  private holdAll(): Held {
+    this.held ??= new Held(0);
+    for (const message of this.skipping?.values() ?? []) this.held.push(message);
+    this.skipping = undefined;
+    this.held.hold();
+    return this.held;
+  }
+
+  private boundHeld(held: Held): void {
     if (this.outlet && held.bytes > this.owner.bufferBytes) this.end('slow');
+  }
+
+  /** What an application's clean-up throws must not reach whoever published, or keep the connection from its end. */
+  private stopSource(): void {
+    try {
+      this.source?.unsubscribe();
+    } catch (error) {
+      this.owner.onFailed(this, error);
+    }
   }
 
   private sendHeld(held: Held): void {
@@ -324,23 +365,15 @@ export class Connection implements Observer<FeedItem>, Follower, Pulsed {
     if (frame !== undefined) stream.write(frame, 'latin1');
   }
 
-  /** What was skipped to goes first, so that positions never go back. */
-  private sendAfterSkipping(item: FeedItem): void {
-    if (this.skipping) this.sendSkipped(this.skipping);
-    if (this.reason === undefined) this.send(item);
-  }
-
+  /** What was skipped to goes before anything else, so that positions never go back. */
   private sendSkipped(skipping: Map<string, PublishedMessage>): void {
     this.skipping = undefined;
-    for (const message of skipping.values()) if (this.reason === undefined) this.send(message);
+    for (const message of skipping.values()) this.send(message);
   }
 
   private send(item: FeedItem): void {
+    if (this.reason !== undefined) return;
     const { stream, chunked } = this.outlet as Outlet;
-    if (stream.writableLength > this.owner.bufferBytes) {
-      this.end('slow');
-      return;
-    }
     const { encoder } = this;
     try {
       encoder.encode(item, this.emission);
@@ -355,6 +388,19 @@ export class Connection implements Observer<FeedItem>, Follower, Pulsed {
     this.sentBeat = owner.pulse.beat;
     owner.onSent(encoder.bytes);
     if (!takesMore) owner.onFull(this, encoder.bytes);
+  }
+
+  /**
+   * Whether it is the client that keeps so many bytes waiting. A TCP socket gives the kernel what it takes at once. Elsewhere (TLS,
+   * HTTP/2, a response that was not handed over) bytes leave at the end of a turn of the event loop: there a burst in one turn may be
+   * longer, and only what still waits in a later one counts.
+   */
+  private isSlow(stream: Writable): boolean {
+    const { owner } = this;
+    if ((stream instanceof Socket && !(stream instanceof TLSSocket)) || stream.writableLength > owner.bufferBytes * longestBurst)
+      return true;
+    if (this.overTurn < 0) this.overTurn = owner.turn();
+    return this.overTurn !== owner.turn();
   }
 
   private begin(): void {
@@ -381,6 +427,9 @@ export class Connection implements Observer<FeedItem>, Follower, Pulsed {
     else stream.end();
   }
 }
+
+/** How many times `bufferBytes` one turn of the event loop may bring, where bytes do not leave before its end. */
+const longestBurst = 16;
 
 /** The times after which clients of a server that shuts down come back, in milliseconds: not all at once. */
 const [soonest, latest] = [500, 5000];

@@ -9,6 +9,7 @@ export class Held {
   bytes = 0;
   private replayed: readonly (FeedItem | Mark)[] = [];
   private arrived: FeedItem[] = [];
+  /** The first that has not gone out, counted over both. */
   private next = 0;
 
   /** @param holds how many wait for something other than room: for the head, for history */
@@ -16,6 +17,11 @@ export class Held {
 
   get isEmpty(): boolean {
     return this.replayed.length + this.arrived.length === this.next;
+  }
+
+  /** Whether anything has arrived. */
+  get hasArrived(): boolean {
+    return this.arrived.length > 0;
   }
 
   get isReleased(): boolean {
@@ -40,9 +46,22 @@ export class Held {
     this.next += 1;
     if (index < 0) return this.replayed[this.next - 1];
     const item = this.arrived[index];
-    this.arrived[index] = undefined;
     this.bytes -= sizeOf(item);
+    if (index >= mostGone) {
+      this.replayed = [];
+      this.arrived = this.arrived.slice(index + 1);
+      this.next = 0;
+    }
     return item;
+  }
+
+  /** As `push()`, in the place of what is there of the same feed. */
+  pushLatest(message: PublishedMessage): void {
+    const from = Math.max(0, this.next - this.replayed.length);
+    const isOlder = (item: FeedItem, index: number) => index >= from && item instanceof PublishedMessage && item.feed === message.feed;
+    this.bytes -= this.arrived.reduce<number>((sum, item, index) => sum + (isOlder(item, index) ? sizeOf(item) : 0), 0);
+    this.arrived = this.arrived.filter((item, index) => !isOlder(item, index));
+    this.push(message);
   }
 
   /** What has arrived is there whether it goes out or not: it counts no longer. */
@@ -66,8 +85,14 @@ export class Held {
   }
 }
 
+/** How many that have gone out are kept until they are let go of together. */
+const mostGone = 64;
+
+/** What anything is taken to cost beside what is known of it, in bytes. */
+const overhead = 256;
+
 function sizeOf(item: FeedItem): number {
-  if (item instanceof PublishedMessage) return item.text.length;
-  if (typeof item === 'string') return item.length;
-  return item instanceof Uint8Array ? item.byteLength : 0;
+  if (item instanceof PublishedMessage) return overhead + item.text.length;
+  if (typeof item === 'string') return overhead + item.length;
+  return overhead + (item instanceof Uint8Array ? item.byteLength : 0);
 }

@@ -31,9 +31,13 @@ export function targetOf(request: AnyRequest): string {
   return originalUrl ?? url ?? '';
 }
 
-/** The path of a target, without its first slash and its query. */
+/** The path of a target, decoded, without the slashes around it and its query. */
 export function pathOf(url: string): string {
   const query = url.indexOf('?');
-  const path = query < 0 ? url : url.slice(0, query);
-  return path.replace(/^\/+/, '');
+  const path = (query < 0 ? url : url.slice(0, query)).replace(/^\/+/, '').replace(/\/$/, '');
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path; // it is no encoding that anybody would have meant
+  }
 }

@@ -34,6 +34,8 @@ export class Registry implements ConnectionOwner {
   private readonly crowding: Crowding;
   private readonly closedBy = Object.fromEntries(closeReasons.map((reason) => [reason, 0])) as Record<CloseReason, number>;
   private readonly events = new Subject<FeedEvent>();
+  private turns = 0;
+  private isCountingTurns = false;
   private made = 0;
   private peak = 0;
   private openedEver = 0;
@@ -147,6 +149,18 @@ export class Registry implements ConnectionOwner {
 
   unfollow(connection: Connection, feed: string): void {
     this.router.unfollow(connection, feed);
+  }
+
+  /** Counts only the turns in which, and behind which, somebody asks. */
+  turn(): number {
+    if (!this.isCountingTurns) {
+      this.isCountingTurns = true;
+      setImmediate(() => {
+        this.isCountingTurns = false;
+        this.turns += 1;
+      }).unref();
+    }
+    return this.turns;
   }
 
   onOpened(connection: Connection): void {

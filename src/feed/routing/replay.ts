@@ -27,15 +27,21 @@ export interface Replay {
 export function replayOf(feeds: readonly string[], histories: readonly History[], isResumed: boolean): Replay {
   const positions = histories.map(({ after }) => after).sort((a, b) => a.offset - b.offset);
   const start = positions[0] as Position;
-  const covered = new Map(histories.map(({ messages, after }, n) => [feeds[n] as string, messages.at(-1)?.offset ?? after.offset]));
+  const ends = histories.map(({ messages, after }) => messages.at(-1)?.offset ?? after.offset);
+  const covered = new Map(feeds.map((feed, n) => [feed, ends[n] as number]));
   const messages = histories.flatMap((history) => history.messages).sort((a, b) => a.offset - b.offset);
   if (isResumed) {
     const resets = histories.flatMap((history, n) => (history.isReset ? [resetOf(feeds[n] as string, history, start)] : []));
     return { start, items: [new Mark(start), ...resets, ...messages], covered };
   }
-  // Whoever gets the last messages of several feeds has not seen what came on the others since: they must not say how far it has come.
-  const replayed = feeds.length > 1 ? messages.map(withoutPosition) : messages;
-  return { start, items: [...replayed, new Mark(positions.at(-1) as Position)], covered };
+  // Whoever gets the last messages of several feeds has not seen what came on the others since: how far it has come, the mark says.
+  const replayed = feeds.length > 1 ? messages.map((message) => at(message, start)) : messages;
+  return { start, items: [...replayed, new Mark({ epoch: start.epoch, offset: Math.max(...ends) })], covered };
+}
+
+/** A message that says of its follower only where that began. */
+function at({ feed, type, data }: PublishedMessage, position: Position): Notice {
+  return new Notice(feed, type, data, `${formatPosition(position)}/${feed}`);
 }
 
 function resetOf(feed: string, { messages }: History, start: Position): Notice {

@@ -45,11 +45,16 @@ export class Router {
    */
   async follow(follower: Follower, feeds: readonly string[], since: Start | undefined): Promise<Replay> {
     try {
-      const topics = feeds.map((feed) => this.topicOf(feed));
-      for (const topic of topics) topic.add(follower);
-      for (const topic of topics) if (topic.ready) await topic.ready;
-      const histories = await Promise.all(feeds.map((feed) => this.broker.read(feed, since ?? this.startOf(feed))));
-      return replayOf(feeds, histories, since !== undefined);
+      const isFirst = feeds.map((feed) => this.join(follower, feed));
+      for (const feed of feeds) {
+        const ready = this.topics.get(feed)?.ready;
+        if (ready) await ready;
+      }
+      // Asked for before anybody is told of a follower, who might publish in answer: that is live then.
+      const reads =
+        feeds.length > 0 ? feeds.map((feed) => this.broker.read(feed, since ?? this.startOf(feed))) : [this.broker.read('', 'end')];
+      for (const [n, feed] of feeds.entries()) if (isFirst[n]) this.onPresence(feed, true);
+      return replayOf(feeds, await Promise.all(reads), since !== undefined);
     } catch (error) {
       for (const feed of feeds) this.unfollow(follower, feed);
       throw error;
@@ -66,16 +71,17 @@ export class Router {
     this.onPresence(feed, false);
   }
 
-  private topicOf(feed: string): Topic {
+  /** Returns whether the follower is the feed's first. */
+  private join(follower: Follower, feed: string): boolean {
     const known = this.topics.get(feed);
-    if (known) return known;
-    const topic = new Topic(feed, this.ruleOf(feed)?.conflate ?? false);
+    const topic = known ?? new Topic(feed, this.ruleOf(feed)?.conflate ?? false);
+    topic.add(follower);
+    if (known) return false;
     this.topics.set(feed, topic);
-    topic.ready = this.broker.follow(feed, topic).then(() => {
+    topic.ready = this.broker.follow(feed, topic)?.then(() => {
       topic.ready = undefined;
     });
-    this.onPresence(feed, true);
-    return topic;
+    return true;
   }
 
   private startOf(feed: string): Start {
