@@ -8,6 +8,7 @@ import {
   FeedMediaTypeException,
   FeedMessageException,
   FeedSinceException,
+  FeedTooManyException,
   FeedUnavailableException,
   feedIdRule,
 } from '../feed/feed.errors.js';
@@ -108,8 +109,10 @@ function answerOf(schema: Schema, published: object): Responses {
 }
 
 /** The routes of feeds, as they are with these options. */
-export function feedPaths(path: string, { bodyBytes, jwtSecret, jwksUrl }: ResolvedFeedOptions): Paths {
+export function feedPaths(path: string, options: ResolvedFeedOptions): Paths {
+  const { bodyBytes, jwtSecret, jwksUrl, maxConnectionsPerClient, connectionRatePerClient } = options;
   const takesTokens = jwtSecret !== undefined || jwksUrl !== undefined;
+  const limitsClients = Math.min(maxConnectionsPerClient, connectionRatePerClient) < Number.POSITIVE_INFINITY;
   const credentials: Operation['security'] = takesTokens ? [{ bearer: [] }, { cookie: [] }, { query: [] }] : [{ bearer: [] }];
 
   const reading = { tags: ['feeds'], security: takesTokens ? credentials : [] };
@@ -120,6 +123,7 @@ export function feedPaths(path: string, { bodyBytes, jwtSecret, jwksUrl }: Resol
       ? [new FeedUnauthorizedException('Reading needs a token.'), new FeedForbiddenException('The token is not for reading this.')]
       : []),
     new FeedFormatException(formats.map(({ name }) => name)),
+    ...(limitsClients ? [new FeedTooManyException(`A client may have ${maxConnectionsPerClient} connections.`, 5)] : []),
     new FeedUnavailableException('The service is shutting down.', 5),
   ];
   const follow: Operation = {

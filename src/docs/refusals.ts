@@ -14,6 +14,10 @@ const statuses: Record<number, { description: string; headers?: Record<string, {
   406: { description: 'Nobody offers the format that is asked for.' },
   413: { description: 'The message has too many bytes.' },
   415: { description: 'The body is of another media type.' },
+  429: {
+    description: 'The client has as many connections as one may, or opened too many lately.',
+    headers: { 'Retry-After': { description: 'Seconds after which to try again.', schema: { type: 'integer', minimum: 1 } } },
+  },
   503: {
     description: 'Not now: every connection is taken, the service shuts down, or the keys for tokens cannot be had.',
     headers: { 'Retry-After': { description: 'Seconds after which to try again.', schema: { type: 'integer', minimum: 1 } } },
@@ -46,6 +50,6 @@ export const refusalSchema: Schema = {
     message: { type: 'string', description: 'What a person can go by: what is wrong, and what is right.' },
     formats: { type: 'array', items: { type: 'string' }, description: '406: what there is.' },
     limit: { type: 'integer', description: '413: the most bytes.' },
-    retryAfter: { type: 'integer', description: '503: seconds after which to try again.' },
+    retryAfter: { type: 'integer', description: '429, 503: seconds after which to try again.' },
   },
 };
