@@ -1,4 +1,5 @@
 import { FeedForbiddenException, FeedUnauthorizedException } from '../feed/access/access.errors.js';
+import { contentOf } from '../feed/feed.content.js';
 import { mostPublished, type PublishAnswer } from '../feed/feed.controller.js';
 import {
   FeedBodyTooLargeException,
@@ -149,7 +150,7 @@ export function feedPaths(path: string, options: ResolvedFeedOptions): Paths {
   const publishing = { tags: ['publishing'], security: credentials };
   const publishingRefused = [
     new FeedIdException(),
-    new FeedMessageException("A message's text must not contain carriage returns: end its lines with a line feed, or send it as JSON."),
+    refusalOf('a\r'),
     new FeedUnauthorizedException('Publishing needs the publish key or a token.'),
     ...(takesTokens ? [new FeedForbiddenException('The token is not for publishing here.')] : []),
     new FeedBodyTooLargeException(bodyBytes),
@@ -203,4 +204,14 @@ export function feedPaths(path: string, options: ResolvedFeedOptions): Paths {
   };
 
   return { [`${path}/{id}`]: { get: follow, post: publish }, [path]: { get: followMany, post: publishMany } };
+}
+
+/** What is said of a text that cannot be published. */
+function refusalOf(text: string): FeedMessageException {
+  try {
+    contentOf(text);
+  } catch (error) {
+    if (error instanceof FeedMessageException) return error;
+  }
+  throw new Error('this text can be published');
 }
