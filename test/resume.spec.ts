@@ -71,6 +71,7 @@ describe.each(platforms)('resuming on %s', (platform) => {
     await start();
     await publish('a', 1);
     const peer = await follow('/a');
+    await peer.sees('\r\n\r\n');
     const position = /\r\nfeed-position: (\S+)/i.exec(peer.head)?.[1];
     peer.leave();
     await publish('a', 2);

@@ -16,7 +16,7 @@ import { Encoder } from './connection/encoder.js';
 import { Handover, handOver } from './connection/handover.js';
 import { type AnyRequest, type AnyResponse, pathOf, rawOf, takeOver, targetOf } from './connection/platform.js';
 import { Registry } from './connection/registry.js';
-import { carriesFeed, claim, keepResponse, setHead } from './connection/response.js';
+import { carriesFeed, claim, enter, keepResponse, leave, setHead } from './connection/response.js';
 import { contentOf } from './feed.content.js';
 import { type FeedCount, type FeedCounts, type RejectReason, rejectReasons } from './feed.counts.js';
 import { FeedFormatException, FeedTooManyException, FeedUnavailableException } from './feed.errors.js';
@@ -204,6 +204,16 @@ export class FeedService implements OnModuleInit, BeforeApplicationShutdown, OnA
    */
   async connect(request: AnyRequest, response: AnyResponse, options: ConnectOptions = {}): Promise<Connection | undefined> {
     const req = rawOf(request);
+    await enter(req);
+    try {
+      return await this.openFeed(request, response, options);
+    } finally {
+      leave(req);
+    }
+  }
+
+  private async openFeed(request: AnyRequest, response: AnyResponse, options: ConnectOptions): Promise<Connection | undefined> {
+    const req = rawOf(request);
     const res = rawOf(response);
     const { feeds: named = [pathOf(targetOf(request))], source, resume = !source, sourceHasIds = false } = options;
     const feeds = [...new Set(named)];
@@ -228,9 +238,8 @@ export class FeedService implements OnModuleInit, BeforeApplicationShutdown, OnA
       const items = source?.() ?? NEVER;
       if (items !== NEVER) connection.subscribe(items);
       if (!connection.isReady) await turn();
-      if (req.socket.destroyed || carriesFeed(req.socket)) {
+      if (req.socket.destroyed) {
         this.registry.drop(connection);
-        takeOver(response);
         return undefined;
       }
       connection.open(() => {

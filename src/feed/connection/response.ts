@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { setImmediate as turn } from 'node:timers/promises';
 import type { Format } from '../format/format.js';
 import type { Outlet } from './connection.js';
 
@@ -8,6 +9,24 @@ const feedSockets = new WeakSet<Socket>();
 /** Whether the socket carries a feed already: a request that was pipelined behind one is never answered. */
 export function carriesFeed(socket: Socket): boolean {
   return feedSockets.has(socket);
+}
+
+/** Sockets on which a feed is being opened. */
+const openingSockets = new WeakSet<Socket>();
+
+/**
+ * Has only one of the requests that came on a connection be opened at a time: what was pipelined behind it is let in when it turns
+ * out that it does not become a feed. HTTP/2 carries many responses on one.
+ */
+export async function enter({ httpVersionMajor, socket }: IncomingMessage): Promise<void> {
+  if (httpVersionMajor !== 1) return;
+  while (openingSockets.has(socket)) await turn();
+  openingSockets.add(socket);
+}
+
+/** It is decided whether the request becomes a feed. */
+export function leave({ socket }: IncomingMessage): void {
+  openingSockets.delete(socket);
 }
 
 /** Notes that the socket carries a feed from now on. HTTP/2 carries many responses on one. */
