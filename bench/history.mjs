@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { serve } from './child.mjs';
 import { environment, servers } from './servers.mjs';
 import { decimals, table } from './table.mjs';
@@ -6,7 +7,7 @@ import { decimals, table } from './table.mjs';
 const key = 'bench';
 
 /** Documented of the option `historyBytes`: what a message counts with beside its data. */
-const overhead = 256;
+const overhead = 512;
 /** Documented default of `historyLength`. */
 const kept = 100;
 
@@ -25,6 +26,7 @@ async function publishAll({ prepare }, { messages, feeds, bytes }) {
       if (answer.status !== 201) throw new Error(`answered with ${answer.status}`);
       await answer.arrayBuffer();
     };
+    await sleep(5000); // until the service lets its heap grow as it does at rest
     const before = rss(server.pid);
     const begun = performance.now();
     let highest = 0;

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { on, once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { dirname, join } from 'node:path';
@@ -96,7 +96,6 @@ export class Service {
         throw new Error(`the service ended with ${code}: ${this.complaints}`);
       }),
     ]);
-    lines.resume();
     this.url = new URL(/http:\/\/[\d.]+:\d+/.exec(line)[0]);
   }
 
@@ -129,9 +128,8 @@ export class Service {
     return JSON.parse(text);
   }
 
-  /** What it holds at this moment, and its probe's last word. */
-  sample() {
-    const { heapBytes, externalBytes, resources } = this.#probe;
+  /** What it holds at this moment, and what its probe said: by default, the last time. */
+  sample({ heapBytes, externalBytes, resources } = this.#probe) {
     const status = readFileSync(`/proc/${this.pid}/status`, 'latin1');
     const field = (name) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)[1]);
     return {
@@ -144,14 +142,12 @@ export class Service {
     };
   }
 
-  /** Has it collect its garbage, lets go of its own connections to it, and resolves with what it then holds. */
+  /** Lets go of the requests' own connections, has it collect its garbage, and resolves with what it then holds. */
   async rest() {
     this.#agent.destroy();
+    const answers = on(this.#child, 'message', { signal: AbortSignal.timeout(patience) });
     this.#child.send('collect');
-    const late = AbortSignal.timeout(patience);
-    do await once(this.#child, 'message', { signal: late });
-    while (!this.#probe.isCollected);
-    return this.sample();
+    for await (const [answer] of answers) if (answer.isCollected) return this.sample(answer);
   }
 
   /** Ends it as an operator would; by force when it does not end by itself. Resolves with its exit code, or the signal that ended it. */

@@ -56,7 +56,7 @@ export interface FeedOptions extends AccessOptions, LimitOptions {
   historyLength?: number;
   /** How long a message is kept, in milliseconds. Default: 300000. */
   historyTtlMs?: number;
-  /** Bytes that are kept of each feed; a message counts with its data's bytes and 256 more. Default: 1048576. */
+  /** Bytes that are kept of each feed; a message counts with its data's bytes and 512 more. Default: 1048576. */
   historyBytes?: number;
   /** Bytes that are kept of all feeds together; beyond, the oldest messages go first. Default: 134217728. */
   historyTotalBytes?: number;

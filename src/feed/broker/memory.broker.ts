@@ -14,8 +14,8 @@ export interface HistoryBounds {
   readonly historyTotalBytes: number;
 }
 
-/** What a message costs beside its text, in bytes: the message, its entry, its string's header. */
-export const messageOverhead = 256;
+/** What a message counts with beside its text, in bytes: itself, its entry, and the room that V8 keeps free around them. */
+export const messageOverhead = 512;
 
 /** How far apart two looks for expired messages are at least, in milliseconds. */
 const expiryStepMs = 1000;
