@@ -27,13 +27,13 @@ const oneOf = (list) => list[Math.floor(Math.random() * list.length)];
 const about = (ms) => -ms * Math.log(1 - Math.random());
 
 /** A feed that messages numbered 1, 2, 3, … are published to. */
-export class Feed {
+class Feed {
   /** The number of the last message that was sent to the service. */
   posted = 0;
-  /** The bytes of all messages that the service has acknowledged. */
-  acknowledgedBytes = 0;
   /** Whether that message's answer is still to come: the next one must not overtake it. */
   isBusy = false;
+  /** The bytes of all messages that the service has acknowledged. */
+  acknowledgedBytes = 0;
 
   constructor(name) {
     this.name = name;
@@ -212,7 +212,7 @@ class SlowReader {
     clearTimeout(this.timer);
     crowd.slowReaders.delete(this);
     if (connection.hasLeft) return;
-    if (!this.#reads || connection.isComplete) crowd.fault('a slow reader that was ended otherwise than it should');
+    if (connection.isComplete) crowd.fault('a slow reader that came to an orderly end');
     else crowd.cut += 1;
   }
 }
@@ -256,10 +256,6 @@ export class Crowd {
     this.#options = options;
     // Two messages a second for each: history then never runs dry, and who comes back finds all that was missed.
     this.#feeds = Array.from({ length: Math.max(2, Math.round(options.publish / 2)) }, (_, n) => new Feed(`common/${n + 1}`));
-  }
-
-  get open() {
-    return this.#there.size;
   }
 
   get faultCount() {
