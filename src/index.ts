@@ -4,6 +4,9 @@ export { FeedAccessGuard } from './feed/access/feed-access.guard.js';
 export type { FeedTokenRequest } from './feed/access/feed-token.service.js';
 export { FeedTokenService } from './feed/access/feed-token.service.js';
 export type { LimitOptions } from './feed/access/limit.options.js';
+export type { Broker, BrokerContext, BrokerFactory, History, HistoryBounds, MessageSink, Start } from './feed/broker/broker.js';
+export { BrokerAwayError } from './feed/broker/broker.js';
+export type { Position } from './feed/broker/position.js';
 export type { CloseReason } from './feed/connection/close-reason.js';
 export { closeReasons } from './feed/connection/close-reason.js';
 export type { Connection } from './feed/connection/connection.js';
@@ -13,6 +16,7 @@ export type { FeedRouteOptions } from './feed/feed.decorator.js';
 export { Feed } from './feed/feed.decorator.js';
 export {
   FeedBodyTooLargeException,
+  FeedBrokerException,
   FeedFormatException,
   FeedIdException,
   FeedIdsException,

@@ -52,7 +52,7 @@ const counts: FeedCounts & ProcessCounts = {
   peak: 10_000,
   opened: 10_020,
   rejected: 0,
-  rejectedBy: { limit: 0, client: 0, rate: 0, draining: 0 },
+  rejectedBy: { limit: 0, client: 0, rate: 0, broker: 0, draining: 0 },
   closed: { ...(Object.fromEntries(closeReasons.map((reason) => [reason, 0])) as Record<CloseReason, number>), client: 20 },
   feeds: 10_000,
   handedOver: 10_000,

@@ -3,10 +3,10 @@ import { type CanActivate, Controller, Get, Post, Query, Req, Res, SetMetadata, 
 import * as v from 'valibot';
 import { withoutToken } from './access/credentials.js';
 import { assertMayPublish } from './access/request-grant.js';
-import { rawOf, targetOf } from './connection/platform.js';
+import { type AnyResponse, rawOf, targetOf } from './connection/platform.js';
 import { readBody } from './feed.body.js';
 import { contentOf } from './feed.content.js';
-import { FeedBodyTooLargeException, FeedMessageException } from './feed.errors.js';
+import { FeedBodyTooLargeException, FeedBrokerException, FeedMessageException } from './feed.errors.js';
 import { checkFeedId } from './feed.id.js';
 import { idPaths, pathFeed, queryFeeds } from './feed.request.js';
 import { FEED_PATHS } from './feed.routes.js';
@@ -58,15 +58,22 @@ export class FeedController {
   }
 
   @Post(idPaths)
-  async publish(@Req() request: FeedRequest, @Query('type') type?: string): Promise<PublishAnswer> {
+  async publish(
+    @Req() request: FeedRequest,
+    @Res({ passthrough: true }) response: AnyResponse,
+    @Query('type') type?: string,
+  ): Promise<PublishAnswer> {
     const feed = checkFeedId(pathFeed(request));
     assertMayPublish(request, [feed]);
     const data = await readBody(request, this.feeds.bodyBytes);
-    return this.answer(await this.feeds.publish(feed, data, { type }));
+    return this.answer(await this.feeds.publish(feed, data, { type }).catch((error) => failAs(error, response)));
   }
 
   @Post()
-  async publishMany(@Req() request: FeedRequest): Promise<{ messages: PublishAnswer[] }> {
+  async publishMany(
+    @Req() request: FeedRequest,
+    @Res({ passthrough: true }) response: AnyResponse,
+  ): Promise<{ messages: PublishAnswer[] }> {
     const { bodyBytes } = this.feeds;
     const body = v.safeParse(fanOut, await readBody(request, bodyBytes + namesBytes, ['application/json']));
     if (!body.success || !('data' in body.output)) {
@@ -75,13 +82,19 @@ export class FeedController {
     const { feeds, type, data } = body.output;
     assertMayPublish(request, feeds.map(checkFeedId));
     if (Buffer.byteLength(contentOf(data, type).text) > bodyBytes) throw new FeedBodyTooLargeException(bodyBytes);
-    const messages = await this.feeds.publishMany(feeds, data, { type });
+    const messages = await this.feeds.publishMany(feeds, data, { type }).catch((error) => failAs(error, response));
     return { messages: messages.map((message) => this.answer(message)) };
   }
 
   private answer({ id = '', feed = '' }: { id?: string; feed?: string }): PublishAnswer {
     return { id, feed, subscribers: this.feeds.subscribers(feed) };
   }
+}
+
+/** Tells in the head, too, when to try again. */
+function failAs(error: unknown, response: AnyResponse): never {
+  if (error instanceof FeedBrokerException) rawOf(response).setHeader('Retry-After', error.retryAfter);
+  throw error;
 }
 
 /** The controller for a path and guards that are known when the module is imported. */

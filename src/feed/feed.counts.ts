@@ -8,6 +8,8 @@ export const rejectReasons = [
   'client',
   /** the client opened too many lately */
   'rate',
+  /** what keeps the feeds' messages is away */
+  'broker',
   /** the service shuts down */
   'draining',
 ] as const;

@@ -151,6 +151,24 @@ export class FeedUnavailableException extends HttpException {
   }
 }
 
+/** 503: the engine that keeps the feeds' messages cannot be reached. What was published may have got there all the same. */
+export class FeedBrokerException extends HttpException {
+  readonly code = 'FEED_BROKER';
+
+  constructor(
+    /** Seconds after which the client may try again. */
+    readonly retryAfter: number,
+    cause: Error,
+  ) {
+    const message = 'What keeps the messages of the feeds is away.';
+    super(
+      { statusCode: HttpStatus.SERVICE_UNAVAILABLE, error: 'Service Unavailable', code: 'FEED_BROKER', message, retryAfter },
+      HttpStatus.SERVICE_UNAVAILABLE,
+      { cause },
+    );
+  }
+}
+
 /** 429: the client has as many connections as one may, or opens them too fast (RFC 6585 section 4). */
 export class FeedTooManyException extends HttpException {
   readonly code = 'FEED_TOO_MANY';

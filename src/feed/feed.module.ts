@@ -1,11 +1,19 @@
-import { type DynamicModule, Module } from '@nestjs/common';
+import { type DynamicModule, Logger, Module } from '@nestjs/common';
 import { DiscoveryModule, ModulesContainer } from '@nestjs/core';
 import { FeedAccessGuard } from './access/feed-access.guard.js';
 import { FeedTokenService } from './access/feed-token.service.js';
+import type { Broker } from './broker/broker.js';
 import { feedControllerAt } from './feed.controller.js';
 import { FeedModuleDuplicateError } from './feed.errors.js';
-import { ASYNC_OPTIONS_TYPE, ConfigurableModuleClass, FEED_OPTIONS, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE } from './feed.module-definition.js';
-import { type FeedModuleExtras, resolveFeedOptions } from './feed.options.js';
+import {
+  ASYNC_OPTIONS_TYPE,
+  ConfigurableModuleClass,
+  FEED_BROKER,
+  FEED_OPTIONS,
+  MODULE_OPTIONS_TOKEN,
+  OPTIONS_TYPE,
+} from './feed.module-definition.js';
+import { type FeedModuleExtras, type ResolvedFeedOptions, resolveFeedOptions } from './feed.options.js';
 import { FeedRoutes } from './feed.routes.js';
 import { FeedService } from './feed.service.js';
 
@@ -16,6 +24,7 @@ import { FeedService } from './feed.service.js';
     FeedService,
     FeedTokenService,
     FeedRoutes,
+    { provide: FEED_BROKER, inject: [FEED_OPTIONS], useFactory: makeBroker },
     { provide: FEED_OPTIONS, inject: [MODULE_OPTIONS_TOKEN], useFactory: resolveFeedOptions },
   ],
   exports: [FeedService, FeedTokenService, FEED_OPTIONS],
@@ -35,6 +44,11 @@ export class FeedModule extends ConfigurableModuleClass {
   static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
     return withRoute(super.forRootAsync(options), options);
   }
+}
+
+function makeBroker(options: ResolvedFeedOptions): Broker | Promise<Broker> {
+  const logger = new Logger(FeedModule.name);
+  return options.broker({ ...options, log: (message) => logger.warn(message) });
 }
 
 function withRoute(

@@ -3,7 +3,8 @@ import * as v from 'valibot';
 import { type AccessOptions, accessOptionRules, type ResolvedAccessOptions, resolveAccessOptions } from './access/access.options.js';
 import { type LimitOptions, limitOptionRules, type ResolvedLimitOptions, resolveLimitOptions } from './access/limit.options.js';
 import { openFileLimit } from './access/open-files.js';
-import type { HistoryBounds } from './broker/memory.broker.js';
+import type { BrokerFactory, HistoryBounds } from './broker/broker.js';
+import { MemoryBroker } from './broker/memory.broker.js';
 import type { RegistryOptions } from './connection/registry.js';
 import { FeedOptionsError } from './feed.errors.js';
 import { feedPatternRule } from './feed.pattern.js';
@@ -52,6 +53,11 @@ export interface FeedOptions extends AccessOptions, LimitOptions {
   lameDuckMs?: number;
   /** The most bytes that a message published over HTTP may have; a larger one is answered with 413. Default: 65536. */
   bodyBytes?: number;
+  /**
+   * What keeps messages and carries them between processes: `redisBroker()` of `nestjs-feed/redis`, `natsBroker()` of
+   * `nestjs-feed/nats`. Default: this process's memory, for this process alone.
+   */
+  broker?: BrokerFactory;
   /** How many messages of each feed are kept for those who come back. Default: 100. 0: none. */
   historyLength?: number;
   /** How long a message is kept, in milliseconds. Default: 300000. */
@@ -87,6 +93,7 @@ export interface ResolvedFeedOptions extends HistoryBounds, RegistryOptions, Res
   readonly drainMs: number;
   readonly lameDuckMs: number;
   readonly bodyBytes: number;
+  readonly broker: BrokerFactory;
   readonly rules: FeedRules;
 }
 
@@ -114,6 +121,7 @@ export const feedOptionRules = {
   drainMs: duration,
   lameDuckMs: duration,
   bodyBytes: count('bytes', 1),
+  broker: v.custom<BrokerFactory>((value) => typeof value === 'function', 'must be what redisBroker() or natsBroker() returns'),
   historyLength: count('messages', 0),
   historyTtlMs: v.pipe(duration, v.minValue(1, 'must be 1 or more milliseconds')),
   historyBytes: count('bytes', 0),
@@ -163,6 +171,7 @@ export function resolveFeedOptions(options: FeedOptions): ResolvedFeedOptions {
     drainMs: drainMs ?? 10_000,
     lameDuckMs: more.lameDuckMs ?? 0,
     bodyBytes: more.bodyBytes ?? 65_536,
+    broker: more.broker ?? ((context) => new MemoryBroker(context)),
     historyLength: more.historyLength ?? 100,
     historyTtlMs: more.historyTtlMs ?? 300_000,
     historyBytes: more.historyBytes ?? 1_048_576,

@@ -7,8 +7,7 @@ import { NEVER, type Observable, type ObservableInput } from 'rxjs';
 import { ClientAddress, clientOf } from './access/client.js';
 import { ClientLimits } from './access/client-limits.js';
 import { assertMayRead, grantOf } from './access/request-grant.js';
-import type { Broker, Start } from './broker/broker.js';
-import { MemoryBroker } from './broker/memory.broker.js';
+import { type Broker, BrokerAwayError, type Start } from './broker/broker.js';
 import { formatPosition, nowhere, parsePosition } from './broker/position.js';
 import type { CloseReason } from './connection/close-reason.js';
 import type { Connection, Holder } from './connection/connection.js';
@@ -19,11 +18,11 @@ import { Registry } from './connection/registry.js';
 import { carriesFeed, claim, enter, keepResponse, leave, setHead } from './connection/response.js';
 import { contentOf } from './feed.content.js';
 import { type FeedCount, type FeedCounts, type RejectReason, rejectReasons } from './feed.counts.js';
-import { FeedFormatException, FeedTooManyException, FeedUnavailableException } from './feed.errors.js';
+import { FeedBrokerException, FeedFormatException, FeedTooManyException, FeedUnavailableException } from './feed.errors.js';
 import type { FeedEvent } from './feed.events.js';
 import { checkFeedId } from './feed.id.js';
-import type { FeedItem, FeedMessage, PublishedMessage } from './feed.message.js';
-import { FEED_OPTIONS } from './feed.module-definition.js';
+import type { Content, FeedItem, FeedMessage, PublishedMessage } from './feed.message.js';
+import { FEED_BROKER, FEED_OPTIONS } from './feed.module-definition.js';
 import type { ResolvedFeedOptions } from './feed.options.js';
 import { queryOf, startOf } from './feed.request.js';
 import { FeedRoutes } from './feed.routes.js';
@@ -31,6 +30,7 @@ import { chooseFormat, formats, labelled } from './format/choice.js';
 import type { Format } from './format/format.js';
 import { labelledText } from './format/text.js';
 import { messagesOf } from './routing/messages.js';
+import type { Replay } from './routing/replay.js';
 import { Router } from './routing/router.js';
 
 /** How often a shutdown looks whether all clients have left, in milliseconds. */
@@ -66,7 +66,6 @@ export interface ConnectOptions {
 export class FeedService implements OnModuleInit, BeforeApplicationShutdown, OnApplicationShutdown {
   private readonly logger = new Logger(FeedService.name);
   private readonly encoders = new Map([...formats, labelledText].map((format) => [format, new Encoder(format)]));
-  private readonly broker: Broker;
   private readonly router: Router;
   private readonly registry: Registry;
   private readonly limits: ClientLimits;
@@ -78,11 +77,11 @@ export class FeedService implements OnModuleInit, BeforeApplicationShutdown, OnA
 
   constructor(
     @Inject(FEED_OPTIONS) private readonly options: ResolvedFeedOptions,
+    @Inject(FEED_BROKER) private readonly broker: Broker,
     private readonly adapters: HttpAdapterHost,
     private readonly routes: FeedRoutes,
   ) {
-    this.broker = new MemoryBroker(options);
-    this.router = new Router(this.broker, options.rules, (feed, isFollowed) => this.registry.onPresence(feed, isFollowed));
+    this.router = new Router(broker, options.rules, (feed, isFollowed) => this.registry.onPresence(feed, isFollowed));
     this.limits = new ClientLimits(options);
     this.addresses = new ClientAddress(options.trustedProxies);
     this.registry = new Registry(options, this.router, this.limits, ({ feeds }, error) => {
@@ -134,11 +133,13 @@ export class FeedService implements OnModuleInit, BeforeApplicationShutdown, OnA
    * @param data text, bytes (UTF-8), or anything that JSON can express; taken as it is now
    * @param options.type the `event` field of a server-sent event
    * @returns the message, once the broker has it
-   * @throws FeedIdException, FeedMessageException (400) for what cannot be published
+   * @throws FeedIdException, FeedMessageException (400) for what cannot be published; FeedBrokerException (503) while the broker's engine
+   * is away: the message may have got there all the same, if it went away just then
    */
   async publish<T>(feed: string, data: T, { type }: { type?: string } = {}): Promise<FeedMessage<T>> {
     checkFeedId(feed);
-    return this.broker.publish(feed, contentOf(data, type)) as Promise<PublishedMessage & FeedMessage<T>>;
+    const [message] = await this.append([feed], contentOf(data, type));
+    return message as PublishedMessage & FeedMessage<T>;
   }
 
   /**
@@ -151,7 +152,7 @@ export class FeedService implements OnModuleInit, BeforeApplicationShutdown, OnA
   async publishMany<T>(feeds: Iterable<string>, data: T, { type }: { type?: string } = {}): Promise<FeedMessage<T>[]> {
     const distinct = [...new Set(feeds)].map(checkFeedId);
     const content = contentOf(data, type);
-    return Promise.all(distinct.map((feed) => this.broker.publish(feed, content) as Promise<PublishedMessage & FeedMessage<T>>));
+    return (await this.append(distinct, content)) as (PublishedMessage & FeedMessage<T>)[];
   }
 
   /**
@@ -233,8 +234,8 @@ export class FeedService implements OnModuleInit, BeforeApplicationShutdown, OnA
     const encoder = this.encoders.get((options.labelled ?? feeds.length > 1) ? labelled(format) : format) as Encoder;
     const connection = this.registry.make(feeds, encoder, this.holderOf(request));
     try {
-      const replay = await this.router.follow(connection, feeds, resume ? since : 'end');
-      if (resume) connection.replay(replay);
+      const replay = await this.follow(connection, resume, since, source !== undefined);
+      if (replay) connection.replay(replay);
       const items = source?.() ?? NEVER;
       if (items !== NEVER) connection.subscribe(items);
       if (!connection.isReady) await turn();
@@ -245,16 +246,41 @@ export class FeedService implements OnModuleInit, BeforeApplicationShutdown, OnA
       connection.open(() => {
         takeOver(response);
         setHead(req, res, format);
-        if (resume) res.setHeader('Feed-Position', formatPosition(replay.start));
+        if (replay) res.setHeader('Feed-Position', formatPosition(replay.start));
         claim(req);
         if (req.httpVersionMajor === 1) req.socket.setKeepAlive(true, keepAliveMs);
         return handOver(req, res) ?? keepResponse(req, res);
       });
     } catch (error) {
       this.registry.drop(connection);
-      throw error;
+      throw error instanceof BrokerAwayError ? this.refuse(response, 'broker', new FeedBrokerException(retryAfter, error)) : error;
     }
     return connection;
+  }
+
+  /** Has the connection follow its feeds. One with a source goes on without the broker's engine, where it misses nothing by that. */
+  private async follow(
+    connection: Connection,
+    resumes: boolean,
+    since: Start | undefined,
+    hasSource: boolean,
+  ): Promise<Replay | undefined> {
+    const { feeds } = connection;
+    try {
+      if (resumes) return await this.router.follow(connection, feeds, since);
+    } catch (error) {
+      if (!(error instanceof BrokerAwayError && hasSource && since === undefined)) throw error;
+    }
+    await this.router.join(connection, feeds);
+    return undefined;
+  }
+
+  private async append(feeds: readonly string[], content: Content): Promise<PublishedMessage[]> {
+    try {
+      return await Promise.all(feeds.map((feed) => this.broker.publish(feed, content)));
+    } catch (error) {
+      throw error instanceof BrokerAwayError ? new FeedBrokerException(retryAfter, error) : error;
+    }
   }
 
   /**
@@ -331,7 +357,11 @@ export class FeedService implements OnModuleInit, BeforeApplicationShutdown, OnA
     return { subject: grant?.subject, expiresAt: grant?.expiresAt, client: clientOf(request, this.addresses) };
   }
 
-  private refuse<E extends FeedUnavailableException | FeedTooManyException>(response: AnyResponse, reason: RejectReason, error: E): E {
+  private refuse<E extends FeedUnavailableException | FeedTooManyException | FeedBrokerException>(
+    response: AnyResponse,
+    reason: RejectReason,
+    error: E,
+  ): E {
     this.rejectedBy[reason] += 1;
     const res = rawOf(response);
     res.setHeader('Retry-After', error.retryAfter);

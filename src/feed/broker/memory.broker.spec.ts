@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import type { PublishedMessage } from '../feed.message.js';
-import { type HistoryBounds, MemoryBroker, messageOverhead } from './memory.broker.js';
+import { type HistoryBounds, messageOverhead } from './broker.js';
+import { MemoryBroker } from './memory.broker.js';
 import { nowhere } from './position.js';
 
 const roomy: HistoryBounds = { historyLength: 1000, historyTtlMs: 60_000, historyBytes: 1e6, historyTotalBytes: 1e7 };
@@ -58,7 +59,7 @@ describe('MemoryBroker', () => {
   it('delivers to the feed that is followed, before publish() resolves, and not after unfollow()', async () => {
     const broker = new MemoryBroker(roomy);
     const got: PublishedMessage[] = [];
-    await broker.follow('a', { next: (message) => got.push(message) });
+    await broker.follow('a', { next: (message) => got.push(message), lost: () => {} });
     await broker.publish('b', content('other'));
     const message = await broker.publish('a', content('mine'));
     expect(got).toEqual([message]);

@@ -31,7 +31,7 @@ export function replayOf(feeds: readonly string[], histories: readonly History[]
   const covered = new Map(feeds.map((feed, n) => [feed, ends[n] as number]));
   const messages = histories.flatMap((history) => history.messages).sort((a, b) => a.offset - b.offset);
   if (isResumed) {
-    const resets = histories.flatMap((history, n) => (history.isReset ? [resetOf(feeds[n] as string, history, start)] : []));
+    const resets = histories.flatMap((history, n) => (history.isReset ? [resetOf(feeds[n] as string, history.messages[0], start)] : []));
     return { start, items: [new Mark(start), ...resets, ...messages], covered };
   }
   // Whoever gets the last messages of several feeds has not seen what came on the others since: how far it has come, the mark says.
@@ -44,8 +44,14 @@ function at({ feed, type, data }: PublishedMessage, position: Position): Notice 
   return new Notice(feed, type, data, `${formatPosition(position)}/${feed}`);
 }
 
-function resetOf(feed: string, { messages }: History, start: Position): Notice {
-  return new Notice(feed, resetType, { feed, oldest: messages[0]?.id ?? null }, formatPosition(start));
+/**
+ * Says that messages of a feed are lost.
+ *
+ * @param oldest the first that there is
+ * @param position where its follower is after it; where it has none, it stays where it was
+ */
+export function resetOf(feed: string, oldest: PublishedMessage | undefined, position?: Position): Notice {
+  return new Notice(feed, resetType, { feed, oldest: oldest?.id ?? null }, position && formatPosition(position));
 }
 
 /** A message for a follower that is further already. */

@@ -1,4 +1,4 @@
-import type { Broker, Start } from '../broker/broker.js';
+import { type Broker, BrokerAwayError, type Start } from '../broker/broker.js';
 import { matchesFeed } from '../feed.pattern.js';
 import { type Replay, replayOf } from './replay.js';
 import { type Follower, Topic } from './topic.js';
@@ -45,7 +45,7 @@ export class Router {
    */
   async follow(follower: Follower, feeds: readonly string[], since: Start | undefined): Promise<Replay> {
     try {
-      const isFirst = feeds.map((feed) => this.join(follower, feed));
+      const isFirst = feeds.map((feed) => this.add(follower, feed));
       for (const feed of feeds) {
         const ready = this.topics.get(feed)?.ready;
         if (ready) await ready;
@@ -61,6 +61,15 @@ export class Router {
     }
   }
 
+  /**
+   * Adds a follower to feeds for what is live alone; while the broker's engine is away, for what is live once it is back.
+   */
+  async join(follower: Follower, feeds: readonly string[]): Promise<void> {
+    const isFirst = feeds.map((feed) => this.add(follower, feed));
+    for (const feed of feeds) await this.topics.get(feed)?.ready?.catch(unlessAway);
+    for (const [n, feed] of feeds.entries()) if (isFirst[n]) this.onPresence(feed, true);
+  }
+
   unfollow(follower: Follower, feed: string): void {
     const topic = this.topics.get(feed);
     if (!topic) return;
@@ -72,15 +81,18 @@ export class Router {
   }
 
   /** Returns whether the follower is the feed's first. */
-  private join(follower: Follower, feed: string): boolean {
+  private add(follower: Follower, feed: string): boolean {
     const known = this.topics.get(feed);
     const topic = known ?? new Topic(feed, this.ruleOf(feed)?.conflate ?? false);
     topic.add(follower);
     if (known) return false;
     this.topics.set(feed, topic);
-    topic.ready = this.broker.follow(feed, topic)?.then(() => {
+    const ready = this.broker.follow(feed, topic);
+    if (!ready) return true;
+    topic.ready = ready.finally(() => {
       topic.ready = undefined;
     });
+    topic.ready.catch(() => {}); // told to whoever waits for it
     return true;
   }
 
@@ -92,4 +104,8 @@ export class Router {
     for (const pattern in this.rules) if (matchesFeed(pattern, feed)) return this.rules[pattern];
     return undefined;
   }
+}
+
+function unlessAway(error: unknown): void {
+  if (!(error instanceof BrokerAwayError)) throw error;
 }

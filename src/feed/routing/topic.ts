@@ -1,10 +1,11 @@
 import type { MessageSink } from '../broker/broker.js';
-import type { PublishedMessage } from '../feed.message.js';
+import type { Notice, PublishedMessage } from '../feed.message.js';
+import { resetOf } from './replay.js';
 
 /** Whoever follows a feed. */
 export interface Follower {
-  /** A message that must reach it. */
-  next(message: PublishedMessage): void;
+  /** A message that must reach it; a notice says that messages are lost. */
+  next(message: PublishedMessage | Notice): void;
   /** A message that may be skipped for a newer one of the same feed while it cannot take more. */
   latest(message: PublishedMessage): void;
 }
@@ -48,6 +49,11 @@ export class Topic implements MessageSink {
   next(message: PublishedMessage): void {
     if (this.followers instanceof Set) for (const follower of this.followers) this.give(follower, message);
     else if (this.followers) this.give(this.followers, message);
+  }
+
+  lost(oldest: PublishedMessage | undefined): void {
+    const reset = resetOf(this.feed, oldest);
+    for (const follower of this) follower.next(reset);
   }
 
   private give(follower: Follower, message: PublishedMessage): void {

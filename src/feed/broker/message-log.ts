@@ -1,0 +1,147 @@
+import type { PublishedMessage } from '../feed.message.js';
+import { type History, type HistoryBounds, messageOverhead, type Start } from './broker.js';
+import { Forgotten } from './forgotten.js';
+
+/** How far apart two looks for expired messages are at least, in milliseconds. */
+const expiryStepMs = 1000;
+
+/** A message in its feed's log, and in the list of all messages by age. */
+interface Entry {
+  readonly message: PublishedMessage;
+  readonly bytes: number;
+  readonly log: FeedLog;
+  /** The next message of the same feed. */
+  next: Entry | undefined;
+  /** Neighbours among the messages of all feeds. */
+  older: Entry | undefined;
+  newer: Entry | undefined;
+}
+
+/** What is kept of one feed; a feed of which nothing is kept has none. */
+interface FeedLog {
+  readonly feed: string;
+  first: Entry | undefined;
+  last: Entry | undefined;
+  length: number;
+  bytes: number;
+  /** The offset up to which messages are gone. */
+  dropped: number;
+}
+
+/** The recent messages of all feeds in this process's memory, within bounds. */
+export class MessageLog {
+  /** The offset of the last message. */
+  offset = 0;
+  private readonly logs = new Map<string, FeedLog>();
+  private readonly forgotten = new Forgotten();
+  private oldest: Entry | undefined = undefined;
+  private newest: Entry | undefined = undefined;
+  private totalBytes = 0;
+  private expiry: NodeJS.Timeout | undefined = undefined;
+
+  constructor(
+    /** What offsets count in. */
+    readonly epoch: string,
+    private readonly bounds: HistoryBounds,
+  ) {}
+
+  /** Appends a message, whose offset is higher than that of any before. */
+  append(message: PublishedMessage): void {
+    const { feed } = message;
+    this.offset = message.offset;
+    let log = this.logs.get(feed);
+    if (!log) {
+      log = { feed, first: undefined, last: undefined, length: 0, bytes: 0, dropped: this.forgotten.offsetOf(feed) };
+      this.logs.set(feed, log);
+    }
+    const bytes = Buffer.byteLength(message.text) + messageOverhead;
+    const entry: Entry = { message, bytes, log, next: undefined, older: this.newest, newer: undefined };
+    if (this.newest) this.newest.newer = entry;
+    else this.oldest = entry;
+    this.newest = entry;
+    if (log.last) log.last.next = entry;
+    else log.first = entry;
+    log.last = entry;
+    log.length += 1;
+    log.bytes += bytes;
+    this.totalBytes += bytes;
+
+    const { historyLength, historyBytes, historyTotalBytes } = this.bounds;
+    while (log.first && (log.length > historyLength || log.bytes > historyBytes)) this.drop(log.first);
+    while (this.oldest && this.totalBytes > historyTotalBytes) this.drop(this.oldest);
+    this.scheduleExpiry();
+  }
+
+  read(feed: string, start: Start): History {
+    this.dropExpired();
+    const log = this.logs.get(feed);
+    const { epoch } = this;
+    const end = { epoch, offset: this.offset };
+    if (start === 'end') return { messages: [], after: end, isReset: false };
+    if (start === 'newest') {
+      return log?.last
+        ? { messages: [log.last.message], after: { epoch, offset: log.last.message.offset - 1 }, isReset: false }
+        : { messages: [], after: end, isReset: false };
+    }
+    const dropped = log?.dropped ?? this.forgotten.offsetOf(feed);
+    const isKnown = start !== 'earliest' && start.epoch === epoch && start.offset >= dropped && start.offset <= this.offset;
+    const after = isKnown ? start.offset : dropped;
+    const messages: PublishedMessage[] = [];
+    for (let entry = log?.first; entry; entry = entry.next) if (entry.message.offset > after) messages.push(entry.message);
+    return {
+      messages,
+      after: { epoch, offset: messages.length > 0 || isKnown ? after : this.offset },
+      isReset: start !== 'earliest' && !isKnown,
+    };
+  }
+
+  clear(): void {
+    clearTimeout(this.expiry);
+    this.expiry = undefined;
+    this.logs.clear();
+    this.oldest = undefined;
+    this.newest = undefined;
+    this.totalBytes = 0;
+  }
+
+  /** Drops a feed's first message. The oldest message of all is the first of its feed, too. */
+  private drop(entry: Entry): void {
+    const { log, older, newer, bytes } = entry;
+    if (older) older.newer = newer;
+    else this.oldest = newer;
+    if (newer) newer.older = older;
+    else this.newest = older;
+    this.totalBytes -= bytes;
+
+    log.first = entry.next;
+    // What is dead must not lead to what lives: V8 would move each new entry to its old generation for the sake of a dead one there.
+    entry.older = undefined;
+    entry.newer = undefined;
+    entry.next = undefined;
+    log.length -= 1;
+    log.bytes -= bytes;
+    log.dropped = entry.message.offset;
+    if (log.first) return;
+    log.last = undefined;
+    this.logs.delete(log.feed);
+    this.forgotten.note(log.feed, log.dropped);
+  }
+
+  /** One timer for all messages: they expire in the order in which they came. */
+  private scheduleExpiry(): void {
+    if (this.expiry !== undefined || !this.oldest) return;
+    const left = this.oldest.message.time + this.bounds.historyTtlMs - Date.now();
+    this.expiry = setTimeout(() => this.expire(), Math.max(left, expiryStepMs)).unref();
+  }
+
+  private expire(): void {
+    this.expiry = undefined;
+    this.dropExpired();
+    this.scheduleExpiry();
+  }
+
+  private dropExpired(): void {
+    const before = Date.now() - this.bounds.historyTtlMs;
+    while (this.oldest && this.oldest.message.time <= before) this.drop(this.oldest);
+  }
+}
