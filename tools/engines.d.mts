@@ -1,0 +1,26 @@
+export type EngineKind = 'redis' | 'nats';
+
+/** The environment in which the programs are found. */
+export const env: NodeJS.ProcessEnv;
+
+/** The programs that this machine has not got. */
+export function missing(): string[];
+
+export function freePort(): Promise<number>;
+
+/** A server as a process of its own; see engines.mjs. */
+export class Engine {
+  private constructor();
+  static start(kind: EngineKind, ...more: string[]): Promise<Engine>;
+  readonly kind: EngineKind;
+  readonly port: number;
+  readonly url: string;
+  readonly pid: number | undefined;
+  readonly folder: string;
+  restart(): Promise<void>;
+  kill(): Promise<void>;
+  pause(): void;
+  resume(): void;
+  wipe(): Promise<void>;
+  stop(): Promise<void>;
+}

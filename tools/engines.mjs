@@ -1,0 +1,155 @@
+// The servers that tests, the chaos run and the bench start for themselves: on free ports, in folders of their own, so that they can be
+// killed, paused and restarted. As a program (`node tools/engines.mjs`), it has them installed where that can be done: as root on Debian.
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+/** Only root has the folders that Debian installs servers to in its PATH. */
+export const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/usr/local/sbin` };
+
+/** What belongs to the system, because no npm package brings it: by program, how to ask for its version, and its package in Debian. */
+const programs = {
+  'redis-server': { version: '--version', debian: 'redis-server' },
+  'nats-server': { version: '--version', debian: 'nats-server' },
+  nginx: { version: '-v', debian: 'nginx-light' },
+};
+
+const isThere = (program) => spawnSync(program, [programs[program].version], { env }).status === 0;
+
+/** The programs that this machine has not got. */
+export function missing() {
+  return Object.keys(programs).filter((program) => !isThere(program));
+}
+
+/** Installs what is missing, where that can be done; returns what is missing all the same. */
+function install() {
+  const wanted = missing();
+  if (wanted.length === 0 || process.getuid?.() !== 0 || !existsSync('/etc/debian_version')) return wanted;
+  const packages = wanted.map((program) => programs[program].debian);
+  console.error(`> apt-get install ${packages.join(' ')}`);
+  // What is installed must not start as a service of the machine: the tests have their own.
+  const script = `apt-get -qq update && apt-get -qq install -y --no-install-recommends ${packages.join(' ')}`;
+  spawnSync('sh', ['-c', script], { env: { ...env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' }, stdio: ['ignore', 'ignore', 2] });
+  return missing();
+}
+
+export async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  await once(server.close(), 'close');
+  return port;
+}
+
+const kinds = {
+  redis: {
+    program: 'redis-server',
+    args: (port, folder) => ['--port', `${port}`, '--dir', folder, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'yes'],
+    isReady: /Ready to accept connections/,
+    url: (port) => `redis://127.0.0.1:${port}`,
+  },
+  nats: {
+    program: 'nats-server',
+    args: (port, folder) => ['--addr', '127.0.0.1', '--port', `${port}`, '--jetstream', '--store_dir', folder],
+    isReady: /Server is ready/,
+    url: (port) => `nats://127.0.0.1:${port}`,
+  },
+};
+
+/** A server of one of these kinds, as a process of its own. */
+export class Engine {
+  #child;
+
+  constructor(kind, port, folder, more) {
+    this.kind = kind;
+    this.port = port;
+    this.folder = folder;
+    this.more = more;
+  }
+
+  /** @param more further arguments of the program */
+  static async start(kind, ...more) {
+    const folder = await mkdtemp(join(tmpdir(), `nestjs-feed-${kind}-`));
+    const engine = new Engine(kind, await freePort(), folder, more);
+    await engine.restart();
+    return engine;
+  }
+
+  get url() {
+    return kinds[this.kind].url(this.port);
+  }
+
+  get pid() {
+    return this.#child?.pid;
+  }
+
+  /** Starts it again on its port, with what is in its folder. */
+  async restart() {
+    const { program, args, isReady } = kinds[this.kind];
+    const child = spawn(program, [...args(this.port, this.folder), ...this.more], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#child = child;
+    let said = '';
+    const ready = new Promise((resolve, reject) => {
+      const hear = (chunk) => {
+        if (said === undefined) return;
+        said += chunk;
+        if (isReady.test(said)) {
+          said = undefined; // read on, or it would block once the pipe is full
+          resolve();
+        }
+      };
+      child.stdout.on('data', hear);
+      child.stderr.on('data', hear);
+      child.on('error', reject);
+      child.on('exit', () => reject(new Error(`${program} ended: ${said}`)));
+    });
+    await ready;
+  }
+
+  /** Ends it as if the power had gone, for its process. */
+  async kill() {
+    await this.#end('SIGKILL');
+  }
+
+  /** Halts it: its connections stay open, and nobody answers. */
+  pause() {
+    this.#child.kill('SIGSTOP');
+  }
+
+  resume() {
+    this.#child.kill('SIGCONT');
+  }
+
+  /** Forgets all that it kept; only while it does not run. */
+  async wipe() {
+    await rm(this.folder, { recursive: true, force: true });
+    this.folder = await mkdtemp(join(tmpdir(), `nestjs-feed-${this.kind}-`));
+  }
+
+  async stop() {
+    await this.#end('SIGKILL');
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  async #end(signal) {
+    const child = this.#child;
+    this.#child = undefined;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, 'exit');
+    child.kill(signal);
+    await ended;
+  }
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const left = install();
+  if (left.length > 0) {
+    console.error(`tests left out, because these programs are missing: ${left.join(', ')}`);
+    if (process.env.CI) process.exit(1);
+  }
+}

@@ -1,0 +1,10 @@
+/** A TCP connection's path to a server; see link.mjs. */
+export class Link {
+  private constructor();
+  static to(target: number): Promise<Link>;
+  readonly port: number;
+  cut(): void;
+  mend(): void;
+  sever(): void;
+  close(): Promise<void>;
+}

@@ -1,0 +1,72 @@
+// A TCP connection's path to a server, for tests and the chaos run: it can be cut and mended, as a network's.
+import { once } from 'node:events';
+import { connect, createServer } from 'node:net';
+
+export class Link {
+  #server;
+  #pairs = new Set();
+  #isCut = false;
+
+  constructor(server, port) {
+    this.#server = server;
+    this.port = port;
+  }
+
+  /** Opens a port on which one reaches the target's. */
+  static async to(target) {
+    const server = createServer({ pauseOnConnect: true });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const link = new Link(server, server.address().port);
+    server.on('connection', (near) => link.#join(near, target));
+    return link;
+  }
+
+  /** Nothing passes any more, and nobody is told: connections stay open, in silence. */
+  cut() {
+    this.#isCut = true;
+    for (const socket of this.#sockets()) socket.pause();
+  }
+
+  /** What had been sent passes now, and all that follows. */
+  mend() {
+    this.#isCut = false;
+    for (const socket of this.#sockets()) socket.resume();
+  }
+
+  /** Closes all connections; new ones are let through. */
+  sever() {
+    for (const socket of this.#sockets()) socket.resetAndDestroy();
+  }
+
+  async close() {
+    const closed = once(this.#server.close(), 'close');
+    this.sever();
+    await closed;
+  }
+
+  *#sockets() {
+    for (const pair of this.#pairs) yield* pair;
+  }
+
+  #join(near, target) {
+    const far = connect(target, '127.0.0.1').pause();
+    const pair = [near, far];
+    this.#pairs.add(pair);
+    const part = () => {
+      near.destroy();
+      far.destroy();
+      this.#pairs.delete(pair);
+    };
+    for (const [from, to] of [pair, [...pair].reverse()]) {
+      from.on('data', (chunk) => {
+        if (to.write(chunk)) return;
+        from.pause();
+        to.once('drain', () => this.#isCut || from.resume());
+      });
+      from.on('error', () => {});
+      from.on('close', part);
+    }
+    if (!this.#isCut) for (const socket of pair) socket.resume();
+  }
+}
