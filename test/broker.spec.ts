@@ -4,7 +4,7 @@ import { nowhere } from '../src/feed/broker/position.js';
 import type { PublishedMessage } from '../src/feed/feed.message.js';
 import type { Engine } from '../tools/engines.mjs';
 import { Link } from '../tools/link.mjs';
-import { type BrokerKind, brokers, engineOf, roomy, sharedBrokers } from './broker/engines.js';
+import { type BrokerKind, describeBrokers, describeSharedBrokers, engineOf, roomy } from './broker/engines.js';
 import { Node } from './broker/node.js';
 import { until } from './serve.js';
 
@@ -56,7 +56,7 @@ const prepare = (kind: BrokerKind) => async () => {
 };
 afterEach(() => ground.end());
 
-describe.each(brokers)('a feed on the $name broker', (kind) => {
+describeBrokers('a feed on the broker', (kind) => {
   beforeEach(prepare(kind));
 
   it('gives back what went in', async () => {
@@ -268,7 +268,7 @@ describe.each(brokers)('a feed on the $name broker', (kind) => {
   });
 });
 
-describe.each(sharedBrokers)('several nodes on $name', (kind) => {
+describeSharedBrokers('several nodes on', (kind) => {
   const engine = () => ground.engine as Engine;
 
   beforeEach(prepare(kind));

@@ -1,44 +1,14 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { gunzipSync, constants as zlib } from 'node:zlib';
 import { Controller, Get } from '@nestjs/common';
 import { FeedModule } from '../src/index.js';
+import { env, freePort, missing } from '../tools/engines.mjs';
 import { Peer } from './peer.js';
 import { platforms, type Served, serve, until } from './serve.js';
-
-/** Only root has the folder that Debian installs it to in its PATH. */
-const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/usr/local/sbin` };
-const run = promisify(execFile);
-
-/** nginx belongs to the system, and no npm package brings it. */
-async function ensureNginx(): Promise<void> {
-  const isThere = () =>
-    run('nginx', ['-v'], { env }).then(
-      () => true,
-      () => false,
-    );
-  if (await isThere()) return;
-  if (process.getuid?.() === 0 && existsSync('/etc/debian_version')) {
-    const install = 'apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get install -y nginx-light';
-    await run('sh', ['-c', install], { env }).catch(() => {});
-    if (await isThere()) return;
-  }
-  throw new Error('nginx is missing: install it to run these tests, on Debian with `apt-get install nginx-light`.');
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  await once(server.close(), 'close');
-  return port;
-}
 
 /** One process without privileges, and nothing outside its folder. The first segment of a path says how it is passed on. */
 const configuration = (port: number, application: number) => `
@@ -91,7 +61,6 @@ class Nginx {
   }
 
   static async before(application: number): Promise<Nginx> {
-    await ensureNginx();
     const port = await freePort();
     const folder = await mkdtemp(join(tmpdir(), 'nginx-'));
     await writeFile(join(folder, 'nginx.conf'), configuration(port, application));
@@ -123,7 +92,10 @@ class AppController {
   }
 }
 
-describe.each(platforms)('behind nginx, %s', (platform) => {
+// tools/engines.mjs, which the test command runs first, says so where nginx is missing
+const suite = missing().includes('nginx') ? describe.skip : describe;
+
+suite.each(platforms)('behind nginx, %s', (platform) => {
   let served: Served;
   let nginx: Nginx;
 

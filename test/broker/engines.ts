@@ -1,6 +1,5 @@
 import type { Broker, HistoryBounds } from '../../src/feed/broker/broker.js';
 import { MemoryBroker } from '../../src/feed/broker/memory.broker.js';
-import { natsBroker } from '../../src/feed/broker/nats/index.js';
 import { redisBroker } from '../../src/feed/broker/redis/index.js';
 import { Engine, missing } from '../../tools/engines.mjs';
 
@@ -16,14 +15,26 @@ export interface BrokerKind {
 const kinds: BrokerKind[] = [
   { name: 'memory', make: async (_port, bounds) => new MemoryBroker(bounds) },
   { name: 'redis', make: async (port, bounds) => redisBroker(`redis://127.0.0.1:${port}`)({ ...bounds, log: () => {} }) },
-  { name: 'nats', make: async (port, bounds) => natsBroker(`nats://127.0.0.1:${port}`)({ ...bounds, log: () => {} }) },
 ];
 
-/** All brokers whose engine is on this machine; `tools/engines.mjs`, which the test command runs first, says what is not. */
-export const brokers = kinds.filter(({ name }) => !missing().includes(`${name}-server`));
+/** A suite for each broker; one whose engine is not on this machine is left out, as `tools/engines.mjs` says, which runs before the tests. */
+export function describeBrokers(title: string, body: (kind: BrokerKind) => void): void {
+  describeKinds(kinds, title, body);
+}
 
-/** Those whose messages are carried between processes. */
-export const sharedBrokers = brokers.filter(({ name }) => name !== 'memory');
+/** As `describeBrokers()`, for those that carry messages between processes. */
+export function describeSharedBrokers(title: string, body: (kind: BrokerKind) => void): void {
+  describeKinds(
+    kinds.filter(({ name }) => name !== 'memory'),
+    title,
+    body,
+  );
+}
+
+function describeKinds(some: BrokerKind[], title: string, body: (kind: BrokerKind) => void): void {
+  const left = missing();
+  for (const kind of some) (left.includes(`${kind.name}-server`) ? describe.skip : describe)(`${title} ${kind.name}`, () => body(kind));
+}
 
 /** An engine for a kind of broker; memory has none. */
 export async function engineOf({ name }: BrokerKind): Promise<Engine | undefined> {

@@ -81,3 +81,9 @@ export class BrokerAwayError extends Error {
   override readonly name = 'BrokerAwayError';
   readonly code = 'BROKER_AWAY';
 }
+
+/** What a broker was made with is wrong. Thrown when the application is put together. */
+export class BrokerOptionsError extends Error {
+  override readonly name = 'BrokerOptionsError';
+  readonly code = 'BROKER_OPTIONS';
+}

@@ -16,6 +16,6 @@ export function formatPosition({ epoch, offset }: Position): string {
 
 /** Reads a position, or the id of a message, which is its position, a slash and its feed. */
 export function parsePosition(text: string): Position | undefined {
-  const parts = /^([a-z0-9]{1,32})-(\d{1,15})(?:\/|$)/.exec(text);
+  const parts = /^([a-z0-9]{1,32})-(\d{1,16})(?:\/|$)/.exec(text);
   return parts ? { epoch: parts[1] as string, offset: Number(parts[2]) } : undefined;
 }

@@ -1,0 +1,22 @@
+import type { BrokerFactory } from '../broker.js';
+import { RedisBroker } from './redis.broker.js';
+import { type RedisBrokerOptions, redisTargetOf } from './redis.options.js';
+
+export type { RedisBrokerOptions } from './redis.options.js';
+
+/**
+ * Carries feeds between processes with Redis 7 or Valkey: alone, behind Sentinels, or as a cluster.
+ *
+ * All processes of an application must have the same prefix and the same history options.
+ *
+ * @param options a URL, see `RedisBrokerOptions.url`, or more
+ * @throws BrokerOptionsError when they are wrong
+ */
+export function redisBroker(options: string | RedisBrokerOptions): BrokerFactory {
+  const target = redisTargetOf(options);
+  return async (context) => {
+    const broker = new RedisBroker(target, context);
+    await broker.start();
+    return broker;
+  };
+}

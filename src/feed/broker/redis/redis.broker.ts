@@ -1,0 +1,319 @@
+import { createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Content, PublishedMessage } from '../../feed.message.js';
+import {
+  type Broker,
+  BrokerAwayError,
+  type BrokerContext,
+  type History,
+  type MessageSink,
+  messageOverhead,
+  type Start,
+} from '../broker.js';
+import { type Announcement, kindOf, messageOf, parse } from './redis.message.js';
+import type { RedisTarget } from './redis.options.js';
+import { type Arguments, RedisSession } from './redis.session.js';
+
+/** The shortest and the longest pause before another connection is tried, in milliseconds; in between it doubles, less up to a half at random. */
+const shortestPauseMs = 50;
+const longestPauseMs = 5000;
+/** How many feeds are subscribed with one command. */
+const subscribedAtOnce = 500;
+/** What is missed is fetched in stretches, in the order of all feeds: how long the first is, in microseconds, … */
+const firstStretch = 1_000_000;
+/** … and how many messages make the next one as long, instead of twice as long. */
+const stretchMessages = 1000;
+
+/** Another epoch than before: the next connection finds out what there is now. */
+const lostAll = 'Redis has lost what it knew';
+
+/** A feed that somebody follows here. */
+interface Followed {
+  readonly feed: string;
+  readonly sink: MessageSink;
+  /** The offset up to which all of its messages have been delivered, or were there before; undefined until that is known. */
+  last: number | undefined;
+  /** Whether its messages are gone, which is still to be told. */
+  isLost: boolean;
+}
+
+/** What the script that reads replies. */
+interface Reply {
+  readonly epoch: string;
+  /** Of the last message of all feeds. */
+  readonly offset: number;
+  readonly isKnown: boolean;
+  /** The offset up to which messages are gone. */
+  readonly dropped: number;
+  readonly announcements: readonly Announcement[];
+}
+
+/**
+ * Keeps each feed in a stream of Redis and announces its messages by sharded Pub/Sub (Redis 7, Valkey), both in one atomic step.
+ *
+ * An announcement says which message came before it, so that a missed one is seen. What was missed, for that or because the connection
+ * was gone, is fetched from the streams before anything else is delivered.
+ */
+export class RedisBroker implements Broker {
+  readonly name = 'redis';
+  awaySince: number | undefined = Date.now();
+  private readonly followed = new Map<string, Followed>();
+  private readonly keyPrefix: string;
+  private epoch: string | undefined;
+  /** The highest offset that has been seen of any feed. */
+  private offset = 0;
+  /** The connection, once it is open. */
+  private session: RedisSession | undefined;
+  /** Whether announcements are delivered as they come; else what was missed is being fetched. */
+  private isLive = false;
+  /** Whether it has been told that Redis is away. */
+  private isKnownAway = false;
+  /** Resolves when announcements are delivered again; undefined while they are, and while there is no connection. */
+  private fetching: Promise<void> | undefined;
+  /** What is announced while the last of what was missed is fetched. */
+  private held: Announcement[] | undefined;
+  private readonly closing = new AbortController();
+  private ended: Promise<void> | undefined;
+
+  constructor(
+    private readonly target: RedisTarget,
+    private readonly context: BrokerContext,
+  ) {
+    this.keyPrefix = `{${target.prefix}}:feed:`;
+  }
+
+  /** Connects, and again whenever the connection is lost; resolves when the first attempt has come out. */
+  start(): Promise<void> {
+    return new Promise((resolve) => {
+      this.ended = this.run(resolve);
+    });
+  }
+
+  async publish(feed: string, content: Content): Promise<PublishedMessage> {
+    const { type, text, isJson } = content;
+    const { historyTtlMs, historyLength, historyBytes } = this.context;
+    const values = [historyTtlMs * 1000, historyLength, historyBytes, messageOverhead, kindOf(content), type ?? '', text];
+    const [epoch, offset] = (await this.ask('append', this.argumentsFor(feed, values))) as [string, string];
+    return messageOf(feed, epoch, Number(offset), type, text, isJson);
+  }
+
+  async follow(feed: string, sink: MessageSink): Promise<void> {
+    const followed: Followed = { feed, sink, last: undefined, isLost: false };
+    this.followed.set(feed, followed);
+    await this.ready();
+    const session = this.session as RedisSession;
+    try {
+      const [, { offset }] = await Promise.all([session.subscribe([this.keyPrefix + feed]), this.fetch(feed, 'end')]);
+      followed.last ??= offset;
+    } catch (error) {
+      throw away(error);
+    }
+  }
+
+  unfollow(feed: string): void {
+    if (this.followed.delete(feed)) this.session?.unsubscribe(this.keyPrefix + feed).catch(ignore);
+  }
+
+  async read(feed: string, start: Start): Promise<History> {
+    await this.ready();
+    const reply = await this.fetch(feed, start);
+    if (reply.epoch !== this.epoch) {
+      this.session?.give(new Error(lostAll));
+      throw new BrokerAwayError(lostAll);
+    }
+    // All that was announced up to there has been delivered: it came on the same connection, and before the reply.
+    const followed = this.followed.get(feed);
+    if (followed?.last !== undefined) followed.last = Math.max(followed.last, reply.offset);
+    return historyOf(start, reply);
+  }
+
+  async close(): Promise<void> {
+    this.closing.abort();
+    this.followed.clear();
+    this.session?.close();
+    await this.ended;
+  }
+
+  /** Connects until the broker is closed. */
+  private async run(onFirstAttempt: () => void): Promise<void> {
+    const { signal } = this.closing;
+    for (let failures = 0; !signal.aborted; failures += 1) {
+      try {
+        const session = await RedisSession.open(this.target, (channel, message) => this.onAnnounced(session, channel, message));
+        if (signal.aborted) session.close();
+        this.session = session;
+        this.fetching = this.catchUp(session).catch((error) => session.give(error));
+        await this.fetching;
+        onFirstAttempt();
+        if (this.isLive) failures = 0;
+        this.noteAway(await session.ended);
+      } catch (error) {
+        this.noteAway(error as Error);
+      }
+      onFirstAttempt();
+      const pause = Math.min(longestPauseMs, shortestPauseMs * 2 ** failures);
+      await sleep(pause * (1 - Math.random() / 2), undefined, { signal }).catch(ignore);
+    }
+  }
+
+  private noteAway(error: Error | undefined): void {
+    this.session = undefined;
+    this.isLive = false;
+    this.fetching = undefined;
+    this.held = undefined;
+    if (this.closing.signal.aborted) return;
+    if (!this.isKnownAway) this.context.log(`Redis is away: ${error?.message ?? 'it closed the connection'}`);
+    this.isKnownAway = true;
+    this.awaySince ??= Date.now();
+  }
+
+  private noteLive(): void {
+    this.isLive = true;
+    this.fetching = undefined;
+    if (this.isKnownAway) this.context.log('Redis is back.');
+    this.isKnownAway = false;
+    this.awaySince = undefined;
+  }
+
+  /** Resolves when announcements are delivered. */
+  private async ready(): Promise<void> {
+    await this.fetching;
+    if (!this.isLive) throw new BrokerAwayError('Redis is away.');
+  }
+
+  private onAnnounced(session: RedisSession, channel: string, text: string): void {
+    if (session !== this.session) return;
+    const followed = this.followed.get(channel.slice(this.keyPrefix.length));
+    if (!followed) return;
+    const announcement = parse(followed.feed, text);
+    if (this.isLive) this.take(followed, announcement);
+    else this.held?.push(announcement);
+  }
+
+  private take(followed: Followed, { message, previous, isExact }: Announcement): void {
+    const { epoch, offset } = message;
+    const { last } = followed;
+    if (epoch !== this.epoch) {
+      this.session?.give(new Error(lostAll));
+      return;
+    }
+    if (last !== undefined && offset <= last) return;
+    // Where it is not exact, the message before it is older than history; then all that the connection has brought counts.
+    if (last !== undefined && previous > last && (isExact || previous > this.offset)) {
+      this.session?.give(new Error(`an announcement of feed ${followed.feed} is missing`));
+      return;
+    }
+    this.deliver(followed, message);
+  }
+
+  private deliver(followed: Followed, message: PublishedMessage): void {
+    followed.last = message.offset;
+    this.offset = Math.max(this.offset, message.offset);
+    followed.sink.next(message);
+  }
+
+  /** Subscribes all feeds that are followed, and delivers what they have missed, in the order of all. */
+  private async catchUp(session: RedisSession): Promise<void> {
+    const all = [...this.followed.values()];
+    const feeds = all.map(({ feed }) => this.keyPrefix + feed);
+    for (let n = 0; n < feeds.length; n += subscribedAtOnce) await session.subscribe(feeds.slice(n, n + subscribedAtOnce));
+
+    const { epoch, offset: end } = await this.fetch('', 'end');
+    if (this.epoch !== undefined && this.epoch !== epoch) {
+      for (const followed of all) if (followed.last !== undefined) Object.assign(followed, { last: 0, isLost: true });
+    }
+    this.epoch = epoch;
+    for (const followed of all) followed.last ??= end;
+
+    let from = all.reduce((least, { last = end }) => Math.min(least, last), end);
+    for (let length = firstStretch, isEnd = false; !isEnd; ) {
+      from += length;
+      isEnd = from >= end;
+      // From here on, what is announced comes behind what is fetched.
+      if (isEnd) this.held = [];
+      const replies = await Promise.all(
+        all.map(({ feed, last }) => this.fetch(feed, { epoch, offset: last as number }, isEnd ? '+' : from)),
+      );
+      const count = this.deliverMissed(all, replies, isEnd);
+      if (count < stretchMessages) length *= 2;
+    }
+    this.noteLive();
+    const held = this.held ?? [];
+    this.held = undefined;
+    for (const announcement of held) {
+      const followed = this.followed.get(announcement.message.feed);
+      if (followed && this.isLive) this.take(followed, announcement);
+    }
+  }
+
+  /** Returns how many messages that were. */
+  private deliverMissed(all: readonly Followed[], replies: readonly Reply[], isEnd: boolean): number {
+    const missed: { followed: Followed; message: PublishedMessage }[] = [];
+    for (const [n, followed] of all.entries()) {
+      const { isKnown, dropped, announcements } = replies[n] as Reply;
+      // Redis has lost its last messages, which were delivered here: nothing is missing.
+      if (!isKnown || this.followed.get(followed.feed) !== followed) continue;
+      const first = announcements[0]?.message;
+      if ((first || isEnd) && (followed.isLost || dropped > (followed.last as number))) {
+        followed.isLost = false;
+        followed.sink.lost(first);
+      }
+      for (const { message } of announcements) missed.push({ followed, message });
+    }
+    missed.sort((a, b) => a.message.offset - b.message.offset);
+    for (const { followed, message } of missed) if (this.followed.get(followed.feed) === followed) this.deliver(followed, message);
+    if (isEnd) for (const [n, followed] of all.entries()) followed.last = Math.max(followed.last as number, (replies[n] as Reply).offset);
+    this.offset = replies.reduce((highest, { offset }) => Math.max(highest, offset), this.offset);
+    return missed.length;
+  }
+
+  private async fetch(feed: string, start: Start, upTo: number | '+' = '+'): Promise<Reply> {
+    const values = [this.context.historyTtlMs * 1000, ...(typeof start === 'string' ? [start, ''] : [start.offset, start.epoch]), upTo];
+    const reply = (await this.ask('read', this.argumentsFor(feed, values))) as [string, string, number, string, string[]];
+    const [epoch, offset, isKnown, dropped, messages] = reply;
+    return {
+      epoch,
+      offset: Number(offset),
+      isKnown: isKnown === 1,
+      dropped: Number(dropped),
+      announcements: messages.map((message) => parse(feed, message)),
+    };
+  }
+
+  private async ask(script: 'append' | 'read', args: Arguments): Promise<unknown> {
+    const { session } = this;
+    if (!session) throw new BrokerAwayError('Redis is away.');
+    try {
+      return await session[script](args);
+    } catch (error) {
+      throw away(error);
+    }
+  }
+
+  private argumentsFor(feed: string, values: readonly (string | number)[]): Arguments {
+    const hash = createHash('sha1').update(feed).digest();
+    const epoch = `${Date.now().toString(36)}${Math.floor(Math.random() * 36 ** 4).toString(36)}`;
+    return {
+      keys: [`{${this.target.prefix}}:state`, this.keyPrefix + feed],
+      values: [hash.readUInt16BE(0), hash.toString('hex', 2, 6), epoch, ...values],
+    };
+  }
+}
+
+function historyOf(start: Start, { epoch, offset, isKnown, dropped, announcements }: Reply): History {
+  const messages = announcements.map(({ message }) => message);
+  const [first] = messages;
+  if (typeof start !== 'string') {
+    const isReset = !isKnown || dropped > start.offset;
+    const after = isReset ? (first ? dropped : offset) : start.offset;
+    return { messages, after: { epoch, offset: after }, isReset };
+  }
+  const before = start === 'newest' && first ? first.offset - 1 : dropped;
+  return { messages, after: { epoch, offset: first ? before : offset }, isReset: false };
+}
+
+function away(error: unknown): BrokerAwayError {
+  return error instanceof BrokerAwayError ? error : new BrokerAwayError(`Redis is away: ${(error as Error).message}`, { cause: error });
+}
+
+function ignore() {}

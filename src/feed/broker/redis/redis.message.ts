@@ -1,0 +1,38 @@
+import { type Content, PublishedMessage } from '../../feed.message.js';
+
+/**
+ * A message as it is announced and kept: a line with its epoch, its offset, the offset of the feed's message before it, whether that is
+ * exact (1) or as high as it may be (0), the bytes of the feed's messages before it, and its kind (`j` JSON, `t` text); a line with its
+ * type; its text.
+ */
+export interface Announcement {
+  readonly message: PublishedMessage;
+  readonly previous: number;
+  readonly isExact: boolean;
+}
+
+export const kindOf = ({ isJson }: Content) => (isJson ? 'j' : 't');
+
+export function parse(feed: string, announced: string): Announcement {
+  const headEnd = announced.indexOf('\n');
+  const typeEnd = announced.indexOf('\n', headEnd + 1);
+  const [epoch, offset, previous, isExact, , kind] = announced.slice(0, headEnd).split(' ');
+  const type = announced.slice(headEnd + 1, typeEnd) || undefined;
+  return {
+    message: messageOf(feed, epoch as string, Number(offset), type, announced.slice(typeEnd + 1), kind === 'j'),
+    previous: Number(previous),
+    isExact: isExact === '1',
+  };
+}
+
+/** Offsets are microseconds, and so the message's time. */
+export function messageOf(
+  feed: string,
+  epoch: string,
+  offset: number,
+  type: string | undefined,
+  text: string,
+  isJson: boolean,
+): PublishedMessage {
+  return new PublishedMessage(feed, epoch, offset, Math.floor(offset / 1000), type, text, isJson);
+}

@@ -1,0 +1,165 @@
+import { Redis, type RedisOptions } from 'ioredis';
+import type { Address, RedisTarget } from './redis.options.js';
+import { append, read } from './redis.scripts.js';
+
+/** How often Redis is asked whether it is there, in milliseconds. */
+const pingMs = 1000;
+/** How long it may be silent before its connection is given up, in milliseconds. */
+const silenceMs = 3000;
+/** How long a connection may take to open, in milliseconds. */
+const connectMs = 5000;
+
+/** Replies after which another connection is worth more than this one: to the new master, the slot's new owner, or with scripts loaded. */
+const staleReplies = /^(READONLY|MOVED|ASK|CLUSTERDOWN|MASTERDOWN|LOADING|NOSCRIPT|UNBLOCKED)\b/;
+
+export interface Arguments {
+  readonly keys: readonly [string, string];
+  readonly values: readonly (string | number)[];
+}
+
+/**
+ * One connection to Redis, from its opening to its end, for commands and announcements alike (RESP 3): what was announced before a command
+ * was carried out comes before the command's reply. It never reconnects.
+ */
+export class RedisSession {
+  /** Resolves with what went wrong, or with undefined where it was closed here. */
+  readonly ended: Promise<Error | undefined>;
+  private failure: Error | undefined;
+  private heardAt = performance.now();
+  private scripts: { append: string; read: string } = { append: '', read: '' };
+
+  private constructor(
+    private readonly redis: Redis,
+    onAnnounced: (channel: string, message: string) => void,
+  ) {
+    redis.on('error', (error: Error) => {
+      this.failure = error;
+    });
+    // The slot has moved to another node of the cluster.
+    redis.on('moved', () => this.give(new Error('the hash slot has moved')));
+    redis.on('smessage', (channel: string, message: string) => {
+      this.heardAt = performance.now();
+      onAnnounced(channel, message);
+    });
+    this.ended = new Promise((resolve) => redis.once('end', () => resolve(this.failure)));
+  }
+
+  /** @throws what kept it from opening */
+  static async open(target: RedisTarget, onAnnounced: (channel: string, message: string) => void): Promise<RedisSession> {
+    const session = new RedisSession(new Redis(await whereabouts(target)), onAnnounced);
+    try {
+      await session.begin();
+      return session;
+    } catch (error) {
+      session.close();
+      throw session.failure ?? error;
+    }
+  }
+
+  append(args: Arguments): Promise<unknown> {
+    return this.run('append', args);
+  }
+
+  read(args: Arguments): Promise<unknown> {
+    return this.run('read', args);
+  }
+
+  async subscribe(channels: string[]): Promise<void> {
+    await this.heard(this.redis.ssubscribe(...channels));
+  }
+
+  async unsubscribe(channel: string): Promise<void> {
+    await this.heard(this.redis.sunsubscribe(channel));
+  }
+
+  /** Gives the connection up: what waits for a reply fails. */
+  give(reason: Error): void {
+    this.failure ??= reason;
+    this.close();
+  }
+
+  close(): void {
+    this.redis.disconnect();
+    this.redis.stream?.destroy(); // one that waits for the other side's end may wait for ever
+  }
+
+  private async begin(): Promise<void> {
+    await this.redis.connect();
+    const [appendSha, readSha] = await Promise.all([this.redis.script('LOAD', append), this.redis.script('LOAD', read)]);
+    this.scripts = { append: String(appendSha), read: String(readSha) };
+    const timer = setInterval(() => this.ping(), pingMs).unref();
+    this.ended.then(() => clearInterval(timer));
+  }
+
+  private ping(): void {
+    if (performance.now() - this.heardAt > silenceMs) this.give(new Error(`no answer for ${silenceMs} ms`));
+    else this.heard(this.redis.ping()).catch(() => {});
+  }
+
+  private run(script: 'append' | 'read', { keys, values }: Arguments): Promise<unknown> {
+    return this.heard(this.redis.evalsha(this.scripts[script], keys.length, ...keys, ...values));
+  }
+
+  private async heard<T>(reply: Promise<T>): Promise<T> {
+    try {
+      return await reply;
+    } catch (error) {
+      if (staleReplies.test((error as Error).message)) this.give(error as Error);
+      throw error;
+    } finally {
+      this.heardAt = performance.now();
+    }
+  }
+}
+
+const once: RedisOptions = {
+  protocol: 3,
+  lazyConnect: true,
+  connectTimeout: connectMs,
+  enableOfflineQueue: false,
+  maxRetriesPerRequest: 0,
+  autoResubscribe: false,
+  retryStrategy: () => null,
+};
+
+/** The options of ioredis for the server that is to be talked to just now. */
+async function whereabouts(target: RedisTarget): Promise<RedisOptions> {
+  const { mode, addresses, client } = target;
+  const options = { ...client, ...once };
+  if (mode === 'single') return { ...options, ...addresses[0] };
+  if (mode === 'sentinel') return { ...options, sentinels: [...addresses], sentinelRetryStrategy: () => null };
+  return { ...options, ...(await ownerOf(target)) };
+}
+
+/** The node of the cluster that has the prefix's hash slot. */
+async function ownerOf({ addresses, prefix, client }: RedisTarget): Promise<Address> {
+  let failure: unknown;
+  for (const address of shuffled(addresses)) {
+    const redis = new Redis({ ...client, ...once, ...address });
+    redis.on('error', (error) => {
+      failure = error;
+    });
+    try {
+      await redis.connect();
+      const slot = await redis.cluster('KEYSLOT', prefix);
+      const ranges = await redis.cluster('SLOTS');
+      const range = ranges.find(([first, last]) => first <= slot && slot <= last);
+      if (!range) throw new Error(`no node of the cluster has hash slot ${slot}`);
+      // A node that does not know its own address means the one at which it was reached.
+      const [host, port] = range[2];
+      return { host: host || address.host, port };
+    } catch (error) {
+      failure ??= error;
+    } finally {
+      redis.disconnect();
+    }
+  }
+  throw failure;
+}
+
+function shuffled<T>(items: readonly T[]): T[] {
+  return items
+    .map((item) => ({ item, at: Math.random() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ item }) => item);
+}
