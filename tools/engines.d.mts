@@ -1,4 +1,4 @@
-export type EngineKind = 'redis' | 'nats';
+export type EngineKind = 'redis' | 'sentinel' | 'nats';
 
 /** The environment in which the programs are found. */
 export const env: NodeJS.ProcessEnv;

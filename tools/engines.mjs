@@ -3,7 +3,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -53,6 +53,14 @@ const kinds = {
     isReady: /Ready to accept connections/,
     url: (port) => `redis://127.0.0.1:${port}`,
   },
+  /** Watches over servers of Redis; told of them with `SENTINEL MONITOR`. */
+  sentinel: {
+    program: 'redis-server',
+    prepare: (folder) => writeFile(join(folder, 'sentinel.conf'), ''),
+    args: (port, folder) => [join(folder, 'sentinel.conf'), '--sentinel', '--port', `${port}`, '--bind', '127.0.0.1', '--dir', folder],
+    isReady: /Sentinel ID is/,
+    url: (port) => `redis://127.0.0.1:${port}`,
+  },
   nats: {
     program: 'nats-server',
     args: (port, folder) => ['--addr', '127.0.0.1', '--port', `${port}`, '--jetstream', '--store_dir', folder],
@@ -75,6 +83,7 @@ export class Engine {
   /** @param more further arguments of the program */
   static async start(kind, ...more) {
     const folder = await mkdtemp(join(tmpdir(), `nestjs-feed-${kind}-`));
+    await kinds[kind].prepare?.(folder);
     const engine = new Engine(kind, await freePort(), folder, more);
     await engine.restart();
     return engine;

@@ -17,6 +17,10 @@ import { type Arguments, RedisSession } from './redis.session.js';
 /** The shortest and the longest pause before another connection is tried, in milliseconds; in between it doubles, less up to a half at random. */
 const shortestPauseMs = 50;
 const longestPauseMs = 5000;
+/** How often Redis is asked for its last offset, and so whether it is there, in milliseconds. */
+const beatMs = 1000;
+/** How long it may be silent before its connection is given up, in milliseconds. */
+const longestSilenceMs = 3000;
 /** How many feeds are subscribed with one command. */
 const subscribedAtOnce = 500;
 /** What is missed is fetched in stretches, in the order of all feeds: how long the first is, in microseconds, … */
@@ -60,7 +64,7 @@ export class RedisBroker implements Broker {
   private readonly followed = new Map<string, Followed>();
   private readonly keyPrefix: string;
   private epoch: string | undefined;
-  /** The highest offset that has been seen of any feed. */
+  /** The offset up to which all that was announced has been delivered. */
   private offset = 0;
   /** The connection, once it is open. */
   private session: RedisSession | undefined;
@@ -94,6 +98,7 @@ export class RedisBroker implements Broker {
     const { historyTtlMs, historyLength, historyBytes } = this.context;
     const values = [historyTtlMs * 1000, historyLength, historyBytes, messageOverhead, kindOf(content), type ?? '', text];
     const [epoch, offset] = (await this.ask('append', this.argumentsFor(feed, values))) as [string, string];
+    this.noteSeen(epoch, Number(offset));
     return messageOf(feed, epoch, Number(offset), type, text, isJson);
   }
 
@@ -117,11 +122,8 @@ export class RedisBroker implements Broker {
   async read(feed: string, start: Start): Promise<History> {
     await this.ready();
     const reply = await this.fetch(feed, start);
-    if (reply.epoch !== this.epoch) {
-      this.session?.give(new Error(lostAll));
-      throw new BrokerAwayError(lostAll);
-    }
-    // All that was announced up to there has been delivered: it came on the same connection, and before the reply.
+    this.noteSeen(reply.epoch, reply.offset);
+    if (reply.epoch !== this.epoch) throw new BrokerAwayError(lostAll);
     const followed = this.followed.get(feed);
     if (followed?.last !== undefined) followed.last = Math.max(followed.last, reply.offset);
     return historyOf(start, reply);
@@ -142,6 +144,8 @@ export class RedisBroker implements Broker {
         const session = await RedisSession.open(this.target, (channel, message) => this.onAnnounced(session, channel, message));
         if (signal.aborted) session.close();
         this.session = session;
+        const timer = setInterval(() => this.beat(session), beatMs).unref();
+        session.ended.then(() => clearInterval(timer));
         this.fetching = this.catchUp(session).catch((error) => session.give(error));
         await this.fetching;
         onFirstAttempt();
@@ -154,6 +158,11 @@ export class RedisBroker implements Broker {
       const pause = Math.min(longestPauseMs, shortestPauseMs * 2 ** failures);
       await sleep(pause * (1 - Math.random() / 2), undefined, { signal }).catch(ignore);
     }
+  }
+
+  private beat(session: RedisSession): void {
+    if (session.silentMs > longestSilenceMs) session.give(new Error(`no answer for ${longestSilenceMs} ms`));
+    else if (this.isLive) this.fetch('', 'end').then(({ epoch, offset }) => this.noteSeen(epoch, offset), ignore);
   }
 
   private noteAway(error: Error | undefined): void {
@@ -193,22 +202,26 @@ export class RedisBroker implements Broker {
   private take(followed: Followed, { message, previous, isExact }: Announcement): void {
     const { epoch, offset } = message;
     const { last } = followed;
-    if (epoch !== this.epoch) {
-      this.session?.give(new Error(lostAll));
-      return;
+    if (epoch === this.epoch && last !== undefined) {
+      if (offset <= last) return;
+      // Where it is not exact, the message before it is older than history: then all that has come counts.
+      if (previous > last && (isExact || previous > this.offset)) {
+        this.session?.give(new Error(`an announcement of feed ${followed.feed} is missing`));
+        return;
+      }
     }
-    if (last !== undefined && offset <= last) return;
-    // Where it is not exact, the message before it is older than history; then all that the connection has brought counts.
-    if (last !== undefined && previous > last && (isExact || previous > this.offset)) {
-      this.session?.give(new Error(`an announcement of feed ${followed.feed} is missing`));
-      return;
-    }
-    this.deliver(followed, message);
+    this.noteSeen(epoch, offset);
+    if (epoch === this.epoch) this.deliver(followed, message);
+  }
+
+  /** What was announced up to this offset has come: on the same connection, and before whatever names the offset. */
+  private noteSeen(epoch: string, offset: number): void {
+    if (epoch !== this.epoch) this.session?.give(new Error(lostAll));
+    else if (this.isLive) this.offset = Math.max(this.offset, offset);
   }
 
   private deliver(followed: Followed, message: PublishedMessage): void {
     followed.last = message.offset;
-    this.offset = Math.max(this.offset, message.offset);
     followed.sink.next(message);
   }
 

@@ -2,10 +2,6 @@ import { Redis, type RedisOptions } from 'ioredis';
 import type { Address, RedisTarget } from './redis.options.js';
 import { append, read } from './redis.scripts.js';
 
-/** How often Redis is asked whether it is there, in milliseconds. */
-const pingMs = 1000;
-/** How long it may be silent before its connection is given up, in milliseconds. */
-const silenceMs = 3000;
 /** How long a connection may take to open, in milliseconds. */
 const connectMs = 5000;
 
@@ -56,6 +52,11 @@ export class RedisSession {
     }
   }
 
+  /** How long nothing has come, in milliseconds. */
+  get silentMs(): number {
+    return performance.now() - this.heardAt;
+  }
+
   append(args: Arguments): Promise<unknown> {
     return this.run('append', args);
   }
@@ -87,13 +88,6 @@ export class RedisSession {
     await this.redis.connect();
     const [appendSha, readSha] = await Promise.all([this.redis.script('LOAD', append), this.redis.script('LOAD', read)]);
     this.scripts = { append: String(appendSha), read: String(readSha) };
-    const timer = setInterval(() => this.ping(), pingMs).unref();
-    this.ended.then(() => clearInterval(timer));
-  }
-
-  private ping(): void {
-    if (performance.now() - this.heardAt > silenceMs) this.give(new Error(`no answer for ${silenceMs} ms`));
-    else this.heard(this.redis.ping()).catch(() => {});
   }
 
   private run(script: 'append' | 'read', { keys, values }: Arguments): Promise<unknown> {
