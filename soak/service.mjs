@@ -22,13 +22,13 @@ const maxRequests = 32;
 const idle = 2000;
 
 /** The arguments of `npm start`: its Node flags are part of what is tried. */
-function startArguments() {
+export function startArguments() {
   const { start } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).scripts;
   return start.replace(/^(exec )?node /, '').split(/\s+/);
 }
 
 /** The environment: this one's, without what would configure the service. */
-function environment(adapter) {
+export function environment(adapter) {
   const inherited = Object.entries(process.env).filter(([name]) => !/^(FEED_|HOST$|PORT$|WORKERS$|NODE_OPTIONS$|npm_)/.test(name));
   return {
     ...Object.fromEntries(inherited),
