@@ -124,7 +124,7 @@ export class Webhook {
       if (this.isClosed) return;
       this.fail(failure);
       if (failure.isRefusal) refused += 1;
-      if (refused === refusals && !this.isClosing) return this.drop(droppedTold);
+      if (failure.isRefusal && refused === refusals && !this.isClosing) return this.drop(droppedTold);
       await this.pause(Math.max(failure.retryAfterMs, backoff(this.isClosing ? 0 : retry, retryMs, maxRetryMs)));
     }
   }
