@@ -7,7 +7,7 @@ import { FeedService } from './feed/feed.service.js';
 const worthwhile = 1000;
 /** How many quiet seconds end a ramp. */
 const settledSeconds = 3;
-/** The part of the open connections that may come new in a second which still counts as quiet. */
+/** The part of the open connections that may come in a second, or be refused, which still counts as quiet. */
 const quiet = 0.01;
 /**
  * By how much of what it holds the heap may grow until V8 collects, in per cent, while no ramp is on. By itself V8 lets it grow fourfold:
@@ -21,11 +21,11 @@ const calmGrowth = 25;
  * What Nest and Express make for a request is garbage as soon as its socket was handed over. What of it V8 has moved to its old
  * generation by then stays until that has doubled, and its pages stay as long as a single live object is on each. A full
  * collection that compacts makes less than 3 KB a connection of 7 to 9. It stops the process for 80 to 130 ms at 10,000 connections,
- * once after a ramp. It needs `--expose-gc`, which `npm start` sets.
+ * once after a ramp, and once those that came too many have been refused: they would wait for it. It needs `--expose-gc`, which `npm start` sets.
  */
 @Injectable()
 export class HeapCollector {
-  private openedBefore = 0;
+  private cameBefore = 0;
   private openedAtCollection = 0;
   private quietSeconds = 0;
   private growth = 0;
@@ -34,9 +34,10 @@ export class HeapCollector {
 
   @Interval(1000)
   look(): void {
-    const { open, opened } = this.feeds;
-    this.quietSeconds = opened - this.openedBefore > open * quiet ? 0 : this.quietSeconds + 1;
-    this.openedBefore = opened;
+    const { open, opened, rejected } = this.feeds;
+    const came = opened + rejected;
+    this.quietSeconds = came - this.cameBefore > open * quiet ? 0 : this.quietSeconds + 1;
+    this.cameBefore = came;
     const isSettled = this.quietSeconds >= settledSeconds;
     this.grow(isSettled ? calmGrowth : 0);
     if (!isSettled || opened - this.openedAtCollection < worthwhile) return;

@@ -187,6 +187,28 @@ describe.each(platforms)('the handover on %s', (platform) => {
     expect(served.feeds.counts().handedOver).toBe(1);
   });
 
+  it.each([1, 2, 7, 64, 200, 10_000])('answers in order what is pipelined behind a refused feed, %i bytes in a packet', async (length) => {
+    const body = '{\r\n\r\n"data":\r\n\r\n"hello!"}';
+    const upload = 'POST /app/upload HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n';
+    const bytes = [
+      'GET /feeds/not%20an%20id HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nhello',
+      `${upload}Content-Length: ${body.length}\r\n\r\n${body}`,
+      '\r\n\r\nHEAD /app/route HTTP/1.1\r\nHost: test\r\n\r\n',
+      `${upload}Transfer-Encoding: chunked\r\n\r\n8\r\n${body.slice(0, 8)}\r\n${(body.length - 8).toString(16)}\r\n${body.slice(8)}\r\n0\r\n\r\n`,
+      `${upload}Content-Length: ${body.length}\r\nExpect: 100-continue\r\n\r\n${body}`,
+      'GET /feeds/1 HTTP/1.1\r\nHost: test\r\n\r\nGET /feeds/2 HTTP/1.1\r\nHost: test\r\n\r\n',
+    ].join('');
+    const peer = await Peer.to(served.port);
+    peer.socket.setNoDelay(true);
+    for (let at = 0; at < bytes.length; at += length) {
+      peer.send(bytes.slice(at, at + length));
+      await new Promise(setImmediate);
+    }
+    await peer.sees(/hello\n/);
+    expect(peer.text.match(/(?<=HTTP\/1\.1 )\d+/g)).toEqual(['400', '201', '200', '201', '100', '201', '200']);
+    expect(peer.text.match(/"length":\d+/g)).toEqual(Array(3).fill('"length":6'));
+  });
+
   it('takes an upload', async () => {
     const body = JSON.stringify({ data: 'x'.repeat(90_000) });
     const response = await fetch(`${served.url}/app/upload`, { method: 'POST', body, headers: { 'content-type': 'application/json' } });
@@ -368,6 +390,13 @@ describe.each(platforms)('the handover with TLS on %s', (platform) => {
     }
     said.next('the end');
     await peer.sees('the end\n');
+    const pipelined = await Peer.secure(port);
+    pipelined.send(
+      `${'GET /feeds/not%20an%20id HTTP/1.1\r\nHost: test\r\n\r\n'.repeat(100)}${'GET /app/feed/3 HTTP/1.1\r\nHost: test\r\n\r\n'.repeat(1000)}`,
+    );
+    await pipelined.sees('by https\n');
+    expect(pipelined.text.match(/400 Bad Request/g)).toHaveLength(100);
+    pipelined.leave();
     const route = await Peer.secure(port);
     route.send('GET /app/route HTTP/1.1\r\nHost: test\r\n\r\n');
     await route.sees('{"ip":"127.0.0.1"}');

@@ -1,6 +1,7 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { runInThisContext } from 'node:vm';
-import { Controller, Get } from '@nestjs/common';
+import { Controller, Get, type INestApplication } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Feed, type FeedCounts, FeedModule, type FeedOptions, FeedService } from '../src/index.js';
 import { type Answer, answersIn, exchange, forEach } from './hostile/answers.js';
@@ -38,11 +39,12 @@ class AppController {
 }
 
 /** Starts an application whose limits come soon. */
-async function serve(platform: Platform, options: FeedOptions = {}): Promise<Served> {
+async function serve(platform: Platform, options: FeedOptions = {}, prepare: (app: INestApplication) => void = () => {}): Promise<Served> {
   class Root {}
   const imports = [FeedModule.forRoot({ intervalMs: 0, drainMs, publishKey, ...options })];
   const adapter = adapterOf(platform, { connectionsCheckingInterval: 50, headersTimeout: 500 });
   const app = await NestFactory.create({ module: Root, imports, controllers: [AppController] }, adapter, { logger: false });
+  prepare(app);
   await app.listen(0, '127.0.0.1');
   const { port } = app.getHttpServer().address() as AddressInfo;
   return { app, feeds: app.get(FeedService), port, url: `http://127.0.0.1:${port}` };
@@ -188,6 +190,69 @@ describe.each(platforms)('on %s, a connection', (platform) => {
     const counts = served.feeds.counts();
     await served.app.close();
     expect(counts).toMatchObject({ open: 1, peak: 1, opened: 1, rejected: 0 });
+  });
+
+  describe('on which thousands of requests are pipelined', () => {
+    let served: Served;
+    let reached: number;
+    let atOnce: number;
+    let mostAtOnce: number;
+    let wraps: boolean;
+
+    beforeEach(async () => {
+      [reached, atOnce, mostAtOnce, wraps] = [0, 0, 0, false];
+      const count = (_request: IncomingMessage, response: ServerResponse, next: () => void) => {
+        reached += 1;
+        atOnce += 1;
+        mostAtOnce = Math.max(mostAtOnce, atOnce);
+        response.on('close', () => {
+          atOnce -= 1;
+        });
+        // As a middleware that changes what is written: then there is no handover.
+        if (wraps) response.write = response.write.bind(response);
+        next();
+      };
+      served = await serve(platform, {}, (app) => app.use(count));
+    });
+    afterEach(() => served.app.close());
+
+    const thousands = 5000;
+    const flood = (path: string) => `GET ${path} HTTP/1.1\r\nHost: test\r\n\r\n`.repeat(thousands);
+
+    it.each([false, true])('has the application see none but the first, which becomes a feed (not handed over: %j)', async (isWrapped) => {
+      wraps = isWrapped;
+      const peer = await Peer.to(served.port);
+      peer.send(flood('/feeds/1'));
+      await peer.sees('\r\n\r\n');
+      await until(() => peer.socket.writableLength === 0);
+      await served.feeds.publish('1', 'the first');
+      await peer.sees('the first\n');
+      expect(served.feeds.counts()).toMatchObject({ open: 1, handedOver: isWrapped ? 0 : 1 });
+      peer.socket.end();
+      await until(() => served.feeds.counts().open === 0);
+      expect(reached).toBe(1);
+    });
+
+    it('is closed when its client sends no more behind them', async () => {
+      const peer = await Peer.to(served.port);
+      peer.send(flood('/feeds/1').slice(0, 10_000));
+      peer.socket.end();
+      await peer.closed();
+      await until(() => served.feeds.counts().open === 0);
+      expect(reached).toBe(1);
+    });
+
+    it('has the application see one after the other where they are refused, and neighbours between them', async () => {
+      const neighbour = await Neighbour.of(served);
+      const text = exchange(served.port, `${flood('/feeds/not%20an%20id')}GET /route HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n`);
+      await until(() => reached > 100);
+      await neighbour.isServed();
+      expect(reached).toBeLessThan(thousands);
+      const answers = answersIn(await text);
+      expect(answers.map(({ status }) => status)).toEqual([...Array(thousands).fill(400), 200]);
+      // One of them, and one of the neighbour's.
+      expect(mostAtOnce).toBeLessThanOrEqual(2);
+    });
   });
 });
 

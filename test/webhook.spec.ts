@@ -374,7 +374,60 @@ describe('the webhook', () => {
     expect(webhook.counts()).toEqual({ sent: 5, dropped: 99_995, waiting: 0, failures: 0 });
   });
 
+  it('drops what the target refuses again and again, and tells it how many events that were', async () => {
+    const receiver = await Receiver.start((response) => {
+      const isRefused = receiver.times.at(-1) === 2 || receiver.times.at(-1) === 3;
+      response.writeHead(isRefused ? 400 : 200).end();
+    });
+    const webhook = hook(receiver.url, { batchLength: 1, refusals: 3 });
+    emit(1, 4);
+    await until(() => webhook.counts().sent === 2);
+    expect(receiver.requests.map(({ body }) => [body.events[0]?.time, body.dropped])).toEqual([
+      [1, undefined],
+      ...Array(3).fill([2, undefined]),
+      ...Array(3).fill([3, 1]),
+      [4, 2],
+    ]);
+    expect(webhook.counts()).toEqual({ sent: 2, dropped: 2, waiting: 0, failures: 6 });
+    expect(notes.lines).toEqual([`${receiver.url} failing: it answered with status 400`, `${receiver.url} working after 6`]);
+  });
+
+  it.each([
+    [{ refusals: 0 }, [503, 400, 404, 500]],
+    [{ refusals: 1 }, [429, 502, 503, 504]],
+  ])('with %j, drops nothing for the statuses %j', async (options, statuses) => {
+    const receiver = await Receiver.start((response, count) =>
+      response.writeHead(count > 20 ? 200 : (statuses[(count - 1) % statuses.length] ?? 0)).end(),
+    );
+    const webhook = hook(receiver.url, { ...options, maxRetryMs: 1 });
+    emit(1, 3);
+    await until(() => webhook.counts().sent === 3);
+    expect(webhook.counts()).toEqual({ sent: 3, dropped: 0, waiting: 0, failures: 20 });
+  });
+
   describe('when it is closed', () => {
+    const { random } = Math;
+
+    afterEach(() => {
+      Math.random = random;
+    });
+
+    it('tries again at short intervals, however often that has failed before', async () => {
+      let failures = Number.POSITIVE_INFINITY;
+      const receiver = await Receiver.start((response) => {
+        failures -= 1;
+        response.writeHead(failures >= 0 ? 503 : 200).end();
+      });
+      Math.random = () => 0;
+      const webhook = hook(receiver.url, { maxRetryMs: 60_000, flushMs: 5000 });
+      emit(1);
+      await receiver.takes(20);
+      Math.random = () => 1;
+      failures = 3;
+      await webhook.close();
+      expect(webhook.counts()).toMatchObject({ sent: 1, waiting: 0 });
+    });
+
     it('sends what waits at once', async () => {
       const receiver = await Receiver.start();
       const webhook = hook(receiver.url, { batchMs: 60_000, flushMs: 60_000 });
@@ -478,7 +531,7 @@ describe('the webhook', () => {
     [{ timeoutMs: '1' }, 'The webhook\'s option "timeoutMs" must be a whole number of milliseconds from 1 to 2147483647, not "1"'],
     [
       { retries: 3 },
-      'The webhook has no option "retries"; it has url, secret, batchLength, batchMs, queueLength, timeoutMs, retryMs, maxRetryMs, flushMs',
+      'The webhook has no option "retries"; it has url, secret, batchLength, batchMs, queueLength, timeoutMs, retryMs, maxRetryMs, refusals, flushMs',
     ],
   ])('refuses %p', (options, message) => {
     const make = () => new Webhook(events, { url: 'http://a', secret, ...options } as WebhookOptions);

@@ -116,6 +116,11 @@ export class FeedService implements OnModuleInit, BeforeApplicationShutdown, OnA
     return this.registry.opened;
   }
 
+  /** All connections that were ever refused at a limit or while draining. */
+  get rejected(): number {
+    return Object.values(this.rejectedBy).reduce((sum, count) => sum + count);
+  }
+
   /** The most connections that may be open; Infinity for no limit. */
   get limit(): number {
     return this.options.maxConnections;
@@ -295,7 +300,7 @@ export class FeedService implements OnModuleInit, BeforeApplicationShutdown, OnA
 
   /** Counts over all feeds since the process started. */
   counts(): FeedCounts {
-    const rejected = Object.values(this.rejectedBy).reduce((sum, count) => sum + count);
+    const { rejected } = this;
     const limit = Number.isFinite(this.limit) ? this.limit : null;
     return { ...this.registry.counts(), rejected, rejectedBy: { ...this.rejectedBy }, limit };
   }

@@ -6,9 +6,14 @@ import { retryAfter } from './retry.js';
 export interface Failure {
   /** In words, for a log. */
   reason: string;
+  /** Whether the target answered, and not that it cannot at the moment: the same request may never be taken. */
+  isRefusal: boolean;
   /** How long the target wants to be left alone, in milliseconds. */
   retryAfterMs: number;
 }
+
+/** What a target, or a proxy in front of it, answers while it is down or has too much to do (RFC 9110 section 15, RFC 6585 section 4). */
+const unavailable = new Set([429, 502, 503, 504]);
 
 /**
  * Whom a webhook's requests go to, one after the other on one connection. It is trusted with nothing: it may be down, never
@@ -41,11 +46,15 @@ export class Target {
       const answer = await this.exchange(body, { 'content-type': 'application/json', 'user-agent': 'nestjs-feed', ...headers });
       const status = answer.statusCode as number;
       if (status >= 200 && status < 300) return undefined;
-      return { reason: `it answered with status ${status}`, retryAfterMs: retryAfter(answer.headers['retry-after']) };
+      return {
+        reason: `it answered with status ${status}`,
+        isRefusal: !unavailable.has(status),
+        retryAfterMs: retryAfter(answer.headers['retry-after']),
+      };
     } catch (error) {
       const { message, code } = error as NodeJS.ErrnoException;
       // Where a name has several addresses and none can be reached, the message is empty.
-      return { reason: message || String(code), retryAfterMs: 0 };
+      return { reason: message || String(code), isRefusal: false, retryAfterMs: 0 };
     }
   }
 

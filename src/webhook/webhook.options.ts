@@ -20,6 +20,11 @@ export interface WebhookOptions {
   retryMs?: number;
   /** The longest wait before any retry that the target did not ask for with `Retry-After`, in milliseconds. Default: 60000. */
   maxRetryMs?: number;
+  /**
+   * How often a request may be refused until its events are dropped: answered with another status than 2xx, and than 429, 502, 503 and
+   * 504, which say nothing about the request. Default: 10. 0: any number of times.
+   */
+  refusals?: number;
   /** The longest that a shutdown waits for the target to take what is left, in milliseconds. Default: 2000. */
   flushMs?: number;
 }
@@ -52,6 +57,7 @@ const schema = v.strictObject({
   timeoutMs: v.optional(milliseconds(1), 10_000),
   retryMs: v.optional(milliseconds(1), 1000),
   maxRetryMs: v.optional(milliseconds(1), 60_000),
+  refusals: v.optional(whole('times', 0, 1000), 10),
   flushMs: v.optional(milliseconds(0), 2000),
 });
 

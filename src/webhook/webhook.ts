@@ -19,7 +19,7 @@ export interface WebhookBody {
 export interface WebhookCounts {
   /** Events that the target took. */
   sent: number;
-  /** Events that were dropped because too many waited. */
+  /** Events that were dropped because too many waited, or the target refused them again and again. */
   dropped: number;
   /** Events that are yet to be sent, those of the request under way included. */
   waiting: number;
@@ -42,7 +42,7 @@ export interface WebhookWatch {
  *
  * Events arrive at least once, unless they are dropped: a request is sent again, with the same `webhook-id`, until it is answered
  * with 2xx, also where the target took it and its answer was lost. Meanwhile events wait in a queue of bounded length, and
- * nobody waits for the webhook.
+ * nobody waits for the webhook. A request that is refused as often as `refusals` says is dropped, so that it does not hold up all others.
  */
 export class Webhook {
   private readonly options: ResolvedWebhookOptions;
@@ -111,7 +111,9 @@ export class Webhook {
   }
 
   private async send(events: FeedEvent[]): Promise<void> {
-    const { secret, retryMs, maxRetryMs } = this.options;
+    const { secret, retryMs, maxRetryMs, refusals } = this.options;
+    const { droppedTold } = this;
+    let refused = 0;
     const id = `msg_${randomUUID()}`;
     const body = JSON.stringify({ events, dropped: this.dropped - this.droppedTold || undefined } satisfies WebhookBody);
     this.droppedTold = this.dropped;
@@ -121,6 +123,8 @@ export class Webhook {
       if (!failure) return this.succeed();
       if (this.isClosed) return;
       this.fail(failure);
+      if (failure.isRefusal) refused += 1;
+      if (failure.isRefusal && refused === refusals && !this.isClosing) return this.drop(droppedTold);
       await this.pause(Math.max(failure.retryAfterMs, backoff(this.isClosing ? 0 : retry, retryMs, maxRetryMs)));
     }
   }
@@ -131,6 +135,13 @@ export class Webhook {
     if (!this.isFailing) return;
     this.isFailing = false;
     this.watch?.working(this.target.name, this.counts());
+  }
+
+  /** @param droppedTold what the target knew before the request that it has never taken */
+  private drop(droppedTold: number): void {
+    this.dropped += this.underWay;
+    this.droppedTold = droppedTold;
+    this.underWay = 0;
   }
 
   private fail({ reason }: Failure): void {

@@ -30,6 +30,7 @@ export class Handover {
     const accept = (socket: Socket) => this.accept(socket);
     server.removeListener(event, this.listener);
     server.prependListener(event, accept);
+    server.prependListener('request', onRequest);
   }
 
   /**
@@ -117,6 +118,11 @@ function onSilentClose(this: Socket) {
   waiting.get(this)?.forget(this);
 }
 
+function onRequest(request: IncomingMessage, response: ServerResponse) {
+  const socket: unknown = request.socket;
+  if (socket instanceof StandIn) socket.begin(request, response);
+}
+
 /**
  * Sends a response's head and takes its socket out of the HTTP stack. Node then sees a response that is finished and a
  * connection that is gone, and frees all that it kept for them.
@@ -136,7 +142,8 @@ export function handOver(request: IncomingMessage, response: ServerResponse): Ou
   const socket = standIn.detach();
   response.end();
   socket.on('data', ignore).on('end', onLeft);
-  socket.resume();
+  if (socket.readableEnded) socket.destroy();
+  else socket.resume();
   return { stream: socket, chunked: isChunked(request) };
 }
 

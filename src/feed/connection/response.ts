@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Format } from '../format/format.js';
 import type { Outlet } from './connection.js';
+import { StandIn } from './stand-in.js';
 
 const feedSockets = new WeakSet<Socket>();
 
@@ -62,7 +63,8 @@ export function keepResponse(request: IncomingMessage, response: ServerResponse)
  * From now on, what the client sends is thrown away unread. Node's parser would keep each pipelined request until the feed
  * ends; nothing but a client's leaving is of interest here, and that the other listeners still see.
  */
-function discardInput(socket: Socket): void {
+function discardInput(socket: Socket | StandIn): void {
+  if (socket instanceof StandIn) socket.ignoreInput();
   socket.removeAllListeners('data');
   socket.on('data', ignore);
 }

@@ -1,3 +1,4 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
@@ -8,12 +9,25 @@ import type { TLSSocket } from 'node:tls';
  * Until then it passes everything on, both ways. Afterwards it swallows what is still written to it, and what Node does to
  * it, such as destroying it, no longer concerns the socket. `http.Server` accepts any Duplex as a connection (Node's
  * documentation of its 'connection' event).
+ *
+ * Requests are passed on one at a time, each once the one before it is answered: Node would make thousands of what a peer pipelines in
+ * one packet, before anybody else has a turn, though a feed is the last request on its connection.
  */
 export class StandIn extends Duplex {
   /** Whether the socket has been taken out. */
   private isDetached = false;
   /** Tells the writer that there is room again, while there is none. */
   private onRoom: (() => void) | undefined = undefined;
+  /** What came behind a request that is not answered yet; the socket is paused meanwhile. */
+  private held: Buffer | undefined = undefined;
+  /** Requests that are not answered yet: one, or two where a body and the next head could not be told apart. */
+  private unanswered = 0;
+  /** The last of them. */
+  private request: IncomingMessage | undefined = undefined;
+  /** Whether it will pass on more in the next turn of the event loop. */
+  private isDue = false;
+  /** Whether what comes is thrown away. */
+  private ignoresInput = false;
 
   constructor(private readonly socket: Socket) {
     super({ allowHalfOpen: true, decodeStrings: false });
@@ -31,6 +45,7 @@ export class StandIn extends Duplex {
   detach(): Socket {
     const { socket } = this;
     this.isDetached = true;
+    this.held = undefined;
     standInOf.delete(socket);
     socket.off('data', onData).off('end', onEnd).off('drain', onDrain);
     socket.off('timeout', onTimeout).off('error', onError).off('close', onClose);
@@ -38,8 +53,66 @@ export class StandIn extends Duplex {
     return socket;
   }
 
+  /** From now on throws away what comes; only that the client sends no more is still passed on. */
+  ignoreInput(): void {
+    this.ignoresInput = true;
+    this.held = undefined;
+    this.pass();
+  }
+
+  /** @internal Node has made a request of what was passed on. */
+  begin(request: IncomingMessage, response: ServerResponse): void {
+    this.unanswered += 1;
+    this.request = request;
+    response.on('close', onAnswered);
+  }
+
+  /** @internal What is pipelined has a turn of the event loop for each request: others come in between. */
+  answered(): void {
+    this.unanswered -= 1;
+    if (this.unanswered === 0) this.request = undefined;
+    if (this.held) this.passSoon();
+  }
+
+  /** @internal */
+  receive(chunk: Buffer): void {
+    if (this.ignoresInput) return;
+    this.held = this.held ? Buffer.concat([this.held, chunk]) : chunk;
+    this.pass();
+  }
+
+  /** @internal Passes on what is held, head by head, until a request has to be answered first. */
+  pass(): void {
+    this.isDue = false;
+    if (this.isDetached) return;
+    while (this.held && this.isAwaiting) {
+      const { held } = this;
+      const end = held.indexOf(headEnd) + headEnd.length;
+      const isLast = end < headEnd.length || end === held.length;
+      this.held = isLast ? undefined : held.subarray(end);
+      this.push(isLast ? held : held.subarray(0, end));
+    }
+    if (!this.held && this.socket.readableEnded) this.push(null);
+    else if (this.held || this.readableLength > 0) this.socket.pause();
+    else this.socket.resume();
+  }
+
+  /** Whether Node has read all that was passed on, and nothing of what is held can be a request that comes too early. */
+  private get isAwaiting(): boolean {
+    return this.readableLength === 0 && (this.request === undefined || !this.request.complete);
+  }
+
   override _read(): void {
-    if (!this.isDetached) this.socket.resume();
+    if (this.isDetached) return;
+    // Not at once: what Node is about to be given may be a request.
+    if (this.held) this.passSoon();
+    else this.socket.resume();
+  }
+
+  private passSoon(): void {
+    if (this.isDue) return;
+    this.isDue = true;
+    setImmediate(pass, this);
   }
 
   override _write(chunk: Buffer | string, encoding: BufferEncoding, callback: () => void): void {
@@ -59,6 +132,7 @@ export class StandIn extends Duplex {
 
   /** Ends the socket once all is written, as Node asks for after a response that is a connection's last. */
   destroySoon(): void {
+    this.held = undefined;
     if (this.isDetached) this.destroy();
     else this.socket.destroySoon();
   }
@@ -161,13 +235,22 @@ export class StandIn extends Duplex {
   }
 }
 
+/** Ends a request's head (RFC 9112 section 2.1). */
+const headEnd = '\r\n\r\n';
+
 const standInOf = new WeakMap<Socket, StandIn>();
 
+function onAnswered(this: ServerResponse) {
+  (this.req.socket as unknown as StandIn).answered();
+}
+function pass(standIn: StandIn) {
+  standIn.pass();
+}
 function onData(this: Socket, chunk: Buffer) {
-  if (standInOf.get(this)?.push(chunk) === false) this.pause();
+  standInOf.get(this)?.receive(chunk);
 }
 function onEnd(this: Socket) {
-  standInOf.get(this)?.push(null);
+  standInOf.get(this)?.pass();
 }
 function onDrain(this: Socket) {
   standInOf.get(this)?.forwardDrain();
