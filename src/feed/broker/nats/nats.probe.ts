@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { createConnection } from 'node:net';
 import type { Address } from './nats.options.js';
 
@@ -11,15 +10,23 @@ import type { Address } from './nats.options.js';
 export async function findServer(servers: readonly Address[], timeoutMs: number, signal: AbortSignal): Promise<Address> {
   let cause: unknown;
   for (const server of [...servers].sort(() => Math.random() - 0.5)) {
-    const socket = createConnection(server);
+    signal.throwIfAborted();
     try {
-      await once(socket, 'data', { signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]) });
+      await hear(server, timeoutMs, signal);
       return server;
     } catch (error) {
       cause = error;
-    } finally {
-      socket.on('error', () => {}).destroy();
     }
   }
   throw cause;
+}
+
+function hear({ host, port }: Address, timeout: number, signal: AbortSignal): Promise<void> {
+  const socket = createConnection({ host, port, timeout, signal });
+  return new Promise<void>((resolve, reject) => {
+    socket.once('data', () => resolve());
+    socket.once('timeout', () => reject(new Error(`${host}:${port} does not answer`)));
+    socket.once('close', () => reject(new Error(`${host}:${port} has closed the connection`)));
+    socket.on('error', reject);
+  }).finally(() => socket.destroy());
 }

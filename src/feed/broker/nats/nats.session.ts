@@ -6,7 +6,7 @@ import { decode, encode, feedOf, subjectOf } from './nats.codec.js';
 import type { NatsFeeds } from './nats.feeds.js';
 import type { NatsSettings } from './nats.options.js';
 import { findServer } from './nats.probe.js';
-import { type Delivery, NatsStream } from './nats.stream.js';
+import { type Delivery, heartbeatMs, NatsStream } from './nats.stream.js';
 import { Waiters } from './waiters.js';
 
 /** How long the engine may take to answer, in milliseconds. */
@@ -15,6 +15,8 @@ const answerMs = 3000;
 const publishMs = 5000;
 /** How often it is asked whether it is there, in milliseconds. */
 const checkMs = 2000;
+/** After how many heartbeats that did not come a consumer is gone. */
+const silentBeats = 4;
 /** How many questions about messages go out together. */
 const questions = 100;
 
@@ -163,6 +165,7 @@ export class NatsSession {
   private scheduleCheck(): void {
     if (this.cause) return;
     this.check = setTimeout(() => {
+      if (performance.now() - this.stream.heardAt > silentBeats * heartbeatMs) this.end(new Error('the consumer is gone'));
       this.catchUp().then(
         () => this.scheduleCheck(),
         () => {}, // it has ended

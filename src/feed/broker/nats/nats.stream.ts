@@ -18,6 +18,8 @@ import { feedOf } from './nats.codec.js';
 import type { NatsSettings } from './nats.options.js';
 
 const streamNotFound = 10_059;
+/** How long a consumer is silent at most when all is well, in milliseconds. */
+export const heartbeatMs = 1000;
 /** The least that NATS can be asked for. */
 const leastAgeMs = 100;
 /** Below that, a message or two would fill the stream. */
@@ -47,6 +49,8 @@ export interface Delivery {
 /** The JetStream stream that has all messages of a prefix, over one connection. */
 export class NatsStream {
   readonly name: string;
+  /** When the consumer was last heard of, by `performance.now()`. */
+  heardAt = performance.now();
 
   private constructor(
     private readonly connection: NatsConnection,
@@ -130,6 +134,7 @@ export class NatsStream {
     this.connection.subscribe(inbox, {
       callback: (error, message) => {
         if (error) return fail(error);
+        this.heardAt = performance.now();
         if (message.subject === inbox) return this.answer(message, fail);
         const delivery = deliveryOf(message);
         delivered += 1;
@@ -144,7 +149,7 @@ export class NatsStream {
       ack_policy: AckPolicy.None,
       replay_policy: ReplayPolicy.Instant,
       flow_control: true,
-      idle_heartbeat: nanos(5000),
+      idle_heartbeat: nanos(heartbeatMs),
       mem_storage: true,
       num_replicas: 1,
     });
