@@ -48,6 +48,12 @@ module.exports = {
       to: { path: 'node_modules/ioredis/' },
     },
     {
+      name: 'nats-stays-in-its-broker',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/feed/broker/nats/' },
+      to: { path: 'node_modules/@nats-io/|^@nats-io/' },
+    },
+    {
       name: 'webhook-knows-only-the-service',
       severity: 'error',
       from: { path: '^src/webhook/' },

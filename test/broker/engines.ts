@@ -1,5 +1,6 @@
 import type { Broker, HistoryBounds } from '../../src/feed/broker/broker.js';
 import { MemoryBroker } from '../../src/feed/broker/memory.broker.js';
+import { natsBroker } from '../../src/feed/broker/nats/index.js';
 import { redisBroker } from '../../src/feed/broker/redis/index.js';
 import { Engine, missing } from '../../tools/engines.mjs';
 
@@ -15,6 +16,7 @@ export interface BrokerKind {
 const kinds: BrokerKind[] = [
   { name: 'memory', make: async (_port, bounds) => new MemoryBroker(bounds) },
   { name: 'redis', make: async (port, bounds) => redisBroker(`redis://127.0.0.1:${port}`)({ ...bounds, log: () => {} }) },
+  { name: 'nats', make: async (port, bounds) => natsBroker(`nats://127.0.0.1:${port}`)({ ...bounds, log: () => {} }) },
 ];
 
 /** A suite for each broker; one whose engine is not on this machine is left out, as `tools/engines.mjs` says, which runs before the tests. */

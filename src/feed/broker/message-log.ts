@@ -34,6 +34,8 @@ export class MessageLog {
   offset = 0;
   private readonly logs = new Map<string, FeedLog>();
   private readonly forgotten = new Forgotten();
+  /** The offset up to which messages of any feed are gone. */
+  private gone = 0;
   private oldest: Entry | undefined = undefined;
   private newest: Entry | undefined = undefined;
   private totalBytes = 0;
@@ -83,7 +85,7 @@ export class MessageLog {
         ? { messages: [log.last.message], after: { epoch, offset: log.last.message.offset - 1 }, isReset: false }
         : { messages: [], after: end, isReset: false };
     }
-    const dropped = log?.dropped ?? this.forgotten.offsetOf(feed);
+    const dropped = Math.max(log?.dropped ?? this.forgotten.offsetOf(feed), this.gone);
     const isKnown = start !== 'earliest' && start.epoch === epoch && start.offset >= dropped && start.offset <= this.offset;
     const after = isKnown ? start.offset : dropped;
     const messages: PublishedMessage[] = [];
@@ -93,6 +95,25 @@ export class MessageLog {
       after: { epoch, offset: messages.length > 0 || isKnown ? after : this.offset },
       isReset: start !== 'earliest' && !isKnown,
     };
+  }
+
+  /** The last message of a feed, if it is kept. */
+  newestOf(feed: string): PublishedMessage | undefined {
+    return this.logs.get(feed)?.last?.message;
+  }
+
+  /** Lets go of a feed's messages up to an offset: others up to there have never come. */
+  forget(feed: string, offset: number): void {
+    const log = this.logs.get(feed);
+    while (log?.first && log.first.message.offset <= offset) this.drop(log.first);
+    if (log?.first) log.dropped = Math.max(log.dropped, offset);
+    else this.forgotten.note(feed, offset);
+  }
+
+  /** Lets go of all messages up to an offset. */
+  forgetAll(offset: number): void {
+    while (this.oldest && this.oldest.message.offset <= offset) this.drop(this.oldest);
+    this.gone = Math.max(this.gone, offset);
   }
 
   clear(): void {
