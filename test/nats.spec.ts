@@ -1,8 +1,8 @@
 import { cp, rename, rm } from 'node:fs/promises';
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
 import { connect, millis, type NatsConnection } from '@nats-io/transport-node';
-import { BrokerAwayError, type HistoryBounds } from '../src/feed/broker/broker.js';
-import { type NatsBrokerOptions, NatsOptionsError, natsBroker } from '../src/feed/broker/nats/index.js';
+import { BrokerAwayError, BrokerOptionsError, type HistoryBounds } from '../src/feed/broker/broker.js';
+import { type NatsBrokerOptions, natsBroker } from '../src/feed/broker/nats/index.js';
 import type { PublishedMessage } from '../src/feed/feed.message.js';
 import { Engine, missing } from '../tools/engines.mjs';
 import { Link } from '../tools/link.mjs';
@@ -28,9 +28,9 @@ describe('natsBroker()', () => {
     [{ replicas: 0 }, 'replicas', /1 to 5, not 0/],
     [{ host: 'a' } as NatsBrokerOptions, 'host', /no option "host"; it has url, servers, prefix, replicas, client/],
   ])('refuses %j at once', (options, option, message) => {
-    expect(() => natsBroker(options)).toThrow(NatsOptionsError);
+    expect(() => natsBroker(options)).toThrow(BrokerOptionsError);
     expect(() => natsBroker(options)).toThrow(
-      expect.objectContaining({ code: 'NATS_OPTIONS', option, message: expect.stringMatching(message) }),
+      expect.objectContaining({ code: 'BROKER_OPTIONS', option, message: expect.stringMatching(message) }),
     );
     expect(() => natsBroker(options)).not.toThrow(/secret/);
   });

@@ -82,8 +82,16 @@ export class BrokerAwayError extends Error {
   readonly code = 'BROKER_AWAY';
 }
 
-/** What a broker was made with is wrong. Thrown when the application is put together. */
+/** An option of a broker is wrong. Thrown by what makes its factory, such as `redisBroker()`. */
 export class BrokerOptionsError extends Error {
   override readonly name = 'BrokerOptionsError';
   readonly code = 'BROKER_OPTIONS';
+
+  constructor(
+    message: string,
+    /** The name of the wrong option. */
+    readonly option: string,
+  ) {
+    super(message);
+  }
 }

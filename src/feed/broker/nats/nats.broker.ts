@@ -25,7 +25,7 @@ const [leastWaitMs, mostWaitMs] = [100, 2000];
  * Takes NATS 2.9 or later, with JetStream, and `@nats-io/transport-node` and `@nats-io/jetstream`.
  *
  * @param options a URL, such as `nats://host1:4222,host2:4222?prefix=orders`, or options
- * @throws NatsOptionsError when an option is wrong
+ * @throws BrokerOptionsError when an option is wrong
  */
 export function natsBroker(options: string | NatsBrokerOptions): BrokerFactory {
   const settings = settingsOf(options);

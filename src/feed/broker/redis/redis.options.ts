@@ -42,7 +42,7 @@ const ports = { single: 6379, sentinel: 26379, cluster: 6379 };
 export function redisTargetOf(options: string | RedisBrokerOptions): RedisTarget {
   const { url, prefix: given, client = {} }: RedisBrokerOptions = typeof options === 'string' ? { url: options } : options;
   const parts = /^redis(s?)(?:\+(sentinel|cluster))?:\/\/(?:([^@/?]*)@)?([^@/?]+)(?:\/([^/?]*))?(?:\?prefix=([^&]*))?$/.exec(url);
-  if (!parts) throw new BrokerOptionsError(`The URL of Redis must be ${forms}. A prefix may follow: ?prefix=orders`);
+  if (!parts) throw new BrokerOptionsError(`The URL of Redis must be ${forms}. A prefix may follow: ?prefix=orders`, 'url');
   const [, tls, mode = 'single', credentials = '', hosts = '', path = '', queried] = parts as unknown as [
     string,
     string,
@@ -53,7 +53,8 @@ export function redisTargetOf(options: string | RedisBrokerOptions): RedisTarget
     string?,
   ];
   const prefix = given ?? (queried === undefined ? 'nestjs-feed' : decode(queried));
-  if (!/^[\w.:-]{1,100}$/.test(prefix)) throw new BrokerOptionsError('The prefix must be 1 to 100 characters out of A-Z a-z 0-9 _ . : -');
+  if (!/^[\w.:-]{1,100}$/.test(prefix))
+    throw new BrokerOptionsError('The prefix must be 1 to 100 characters out of A-Z a-z 0-9 _ . : -', 'prefix');
   const colon = credentials.indexOf(':');
   const [username, password] = colon < 0 ? ['', credentials] : [credentials.slice(0, colon), credentials.slice(colon + 1)];
   return {
@@ -73,19 +74,20 @@ export function redisTargetOf(options: string | RedisBrokerOptions): RedisTarget
 function addressOf(text: string, defaultPort: number): Address {
   const parts = /^(?:\[([\da-f:.]+)\]|([\w.-]+))(?::(\d{1,5}))?$/i.exec(text);
   const port = Number(parts?.[3] ?? defaultPort);
-  if (!parts || port > 65_535) throw new BrokerOptionsError(`The URL of Redis must be ${forms}.`);
+  if (!parts || port > 65_535) throw new BrokerOptionsError(`The URL of Redis must be ${forms}.`, 'url');
   return { host: (parts[1] ?? parts[2]) as string, port };
 }
 
 /** What the path says: a database, the name of a master, or nothing. */
 function pathOf(mode: RedisTarget['mode'], path: string): RedisOptions {
   if (mode === 'sentinel') {
-    if (!path) throw new BrokerOptionsError('The URL of Sentinels must end with the name of a master: redis+sentinel://host:port,…/name');
+    if (!path)
+      throw new BrokerOptionsError('The URL of Sentinels must end with the name of a master: redis+sentinel://host:port,…/name', 'url');
     return { name: path };
   }
   if (!path) return {};
-  if (mode === 'cluster') throw new BrokerOptionsError('A Redis cluster has no databases: the URL must end with its hosts.');
-  if (!/^\d{1,5}$/.test(path)) throw new BrokerOptionsError(`The database of Redis is a number: ${forms}.`);
+  if (mode === 'cluster') throw new BrokerOptionsError('A Redis cluster has no databases: the URL must end with its hosts.', 'url');
+  if (!/^\d{1,5}$/.test(path)) throw new BrokerOptionsError(`The database of Redis is a number: ${forms}.`, 'url');
   return { db: Number(path) };
 }
 
@@ -93,6 +95,6 @@ function decode(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    throw new BrokerOptionsError('The URL of Redis has a % that begins no character: write %25.');
+    throw new BrokerOptionsError('The URL of Redis has a % that begins no character: write %25.', 'url');
   }
 }
