@@ -3,13 +3,14 @@ import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { connect } from 'node:net';
 import { parseArgs } from 'node:util';
+import { move } from '../chaos/move.mjs';
 import { serve } from './child.mjs';
 import { environment, servers } from './servers.mjs';
 import { decimals, table } from './table.mjs';
 
 const usage = `Usage: npm run stress -- [options]
 
-      --only A,B         only those of: readers, limit, drain, delay
+      --only A,B         only those of: readers, limit, drain, move, delay
       --adapter NAME     express or fastify    (express)
       --seconds S        how long readers are published to    (60)
   -h, --help             show this
@@ -278,7 +279,30 @@ async function delay({ adapter }) {
   }
 }
 
-const scenarios = { readers, limit, drain, delay };
+/** As `drain`, with another process to go to. */
+async function moving({ adapter }) {
+  const [count, drainMs] = [10_000, 10_000];
+  const { code, tookMs, moved, torn, acknowledged, unacknowledged, faults } = await move({ adapter, count, drainMs });
+  const bad = Object.values(faults).reduce((sum, number) => sum + number, 0);
+  return [
+    [
+      'move: connections that came to an orderly end, and are on the other node',
+      `${moved - torn}`,
+      `${count}`,
+      torn === 0 && moved === count,
+    ],
+    ['move: messages lost, repeated or out of order', `${bad} of ${acknowledged}`, '0', bad === 0 && acknowledged > 0],
+    ['move: publishes that were not acknowledged', `${unacknowledged}`, '0', unacknowledged === 0],
+    [
+      'move: the process ended after',
+      `${decimals(tookMs, 0)} ms, ${code}`,
+      `≤ ${drainMs + 1000} ms, 0`,
+      tookMs <= drainMs + 1000 && code === 0,
+    ],
+  ];
+}
+
+const scenarios = { readers, limit, drain, move: moving, delay };
 
 let options;
 try {

@@ -74,6 +74,7 @@ class Follower {
     if (this.isOpen) this.#all.open -= 1;
     this.isOpen = false;
     if (this.#connection.hasLeft) return;
+    if (!this.#connection.isComplete) this.#all.torn += 1;
     this.#all.reconnects += 1;
     this.#timer = setTimeout(() => this.#connect(), Math.random() * pauseMs);
   }
@@ -89,6 +90,8 @@ export class Followers {
   open = 0;
   received = 0;
   reconnects = 0;
+  /** Connections that ended otherwise than in order. */
+  torn = 0;
   refused = 0;
   faults = { lost: 0, repeated: 0, 'out of order': 0, resets: 0, misdelivered: 0 };
   /** How long messages took, in milliseconds; undefined while that is not asked for. */

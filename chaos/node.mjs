@@ -15,6 +15,7 @@ export class Node {
   isUp = false;
   #agent = new Agent({ keepAlive: true, maxSockets: 128, timeout: 2000 });
   #child;
+  #env;
 
   constructor(name, port, env) {
     this.name = name;
@@ -22,9 +23,8 @@ export class Node {
     this.#env = env;
   }
 
-  #env;
-
-  static async start(name, { adapter, broker }) {
+  /** @param options.env more of the service's environment */
+  static async start(name, { adapter, broker, env: more }) {
     const port = await freePort();
     const env = {
       ...environment(adapter),
@@ -34,6 +34,7 @@ export class Node {
       FEED_BUFFER_BYTES: '65536',
       FEED_HISTORY_TTL_MS: '300000',
       FEED_NODE_NAME: name,
+      ...more,
     };
     const node = new Node(name, port, env);
     await node.restart();
@@ -64,13 +65,16 @@ export class Node {
     this.isUp = true;
   }
 
+  /** Ends it; resolves with its exit code, or the signal that ended it. */
   async kill(signal = 'SIGKILL') {
     this.isUp = false;
     const child = this.#child;
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    const ended = once(child, 'exit');
-    child.kill(signal);
-    await ended;
+    if (child.exitCode === null && child.signalCode === null) {
+      const ended = once(child, 'exit');
+      child.kill(signal);
+      await ended;
+    }
+    return child.exitCode ?? child.signalCode;
   }
 
   /** Publishes text; resolves with whether it was acknowledged. */
