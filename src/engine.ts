@@ -8,6 +8,11 @@ const engines = [
     packages: 'ioredis',
     load: async (url: string) => (await import('./feed/broker/redis/index.js')).redisBroker(url),
   },
+  {
+    scheme: /^(nats|tls):/,
+    packages: '@nats-io/transport-node @nats-io/jetstream',
+    load: async (url: string) => (await import('./feed/broker/nats/index.js')).natsBroker(url),
+  },
 ];
 
 /**

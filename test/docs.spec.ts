@@ -168,6 +168,9 @@ const faults: Record<string, (call: Call) => void> = {
     call.url = call.url.replace('since=earliest', 'since=yesterday');
     delete call.headers['Last-Event-ID'];
   },
+  HEALTH_SCOPE: (call) => {
+    call.url = call.url.replace('scope=service', 'scope=all');
+  },
   FEED_FORMAT: (call) => {
     call.url += '&format=xml';
   },

@@ -112,6 +112,7 @@ describe('the start of the service', () => {
     ['FEED_MAX_CONNECTIONS', 'many', 'FEED_MAX_CONNECTIONS must be a whole number of connections, not "many"'],
     ['FEED_BROKER', 'kafka://user:secret@host', /^FEED_BROKER must be memory, or a URL: redis:\/\/…[^@]*\n$/],
     ['FEED_BROKER', 'redis://user:secret@', /^FEED_BROKER is not right: The URL of Redis must be [^@]*\n$/],
+    ['FEED_BROKER', 'nats://user:secret@', /^FEED_BROKER is not right: The NATS broker's URL is [^@]*\n$/],
     ['FEED_NODE_NAME', 'a b', 'FEED_NODE_NAME must be 1 to 100 visible ASCII characters without spaces, not "a b"'],
     ['WORKERS', '0', 'WORKERS must be a whole number of processes from 1 to 64, not "0"'],
     ['WORKERS', '65', 'WORKERS must be a whole number of processes from 1 to 64, not "65"'],
@@ -124,6 +125,28 @@ describe('the start of the service', () => {
     else expect(run.err).toMatch(line);
     expect(run.err.trimEnd().split('\n')).toHaveLength(1);
     expect(run.out).toBe('');
+  });
+
+  it.each([
+    ['redis://127.0.0.1', 'ioredis', 'ioredis'],
+    ['nats://127.0.0.1', '@nats-io/jetstream', '@nats-io/transport-node @nats-io/jetstream'],
+  ])('is refused with FEED_BROKER=%s where %s is not installed', async (broker, missing, packages) => {
+    const resolve = `export async function resolve(name, context, next) {
+      if (name === '${missing}') throw Object.assign(new Error(), { code: 'ERR_MODULE_NOT_FOUND' });
+      return next(name, context);
+    }`;
+    const url = (code: string) => `data:text/javascript,${encodeURIComponent(code)}`;
+    const hook = url(`import { register } from 'node:module'; register(${JSON.stringify(url(resolve))});`);
+    const run = Run.node(['--import', hook, 'dist/main.js'], { PORT: '0', FEED_BROKER: broker });
+    expect(await run.exit).toBe(1);
+    expect(run.err).toBe(`FEED_BROKER names an engine whose client is not installed: npm install ${packages}\n`);
+  });
+
+  it('warns of an engine that does not answer', async () => {
+    const service = await Run.service({ FEED_BROKER: 'redis://127.0.0.1:1' });
+    await until(() => service.err !== '');
+    expect(service.err).toBe('redis does not answer: until it does, nothing can be published\n');
+    expect((await fetch(`${service.url}/health/ready`)).status).toBe(200);
   });
 
   it('warns of a secret that can be guessed', async () => {

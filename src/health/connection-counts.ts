@@ -4,10 +4,6 @@ import { FeedService } from '../feed/feed.service.js';
 import { type ProcessCounts, ProcessHealth } from './process-health.js';
 import { type Answers, Siblings } from './siblings.js';
 
-/** Which processes are counted: the one that answers, those that serve its port, or all that share its broker. */
-export const scopes = ['worker', 'service', 'cluster'] as const;
-export type Scope = (typeof scopes)[number];
-
 /** Which processes answered, where several serve one port. */
 export interface Answered {
   workers?: {

@@ -1,9 +1,9 @@
 import { Controller, Get, Query } from '@nestjs/common';
 import { HealthCheck, type HealthCheckResult, HealthCheckService } from '@nestjs/terminus';
 import type { FeedCount } from '../feed/feed.counts.js';
-import { type ClusterCounts, ConnectionCounts, type ServiceCounts, scopes, type WorkerCounts } from './connection-counts.js';
+import { type ClusterCounts, ConnectionCounts, type ServiceCounts, type WorkerCounts } from './connection-counts.js';
 import { FeedHealthIndicator } from './feed.health-indicator.js';
-import { HealthScopeException } from './health.errors.js';
+import { HealthScopeException, scopeRule } from './scope.js';
 
 /** What probes and people ask the service. */
 @Controller('health')
@@ -54,7 +54,7 @@ export class HealthController {
         if (id === undefined) return this.counts.cluster();
         throw new HealthScopeException('With an id, scope is worker or service: the nodes of a cluster tell no counts of single feeds.');
       default:
-        throw new HealthScopeException(`scope is ${scopes.slice(0, -1).join(', ')} or ${scopes.at(-1)}.`);
+        throw new HealthScopeException(scopeRule);
     }
   }
 }
