@@ -6,7 +6,8 @@ import { WorkersStartError } from './workers/primary.js';
 export function announce(config: Config, { port, warnings }: Started, madeKey: string | undefined): void {
   const url = `http://${reachable(config.host)}:${port}`;
   const feed = `${url}/${config.path.replace(/^\/|\/$/g, '')}/42`;
-  const lines = [`nestjs-feed serves on ${url} (${config.adapter}); health: ${url}/health`, `try it: curl -N ${feed}`];
+  const workers = config.workers > 1 ? `, ${config.workers} workers` : '';
+  const lines = [`nestjs-feed serves on ${url} (${config.adapter}${workers}); health: ${url}/health`, `try it: curl -N ${feed}`];
   if (madeKey) lines.push(`publish: curl -H 'Authorization: Bearer ${madeKey}' -H 'Content-Type: text/plain' -d hello ${feed}`);
   process.stdout.write(`${lines.join('\n')}\n`);
   for (const warning of warnings) process.stderr.write(`${warning}\n`);

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { until } from './serve.js';
+import type { Readable } from 'node:stream';
 
 /** What the built service or command says, and how it ends. */
 export class Run {
@@ -37,7 +37,12 @@ export class Run {
    */
   static async service(env: Record<string, string> = {}, flags: string[] = []): Promise<Run & { port: number; url: string }> {
     const run = Run.node([...flags, 'dist/main.js'], { PORT: '0', ...env });
-    await until(() => /try it/.test(run.out) || run.child.exitCode !== null);
+    while (!/try it/.test(run.out) && run.child.exitCode === null) {
+      const more = new AbortController();
+      const { signal } = more;
+      await Promise.race([once(run.child.stdout as Readable, 'data', { signal }), once(run.child, 'exit', { signal })]);
+      more.abort();
+    }
     const url = /http:\/\/\S+:\d+/.exec(run.out)?.[0] ?? '';
     return Object.assign(run, { url, port: Number(new URL(url).port) });
   }

@@ -78,6 +78,7 @@ describeWithRedis.each(platforms)('workers on %s', (platform) => {
   it('serve on one port, told once, and each of them counts for all', async () => {
     const service = await serviceOf({ FEED_ADAPTER: platform, FEED_PUBLISH_KEY: '', FEED_NODE_NAME: 'here' });
     expect(service.run.out.match(/http:\/\/[^/ ]+/g)?.every((url) => url === service.url)).toBe(true);
+    expect(service.run.out).toContain(`serves on ${service.url} (${platform}, 2 workers); health: `);
     expect(service.run.out.trimEnd().split('\n')).toHaveLength(3);
     const peers = await service.followOnEach('/test/1');
     peers.push(...(await service.follow(...Array.from({ length: 20 }, (_, n) => `/test/${n}`))));

@@ -3,8 +3,8 @@ import type { FromWorker, Started } from './messages.js';
 import { Rounds } from './rounds.js';
 import { Slot, type SlotOwner } from './slot.js';
 
-/** How long workers may take, beyond that, to end, in milliseconds. */
-const graceMs = 700;
+/** How long workers may take to exit, beyond what they need for their feeds, in milliseconds. */
+const graceMs = 900;
 
 export interface PrimaryOptions {
   /** How many. */
@@ -47,10 +47,10 @@ export class Primary implements SlotOwner {
    */
   start(): Promise<Started> {
     this.state = 'starting';
-    for (const slot of this.slots) slot.start();
     return new Promise((resolve, reject) => {
       this.onStarted = resolve;
       this.onFailed = reject;
+      for (const slot of this.slots) slot.start();
     });
   }
 

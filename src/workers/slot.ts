@@ -36,20 +36,12 @@ export class Slot implements Asked {
   }
 
   start(): void {
-    const worker = cluster.fork(this.env);
-    const { pid = 0 } = worker.process;
-    this.worker = worker;
     this.begun = performance.now();
-    worker.on('message', (message: FromWorker) => this.owner.onMessage(this, message));
-    // Told before the worker gets its first connection.
-    worker.once('listening', () => {
-      this.isListening = true;
-    });
-    // The messages that were under way when it ended come before `disconnect`.
-    this.over = Promise.all([once(worker, 'exit'), once(worker, 'disconnect')]).then(
-      ([[code, signal]]) => this.end(pid, signal ? `was killed by ${signal}` : `ended with ${code}`),
-      (error: Error) => this.end(pid, `failed: ${error.message}`),
-    );
+    try {
+      this.watch(cluster.fork(this.env));
+    } catch (error) {
+      this.end(0, `could not be forked: ${(error as Error).message}`); // the machine is short of something
+    }
   }
 
   /**
@@ -83,6 +75,21 @@ export class Slot implements Asked {
   kill(): void {
     clearTimeout(this.timer);
     this.worker?.process.kill('SIGKILL');
+  }
+
+  private watch(worker: Worker): void {
+    const { pid = 0 } = worker.process;
+    this.worker = worker;
+    worker.on('message', (message: FromWorker) => this.owner.onMessage(this, message));
+    // Told before the worker gets its first connection.
+    worker.once('listening', () => {
+      this.isListening = true;
+    });
+    // The messages that were under way when it ended come before `disconnect`.
+    this.over = Promise.all([once(worker, 'exit'), once(worker, 'disconnect')]).then(
+      ([[code, signal]]) => this.end(pid, signal ? `was killed by ${signal}` : `ended with ${code}`),
+      (error: Error) => this.end(pid, `failed: ${error.message}`),
+    );
   }
 
   private end(pid: number, how: string): void {
