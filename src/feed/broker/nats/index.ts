@@ -1,2 +1,2 @@
 export { natsBroker } from './nats.broker.js';
-export { type NatsBrokerOptions, NatsOptionsError } from './nats.options.js';
+export { type NatsBrokerOptions, type NatsClientOptions, NatsOptionsError } from './nats.options.js';
