@@ -5,9 +5,9 @@ module.exports = {
     { name: 'no-unresolved', severity: 'error', from: {}, to: { couldNotResolve: true } },
     {
       name: 'plain-node',
-      comment: 'broker, connection, format, routing, source and flood know nothing of Nest',
+      comment: 'broker, connection, format, nodes, routing, source and flood know nothing of Nest',
       severity: 'error',
-      from: { path: '^src/(feed/(broker|connection|format|routing|source)|flood)/' },
+      from: { path: '^src/(feed/(broker|connection|format|routing|source|nodes)|flood)/' },
       to: { path: 'node_modules/@nestjs|^@nestjs' },
     },
     {
@@ -60,10 +60,17 @@ module.exports = {
       to: { path: '^src/', pathNot: '^src/(webhook/|feed/feed\\.(service|events)\\.ts$)' },
     },
     {
+      name: 'workers-know-only-the-port',
+      comment: 'what is asked of workers, and answered, is none of their business',
+      severity: 'error',
+      from: { path: '^src/workers/' },
+      to: { path: '^src/', pathNot: '^src/(workers/|health/siblings\\.ts$)' },
+    },
+    {
       name: 'config-is-for-the-service',
       severity: 'error',
       from: { path: '^src/(feed|health|flood|webhook)/|^src/index\\.ts$' },
-      to: { path: '^src/(config|main|app\\.module)\\.ts$' },
+      to: { path: '^src/((config|main|app\\.module|engine|service|start|signals)\\.ts$|workers/)' },
     },
     {
       name: 'optional-peers-stay-in-their-entry',

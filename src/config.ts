@@ -12,8 +12,14 @@ export interface Config {
   port: number;
   adapter: 'express' | 'fastify';
   path: string;
+  /** `memory`, or the URL of an engine, which may have a password. */
+  broker: string;
+  /** How many processes serve. */
+  workers: number;
   feed: FeedOptions;
   webhook: WebhookOptions | undefined;
+  /** The longest that a process takes to end its feeds and what tells of them, in milliseconds. */
+  shutdownMs: number;
   /** What whoever starts the service should know, a line each. */
   warnings: string[];
 }
@@ -60,6 +66,8 @@ const onOff = v.optional(
 );
 
 const portRule = 'must be a port: a whole number from 0 to 65535';
+const workersRule = 'must be a whole number of processes from 1 to 64';
+const brokerRule = 'must be memory, or a URL: redis://… (rediss, redis+sentinel, redis+cluster) or nats://… (tls)';
 const pathRule = 'must be a path: segments of A-Z a-z 0-9 . _ ~ - with / between them';
 
 const service = {
@@ -67,6 +75,21 @@ const service = {
   PORT: v.optional(v.pipe(v.string(), v.trim(), v.regex(/^\d+$/, portRule), v.transform(Number), v.maxValue(65_535, portRule)), '8080'),
   FEED_ADAPTER: v.optional(v.picklist(['express', 'fastify'], 'must be express or fastify'), 'express'),
   FEED_PATH: v.optional(v.pipe(v.string(), v.regex(/^\/?[\w.~-]+(\/[\w.~-]+)*\/?$/, pathRule)), 'test'),
+  FEED_BROKER: v.optional(
+    v.pipe(v.string(), v.trim(), v.regex(/^(memory$|rediss?(\+sentinel|\+cluster)?:\/\/|nats:\/\/|tls:\/\/)/, brokerRule)),
+    'memory',
+  ),
+  WORKERS: v.optional(
+    v.pipe(
+      v.string(),
+      v.trim(),
+      v.regex(/^\d+$/, workersRule),
+      v.transform(Number),
+      v.minValue(1, workersRule),
+      v.maxValue(64, workersRule),
+    ),
+    '1',
+  ),
   FEED_REPLAY_LATEST: patterns,
   FEED_CONFLATE: patterns,
   FEED_WEBHOOK_URL: v.optional(v.string()),
@@ -93,6 +116,7 @@ const options = {
   FEED_HISTORY_TTL_MS: ['historyTtlMs', number(feedOptionRules.historyTtlMs)],
   FEED_HISTORY_BYTES: ['historyBytes', number(feedOptionRules.historyBytes)],
   FEED_HISTORY_TOTAL_BYTES: ['historyTotalBytes', number(feedOptionRules.historyTotalBytes)],
+  FEED_NODE_NAME: ['nodeName', v.optional(feedOptionRules.nodeName)],
   FEED_PUBLISH_KEY: ['publishKey', v.optional(feedOptionRules.publishKey)],
   FEED_JWT_SECRET: ['jwtSecret', v.optional(feedOptionRules.jwtSecret)],
   FEED_JWKS_URL: ['jwksUrl', v.optional(feedOptionRules.jwksUrl)],
@@ -104,7 +128,7 @@ const options = {
 const optionSchemas = Object.fromEntries(Object.entries(options).map(([variable, [, schema]]) => [variable, schema]));
 
 /** Variables that hold secrets: what they were is not told. */
-const secrets = new Set(['FEED_PUBLISH_KEY', 'FEED_JWT_SECRET', 'FEED_JWKS_URL', 'FEED_WEBHOOK_SECRET']);
+const secrets = new Set(['FEED_BROKER', 'FEED_PUBLISH_KEY', 'FEED_JWT_SECRET', 'FEED_JWKS_URL', 'FEED_WEBHOOK_SECRET']);
 
 /**
  * Reads the service's configuration.
@@ -120,15 +144,25 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     ...Object.fromEntries(Object.entries(options).map(([variable, [option]]) => [option, given[variable]])),
     rules: rulesOf(replayed, conflated),
   };
-  check(() => resolveFeedOptions(feed));
+  const { drainMs } = check(() => resolveFeedOptions(feed));
+  if (values.WORKERS > 1 && values.FEED_BROKER === 'memory') {
+    throw new ConfigError(
+      'FEED_BROKER',
+      `must be redis://… or nats://… where WORKERS is ${values.WORKERS}: memory would carry a message to those alone who follow it in the same process`,
+    );
+  }
   const { jwtSecret } = feed;
+  const webhook = webhookOf(values.FEED_WEBHOOK_URL, values.FEED_WEBHOOK_SECRET);
   return {
     host: values.HOST,
     port: values.PORT,
     adapter: values.FEED_ADAPTER,
     path: values.FEED_PATH,
+    broker: values.FEED_BROKER,
+    workers: values.WORKERS,
     feed,
-    webhook: webhookOf(values.FEED_WEBHOOK_URL, values.FEED_WEBHOOK_SECRET),
+    webhook,
+    shutdownMs: drainMs + (webhook ? resolveWebhookOptions(webhook).flushMs : 0),
     warnings:
       jwtSecret !== undefined && isWeakSecret(jwtSecret)
         ? ['FEED_JWT_SECRET has fewer than 32 bytes: RFC 7518 section 3.2 asks for that many, since shorter ones can be guessed']
@@ -164,9 +198,9 @@ function webhookOf(url: string | undefined, secret: string | undefined): Webhook
 }
 
 /** Has the options' own check speak of the variables that they came from. */
-function check(resolve: () => unknown): void {
+function check<T>(resolve: () => T): T {
   try {
-    resolve();
+    return resolve();
   } catch (error) {
     if (!(error instanceof FeedOptionsError || error instanceof WebhookOptionsError)) throw error;
     const { option, message } = error;

@@ -35,6 +35,7 @@ export { FeedModule } from './feed/feed.module.js';
 export type { FeedModuleExtras, FeedOptions } from './feed/feed.options.js';
 export type { ConnectOptions } from './feed/feed.service.js';
 export { FeedService } from './feed/feed.service.js';
+export type { NodeCounts } from './feed/nodes/nodes.js';
 export type { FeedRule, FeedRules } from './feed/routing/router.js';
 export { intervalSource } from './feed/source/interval.source.js';
 export type { FeedContext, FeedSource } from './feed/source/source.js';

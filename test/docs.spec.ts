@@ -168,6 +168,9 @@ const faults: Record<string, (call: Call) => void> = {
     call.url = call.url.replace('since=earliest', 'since=yesterday');
     delete call.headers['Last-Event-ID'];
   },
+  HEALTH_SCOPE: (call) => {
+    call.url = call.url.replace('scope=service', 'scope=all');
+  },
   FEED_FORMAT: (call) => {
     call.url += '&format=xml';
   },
@@ -393,7 +396,7 @@ describe.each(platforms)('the document on %s', (platform) => {
       const status = await follow(...many(length).map((one): [string, string] => ['id', one]));
       expect([length, status]).toEqual([length, fits(document, id?.schema as Schema, many(length)) ? 200 : 400]);
     }
-    for (const value of ['earliest', 'latest', 'abc-1', 'abc-1/a', 'abc-1/', 'abc-1x', 'abc', '-1', 'ABC-1', `abc-${'1'.repeat(16)}`, '']) {
+    for (const value of ['earliest', 'latest', 'abc-1', 'abc-1/a', 'abc-1/', 'abc-1x', 'abc', '-1', 'ABC-1', `abc-${'1'.repeat(17)}`, '']) {
       expect([value, await follow(['id', 'a'], ['since', value])]).toEqual([
         value,
         fits(document, since?.schema as Schema, value) ? 200 : 400,

@@ -1,7 +1,9 @@
+import { hostname } from 'node:os';
 import { Controller, Get } from '@nestjs/common';
 import { HealthCheck, HealthCheckService, TerminusModule } from '@nestjs/terminus';
+import { MemoryBroker } from '../src/feed/broker/memory.broker.js';
 import { FeedHealthIndicator, HealthModule } from '../src/health/index.js';
-import { FeedModule } from '../src/index.js';
+import { type BrokerFactory, FeedModule } from '../src/index.js';
 import { Peer } from './peer.js';
 import { platforms, serve, until } from './serve.js';
 
@@ -17,7 +19,7 @@ describe.each(platforms)('health on %s', (platform) => {
       peak: 3,
       opened: 3,
       rejected: 0,
-      rejectedBy: { limit: 0, client: 0, rate: 0, draining: 0 },
+      rejectedBy: { limit: 0, client: 0, rate: 0, broker: 0, draining: 0 },
       closed: { client: 0, slow: 0, stalled: 0, expired: 0, aged: 0, completed: 0, error: 0, drained: 0 },
       feeds: 2,
       handedOver: 3,
@@ -30,6 +32,12 @@ describe.each(platforms)('health on %s', (platform) => {
     });
     expect(await connections('?id=2')).toEqual({ id: '2', open: 2, bufferedBytes: 0 });
     expect(await connections('?id=nobody')).toEqual({ id: 'nobody', open: 0, bufferedBytes: 0 });
+    expect(await connections('?scope=service')).toMatchObject({ open: 3 });
+    expect(await connections('?scope=worker')).toMatchObject({ pid: process.pid, open: 3 });
+    expect(await connections('?scope=worker&id=2')).toEqual({ id: '2', open: 2, bufferedBytes: 0, pid: process.pid });
+    expect(await connections('?scope=cluster')).toMatchObject({ open: 3, nodes: [{ name: `${hostname()}-${process.pid}`, open: 3 }] });
+    expect(await connections('?scope=all')).toMatchObject({ code: 'HEALTH_SCOPE', message: 'scope is worker, service or cluster.' });
+    expect(await connections('?scope=cluster&id=2')).toMatchObject({ statusCode: 400, code: 'HEALTH_SCOPE' });
     Peer.leaveAll();
     await until(async () => (await connections()).open === 0);
     expect(await connections()).toMatchObject({ peak: 3, closed: { client: 3 }, feeds: 0 });
@@ -49,6 +57,24 @@ describe.each(platforms)('health on %s', (platform) => {
     });
     Peer.leaveAll();
     await until(async () => (await status('/health/ready')) === 200);
+    await served.app.close();
+  });
+
+  it('stays ready while the engine of its broker is away, and says so', async () => {
+    let awaySince: number | undefined;
+    const broker: BrokerFactory = (context) => Object.defineProperties(new MemoryBroker(context), { awaySince: { get: () => awaySince } });
+    const served = await serve(platform, { imports: [FeedModule.forRoot({ broker }), HealthModule] });
+    const ready = async () => {
+      const answer = await fetch(`${served.url}/health/ready`);
+      return { status: answer.status, broker: ((await answer.json()) as { info: { broker: unknown } }).info.broker };
+    };
+    expect(await ready()).toEqual({ status: 200, broker: { status: 'up', state: 'ok', broker: 'memory' } });
+    awaySince = Date.UTC(2026, 0, 1);
+    const degraded = { status: 'up', state: 'degraded', broker: 'memory', awaySince: '2026-01-01T00:00:00.000Z' };
+    expect(await ready()).toEqual({ status: 200, broker: { ...degraded, message: expect.stringMatching(/^away: /) } });
+    expect(await (await fetch(`${served.url}/health/live`)).json()).toMatchObject({ info: {} });
+    awaySince = undefined;
+    expect((await ready()).broker).toMatchObject({ state: 'ok' });
     await served.app.close();
   });
 

@@ -1,4 +1,4 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
@@ -7,44 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Peer } from './peer.js';
+import { Run } from './run.js';
 import { platforms, until } from './serve.js';
-
-/** What the built service or command says, and how it ends. */
-class Run {
-  out = '';
-  err = '';
-  readonly exit: Promise<number | null>;
-  private static readonly children = new Set<ChildProcess>();
-
-  private constructor(readonly child: ChildProcess) {
-    Run.children.add(child);
-    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
-      this.out += text;
-    });
-    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      this.err += text;
-    });
-    this.exit = once(child, 'close').then(([code]) => code as number | null);
-  }
-
-  /** Ends what a test that failed has left running. */
-  static endAll(): void {
-    for (const child of Run.children) child.kill('SIGKILL');
-    Run.children.clear();
-  }
-
-  static node(args: string[], env: Record<string, string> = {}): Run {
-    return new Run(spawn(process.execPath, args, { env: { PATH: process.env.PATH, ...env }, stdio: ['ignore', 'pipe', 'pipe'] }));
-  }
-
-  /** The service, once it says where it listens. */
-  static async service(env: Record<string, string> = {}): Promise<Run & { port: number; url: string }> {
-    const run = Run.node(['dist/main.js'], { PORT: '0', ...env });
-    await until(() => /try it/.test(run.out) || run.child.exitCode !== null);
-    const url = /http:\/\/\S+:\d+/.exec(run.out)?.[0] ?? '';
-    return Object.assign(run, { url, port: Number(new URL(url).port) });
-  }
-}
 
 afterEach(() => Run.endAll());
 
@@ -146,6 +110,13 @@ describe('the start of the service', () => {
     ['FEED_PUBLISH_KEY', 'a b', /^FEED_PUBLISH_KEY must be one or more visible ASCII characters without spaces\n$/],
     ['FEED_WEBHOOK_URL', 'http://127.0.0.1:1', /^FEED_WEBHOOK_SECRET is not right: /],
     ['FEED_MAX_CONNECTIONS', 'many', 'FEED_MAX_CONNECTIONS must be a whole number of connections, not "many"'],
+    ['FEED_BROKER', 'kafka://user:secret@host', /^FEED_BROKER must be memory, or a URL: redis:\/\/…[^@]*\n$/],
+    ['FEED_BROKER', 'redis://user:secret@', /^FEED_BROKER is not right: The URL of Redis must be [^@]*\n$/],
+    ['FEED_BROKER', 'nats://user:secret@', /^FEED_BROKER is not right: The NATS broker's URL is [^@]*\n$/],
+    ['FEED_NODE_NAME', 'a b', 'FEED_NODE_NAME must be 1 to 100 visible ASCII characters without spaces, not "a b"'],
+    ['WORKERS', '0', 'WORKERS must be a whole number of processes from 1 to 64, not "0"'],
+    ['WORKERS', '65', 'WORKERS must be a whole number of processes from 1 to 64, not "65"'],
+    ['WORKERS', '2', /^FEED_BROKER must be redis:\/\/… or nats:\/\/… where WORKERS is 2: memory would /],
     ['HOST', 'no.such.host.invalid', 'HOST no.such.host.invalid is not an address of this machine'],
   ])('is refused with %s=%s', async (name, value, line) => {
     const run = Run.node(['dist/main.js'], { PORT: '0', [name]: value });
@@ -154,6 +125,28 @@ describe('the start of the service', () => {
     else expect(run.err).toMatch(line);
     expect(run.err.trimEnd().split('\n')).toHaveLength(1);
     expect(run.out).toBe('');
+  });
+
+  it.each([
+    ['redis://127.0.0.1', 'ioredis', 'ioredis'],
+    ['nats://127.0.0.1', '@nats-io/jetstream', '@nats-io/transport-node @nats-io/jetstream'],
+  ])('is refused with FEED_BROKER=%s where %s is not installed', async (broker, missing, packages) => {
+    const resolve = `export async function resolve(name, context, next) {
+      if (name === '${missing}') throw Object.assign(new Error(), { code: 'ERR_MODULE_NOT_FOUND' });
+      return next(name, context);
+    }`;
+    const url = (code: string) => `data:text/javascript,${encodeURIComponent(code)}`;
+    const hook = url(`import { register } from 'node:module'; register(${JSON.stringify(url(resolve))});`);
+    const run = Run.node(['--import', hook, 'dist/main.js'], { PORT: '0', FEED_BROKER: broker });
+    expect(await run.exit).toBe(1);
+    expect(run.err).toBe(`FEED_BROKER names an engine whose client is not installed: npm install ${packages}\n`);
+  });
+
+  it('warns of an engine that does not answer', async () => {
+    const service = await Run.service({ FEED_BROKER: 'redis://127.0.0.1:1' });
+    await until(() => service.err !== '');
+    expect(service.err).toBe('redis does not answer: until it does, nothing can be published\n');
+    expect((await fetch(`${service.url}/health/ready`)).status).toBe(200);
   });
 
   it('warns of a secret that can be guessed', async () => {

@@ -70,7 +70,7 @@ const following: Parameter[] = [
     in: 'query',
     description:
       "Where to begin: after a message's id or a `Feed-Position`, with all that is kept (`earliest`), or with what comes (`latest`).",
-    schema: { type: 'string', pattern: '^(earliest|latest|[a-z0-9]{1,32}-\\d{1,15}(/.*)?)$' },
+    schema: { type: 'string', pattern: '^(earliest|latest|[a-z0-9]{1,32}-\\d{1,16}(/.*)?)$' },
     example: 'earliest',
   },
   {
@@ -95,7 +95,7 @@ function feedAs(write: (format: Format) => Format): Responses {
       headers: {
         'Feed-Position': {
           description: 'The position at which the response begins, for `since`.',
-          schema: { type: 'string', pattern: '^[a-z0-9]{1,32}-\\d{1,15}$' },
+          schema: { type: 'string', pattern: '^[a-z0-9]{1,32}-\\d{1,16}$' },
         },
       },
       content: Object.fromEntries(

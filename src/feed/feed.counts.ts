@@ -1,4 +1,4 @@
-import type { CloseReason } from './connection/close-reason.js';
+import { type CloseReason, closeReasons } from './connection/close-reason.js';
 
 /** Why requests for a feed are refused before anything is kept for them. */
 export const rejectReasons = [
@@ -50,4 +50,31 @@ export interface FeedCount {
   open: number;
   /** Bytes that wait for its followers to read. */
   bufferedBytes: number;
+}
+
+/**
+ * Puts the counts of several processes together, each of which it adds up: `peak`, which they need not have had at one time, is then the
+ * most that there can have been, and a feed counts once for each process in which somebody follows it. `limit` is null where any is.
+ */
+export function sumOf(all: readonly FeedCounts[]): FeedCounts {
+  // A process of another version may not know every count.
+  const sum = (count: (counts: FeedCounts) => number | undefined) => all.reduce((total, counts) => total + (count(counts) ?? 0), 0);
+  return {
+    open: sum(({ open }) => open),
+    peak: sum(({ peak }) => peak),
+    opened: sum(({ opened }) => opened),
+    rejected: sum(({ rejected }) => rejected),
+    rejectedBy: sumsBy(rejectReasons, (reason) => sum(({ rejectedBy }) => rejectedBy[reason])),
+    closed: sumsBy(closeReasons, (reason) => sum(({ closed }) => closed[reason])),
+    feeds: sum(({ feeds }) => feeds),
+    handedOver: sum(({ handedOver }) => handedOver),
+    messages: sum(({ messages }) => messages),
+    bytes: sum(({ bytes }) => bytes),
+    bufferedBytes: sum(({ bufferedBytes }) => bufferedBytes),
+    limit: all.some(({ limit }) => limit === null) ? null : sum(({ limit }) => limit ?? 0),
+  };
+}
+
+function sumsBy<Reason extends string>(reasons: readonly Reason[], sum: (reason: Reason) => number): Record<Reason, number> {
+  return Object.fromEntries(reasons.map((reason) => [reason, sum(reason)])) as Record<Reason, number>;
 }

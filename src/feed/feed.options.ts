@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import type { CanActivate, Type } from '@nestjs/common';
 import * as v from 'valibot';
 import { type AccessOptions, accessOptionRules, type ResolvedAccessOptions, resolveAccessOptions } from './access/access.options.js';
@@ -58,6 +59,8 @@ export interface FeedOptions extends AccessOptions, LimitOptions {
    * `nestjs-feed/nats`. Default: this process's memory, for this process alone.
    */
   broker?: BrokerFactory;
+  /** What this process is called among those that share a broker, each by another name. Default: `<host name>-<process id>`. */
+  nodeName?: string;
   /** How many messages of each feed are kept for those who come back. Default: 100. 0: none. */
   historyLength?: number;
   /** How long a message is kept, in milliseconds. Default: 300000. */
@@ -94,6 +97,7 @@ export interface ResolvedFeedOptions extends HistoryBounds, RegistryOptions, Res
   readonly lameDuckMs: number;
   readonly bodyBytes: number;
   readonly broker: BrokerFactory;
+  readonly nodeName: string;
   readonly rules: FeedRules;
 }
 
@@ -122,6 +126,10 @@ export const feedOptionRules = {
   lameDuckMs: duration,
   bodyBytes: count('bytes', 1),
   broker: v.custom<BrokerFactory>((value) => typeof value === 'function', 'must be what redisBroker() or natsBroker() returns'),
+  nodeName: v.pipe(
+    v.string('must be a string'),
+    v.regex(/^[\x21-\x7e]{1,100}$/, 'must be 1 to 100 visible ASCII characters without spaces'),
+  ),
   historyLength: count('messages', 0),
   historyTtlMs: v.pipe(duration, v.minValue(1, 'must be 1 or more milliseconds')),
   historyBytes: count('bytes', 0),
@@ -172,6 +180,7 @@ export function resolveFeedOptions(options: FeedOptions): ResolvedFeedOptions {
     lameDuckMs: more.lameDuckMs ?? 0,
     bodyBytes: more.bodyBytes ?? 65_536,
     broker: more.broker ?? ((context) => new MemoryBroker(context)),
+    nodeName: more.nodeName ?? `${hostname()}-${process.pid}`,
     historyLength: more.historyLength ?? 100,
     historyTtlMs: more.historyTtlMs ?? 300_000,
     historyBytes: more.historyBytes ?? 1_048_576,

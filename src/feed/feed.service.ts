@@ -1,7 +1,15 @@
 import { Server as HttpServer } from 'node:http';
 import { Server as HttpsServer } from 'node:https';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
-import { type BeforeApplicationShutdown, Inject, Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import {
+  type BeforeApplicationShutdown,
+  Inject,
+  Injectable,
+  Logger,
+  type OnApplicationBootstrap,
+  type OnApplicationShutdown,
+  type OnModuleInit,
+} from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { NEVER, type Observable, type ObservableInput } from 'rxjs';
 import { ClientAddress, clientOf } from './access/client.js';
@@ -29,6 +37,7 @@ import { FeedRoutes } from './feed.routes.js';
 import { chooseFormat, formats, labelled } from './format/choice.js';
 import type { Format } from './format/format.js';
 import { labelledText } from './format/text.js';
+import { type NodeCounts, Nodes } from './nodes/nodes.js';
 import { messagesOf } from './routing/messages.js';
 import type { Replay } from './routing/replay.js';
 import { Router } from './routing/router.js';
@@ -63,11 +72,12 @@ export interface ConnectOptions {
 
 /** Owns every feed and connection: publishes, opens, counts, ends. */
 @Injectable()
-export class FeedService implements OnModuleInit, BeforeApplicationShutdown, OnApplicationShutdown {
+export class FeedService implements OnModuleInit, OnApplicationBootstrap, BeforeApplicationShutdown, OnApplicationShutdown {
   private readonly logger = new Logger(FeedService.name);
   private readonly encoders = new Map([...formats, labelledText].map((format) => [format, new Encoder(format)]));
   private readonly router: Router;
   private readonly registry: Registry;
+  private readonly nodes: Nodes;
   private readonly limits: ClientLimits;
   private readonly addresses: ClientAddress;
   private readonly rejectedBy = Object.fromEntries(rejectReasons.map((reason) => [reason, 0])) as Record<RejectReason, number>;
@@ -77,11 +87,12 @@ export class FeedService implements OnModuleInit, BeforeApplicationShutdown, OnA
 
   constructor(
     @Inject(FEED_OPTIONS) private readonly options: ResolvedFeedOptions,
-    @Inject(FEED_BROKER) private readonly broker: Broker,
+    @Inject(FEED_BROKER) private readonly carrier: Broker,
     private readonly adapters: HttpAdapterHost,
     private readonly routes: FeedRoutes,
   ) {
-    this.router = new Router(broker, options.rules, (feed, isFollowed) => this.registry.onPresence(feed, isFollowed));
+    this.router = new Router(carrier, options.rules, (feed, isFollowed) => this.registry.onPresence(feed, isFollowed));
+    this.nodes = new Nodes(carrier, options.nodeName, () => this.counts());
     this.limits = new ClientLimits(options);
     this.addresses = new ClientAddress(options.trustedProxies);
     this.registry = new Registry(options, this.router, this.limits, ({ feeds }, error) => {
@@ -94,6 +105,11 @@ export class FeedService implements OnModuleInit, BeforeApplicationShutdown, OnA
     if (!this.options.handover) return;
     const paths = this.routes.pattern();
     this.handover = Handover.install(this.adapters.httpAdapter?.getHttpServer(), (path) => paths.test(path));
+  }
+
+  /** The connections can be counted: the other processes are told of this one, and it is told of them. */
+  onApplicationBootstrap(): void {
+    this.nodes.start();
   }
 
   /** Who comes and goes: told as it happens, to whoever listens by then; nobody listens, nothing is made. */
@@ -124,6 +140,12 @@ export class FeedService implements OnModuleInit, BeforeApplicationShutdown, OnA
   /** The most connections that may be open; Infinity for no limit. */
   get limit(): number {
     return this.options.maxConnections;
+  }
+
+  /** What keeps the feeds' messages, and since when it is away, in milliseconds since 1970; undefined while it is there. */
+  get broker(): Readonly<Pick<Broker, 'name' | 'awaySince'>> {
+    const { name, awaySince } = this.carrier;
+    return { name, awaySince };
   }
 
   /** The most bytes that a message published over HTTP may have. */
@@ -282,7 +304,7 @@ export class FeedService implements OnModuleInit, BeforeApplicationShutdown, OnA
 
   private async append(feeds: readonly string[], content: Content): Promise<PublishedMessage[]> {
     try {
-      return await Promise.all(feeds.map((feed) => this.broker.publish(feed, content)));
+      return await Promise.all(feeds.map((feed) => this.carrier.publish(feed, content)));
     } catch (error) {
       throw error instanceof BrokerAwayError ? new FeedBrokerException(retryAfter, error) : error;
     }
@@ -308,6 +330,14 @@ export class FeedService implements OnModuleInit, BeforeApplicationShutdown, OnA
   /** Counts of one feed; zeros where nobody follows it. */
   count(id: string): FeedCount {
     return this.registry.count(id);
+  }
+
+  /**
+   * The counts of every process that shares the broker and was heard of in the last 6 seconds, this one's first: its own as they are now, the
+   * others' as they were up to 2 seconds ago.
+   */
+  cluster(): NodeCounts[] {
+    return this.nodes.all();
   }
 
   /** How many follow a feed in this process: connections, and subscribers of `messages()`. */
@@ -339,7 +369,8 @@ export class FeedService implements OnModuleInit, BeforeApplicationShutdown, OnA
   }
 
   async onApplicationShutdown(): Promise<void> {
-    await this.broker.close();
+    await this.nodes.stop();
+    await this.carrier.close();
   }
 
   private admitClient(client: string, response: AnyResponse): void {

@@ -25,4 +25,17 @@ export class FeedHealthIndicator {
     if (open >= Math.ceil(limit * nearLimit)) return indicator.down({ ...known, message: 'near the limit' });
     return indicator.up(known);
   }
+
+  /**
+   * @param key the name in the check's answer
+   * @returns always up, since another process would not be better off, and open feeds and sources go on; `state` says whether the broker's
+   * engine is there (`ok`) or away (`degraded`)
+   */
+  broker<Key extends string>(key: Key): HealthIndicatorResult<Key> {
+    const { name, awaySince } = this.feeds.broker;
+    const indicator = this.indicators.check(key);
+    if (awaySince === undefined) return indicator.up({ state: 'ok', broker: name });
+    const message = 'away: what is published is refused, and so is whoever comes to follow only that; feeds that are open go on';
+    return indicator.up({ state: 'degraded', broker: name, awaySince: new Date(awaySince).toISOString(), message });
+  }
 }

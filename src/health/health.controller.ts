@@ -1,9 +1,9 @@
 import { Controller, Get, Query } from '@nestjs/common';
 import { HealthCheck, type HealthCheckResult, HealthCheckService } from '@nestjs/terminus';
 import type { FeedCount } from '../feed/feed.counts.js';
-import { FeedService } from '../feed/feed.service.js';
+import { type ClusterCounts, ConnectionCounts, type ServiceCounts, type WorkerCounts } from './connection-counts.js';
 import { FeedHealthIndicator } from './feed.health-indicator.js';
-import { type ProcessCounts, ProcessHealth } from './process-health.js';
+import { HealthScopeException, scopeRule } from './scope.js';
 
 /** What probes and people ask the service. */
 @Controller('health')
@@ -11,15 +11,14 @@ export class HealthController {
   constructor(
     private readonly health: HealthCheckService,
     private readonly indicator: FeedHealthIndicator,
-    private readonly feeds: FeedService,
-    private readonly process: ProcessHealth,
+    private readonly counts: ConnectionCounts,
   ) {}
 
   /** The whole check: 200, or 503 while something is down. */
   @Get()
   @HealthCheck()
   check(): Promise<HealthCheckResult> {
-    return this.health.check([() => this.indicator.isHealthy('feeds')]);
+    return this.health.check([() => this.indicator.isHealthy('feeds'), () => this.indicator.broker('broker')]);
   }
 
   /** Whether the process can answer at all. */
@@ -33,12 +32,29 @@ export class HealthController {
   @Get('ready')
   @HealthCheck()
   ready(): Promise<HealthCheckResult> {
-    return this.health.check([() => this.indicator.isHealthy('feeds')]);
+    return this.health.check([() => this.indicator.isHealthy('feeds'), () => this.indicator.broker('broker')]);
   }
 
-  /** The counts, of all feeds or of one. */
+  /**
+   * The counts, of all feeds or of one.
+   *
+   * @throws HealthScopeException (400) for a scope that there is not
+   */
   @Get('connections')
-  connections(@Query('id') id?: string): FeedCount | (ReturnType<FeedService['counts']> & ProcessCounts) {
-    return id !== undefined ? this.feeds.count(id) : { ...this.feeds.counts(), ...this.process.counts() };
+  async connections(
+    @Query('id') id?: string,
+    @Query('scope') scope: unknown = 'service',
+  ): Promise<FeedCount | WorkerCounts | ServiceCounts | ClusterCounts> {
+    switch (scope) {
+      case 'worker':
+        return id === undefined ? this.counts.worker() : this.counts.workerFeed(id);
+      case 'service':
+        return id === undefined ? this.counts.service() : this.counts.serviceFeed(id);
+      case 'cluster':
+        if (id === undefined) return this.counts.cluster();
+        throw new HealthScopeException('With an id, scope is worker or service: the nodes of a cluster tell no counts of single feeds.');
+      default:
+        throw new HealthScopeException(scopeRule);
+    }
   }
 }

@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { TerminusModule } from '@nestjs/terminus';
+import { ConnectionCounts } from './connection-counts.js';
 import { FeedHealthIndicator } from './feed.health-indicator.js';
 import { HealthController } from './health.controller.js';
 import { ProcessHealth } from './process-health.js';
@@ -11,7 +12,7 @@ import { ProcessHealth } from './process-health.js';
 @Module({
   imports: [TerminusModule],
   controllers: [HealthController],
-  providers: [FeedHealthIndicator, ProcessHealth],
+  providers: [FeedHealthIndicator, ProcessHealth, ConnectionCounts],
   exports: [FeedHealthIndicator],
 })
 export class HealthModule {}

@@ -1,0 +1,69 @@
+import { ConsoleLogger, type INestApplication } from '@nestjs/common';
+import { type AbstractHttpAdapter, NestFactory } from '@nestjs/core';
+import { AppModule } from './app.module.js';
+import type { Config } from './config.js';
+import { serveDocs } from './docs/docs.js';
+import { brokerOf } from './engine.js';
+import { FeedService } from './feed/feed.service.js';
+import type { Siblings } from './health/siblings.js';
+import { onSignals } from './signals.js';
+
+/** Fastify answers parameters of more than 100 characters with 414; what an id may be is the feeds' own rule. */
+const maxParamLength = 4096;
+
+/** The service as it runs in this process. */
+export interface Service {
+  readonly port: number;
+  /** What whoever starts it should know, a line each. */
+  readonly warnings: string[];
+  /** Ends its feeds and stops listening. */
+  close(): Promise<void>;
+}
+
+/**
+ * Serves feeds in this process, until a signal ends it.
+ *
+ * @param siblings the processes that serve the same port, where there are several
+ * @throws what keeps it from listening
+ */
+export async function serve(config: Config, siblings?: Siblings): Promise<Service> {
+  const broker = await brokerOf(config.broker);
+  const app = await createApp({ ...config, feed: { ...config.feed, broker } }, siblings);
+  try {
+    app.enableShutdownHooks(undefined, { useProcessExit: true });
+    onSignals(() => {}); // Nest closes the application at the first
+    const warnings = [...config.warnings, ...(await serveDocs(app, config.path))];
+    await app.listen(config.port, config.host);
+    // What goes wrong before this point is told once, in words for whoever starts the service.
+    app.useLogger(new ConsoleLogger({ logLevels: ['warn', 'error', 'fatal'] }));
+    const { name, awaySince } = app.get(FeedService, { strict: false }).broker;
+    if (awaySince !== undefined) warnings.push(`${name} does not answer: until it does, nothing can be published`);
+    const { port } = app.getHttpServer().address() as { port: number };
+    return { port, warnings, close: () => app.close() };
+  } catch (error) {
+    void app.close().catch(() => {}); // what is to be told is why it did not start
+    throw error;
+  }
+}
+
+async function createApp(config: Config, siblings: Siblings | undefined): Promise<INestApplication> {
+  return NestFactory.create(AppModule.from(config, siblings), await platform(config.adapter), {
+    logger: false,
+    abortOnError: false,
+    // The routes that take a body read it by themselves: JSON of any kind, and text.
+    bodyParser: false,
+  });
+}
+
+/** Each adapter is loaded only where it is asked for. */
+async function platform(adapter: Config['adapter']): Promise<AbstractHttpAdapter> {
+  if (adapter === 'express') return new (await import('@nestjs/platform-express')).ExpressAdapter();
+  const fastify = new (await import('@nestjs/platform-fastify')).FastifyAdapter({
+    routerOptions: { maxParamLength, ignoreTrailingSlash: true },
+  });
+  const instance = fastify.getInstance();
+  // Fastify would parse bodies without being told to, and refuse some before the guard has seen them.
+  instance.removeAllContentTypeParsers();
+  instance.addContentTypeParser('*', (_request, _body, done) => done(null));
+  return fastify;
+}

@@ -1,0 +1,41 @@
+import { type Config, ConfigError } from './config.js';
+import type { Started } from './workers/messages.js';
+import { WorkersStartError } from './workers/primary.js';
+
+/** Says, once, how the service is reached, and what else whoever started it should know. */
+export function announce(config: Config, { port, warnings }: Started, madeKey: string | undefined): void {
+  const url = `http://${reachable(config.host)}:${port}`;
+  const feed = `${url}/${config.path.replace(/^\/|\/$/g, '')}/42`;
+  const lines = [`nestjs-feed serves on ${url} (${config.adapter}); health: ${url}/health`, `try it: curl -N ${feed}`];
+  if (madeKey) lines.push(`publish: curl -H 'Authorization: Bearer ${madeKey}' -H 'Content-Type: text/plain' -d hello ${feed}`);
+  process.stdout.write(`${lines.join('\n')}\n`);
+  for (const warning of warnings) process.stderr.write(`${warning}\n`);
+}
+
+/** Where a client on this machine reaches a server that listens on `host`. */
+function reachable(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1';
+  if (host === '::') return '[::1]';
+  return host.includes(':') ? `[${host}]` : host;
+}
+
+/**
+ * Why the service did not start: in a line, where it is something that whoever starts it can mend.
+ *
+ * @param config what is known of it by then
+ */
+export function reasonOf(error: unknown, { host, port }: Partial<Config> = {}): string {
+  if (error instanceof ConfigError || error instanceof WorkersStartError) return error.message;
+  switch ((error as NodeJS.ErrnoException).code) {
+    case 'EADDRINUSE':
+      return `PORT ${port} on ${host} is in use: end what listens there, or set PORT to another one`;
+    case 'EACCES':
+      return `PORT ${port} on ${host} may not be opened by this user: ports below 1024 are often reserved`;
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return `HOST ${host} is not an address of this machine`;
+    default:
+      return (error as Error).stack ?? String(error);
+  }
+}
