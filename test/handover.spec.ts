@@ -217,14 +217,18 @@ describe.each(platforms)('the handover on %s', (platform) => {
 
   it.each(['/socket', '/app/feed/1'])('leaves an upgrade of %s to the application', async (path) => {
     const server: Server = served.app.getHttpServer();
-    server.once('upgrade', (_request, socket) => {
+    server.once('upgrade', (_request, socket, head) => {
       socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n');
+      socket.write(head);
       socket.pipe(socket);
     });
-    const peer = await Peer.get(served.port, path, 'Connection: Upgrade', 'Upgrade: echo');
+    const peer = await Peer.to(served.port);
+    const early = 'this is early\r\n\r\nand this';
+    peer.send(`GET ${path} HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n${early}`);
     await peer.sees('101 Switching');
+    await peer.sees(early);
     peer.send('echo this');
-    await peer.sees('echo this');
+    await peer.sees(`${early}echo this`);
     peer.socket.end();
     await peer.closed();
   });

@@ -1,6 +1,9 @@
-import { cp, rename, rm } from 'node:fs/promises';
+import { cp, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
 import { connect, millis, type NatsConnection } from '@nats-io/transport-node';
+import { generate } from 'selfsigned';
 import { BrokerAwayError, BrokerOptionsError, type HistoryBounds } from '../src/feed/broker/broker.js';
 import { type NatsBrokerOptions, natsBroker } from '../src/feed/broker/nats/index.js';
 import type { PublishedMessage } from '../src/feed/feed.message.js';
@@ -25,6 +28,7 @@ describe('natsBroker()', () => {
     [{ prefix: 'a b' }, 'prefix', /not "a b"/],
     [{ servers: ['a', 'b:c'] }, 'servers', /host:port, not "b:c"/],
     [{ servers: 'a', url: 'nats://b' }, 'servers', /either "url" or "servers"/],
+    [{ client: { servers: 'a' } as object }, 'client', /cannot have "servers"/],
     [{ replicas: 0 }, 'replicas', /1 to 5, not 0/],
     [{ host: 'a' } as NatsBrokerOptions, 'host', /no option "host"; it has url, servers, prefix, replicas, client/],
   ])('refuses %j at once', (options, option, message) => {
@@ -254,6 +258,29 @@ describe('natsBroker()', () => {
     await until(() => cut.texts('full').includes('5'));
     expect(cut.texts('busy')).toEqual(['1', '2', '3', '4', '5', 'lost', '16', '17', '18', '19', '20']);
     expect(cut.texts('quiet')).toEqual([]);
+  });
+
+  it('says who it is, over TLS', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'nestjs-feed-tls-'));
+    const pem = await generate([{ name: 'commonName', value: 'localhost' }], {
+      extensions: [{ name: 'subjectAltName', altNames: [{ type: 2, value: 'localhost' }] }],
+    });
+    await writeFile(join(folder, 'cert'), pem.cert);
+    await writeFile(join(folder, 'key'), pem.private);
+    const tls = ['--tls', '--tlscert', join(folder, 'cert'), '--tlskey', join(folder, 'key')];
+    const secured = await Engine.start('nats', ...tls, '--user', 'me', '--pass', 'p@ss:word');
+    try {
+      const url = (pass: string) => `tls://me:${pass}@localhost:${secured.port}`;
+      const known = await node({ servers: undefined, url: url('p%40ss:word'), client: { tls: { ca: pem.cert } } });
+      await known.publish('a', '1');
+      expect(await known.read('a', 'earliest')).toEqual(['1']);
+      const unknown = await node({ servers: undefined, url: url('wrong'), client: { tls: { ca: pem.cert } } });
+      await expect(unknown.publish('a', '2')).rejects.toThrow(/NATS does not do its work: .*Authorization Violation/i);
+    } finally {
+      await Promise.all(nodes.splice(0).map(({ broker }) => broker.close()));
+      await secured.stop();
+      await rm(folder, { recursive: true });
+    }
   });
 
   it('says once that the engine is away, and once that it is back', async () => {

@@ -67,7 +67,7 @@ export class StandIn extends Duplex {
     response.on('close', onAnswered);
   }
 
-  /** @internal What is pipelined has a turn of the event loop for each request: others come in between. */
+  /** @internal The next request has a turn of the event loop of its own: others come in between. */
   answered(): void {
     this.unanswered -= 1;
     if (this.unanswered === 0) this.request = undefined;
@@ -85,7 +85,7 @@ export class StandIn extends Duplex {
   pass(): void {
     this.isDue = false;
     if (this.isDetached) return;
-    while (this.held && this.isAwaiting) {
+    while (this.held && this.wantsMore) {
       const { held } = this;
       const end = held.indexOf(headEnd) + headEnd.length;
       const isLast = end < headEnd.length || end === held.length;
@@ -97,8 +97,8 @@ export class StandIn extends Duplex {
     else this.socket.resume();
   }
 
-  /** Whether Node has read all that was passed on, and nothing of what is held can be a request that comes too early. */
-  private get isAwaiting(): boolean {
+  /** Whether Node has read all that it was given, and waits for more: for a request, or for the rest of one's body. */
+  private get wantsMore(): boolean {
     return this.readableLength === 0 && (this.request === undefined || !this.request.complete);
   }
 

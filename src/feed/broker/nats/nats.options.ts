@@ -11,9 +11,14 @@ export interface NatsBrokerOptions {
   prefix?: string;
   /** On how many servers of a cluster the stream is kept: 1 to 5. Default: 1. */
   replicas?: number;
-  /** Further options of the client, such as `authenticator` and `tls`; servers, timeouts and reconnecting are the broker's affair. */
-  client?: NodeConnectionOptions;
+  /** Further options of the client, such as `authenticator` and `tls`. */
+  client?: NatsClientOptions;
 }
+
+/** The client's options, but for those that are the broker's affair. */
+export type NatsClientOptions = Omit<NodeConnectionOptions, (typeof ownOptions)[number]>;
+
+const ownOptions = ['servers', 'port', 'timeout', 'reconnect', 'maxReconnectAttempts', 'waitOnFirstConnect'] as const;
 
 /** A server's address. */
 export interface Address {
@@ -26,7 +31,7 @@ export interface NatsSettings {
   readonly servers: readonly Address[];
   readonly prefix: string;
   readonly replicas: number;
-  readonly client: NodeConnectionOptions;
+  readonly client: NatsClientOptions;
 }
 
 const names: readonly string[] = ['url', 'servers', 'prefix', 'replicas', 'client'] satisfies (keyof NatsBrokerOptions)[];
@@ -42,6 +47,8 @@ export function settingsOf(options: string | NatsBrokerOptions): NatsSettings {
   if (given.url !== undefined && given.servers !== undefined) {
     throw new BrokerOptionsError('The NATS broker takes either "url" or "servers"', 'servers');
   }
+  const own = ownOptions.find((name) => given.client && name in given.client);
+  if (own) throw new BrokerOptionsError(`The NATS broker's option "client" cannot have "${own}": that is the broker's affair`, 'client');
   const url = given.url === undefined ? undefined : partsOf(given.url);
   const prefix = given.prefix ?? url?.prefix ?? 'nestjs-feed';
   if (!/^[\w-]{1,64}$/.test(prefix)) {
@@ -55,7 +62,8 @@ export function settingsOf(options: string | NatsBrokerOptions): NatsSettings {
     servers: url?.servers ?? addressesOf([given.servers ?? '127.0.0.1:4222'].flat(), 'servers'),
     prefix,
     replicas,
-    client: { ...url?.client, ...given.client },
+    // What is not given must not switch off the URL's TLS.
+    client: { ...url?.client, ...given.client, tls: given.client?.tls === undefined ? url?.client.tls : given.client.tls },
   };
 }
 
@@ -66,7 +74,7 @@ function partsOf(url: string) {
   const parameters = new URLSearchParams(query);
   const unknown = [...parameters.keys()].find((name) => name !== 'prefix');
   if (unknown) throw new BrokerOptionsError(`The NATS broker's URL is ${urlRule}: there is no ?${unknown}=`, 'url');
-  const client: NodeConnectionOptions = protocol === 'tls' ? { tls: {} } : {};
+  const client: NatsClientOptions = protocol === 'tls' ? { tls: {} } : {};
   try {
     const [user, ...pass] = credentials?.split(':').map((part, n) => (n === 0 ? decodeURIComponent(part) : part)) ?? [];
     if (pass.length > 0) Object.assign(client, { user, pass: decodeURIComponent(pass.join(':')) });

@@ -74,7 +74,7 @@ export class NatsSession {
   /** Resolves when this process has all that the stream has. */
   static async open(context: SessionContext): Promise<NatsSession> {
     const { settings, bounds, signal } = context;
-    const { host, port } = await findServer(settings.servers, answerMs, signal);
+    const { host, port } = await findServer(settings, answerMs, signal);
     const connection = await connect({
       ...settings.client,
       servers: `${host.includes(':') ? `[${host}]` : host}:${port}`,
