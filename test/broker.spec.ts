@@ -431,4 +431,14 @@ describeSharedBrokers('several nodes on', (kind) => {
     await until(() => node.of('a').length === 2);
     expect(node.texts('a')).toEqual(['2', '3']);
   });
+
+  it('start with an engine that stands still, and are closed without waiting for it', async () => {
+    engine().pause();
+    const node = await ground.node();
+    expect(node.broker.awaySince).toBeDefined();
+    await expect(node.publish('a', '1')).rejects.toThrow(BrokerAwayError);
+    const begun = performance.now();
+    await node.broker.close();
+    expect(performance.now() - begun).toBeLessThan(2000);
+  });
 });

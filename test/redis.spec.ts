@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { Redis } from 'ioredis';
 import { BrokerOptionsError } from '../src/feed/broker/broker.js';
 import { type RedisBrokerOptions, redisBroker } from '../src/feed/broker/redis/index.js';
@@ -206,6 +208,18 @@ suite('on Redis', () => {
     await until(async () => (await redis.dbsize()) === 1);
     expect(await redis.hlen('{nestjs-feed}:state')).toBeLessThanOrEqual(65_536 + 3);
   });
+
+  it.each(['redis+sentinel://127.0.0.1:PORT/main', 'redis+cluster://127.0.0.1:PORT'])(
+    'who is asked at %s may answer nothing',
+    async (url) => {
+      const mute = createServer((socket) => socket.on('error', () => {}).resume()).listen(0, '127.0.0.1');
+      await once(mute, 'listening');
+      const silent = await node(url.replace('PORT', `${(mute.address() as AddressInfo).port}`));
+      expect(silent.broker.awaySince).toBeDefined();
+      await silent.broker.close();
+      await once(mute.close(), 'close'); // once all connections to it are closed
+    },
+  );
 
   it('connections of Sentinels go to the new master', async () => {
     const master = await start('redis');

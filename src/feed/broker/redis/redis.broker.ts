@@ -14,6 +14,8 @@ import { type Announcement, kindOf, messageOf, parse } from './redis.message.js'
 import type { RedisTarget } from './redis.options.js';
 import { type Arguments, RedisSession } from './redis.session.js';
 
+/** How long a start waits for Redis, in milliseconds. */
+const startMs = 6000;
 /** The shortest and the longest pause before another connection is tried, in milliseconds; in between it doubles, less up to a half at random. */
 const shortestPauseMs = 50;
 const longestPauseMs = 5000;
@@ -86,10 +88,14 @@ export class RedisBroker implements Broker {
     this.keyPrefix = `{${target.prefix}}:feed:`;
   }
 
-  /** Connects, and again whenever the connection is lost; resolves when the first attempt has come out. */
+  /** Connects, and again whenever the connection is lost; resolves when the first attempt has come out, or after some seconds. */
   start(): Promise<void> {
     return new Promise((resolve) => {
-      this.ended = this.run(resolve);
+      const timer = setTimeout(resolve, startMs);
+      this.ended = this.run(() => {
+        clearTimeout(timer);
+        resolve();
+      });
     });
   }
 
@@ -141,7 +147,7 @@ export class RedisBroker implements Broker {
     const { signal } = this.closing;
     for (let failures = 0; !signal.aborted; failures += 1) {
       try {
-        const session = await RedisSession.open(this.target, (channel, message) => this.onAnnounced(session, channel, message));
+        const session = await RedisSession.open(this.target, signal, (channel, message) => this.onAnnounced(session, channel, message));
         if (signal.aborted) session.close();
         this.session = session;
         const timer = setInterval(() => this.beat(session), beatMs).unref();
