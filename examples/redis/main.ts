@@ -7,7 +7,6 @@ import { redisBroker } from 'nestjs-feed/redis';
 import { map, timer } from 'rxjs';
 
 const page = readFileSync(new URL('page.html', import.meta.url), 'utf8');
-const { PORT = '3000', REDIS_URL = 'redis://127.0.0.1:6379' } = process.env;
 
 @Controller()
 class DrawingController {
@@ -37,14 +36,16 @@ class DrawingController {
 }
 
 @Module({
-  imports: [FeedModule.forRoot({ path: false, broker: redisBroker(REDIS_URL), nodeName: `${process.pid}`, historyLength: 2000 })],
+  imports: [
+    FeedModule.forRoot({ path: false, broker: redisBroker(process.env.REDIS_URL ?? 'redis://127.0.0.1:6379'), nodeName: `${process.pid}` }),
+  ],
   controllers: [DrawingController],
 })
 class AppModule {}
 
 const app = await NestFactory.create(AppModule, new FastifyAdapter(), { logger: ['warn', 'error'] });
 app.enableShutdownHooks(undefined, { useProcessExit: true });
-await app.listen(PORT, '127.0.0.1');
-console.log(`open ${await app.getUrl()}`);
-console.log(`then PORT=${Number(PORT) + 1} npm run example -- redis, and draw in both windows`);
-if (app.get(FeedService).broker.awaySince) console.log(`Redis does not answer at ${REDIS_URL}: docker run -p 6379:6379 redis`);
+await app.listen(process.env.PORT ?? 3000, '127.0.0.1');
+const url = await app.getUrl();
+console.log(`open ${url}\nthen PORT=${Number(new URL(url).port) + 1} npm run example -- redis, and draw in both windows`);
+if (app.get(FeedService).broker.awaySince !== undefined) console.log('no Redis yet: docker run -p 6379:6379 redis, or set REDIS_URL');

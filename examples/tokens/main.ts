@@ -16,11 +16,11 @@ for when the one before it has left, so whoever reads slowly is written for slow
  * `for await (const { choices } of await client.chat.completions.create({ …, stream: true })) yield choices[0].delta.content ?? '';`
  */
 async function* model(prompt: string, endless: boolean): AsyncGenerator<string> {
-  const words = `You asked: “${prompt}”. ${text}`.match(/\S+\s*/g) ?? [];
+  const words = `You asked: “${prompt}”. ${text}`.split(/\s+/);
   do {
     for (const word of words) {
       if (!endless) await sleep(40);
-      yield word.replace(/\s+$/, ' ');
+      yield `${word} `;
     }
   } while (endless);
 }
