@@ -94,7 +94,7 @@ it('progress: follows a job to its end, and whoever comes late is told at once',
   const { step: seen } = (await next(reloaded)).data as { step: number };
   await reloaded.return(undefined);
   const told = await all(follow(app, `/jobs/${id}`));
-  const { step: from } = told.at(0)?.data as { step: number };
+  const { step: from } = (told[0] as Line).data as { step: number };
   expect(from).toBeGreaterThanOrEqual(seen);
   expect(told.map(({ data }) => data)).toEqual(Array.from({ length: 41 - from }, (_, n) => ({ step: from + n, steps: 40 })));
 

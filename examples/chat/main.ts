@@ -7,7 +7,10 @@ import { concatMap, type Subscription } from 'rxjs';
 
 const page = readFileSync(new URL('page.html', import.meta.url), 'utf8');
 
-/** Everybody follows `room`, `here` and `at/<name>`, and publishes to `say/<name>`: so a name is what the token says, not what a client claims. */
+/**
+ * Everybody follows `room`, `here` and `at/<name>`, and publishes to `say/<name>`, which is passed on to the room: so a name is what the
+ * token says, not what a client claims.
+ */
 @Injectable()
 class Room {
   private readonly logger = new Logger(Room.name);

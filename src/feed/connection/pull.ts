@@ -42,7 +42,7 @@ export class AsyncPull<T> implements Unsubscribable {
     if (this.isAsking) return;
     this.isAsking = true;
     try {
-      // An iterable that never waits, and a client that takes all at once, would leave nothing to anybody else: promises alone give no turn away.
+      // Promises alone give no turn away: an iterable that never waits, and a client that takes all at once, would halt everything else.
       for (let run = 1; !this.isStopped; run += 1) {
         const { done, value } = await this.iterator.next();
         if (this.isStopped) return;
