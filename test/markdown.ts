@@ -20,7 +20,7 @@ export const pages: readonly string[] = [
     .map((name) => join('docs', name)),
 ];
 
-const fence = /^(<!-- fragment -->\n+)?^( *)```(.*)\n([^]*?)^ *```$/gm;
+const fence = /^(<!-- fragment -->\n+)?^( *)```(.*)\n([\s\S]*?)^ *```$/gm;
 
 /** All blocks of a page, in order. */
 export function blocksOf(page: string): Block[] {

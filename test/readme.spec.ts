@@ -11,7 +11,7 @@ import { type Command, commandOf, linesOf } from './shell.js';
 
 const { scripts, devDependencies } = JSON.parse(readFileSync('package.json', 'utf8')) as Record<string, Record<string, string>>;
 const blocks = pages.flatMap(blocksOf);
-const in_ = (...languages: string[]): Block[] => blocks.filter(({ language }) => languages.includes(language));
+const blocksIn = (...languages: string[]): Block[] => blocks.filter(({ language }) => languages.includes(language));
 const absent = missing();
 
 afterEach(() => Run.endAll());
@@ -27,17 +27,17 @@ describe('ts', () => {
   let faults: Map<string, string[]>;
 
   beforeAll(() => {
-    faults = compile(in_('ts'));
+    faults = compile(blocksIn('ts'));
   }, 120_000);
 
-  it.each(in_('ts').map(({ place }) => place))('%s type-checks against the sources', (place) => {
+  it.each(blocksIn('ts').map(({ place }) => place))('%s type-checks against the sources', (place) => {
     expect(faults.get(place)).toEqual([]);
   });
 });
 
-for (const { place, text } of in_('js')) it(`${place} is JavaScript`, () => expect(parse(text)).toEqual([]));
-for (const { place, text } of in_('json')) it(`${place} is JSON`, () => void JSON.parse(text));
-for (const { place, text } of in_('jsonc')) it(`${place} is JSON with comments`, () => expect(parseJsonc(text)).toEqual([]));
+for (const { place, text } of blocksIn('js')) it(`${place} is JavaScript`, () => expect(parse(text)).toEqual([]));
+for (const { place, text } of blocksIn('json')) it(`${place} is JSON`, () => void JSON.parse(text));
+for (const { place, text } of blocksIn('jsonc')) it(`${place} is JSON with comments`, () => expect(parseJsonc(text)).toEqual([]));
 
 /** A whole configuration around what is a part of one. */
 function nginxConfiguration(text: string): string {
@@ -46,7 +46,7 @@ function nginxConfiguration(text: string): string {
   return `events {} http { ${isOfServers ? text : `server { listen 127.0.0.1:1; ${text} }`} }`;
 }
 
-for (const { place, text } of in_('nginx')) {
+for (const { place, text } of blocksIn('nginx')) {
   (absent.includes('nginx') ? it.skip : it)(`${place} is a configuration that nginx takes`, async () => {
     const folder = await mkdtemp(join(tmpdir(), 'nestjs-feed-nginx-'));
     await writeFile(join(folder, 'nginx.conf'), nginxConfiguration(text));
@@ -114,7 +114,7 @@ describe('sh', () => {
     const service = await Run.service({ FEED_PUBLISH_KEY: publishKey });
     const fewer: Record<string, string> = { '--connections': '20', '-c': '20', '--rate': '200', '-r': '200', '--duration': '1', '-d': '1' };
     const here = args
-      .map((arg, index) => arg.replace(/^http:\/\/[\w.]+(:\d+)?/, service.url).replace(/(Bearer) \S+/, `$1 ${publishKey}`))
+      .map((arg) => arg.replace(/^http:\/\/[\w.]+(:\d+)?/, service.url).replace(/(Bearer) \S+/, `$1 ${publishKey}`))
       .map((arg, index, all) => fewer[all[index - 1]] ?? (all[index - 1] === '--pid' ? `${service.child.pid}` : arg));
     const folder = await mkdtemp(join(tmpdir(), 'nestjs-feed-sh-'));
     const [command, ...rest] =
@@ -131,7 +131,7 @@ describe('sh', () => {
     if (!isStreaming) expect({ status, stdout, stderr }).toMatchObject({ status: 0 });
   }
 
-  for (const { place, text } of in_('sh')) {
+  for (const { place, text } of blocksIn('sh')) {
     it(`${place} is what a shell understands`, () => {
       expect(spawnSync('/bin/bash', ['-n'], { input: text, encoding: 'utf8' })).toMatchObject({ status: 0, stderr: '' });
     });
@@ -141,11 +141,9 @@ describe('sh', () => {
       if (!command) continue;
       const engine = /^(redis|nats):/.exec(command.env.FEED_BROKER ?? '')?.[1];
       (absent.includes(`${engine}-server`) ? it.skip : it)(`${place} works: ${line}`, async () => {
-        if (command.program === 'npm') await npm(command, true);
-        else if (command.program === 'npx') {
-          expect(command.args[0]).toBe('nestjs-feed');
-          await callService(command);
-        } else await callService(command);
+        if (command.program === 'npm') return npm(command, true);
+        if (command.program === 'npx') expect(command.args[0]).toBe('nestjs-feed');
+        return callService(command);
       });
     }
   }

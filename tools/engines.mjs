@@ -17,6 +17,7 @@ const programs = {
   'redis-server': { version: '--version', debian: 'redis-server' },
   'nats-server': { version: '--version', debian: 'nats-server' },
   nginx: { version: '-v', debian: 'nginx-light' },
+  haproxy: { version: '-v', debian: 'haproxy' },
 };
 
 const isThere = (program) => spawnSync(program, [programs[program].version], { env }).status === 0;
