@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
+import { parseAllDocuments } from 'yaml';
 import { Engine, env, missing } from '../tools/engines.mjs';
 import { compile, parse, parseJsonc } from './compile.js';
 import { type Block, blocksOf, commandsOf, pages } from './markdown.js';
@@ -17,7 +18,7 @@ const absent = missing();
 afterEach(() => Run.endAll());
 
 /** The checks, by language; '' and text are what programs say. */
-const languages = ['', 'text', 'ts', 'js', 'json', 'jsonc', 'nginx', 'sh'];
+const languages = ['', 'text', 'ts', 'js', 'json', 'jsonc', 'yaml', 'nginx', 'sh'];
 
 it.each(blocks.map(({ place, language }) => [place, language]))('%s is in a language that is checked: %s', (_, language) => {
   expect(languages).toContain(language);
@@ -38,6 +39,8 @@ describe('ts', () => {
 for (const { place, text } of blocksIn('js')) it(`${place} is JavaScript`, () => expect(parse(text)).toEqual([]));
 for (const { place, text } of blocksIn('json')) it(`${place} is JSON`, () => void JSON.parse(text));
 for (const { place, text } of blocksIn('jsonc')) it(`${place} is JSON with comments`, () => expect(parseJsonc(text)).toEqual([]));
+for (const { place, text } of blocksIn('yaml'))
+  it(`${place} is YAML`, () => expect(parseAllDocuments(text).flatMap(({ errors }) => errors)).toEqual([]));
 
 /** A whole configuration around what is a part of one. */
 function nginxConfiguration(text: string): string {
