@@ -5,6 +5,7 @@ import { FeedModule } from './feed/feed.module.js';
 import { HealthModule } from './health/health.module.js';
 import type { Siblings } from './health/siblings.js';
 import { HeapCollector } from './heap-collector.js';
+import { MetricsModule } from './metrics/metrics.module.js';
 import { WebhookModule } from './webhook/webhook.module.js';
 import { WorkersModule } from './workers/workers.module.js';
 
@@ -20,6 +21,7 @@ export class AppModule {
         ...(webhook ? [WebhookModule.forRoot(webhook)] : []),
         ...(siblings ? [WorkersModule.of(siblings)] : []),
         HealthModule,
+        MetricsModule,
         ScheduleModule.forRoot(),
       ],
       providers: [HeapCollector],

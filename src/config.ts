@@ -16,6 +16,8 @@ export interface Config {
   broker: string;
   /** How many processes serve. */
   workers: number;
+  /** Which of them this is, from 1 on; the primary sets it. */
+  worker: number;
   feed: FeedOptions;
   webhook: WebhookOptions | undefined;
   /** The longest that a process takes to end its feeds and what tells of them, in milliseconds. */
@@ -90,6 +92,7 @@ const service = {
     ),
     '1',
   ),
+  FEED_WORKER: v.optional(v.pipe(v.string(), v.transform(Number)), '1'),
   FEED_REPLAY_LATEST: patterns,
   FEED_CONFLATE: patterns,
   FEED_WEBHOOK_URL: v.optional(v.string()),
@@ -160,6 +163,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     path: values.FEED_PATH,
     broker: values.FEED_BROKER,
     workers: values.WORKERS,
+    worker: values.FEED_WORKER,
     feed,
     webhook,
     shutdownMs: drainMs + (webhook ? resolveWebhookOptions(webhook).flushMs : 0),

@@ -19,7 +19,7 @@ async function keepWorkers(config: Config): Promise<Started> {
   const shared = { PORT: `${port || (await freePort(host))}`, FEED_PUBLISH_KEY: feed.publishKey };
   const primary = new Primary({
     workers,
-    env: (number) => ({ ...shared, FEED_NODE_NAME: feed.nodeName && `${feed.nodeName}-${number}` }),
+    env: (number) => ({ ...shared, FEED_WORKER: `${number}`, FEED_NODE_NAME: feed.nodeName && `${feed.nodeName}-${number}` }),
     shutdownMs,
     tell: (line) => process.stderr.write(`${line}\n`),
   });
@@ -33,7 +33,7 @@ async function keepWorkers(config: Config): Promise<Started> {
 /** Serves beside other workers; the primary says how that goes. */
 async function work(config: Config): Promise<never> {
   const { WorkerLink } = await import('./workers/worker.js');
-  const link = new WorkerLink();
+  const link = new WorkerLink(config.worker);
   try {
     const { serve } = await import('./service.js');
     const { port, warnings, close } = await serve(config, link);
