@@ -3,6 +3,7 @@ import { isWeakSecret } from './feed/access/access.options.js';
 import { FeedOptionsError } from './feed/feed.errors.js';
 import { type FeedOptions, feedOptionRules, resolveFeedOptions } from './feed/feed.options.js';
 import type { FeedRules } from './feed/routing/router.js';
+import type { LogFormat } from './log.js';
 import { WebhookOptionsError } from './webhook/webhook.errors.js';
 import { resolveWebhookOptions, type WebhookOptions } from './webhook/webhook.options.js';
 
@@ -18,6 +19,7 @@ export interface Config {
   workers: number;
   /** Which of them this is, from 1 on; the primary sets it. */
   worker: number;
+  log: LogFormat;
   feed: FeedOptions;
   webhook: WebhookOptions | undefined;
   /** The longest that a process takes to end its feeds and what tells of them, in milliseconds. */
@@ -92,6 +94,7 @@ const service = {
     ),
     '1',
   ),
+  FEED_LOG: v.optional(v.picklist(['text', 'json'], 'must be text or json'), 'text'),
   FEED_WORKER: v.optional(v.pipe(v.string(), v.transform(Number)), '1'),
   FEED_REPLAY_LATEST: patterns,
   FEED_CONFLATE: patterns,
@@ -164,6 +167,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     broker: values.FEED_BROKER,
     workers: values.WORKERS,
     worker: values.FEED_WORKER,
+    log: values.FEED_LOG,
     feed,
     webhook,
     shutdownMs: drainMs + (webhook ? resolveWebhookOptions(webhook).flushMs : 0),

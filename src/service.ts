@@ -35,7 +35,7 @@ export async function serve(config: Config, siblings?: Siblings): Promise<Servic
     const warnings = [...config.warnings, ...(await serveDocs(app, config.path))];
     await app.listen(config.port, config.host);
     // What goes wrong before this point is told once, in words for whoever starts the service.
-    app.useLogger(new ConsoleLogger({ logLevels: ['warn', 'error', 'fatal'] }));
+    app.useLogger(new ConsoleLogger({ logLevels: ['log', 'warn', 'error', 'fatal'], json: config.log === 'json' }));
     const { name, awaySince } = app.get(FeedService, { strict: false }).broker;
     if (awaySince !== undefined) warnings.push(`${name} does not answer: until it does, nothing can be published`);
     const { port } = app.getHttpServer().address() as { port: number };

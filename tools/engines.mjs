@@ -17,6 +17,8 @@ const programs = {
   'redis-server': { version: '--version', debian: 'redis-server' },
   'nats-server': { version: '--version', debian: 'nats-server' },
   nginx: { version: '-v', debian: 'nginx-light' },
+  promtool: { version: '--version', debian: 'prometheus' },
+  chromium: { version: '--version', debian: 'chromium' },
 };
 
 const isThere = (program) => spawnSync(program, [programs[program].version], { env }).status === 0;

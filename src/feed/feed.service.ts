@@ -380,6 +380,7 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
     const { drainMs, lameDuckMs } = this.options;
     const begun = performance.now();
     this.leaving = true;
+    this.logger.log(`Shutting down with ${this.open} connections open, within ${drainMs} ms`);
     if (this.open > 0) await sleep(Math.min(lameDuckMs, drainMs));
     this.draining = true;
     this.handover?.close();
@@ -392,6 +393,7 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
     this.registry.destroy();
     // A socket that is destroyed is closed, and counted, a turn of the event loop later.
     while (this.open > 0) await turn();
+    this.logger.log(`All connections have ended, after ${Math.round(performance.now() - begun)} ms`);
   }
 
   async onApplicationShutdown(): Promise<void> {
