@@ -77,13 +77,13 @@ module.exports = {
       from: { path: '^src/dashboard/' },
       to: {
         path: '^src/',
-        pathNot: '^src/(dashboard/|feed/feed\\.(service|counts|decorator)\\.ts$|health/(siblings|connection-counts)\\.ts$)',
+        pathNot: '^src/(dashboard/|feed/feed\\.(service|counts|decorator)\\.ts$|health/(siblings|connection-counts|health\\.module)\\.ts$)',
       },
     },
     {
       name: 'the-service-alone-has-a-dashboard',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/(dashboard/|app\\.module\\.ts$)' },
+      from: { path: '^src/', pathNot: '^src/(dashboard/|(app\\.module|service)\\.ts$)' },
       to: { path: '^src/dashboard/' },
     },
     {

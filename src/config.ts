@@ -20,6 +20,8 @@ export interface Config {
   /** Which of them this is, from 1 on; the primary sets it. */
   worker: number;
   log: LogFormat;
+  /** Undefined: there is none. */
+  dashboard: { key: string | undefined } | undefined;
   feed: FeedOptions;
   webhook: WebhookOptions | undefined;
   /** The longest that a process takes to end its feeds and what tells of them, in milliseconds. */
@@ -95,6 +97,8 @@ const service = {
     '1',
   ),
   FEED_LOG: v.optional(v.picklist(['text', 'json'], 'must be text or json'), 'text'),
+  FEED_DASHBOARD: onOff,
+  FEED_DASHBOARD_KEY: v.optional(feedOptionRules.publishKey),
   FEED_WORKER: v.optional(v.pipe(v.string(), v.transform(Number)), '1'),
   FEED_REPLAY_LATEST: patterns,
   FEED_CONFLATE: patterns,
@@ -134,7 +138,14 @@ const options = {
 const optionSchemas = Object.fromEntries(Object.entries(options).map(([variable, [, schema]]) => [variable, schema]));
 
 /** Variables that hold secrets: what they were is not told. */
-const secrets = new Set(['FEED_BROKER', 'FEED_PUBLISH_KEY', 'FEED_JWT_SECRET', 'FEED_JWKS_URL', 'FEED_WEBHOOK_SECRET']);
+const secrets = new Set([
+  'FEED_BROKER',
+  'FEED_PUBLISH_KEY',
+  'FEED_DASHBOARD_KEY',
+  'FEED_JWT_SECRET',
+  'FEED_JWKS_URL',
+  'FEED_WEBHOOK_SECRET',
+]);
 
 /**
  * Reads the service's configuration.
@@ -168,6 +179,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     workers: values.WORKERS,
     worker: values.FEED_WORKER,
     log: values.FEED_LOG,
+    dashboard: (values.FEED_DASHBOARD ?? true) ? { key: values.FEED_DASHBOARD_KEY } : undefined,
     feed,
     webhook,
     shutdownMs: drainMs + (webhook ? resolveWebhookOptions(webhook).flushMs : 0),

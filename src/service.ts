@@ -2,6 +2,7 @@ import { ConsoleLogger, type INestApplication } from '@nestjs/common';
 import { type AbstractHttpAdapter, NestFactory } from '@nestjs/core';
 import { AppModule } from './app.module.js';
 import type { Config } from './config.js';
+import { whyNoDashboard } from './dashboard/dashboard.files.js';
 import { serveDocs } from './docs/docs.js';
 import { brokerOf } from './engine.js';
 import { FeedService } from './feed/feed.service.js';
@@ -28,11 +29,13 @@ export interface Service {
  */
 export async function serve(config: Config, siblings?: Siblings): Promise<Service> {
   const broker = await brokerOf(config.broker);
-  const app = await createApp({ ...config, feed: { ...config.feed, broker } }, siblings);
+  const noDashboard = config.dashboard && whyNoDashboard(config.path);
+  const dashboard = noDashboard === undefined ? config.dashboard : undefined;
+  const app = await createApp({ ...config, dashboard, feed: { ...config.feed, broker } }, siblings);
   try {
     app.enableShutdownHooks(undefined, { useProcessExit: true });
     onSignals(() => {}); // Nest closes the application at the first
-    const warnings = [...config.warnings, ...(await serveDocs(app, config.path))];
+    const warnings = [...config.warnings, ...(await serveDocs(app, config.path)), ...(noDashboard ? [noDashboard] : [])];
     await app.listen(config.port, config.host);
     // What goes wrong before this point is told once, in words for whoever starts the service.
     app.useLogger(new ConsoleLogger({ logLevels: ['log', 'warn', 'error', 'fatal'], json: config.log === 'json' }));

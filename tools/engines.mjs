@@ -21,6 +21,12 @@ const programs = {
   chromium: { version: '--version', debian: 'chromium' },
 };
 
+/** How Chromium runs where there is no desktop, and asks nothing of the net by itself. */
+export const chromiumArgs = [
+  ...['--no-sandbox', '--disable-gpu', '--no-first-run'],
+  ...['--disable-background-networking', '--disable-component-update', '--disable-sync'],
+];
+
 const isThere = (program) => spawnSync(program, [programs[program].version], { env }).status === 0;
 
 /** The programs that this machine has not got. */
