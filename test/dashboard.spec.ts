@@ -1,4 +1,6 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { SignJWT } from 'jose';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { chromiumArgs, Engine, missing } from '../tools/engines.mjs';
@@ -137,6 +139,22 @@ describe.each(platforms)('the dashboard on %s', (platform) => {
     const headers = { authorization: 'Bearer key' };
     expect(await (await fetch(`${keyed.url}/dashboard/now`, { headers })).json()).toMatchObject({ busiest: [] });
   });
+});
+
+it('without the package for its charts, the service runs without a dashboard, and says so', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'dashboard-'));
+  await cp('dist', join(folder, 'dist'), { recursive: true });
+  await cp('package.json', join(folder, 'package.json'));
+  await mkdir(join(folder, 'node_modules'));
+  for (const name of await readdir('node_modules')) {
+    if (name !== 'uplot') await symlink(resolve('node_modules', name), join(folder, 'node_modules', name));
+  }
+  const run = Run.node([join(folder, 'dist/main.js')], { PORT: '0' });
+  await until(() => run.err === '/dashboard is not served: it needs npm install uplot\n');
+  const url = /http:\/\/\S+:\d+/.exec(run.out)?.[0] ?? '';
+  expect((await fetch(`${url}/dashboard`)).status).toBe(404);
+  expect((await fetch(`${url}/metrics`)).status).toBe(200);
+  await rm(folder, { recursive: true });
 });
 
 inBrowser('in a browser, the dashboard', () => {
