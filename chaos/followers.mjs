@@ -14,6 +14,8 @@ class Follower {
   /** Numbers of messages that came though they were not acknowledged: a request that was cut off may get through late, but once. */
   #unsure = new Set();
   #timer;
+  /** How long the service has asked it to wait before it connects again. */
+  #pauseMs;
 
   constructor(all, feed) {
     this.#all = all;
@@ -47,9 +49,10 @@ class Follower {
 
   isOpen = false;
 
-  message({ id, type, text }) {
+  message({ id, type, text, retryMs }) {
     const { faults, latencies } = this.#all;
     if (id !== undefined) this.#lastId = id;
+    if (retryMs !== undefined) this.#pauseMs = retryMs;
     if (type === 'reset') faults.resets += 1;
     if (text === undefined || type === 'reset') return;
     const [number, sentAt, feed] = text.split(' ');
@@ -76,10 +79,11 @@ class Follower {
     if (this.#connection.hasLeft) return;
     if (!this.#connection.isComplete) this.#all.torn += 1;
     this.#all.reconnects += 1;
-    this.#timer = setTimeout(() => this.#connect(), Math.random() * pauseMs);
+    this.#timer = setTimeout(() => this.#connect(), this.#pauseMs ?? Math.random() * pauseMs);
   }
 
   #connect() {
+    this.#pauseMs = undefined;
     const node = this.#all.anyNode();
     this.#connection = new Connection(node.url, { target: `/test/${this.#feed.name}`, format: 'sse', lastId: this.#lastId }, this);
   }

@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import { ResponseReader } from '../dist/flood/response-reader.js';
 
-/** What a format's `Accept` is, and how its lines become messages: `{ id?, type?, text }`, text being where the data is in. */
+/** What a format's `Accept` is, and how its lines become messages: `{ id?, type?, text?, retryMs? }`, text being where the data is in. */
 const formats = {
   text: {
     accept: 'text/plain',
@@ -32,6 +32,7 @@ const formats = {
         if (field === 'id') event.id = value;
         else if (field === 'event') event.type = value;
         else if (field === 'data') event.text = value;
+        else if (field === 'retry') event.retryMs = Number(value);
       };
     },
   },

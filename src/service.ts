@@ -12,6 +12,12 @@ import { onSignals } from './signals.js';
 /** Fastify answers parameters of more than 100 characters with 414; what an id may be is the feeds' own rule. */
 const maxParamLength = 4096;
 
+/**
+ * How many connections may wait to be accepted, as far as the kernel allows it (`net.core.somaxconn`). Node asks for 511: with thousands of
+ * clients that come back at once, those beyond it would wait for their retransmissions.
+ */
+const backlog = 16_384;
+
 /** The service as it runs in this process. */
 export interface Service {
   readonly port: number;
@@ -36,7 +42,7 @@ export async function serve(config: Config, siblings?: Siblings): Promise<Servic
     app.enableShutdownHooks(undefined, { useProcessExit: true });
     onSignals(() => {}); // Nest closes the application at the first
     const warnings = [...config.warnings, ...(await serveDocs(app, config.path)), ...(noDashboard ? [noDashboard] : [])];
-    await app.listen(config.port, config.host);
+    await app.listen({ host: config.host, port: config.port, backlog } as never); // as Node's own `listen()`, on both adapters
     // What goes wrong before this point is told once, in words for whoever starts the service.
     app.useLogger(new ConsoleLogger({ logLevels: ['log', 'warn', 'error', 'fatal'], json: config.log === 'json' }));
     const { name, awaySince } = app.get(FeedService, { strict: false }).broker;

@@ -338,6 +338,31 @@ describeSharedBrokers('several nodes on', (kind) => {
     expect(offsets).toEqual([...new Set(offsets)].sort((a, b) => a - b));
   });
 
+  it('deliver what they missed in the order of all, while others go on publishing', async () => {
+    const { node, link } = await ground.linked();
+    const other = await ground.node();
+    const feeds = Array.from({ length: 100 }, (_, n) => `${n}`);
+    await node.follow(...feeds);
+    let published = 0;
+    let isOver = false;
+    const publishers = Array.from({ length: 8 }, async () => {
+      while (!isOver) {
+        published += 1;
+        await other.publish(feeds[(published * 37) % feeds.length] as string, 'x');
+      }
+    });
+    for (let round = 0; round < 10; round += 1) {
+      link.sever();
+      await until(() => node.broker.awaySince !== undefined);
+      await until(() => node.broker.awaySince === undefined);
+    }
+    isOver = true;
+    await Promise.all(publishers);
+    await until(() => node.all.length === published);
+    const offsets = node.all.map(({ offset }) => offset);
+    expect(offsets).toEqual([...offsets].sort((a, b) => a - b));
+  });
+
   it('go on after the engine has stood still', async () => {
     const [one, other] = [await ground.node(), await ground.node()];
     await other.follow('a');
@@ -430,5 +455,15 @@ describeSharedBrokers('several nodes on', (kind) => {
     await count(node, 'a', 2, 3);
     await until(() => node.of('a').length === 2);
     expect(node.texts('a')).toEqual(['2', '3']);
+  });
+
+  it('start with an engine that stands still, and are closed without waiting for it', async () => {
+    engine().pause();
+    const node = await ground.node();
+    expect(node.broker.awaySince).toBeDefined();
+    await expect(node.publish('a', '1')).rejects.toThrow(BrokerAwayError);
+    const begun = performance.now();
+    await node.broker.close();
+    expect(performance.now() - begun).toBeLessThan(2000);
   });
 });

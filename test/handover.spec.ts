@@ -1,5 +1,5 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import {
   Body,
   type CallHandler,
@@ -17,7 +17,7 @@ import {
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { Observable } from 'rxjs';
-import { concat, NEVER, of, Subject } from 'rxjs';
+import { concat, defer, NEVER, of, Subject } from 'rxjs';
 import { generate } from 'selfsigned';
 import { Feed, FeedModule, FeedService } from '../src/index.js';
 import { Peer } from './peer.js';
@@ -47,6 +47,9 @@ class HeaderInterceptor implements NestInterceptor {
 
 const said = new Subject<string>();
 
+/** What the server has accepted. */
+const sockets: Socket[] = [];
+
 @Controller('app')
 class AppController {
   @Feed('feed/:id')
@@ -54,6 +57,15 @@ class AppController {
   @UseInterceptors(HeaderInterceptor)
   feed(@Req() request: { ip: string; secure?: boolean; protocol: string }): Observable<string> {
     return concat(of(`from ${request.ip} by ${request.protocol}`), said);
+  }
+
+  /** Its connection is gone before anybody can know. */
+  @Feed('gone')
+  gone(): Observable<string> {
+    return defer(() => {
+      sockets.at(-1)?.destroy();
+      return of('too late');
+    });
   }
 
   @Get('route')
@@ -75,6 +87,7 @@ describe.each(platforms)('the handover on %s', (platform) => {
 
   beforeAll(async () => {
     served = await serve(platform, metadata, (app) => {
+      app.getHttpServer().on('connection', (socket: Socket) => sockets.push(socket));
       app.enableCors({ origin: 'http://page.test', credentials: true });
       app.use((request: IncomingMessage, response: ServerResponse, next: () => void) => {
         response.setHeader('Set-Cookie', ['a=1', 'b=2']);
@@ -112,6 +125,13 @@ describe.each(platforms)('the handover on %s', (platform) => {
     said.next('later');
     await peer.sees('later\n');
     expect(peer.body).toBe('from 127.0.0.1 by http\nlater\n');
+  });
+
+  it('shows a finished 200, and is rid of it, also where the client is gone when the head is written', async () => {
+    const peer = await Peer.get(served.port, '/app/gone');
+    await peer.closed();
+    await until(() => finished.length === 1);
+    expect(finished[0]).toContain('gone 200 ');
   });
 
   it('answers a client that expects 100 Continue', async () => {

@@ -17,8 +17,9 @@ export class Peer {
     socket.on('error', () => {});
   }
 
-  static async to(port: number, allowHalfOpen = false): Promise<Peer> {
-    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen });
+  /** @param localAddress which of this machine's to come from */
+  static async to(port: number, allowHalfOpen = false, localAddress?: string): Promise<Peer> {
+    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen, localAddress });
     await once(socket, 'connect');
     return new Peer(socket);
   }

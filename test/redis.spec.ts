@@ -1,9 +1,12 @@
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { Redis } from 'ioredis';
 import { BrokerOptionsError } from '../src/feed/broker/broker.js';
 import { type RedisBrokerOptions, redisBroker } from '../src/feed/broker/redis/index.js';
 import { append } from '../src/feed/broker/redis/redis.scripts.js';
 import { Engine, freePort, missing } from '../tools/engines.mjs';
+import { Link } from '../tools/link.mjs';
 import { roomy } from './broker/engines.js';
 import { Node } from './broker/node.js';
 import { until } from './serve.js';
@@ -124,6 +127,22 @@ suite('on Redis', () => {
     expect(follower.texts('a')).toEqual(numbers(1, 4));
   });
 
+  it('what others say on a channel is passed over', async () => {
+    const engine = await start('redis');
+    const said: string[] = [];
+    const broker = await redisBroker(engine.url)({ ...roomy, log: (message) => said.push(message) });
+    ends.push(() => broker.close());
+    const follower = new Node(broker);
+    await follower.follow('a');
+    const { epoch } = await follower.publish('a', '1');
+    for (const text of ['', 'x', '\n\n', `${epoch} x 0 1 0 t\n\nx`, `${epoch} 1e300 0 1 0 t\n\nx`, `${epoch} 9999999999999999 0 1 0 t`]) {
+      await client(engine).call('SPUBLISH', '{nestjs-feed}:feed:a', text);
+    }
+    await follower.publish('a', '2');
+    expect(follower.texts('a')).toEqual(['1', '2']);
+    expect(said).toEqual([]);
+  });
+
   it('nothing is lost when connections are killed, again and again', async () => {
     const engine = await start('redis');
     const [one, other] = [await node(engine.url), await node(engine.url)];
@@ -198,6 +217,54 @@ suite('on Redis', () => {
     expect(await follower.broker.read('quiet', positionOf(first))).toMatchObject({ isReset: true });
   });
 
+  it('a feed that was silent for longer than history is not reset when its follower connects again', async () => {
+    const { port, url } = await start('redis');
+    const link = await Link.to(port);
+    ends.push(() => link.close());
+    const bounds = { historyTtlMs: 1000 };
+    const [follower, other] = [await node(`redis://127.0.0.1:${link.port}`, bounds), await node(url, bounds)];
+    await follower.follow('quiet', 'beside');
+    await other.publish('quiet', '1');
+    for (const round of [1, 2]) {
+      await other.publish(neighbourOf('quiet'), 'x');
+      await until(async () => (await other.read(neighbourOf('quiet'), 'earliest')).length === 0);
+      await other.publish('beside', 'x');
+      await until(() => follower.of('beside').length === round);
+      link.cut();
+      if (round === 2) await other.publish('quiet', '2');
+      link.sever();
+      link.mend();
+      await until(() => follower.broker.awaySince !== undefined);
+      await until(() => follower.broker.awaySince === undefined);
+    }
+    await until(() => follower.texts('quiet').includes('2'));
+    expect(follower.texts('quiet')).toEqual(['1', '2']);
+  });
+
+  it('who publishes while a connection is made does not undo it', async () => {
+    const engine = await start('redis');
+    await engine.kill();
+    const said: string[] = [];
+    const broker = await redisBroker(engine.url)({ ...roomy, log: (message) => said.push(message) });
+    ends.push(() => broker.close());
+    const publisher = new Node(broker);
+    const timer = setInterval(() => void publisher.publish('a', 'x').catch(() => {}), 1);
+    await engine.restart();
+    await until(() => broker.awaySince === undefined);
+    clearInterval(timer);
+    expect(said).toEqual([expect.stringContaining('ECONNREFUSED'), 'Redis is back.']);
+  });
+
+  it('what is unfollowed at once is not left subscribed', async () => {
+    const engine = await start('redis');
+    const follower = await node(engine.url);
+    const following = follower.follow('a');
+    follower.broker.unfollow('a');
+    await following;
+    await follower.follow('b');
+    expect(await client(engine).call('PUBSUB', 'SHARDCHANNELS')).toEqual(['{nestjs-feed}:feed:b']);
+  });
+
   it('what is kept grows with what is kept, not with the feeds there have ever been', async () => {
     const engine = await start('redis');
     const publisher = await node(engine.url, { historyTtlMs: 1000 });
@@ -206,6 +273,18 @@ suite('on Redis', () => {
     await until(async () => (await redis.dbsize()) === 1);
     expect(await redis.hlen('{nestjs-feed}:state')).toBeLessThanOrEqual(65_536 + 3);
   });
+
+  it.each(['redis+sentinel://127.0.0.1:PORT/main', 'redis+cluster://127.0.0.1:PORT'])(
+    'who is asked at %s may answer nothing',
+    async (url) => {
+      const mute = createServer((socket) => socket.on('error', () => {}).resume()).listen(0, '127.0.0.1');
+      await once(mute, 'listening');
+      const silent = await node(url.replace('PORT', `${(mute.address() as AddressInfo).port}`));
+      expect(silent.broker.awaySince).toBeDefined();
+      await silent.broker.close();
+      await once(mute.close(), 'close'); // once all connections to it are closed
+    },
+  );
 
   it('connections of Sentinels go to the new master', async () => {
     const master = await start('redis');

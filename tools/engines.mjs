@@ -19,6 +19,7 @@ const programs = {
   nginx: { version: '-v', debian: 'nginx-light' },
   promtool: { version: '--version', debian: 'prometheus' },
   chromium: { version: '--version', debian: 'chromium' },
+  haproxy: { version: '-v', debian: 'haproxy' },
 };
 
 /** How Chromium runs where there is no desktop, and asks nothing of the net by itself. */

@@ -1,11 +1,11 @@
 /** What travels on a feed. */
 export interface FeedMessage<T = unknown> {
   /** The position on the feed, for `Last-Event-ID`; a source that cannot be resumed gives none. */
-  readonly id?: string;
+  readonly id?: string | undefined;
   /** The feed that it was published to; a source's messages have none. */
-  readonly feed?: string;
+  readonly feed?: string | undefined;
   /** What kind of message it is: the `event` field of a server-sent event. */
-  readonly type?: string;
+  readonly type?: string | undefined;
   /** Strings go out as they are, bytes as UTF-8, everything else as JSON. */
   readonly data: T;
 }

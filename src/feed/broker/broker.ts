@@ -21,6 +21,8 @@ export interface History {
   readonly messages: readonly PublishedMessage[];
   /** The position that the messages follow; where there are none, the feed's end. */
   readonly after: Position;
+  /** The offset up to which nothing is missing: what is newer comes to who follows the feed. */
+  readonly end: number;
   /** Whether messages after the position that was asked for are gone, or the position is none of this broker's. */
   readonly isReset: boolean;
 }

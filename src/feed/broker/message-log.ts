@@ -77,14 +77,10 @@ export class MessageLog {
   read(feed: string, start: Start): History {
     this.dropExpired();
     const log = this.logs.get(feed);
-    const { epoch } = this;
-    const end = { epoch, offset: this.offset };
-    if (start === 'end') return { messages: [], after: end, isReset: false };
-    if (start === 'newest') {
-      return log?.last
-        ? { messages: [log.last.message], after: { epoch, offset: log.last.message.offset - 1 }, isReset: false }
-        : { messages: [], after: end, isReset: false };
-    }
+    const { epoch, offset: end } = this;
+    const newest = start === 'newest' ? log?.last?.message : undefined;
+    if (newest) return { messages: [newest], after: { epoch, offset: newest.offset - 1 }, end, isReset: false };
+    if (start === 'end' || start === 'newest') return { messages: [], after: { epoch, offset: end }, end, isReset: false };
     const dropped = Math.max(log?.dropped ?? this.forgotten.offsetOf(feed), this.gone);
     const isKnown = start !== 'earliest' && start.epoch === epoch && start.offset >= dropped && start.offset <= this.offset;
     const after = isKnown ? start.offset : dropped;
@@ -92,7 +88,8 @@ export class MessageLog {
     for (let entry = log?.first; entry; entry = entry.next) if (entry.message.offset > after) messages.push(entry.message);
     return {
       messages,
-      after: { epoch, offset: messages.length > 0 || isKnown ? after : this.offset },
+      after: { epoch, offset: messages.length > 0 || isKnown ? after : end },
+      end,
       isReset: start !== 'earliest' && !isKnown,
     };
   }

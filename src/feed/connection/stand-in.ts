@@ -50,6 +50,8 @@ export class StandIn extends Duplex {
     socket.off('data', onData).off('end', onEnd).off('drain', onDrain);
     socket.off('timeout', onTimeout).off('error', onError).off('close', onClose);
     socket.setTimeout(0);
+    // The socket may have said that it is full, or gone, at the head: who waits for room here is not left waiting, or is never freed.
+    this.forwardDrain();
     return socket;
   }
 

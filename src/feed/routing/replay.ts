@@ -27,16 +27,20 @@ export interface Replay {
 export function replayOf(feeds: readonly string[], histories: readonly History[], isResumed: boolean): Replay {
   const positions = histories.map(({ after }) => after).sort((a, b) => a.offset - b.offset);
   const start = positions[0] as Position;
-  const ends = histories.map(({ messages, after }) => messages.at(-1)?.offset ?? after.offset);
-  const covered = new Map(feeds.map((feed, n) => [feed, ends[n] as number]));
-  const messages = histories.flatMap((history) => history.messages).sort((a, b) => a.offset - b.offset);
+  // The feeds may have been read one after the other. What has come since the first was read is live: in the order of all.
+  const end = Math.min(...histories.map((history) => history.end));
+  const covered = new Map(feeds.map((feed) => [feed, end]));
+  const messages = histories
+    .flatMap((history) => history.messages)
+    .filter(({ offset }) => offset <= end)
+    .sort((a, b) => a.offset - b.offset);
   if (isResumed) {
     const resets = histories.flatMap((history, n) => (history.isReset ? [resetOf(feeds[n] as string, history.messages[0], start)] : []));
     return { start, items: [new Mark(start), ...resets, ...messages], covered };
   }
   // Whoever gets the last messages of several feeds has not seen what came on the others since: how far it has come, the mark says.
   const replayed = feeds.length > 1 ? messages.map((message) => at(message, start)) : messages;
-  return { start, items: [...replayed, new Mark({ epoch: start.epoch, offset: Math.max(...ends) })], covered };
+  return { start, items: [...replayed, new Mark({ epoch: start.epoch, offset: end })], covered };
 }
 
 /** A message that says of its follower only where that began. */

@@ -124,7 +124,7 @@ export class NatsSession {
     this.context.signal.removeEventListener('abort', this.abort);
     this.arrivals = [];
     this.waiters.fail(cause);
-    void this.connection.close();
+    this.connection.close().catch(() => {}); // there is nothing left to close
     this.tellEnd(cause);
   }
 
@@ -252,6 +252,7 @@ export class NatsSession {
     const { first, last, feeds: full, maxAgeMs, maxBytes } = await this.stream.full();
     const largest = (this.connection.info?.max_payload ?? Number.POSITIVE_INFINITY) + 1024;
     const isYoung = performance.now() - feeds.knownAt < maxAgeMs && (last - feeds.offset) * largest < maxBytes;
+    feeds.acquit();
     const isTrimmed = full.length > 0 && (first <= feeds.offset + 1 || isYoung);
     if (!isTrimmed) feeds.suspectAll(first > feeds.offset + 1 ? first - 1 : this.lookedUpTo - 1, last);
     for (let n = 0; n < full.length; n += questions) {

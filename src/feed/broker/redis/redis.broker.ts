@@ -14,6 +14,8 @@ import { type Announcement, kindOf, messageOf, parse } from './redis.message.js'
 import type { RedisTarget } from './redis.options.js';
 import { type Arguments, RedisSession } from './redis.session.js';
 
+/** How long a start waits for Redis, in milliseconds. */
+const startMs = 6000;
 /** The shortest and the longest pause before another connection is tried, in milliseconds; in between it doubles, less up to a half at random. */
 const shortestPauseMs = 50;
 const longestPauseMs = 5000;
@@ -47,8 +49,10 @@ interface Reply {
   /** Of the last message of all feeds. */
   readonly offset: number;
   readonly isKnown: boolean;
-  /** The offset up to which messages are gone. */
+  /** The offset up to which messages are gone, … */
   readonly dropped: number;
+  /** … or, where it is not exact, may be. */
+  readonly isExact: boolean;
   readonly announcements: readonly Announcement[];
 }
 
@@ -86,10 +90,14 @@ export class RedisBroker implements Broker {
     this.keyPrefix = `{${target.prefix}}:feed:`;
   }
 
-  /** Connects, and again whenever the connection is lost; resolves when the first attempt has come out. */
+  /** Connects, and again whenever the connection is lost; resolves when the first attempt has come out, or after some seconds. */
   start(): Promise<void> {
     return new Promise((resolve) => {
-      this.ended = this.run(resolve);
+      const timer = setTimeout(resolve, startMs);
+      this.ended = this.run(() => {
+        clearTimeout(timer);
+        resolve();
+      });
     });
   }
 
@@ -106,10 +114,12 @@ export class RedisBroker implements Broker {
     const followed: Followed = { feed, sink, last: undefined, isLost: false };
     this.followed.set(feed, followed);
     await this.ready();
+    if (this.followed.get(feed) !== followed) return;
     const session = this.session as RedisSession;
     try {
       const [, { offset }] = await Promise.all([session.subscribe([this.keyPrefix + feed]), this.fetch(feed, 'end')]);
-      followed.last ??= offset;
+      // What an earlier subscription still brought may be older than what came in between the two.
+      followed.last = Math.max(followed.last ?? 0, offset);
     } catch (error) {
       throw away(error);
     }
@@ -141,7 +151,7 @@ export class RedisBroker implements Broker {
     const { signal } = this.closing;
     for (let failures = 0; !signal.aborted; failures += 1) {
       try {
-        const session = await RedisSession.open(this.target, (channel, message) => this.onAnnounced(session, channel, message));
+        const session = await RedisSession.open(this.target, signal, (channel, message) => this.onAnnounced(session, channel, message));
         if (signal.aborted) session.close();
         this.session = session;
         const timer = setInterval(() => this.beat(session), beatMs).unref();
@@ -195,6 +205,7 @@ export class RedisBroker implements Broker {
     const followed = this.followed.get(channel.slice(this.keyPrefix.length));
     if (!followed) return;
     const announcement = parse(followed.feed, text);
+    if (!announcement) return;
     if (this.isLive) this.take(followed, announcement);
     else this.held?.push(announcement);
   }
@@ -206,7 +217,7 @@ export class RedisBroker implements Broker {
       if (offset <= last) return;
       // Where it is not exact, the message before it is older than history: then all that has come counts.
       if (previous > last && (isExact || previous > this.offset)) {
-        this.session?.give(new Error(`an announcement of feed ${followed.feed} is missing`));
+        this.giveUp(new Error(`an announcement of feed ${followed.feed} is missing`));
         return;
       }
     }
@@ -216,8 +227,15 @@ export class RedisBroker implements Broker {
 
   /** What was announced up to this offset has come: on the same connection, and before whatever names the offset. */
   private noteSeen(epoch: string, offset: number): void {
-    if (epoch !== this.epoch) this.session?.give(new Error(lostAll));
-    else if (this.isLive) this.offset = Math.max(this.offset, offset);
+    if (!this.isLive) return;
+    if (epoch === this.epoch) this.offset = Math.max(this.offset, offset);
+    else this.giveUp(new Error(lostAll));
+  }
+
+  /** What comes from now on waits until another connection has fetched what is missing. */
+  private giveUp(reason: Error): void {
+    this.isLive = false;
+    this.session?.give(reason);
   }
 
   private deliver(followed: Followed, message: PublishedMessage): void {
@@ -228,12 +246,15 @@ export class RedisBroker implements Broker {
   /** Subscribes all feeds that are followed, and delivers what they have missed, in the order of all. */
   private async catchUp(session: RedisSession): Promise<void> {
     const all = [...this.followed.values()];
-    const feeds = all.map(({ feed }) => this.keyPrefix + feed);
-    for (let n = 0; n < feeds.length; n += subscribedAtOnce) await session.subscribe(feeds.slice(n, n + subscribedAtOnce));
+    for (let n = 0; n < all.length; n += subscribedAtOnce) {
+      const some = all.slice(n, n + subscribedAtOnce).filter((followed) => this.followed.get(followed.feed) === followed);
+      if (some.length > 0) await session.subscribe(some.map(({ feed }) => this.keyPrefix + feed));
+    }
 
     const { epoch, offset: end } = await this.fetch('', 'end');
     if (this.epoch !== undefined && this.epoch !== epoch) {
       for (const followed of all) if (followed.last !== undefined) Object.assign(followed, { last: 0, isLost: true });
+      this.offset = 0;
     }
     this.epoch = epoch;
     for (const followed of all) followed.last ??= end;
@@ -262,34 +283,40 @@ export class RedisBroker implements Broker {
   /** Returns how many messages that were. */
   private deliverMissed(all: readonly Followed[], replies: readonly Reply[], isEnd: boolean): number {
     const missed: { followed: Followed; message: PublishedMessage }[] = [];
+    // The feeds are read one after the other. What has come since the first was read has been announced, and is held: in the order of all.
+    const end = isEnd ? (replies[0]?.offset ?? 0) : Number.POSITIVE_INFINITY;
     for (const [n, followed] of all.entries()) {
-      const { isKnown, dropped, announcements } = replies[n] as Reply;
+      const { isKnown, dropped, isExact, announcements } = replies[n] as Reply;
       // Redis has lost its last messages, which were delivered here: nothing is missing.
       if (!isKnown || this.followed.get(followed.feed) !== followed) continue;
       const first = announcements[0]?.message;
-      if ((first || isEnd) && (followed.isLost || dropped > (followed.last as number))) {
+      const last = followed.last as number;
+      if ((first || isEnd) && (followed.isLost || dropped > (isExact ? last : Math.max(last, this.offset)))) {
         followed.isLost = false;
         followed.sink.lost(first);
       }
-      for (const { message } of announcements) missed.push({ followed, message });
+      for (const { message } of announcements) if (message.offset <= end) missed.push({ followed, message });
     }
     missed.sort((a, b) => a.message.offset - b.message.offset);
     for (const { followed, message } of missed) if (this.followed.get(followed.feed) === followed) this.deliver(followed, message);
-    if (isEnd) for (const [n, followed] of all.entries()) followed.last = Math.max(followed.last as number, (replies[n] as Reply).offset);
-    this.offset = replies.reduce((highest, { offset }) => Math.max(highest, offset), this.offset);
+    if (isEnd) {
+      for (const followed of all) followed.last = Math.max(followed.last as number, end);
+      this.offset = Math.max(this.offset, end);
+    }
     return missed.length;
   }
 
   private async fetch(feed: string, start: Start, upTo: number | '+' = '+'): Promise<Reply> {
     const values = [this.context.historyTtlMs * 1000, ...(typeof start === 'string' ? [start, ''] : [start.offset, start.epoch]), upTo];
-    const reply = (await this.ask('read', this.argumentsFor(feed, values))) as [string, string, number, string, string[]];
-    const [epoch, offset, isKnown, dropped, messages] = reply;
+    const reply = (await this.ask('read', this.argumentsFor(feed, values))) as [string, string, number, string, number, string[]];
+    const [epoch, offset, isKnown, dropped, isExact, messages] = reply;
     return {
       epoch,
       offset: Number(offset),
       isKnown: isKnown === 1,
       dropped: Number(dropped),
-      announcements: messages.map((message) => parse(feed, message)),
+      isExact: isExact === 1,
+      announcements: messages.flatMap((message) => parse(feed, message) ?? []),
     };
   }
 
@@ -319,10 +346,10 @@ function historyOf(start: Start, { epoch, offset, isKnown, dropped, announcement
   if (typeof start !== 'string') {
     const isReset = !isKnown || dropped > start.offset;
     const after = isReset ? (first ? dropped : offset) : start.offset;
-    return { messages, after: { epoch, offset: after }, isReset };
+    return { messages, after: { epoch, offset: after }, end: offset, isReset };
   }
   const before = start === 'newest' && first ? first.offset - 1 : dropped;
-  return { messages, after: { epoch, offset: first ? before : offset }, isReset: false };
+  return { messages, after: { epoch, offset: first ? before : offset }, end: offset, isReset: false };
 }
 
 function away(error: unknown): BrokerAwayError {

@@ -80,14 +80,15 @@ return { epoch, id }
  *
  * KEYS: state, stream. ARGV: slot, check, epoch to begin with, ttl in µs, where to begin (an offset, or \`earliest\`, \`newest\`, \`end\`), the
  * epoch of that offset, the last offset to read (or \`+\`). Returns epoch, offset of the last message of all feeds, whether the position is
- * one of this epoch, the offset up to which messages are gone before the first that is after the position, and messages.
+ * one of this epoch, the offset up to which messages are gone before the first that is after the position, whether that is exact, and
+ * messages.
  */
 export const read = `${common}
 local ttl, start, upTo = tonumber(ARGV[4]), ARGV[5], ARGV[7]
 local least = math.max(now - ttl, 0)
 local isKnown = true
 local entries = {}
-local dropped = 0
+local dropped, isExact = '0', '1'
 if start == 'newest' then
   entries = redis.call('XREVRANGE', KEYS[2], '+', text(least), 'COUNT', 1)
 elseif start ~= 'end' then
@@ -96,13 +97,14 @@ elseif start ~= 'end' then
   if isKnown then least = math.max(least, after + 1) end
   local first = redis.call('XRANGE', KEYS[2], text(least), '+', 'COUNT', 1)[1]
   if first then
-    dropped = tonumber(first[2][2]:match('^%S+ %S+ (%d+)'))
+    dropped, isExact = first[2][2]:match('^%S+ %S+ (%d+) (%d)')
     entries = redis.call('XRANGE', KEYS[2], text(least), upTo)
   else
-    dropped = gone(ttl)
+    local offset, isLast = gone(ttl)
+    dropped, isExact = text(offset), isLast and '1' or '0'
   end
 end
 local messages = {}
 for n, entry in ipairs(entries) do messages[n] = entry[2][2] end
-return { epoch, text(last), isKnown and 1 or 0, text(dropped), messages }
+return { epoch, text(last), isKnown and 1 or 0, dropped, tonumber(isExact), messages }
 `;

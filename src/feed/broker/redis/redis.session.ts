@@ -2,8 +2,10 @@ import { Redis, type RedisOptions } from 'ioredis';
 import type { Address, RedisTarget } from './redis.options.js';
 import { append, read } from './redis.scripts.js';
 
-/** How long a connection may take to open, in milliseconds. */
-const connectMs = 5000;
+/** How long a connection may take to open, what it is asked for then included, in milliseconds. */
+const openMs = 5000;
+/** How long a Sentinel may take to answer, in milliseconds. */
+const sentinelMs = 1000;
 
 /** Replies after which another connection is worth more than this one: to the new master, the slot's new owner, or with scripts loaded. */
 const staleReplies = /^(READONLY|MOVED|ASK|CLUSTERDOWN|MASTERDOWN|LOADING|NOSCRIPT|UNBLOCKED)\b/;
@@ -40,11 +42,18 @@ export class RedisSession {
     this.ended = new Promise((resolve) => redis.once('end', () => resolve(this.failure)));
   }
 
-  /** @throws what kept it from opening */
-  static async open(target: RedisTarget, onAnnounced: (channel: string, message: string) => void): Promise<RedisSession> {
-    const session = new RedisSession(new Redis(await whereabouts(target)), onAnnounced);
+  /**
+   * @param signal gives up what has not opened yet
+   * @throws what kept it from opening
+   */
+  static async open(
+    target: RedisTarget,
+    signal: AbortSignal,
+    onAnnounced: (channel: string, message: string) => void,
+  ): Promise<RedisSession> {
+    const session = new RedisSession(new Redis(await whereabouts(target, signal)), onAnnounced);
     try {
-      await session.begin();
+      await opening(session.redis, signal, () => session.begin());
       return session;
     } catch (error) {
       session.close();
@@ -80,8 +89,7 @@ export class RedisSession {
   }
 
   close(): void {
-    this.redis.disconnect();
-    this.redis.stream?.destroy(); // one that waits for the other side's end may wait for ever
+    cut(this.redis);
   }
 
   private async begin(): Promise<void> {
@@ -109,24 +117,50 @@ export class RedisSession {
 const once: RedisOptions = {
   protocol: 3,
   lazyConnect: true,
-  connectTimeout: connectMs,
+  connectTimeout: openMs,
+  sentinelCommandTimeout: sentinelMs,
   enableOfflineQueue: false,
   maxRetriesPerRequest: 0,
   autoResubscribe: false,
   retryStrategy: () => null,
 };
 
+/** Does what opens a connection, and cuts it where that takes too long: a server that stands still accepts connections, and never answers. */
+async function opening<T>(redis: Redis, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  signal.throwIfAborted();
+  let isLate = false;
+  const abort = () => cut(redis);
+  const timer = setTimeout(() => {
+    isLate = true;
+    cut(redis);
+  }, openMs);
+  signal.addEventListener('abort', abort);
+  try {
+    return await work();
+  } catch (error) {
+    throw isLate ? new Error(`no answer for ${openMs} ms`, { cause: error }) : error;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', abort);
+  }
+}
+
+function cut(redis: Redis): void {
+  redis.disconnect();
+  redis.stream?.destroy(); // one that waits for the other side's end may wait for ever
+}
+
 /** The options of ioredis for the server that is to be talked to just now. */
-async function whereabouts(target: RedisTarget): Promise<RedisOptions> {
+async function whereabouts(target: RedisTarget, signal: AbortSignal): Promise<RedisOptions> {
   const { mode, addresses, client } = target;
   const options = { ...client, ...once };
   if (mode === 'single') return { ...options, ...addresses[0] };
-  if (mode === 'sentinel') return { ...options, sentinels: [...addresses], sentinelRetryStrategy: () => null };
-  return { ...options, ...(await ownerOf(target)) };
+  if (mode === 'sentinel') return { ...options, sentinels: shuffled(addresses), sentinelRetryStrategy: () => null };
+  return { ...options, ...(await ownerOf(target, signal)) };
 }
 
 /** The node of the cluster that has the prefix's hash slot. */
-async function ownerOf({ addresses, prefix, client }: RedisTarget): Promise<Address> {
+async function ownerOf({ addresses, prefix, client }: RedisTarget, signal: AbortSignal): Promise<Address> {
   let failure: unknown;
   for (const address of shuffled(addresses)) {
     const redis = new Redis({ ...client, ...once, ...address });
@@ -134,9 +168,10 @@ async function ownerOf({ addresses, prefix, client }: RedisTarget): Promise<Addr
       failure = error;
     });
     try {
-      await redis.connect();
-      const slot = await redis.cluster('KEYSLOT', prefix);
-      const ranges = await redis.cluster('SLOTS');
+      const [slot, ranges] = await opening(redis, signal, async () => {
+        await redis.connect();
+        return Promise.all([redis.cluster('KEYSLOT', prefix), redis.cluster('SLOTS')]);
+      });
       const range = ranges.find(([first, last]) => first <= slot && slot <= last);
       if (!range) throw new Error(`no node of the cluster has hash slot ${slot}`);
       // A node that does not know its own address means the one at which it was reached.
@@ -145,7 +180,7 @@ async function ownerOf({ addresses, prefix, client }: RedisTarget): Promise<Addr
     } catch (error) {
       failure ??= error;
     } finally {
-      redis.disconnect();
+      cut(redis);
     }
   }
   throw failure;

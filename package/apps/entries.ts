@@ -1,0 +1,26 @@
+// Every entry, as a strict application writes it: compiled, not run.
+import { type BrokerFactory, closeReasons, FeedModule, type FeedOptions, FeedService, type FeedSource, intervalSource } from 'nestjs-feed';
+import { type FloodReport, flood } from 'nestjs-feed/flood';
+import { FeedHealthIndicator, HealthModule } from 'nestjs-feed/health';
+import { natsBroker } from 'nestjs-feed/nats';
+import { redisBroker } from 'nestjs-feed/redis';
+import { type WebhookBody, WebhookModule } from 'nestjs-feed/webhook';
+import { from, map, type Observable } from 'rxjs';
+
+export const brokers: BrokerFactory[] = [redisBroker('redis://127.0.0.1'), natsBroker({ url: 'nats://127.0.0.1' })];
+
+const source: FeedSource = (context) => from(intervalSource(1000)(context)).pipe(map((data) => ({ data, type: context.id })));
+export const options: FeedOptions = { source, rules: { 'prices/*': { replay: 'latest', conflate: true } } };
+
+export const imports = [
+  FeedModule.forRoot({ ...options, path: false }),
+  FeedModule.forRootAsync({ path: 'live', inject: ['OPTIONS'], useFactory: (given: FeedOptions) => given }),
+  HealthModule,
+  WebhookModule.forRoot({ url: 'https://example.com/hook', secret: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' }),
+];
+
+export const closed = (feeds: FeedService, reason: (typeof closeReasons)[number]): number => feeds.counts().closed[reason];
+export const prices = (feeds: FeedService): Observable<unknown> => feeds.messages('prices').pipe(map(({ data }) => data));
+export const isUp = (indicator: FeedHealthIndicator) => indicator.isHealthy('feeds');
+export const load = (url: string): Promise<FloodReport> => flood({ url, connections: 10 });
+export const bodyOf = (text: string): WebhookBody => JSON.parse(text);

@@ -1,0 +1,19 @@
+import { Controller, Module, Param, Post } from '@nestjs/common';
+import { Feed, FeedModule, FeedService } from 'nestjs-feed';
+import { HealthModule } from 'nestjs-feed/health';
+
+@Controller('orders')
+class OrdersController {
+  constructor(private readonly feeds: FeedService) {}
+
+  @Feed(':id')
+  follow(@Param('id') _id: string) {}
+
+  @Post(':id')
+  async change(@Param('id') id: string) {
+    await this.feeds.publish(`orders/${id}`, { changed: id });
+  }
+}
+
+@Module({ imports: [FeedModule.forRoot({ intervalMs: 100, drainMs: 500 }), HealthModule], controllers: [OrdersController] })
+export class AppModule {}

@@ -1,0 +1,333 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { builtinModules } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import ts from 'typescript';
+import { parse, parseAllDocuments } from 'yaml';
+import { env, freePort, missing } from '../tools/engines.mjs';
+import { packages } from '../tools/pack.mjs';
+import { Peer } from './peer.js';
+import { Run } from './run.js';
+import { platforms, until } from './serve.js';
+
+const read = (path: string) => readFileSync(path, 'utf8');
+const { scripts, dependencies, devDependencies } = JSON.parse(read('package.json'));
+const startCommand: string = scripts.start.replace(/^exec /, '');
+const manifests = readdirSync('deploy/kubernetes').map((name) => `deploy/kubernetes/${name}`);
+
+/** What the files say, by the names of what they define. */
+const compose = parse(read('compose.yaml'), { merge: true });
+const kinds: Record<string, Manifest> = Object.fromEntries(manifests.map((path) => [parse(read(path)).kind, parse(read(path))]));
+const unit = new Map(
+  read('deploy/systemd/nestjs-feed.service')
+    .split('\n')
+    .map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
+);
+
+// biome-ignore lint/suspicious/noExplicitAny: as their own checkers do, a test says what a manifest must have where it looks
+type Manifest = any;
+
+describe('what is deployed', () => {
+  it('has each package that the service imports, and no other', () => {
+    const imported = importsOf('dist/main.js');
+    const named = [...packages, ...Object.keys(dependencies)];
+    expect([...imported].filter((name) => !named.includes(name))).toEqual([]);
+    expect(packages.filter((name) => !(imported.has(name) && name in devDependencies))).toEqual([]);
+  });
+
+  it('sets variables that the service reads', () => {
+    const known = new Set(read('src/config.ts').match(/\b(FEED_[A-Z_]+|WORKERS)\b/g));
+    const files = ['compose.yaml', 'deploy/compose.nats.yaml', 'deploy/systemd/nestjs-feed.service', 'deploy/README.md'];
+    const named = [...files, ...manifests, 'deploy/nginx.conf', 'deploy/haproxy.cfg'].flatMap(
+      (path) => read(path).match(/\b(FEED_[A-Z_]+|WORKERS)\b/g) ?? [],
+    );
+    expect(named.filter((name) => !known.has(name))).toEqual([]);
+  });
+
+  it('starts as npm start does', () => {
+    const command = /^CMD (.*)$/m.exec(read('Dockerfile'))?.[1] ?? '';
+    expect(JSON.parse(command).join(' ')).toBe(startCommand);
+    expect(unit.get('ExecStart')).toBe(`/usr/bin/${startCommand}`);
+  });
+
+  it('is built of files that the build gets', () => {
+    const files = read('.dockerignore')
+      .split('\n')
+      .filter((line) => line.startsWith('!'))
+      .map((line) => line.slice(1));
+    expect(files.filter((path) => !existsSync(path))).toEqual([]);
+  });
+
+  it.each(['compose.yaml', 'deploy/compose.nats.yaml', ...manifests])('%s is YAML', (path) => {
+    for (const document of parseAllDocuments(read(path), { merge: true, customTags })) {
+      expect([...document.errors, ...document.warnings]).toEqual([]);
+    }
+  });
+
+  it('is found by what refers to it', () => {
+    const { selector, template } = kinds.Deployment.spec;
+    const { labels } = template.metadata;
+    expect(selector.matchLabels).toEqual(labels);
+    expect(kinds.Service.spec.selector).toEqual(labels);
+    expect(kinds.PodDisruptionBudget.spec.selector.matchLabels).toEqual(labels);
+    expect(template.spec.topologySpreadConstraints.map((spread: Manifest) => spread.labelSelector.matchLabels)).toEqual([labels, labels]);
+    const { scaleTargetRef, metrics } = kinds.HorizontalPodAutoscaler.spec;
+    expect(scaleTargetRef).toEqual({ apiVersion: 'apps/v1', kind: 'Deployment', name: kinds.Deployment.metadata.name });
+    expect(read('deploy/kubernetes/prometheus-adapter.yaml')).toContain(`'${metrics[0].pods.metric.name}{`);
+    expect(kinds.Kustomization.resources.every((path: string) => existsSync(`deploy/kubernetes/${path}`))).toBe(true);
+    for (const [name, service] of Object.entries<Manifest>(compose.services)) {
+      expect([name, Object.keys(service.depends_on ?? {}).filter((other) => !(other in compose.services))]).toEqual([name, []]);
+    }
+    const nodes = Object.keys(compose.services).filter((name) => name.startsWith('feed-'));
+    for (const path of ['deploy/nginx.conf', 'deploy/haproxy.cfg']) {
+      expect(new Set(read(path).match(/feed-\d+(?=:8080)/g))).toEqual(new Set(nodes));
+    }
+  });
+
+  // FEED_DRAIN_MS is the longest that feeds take to end, FEED_LAME_DUCK_MS a part of it; webhooks and the engine's connection end after it.
+  describe('is given the time to end its feeds', () => {
+    const afterwards = 10;
+
+    it('by Compose', () => {
+      for (const name of ['feed-1', 'feed-2', 'feed-3']) {
+        const { environment, stop_grace_period } = compose.services[name];
+        expect(seconds(stop_grace_period)).toBeGreaterThanOrEqual(environment.FEED_DRAIN_MS / 1000 + afterwards);
+      }
+    });
+
+    it('by systemd', () => {
+      const [, lameDuck, drain] = /FEED_LAME_DUCK_MS=(\d+) FEED_DRAIN_MS=(\d+)/.exec(unit.get('Environment') ?? '') ?? [];
+      expect(Number(unit.get('TimeoutStopSec'))).toBeGreaterThanOrEqual(Number(drain) / 1000 + afterwards);
+      expect(Number(lameDuck)).toBeLessThan(Number(drain) / 2);
+      // HAProxy must have seen it before the first feed is ended: fall checks, and one that had just been made.
+      const [, inter, fall] = /option httpchk GET \/health\/ready\n\s+default-server check inter (\S+) fall (\d+)/.exec(
+        read('deploy/haproxy.cfg'),
+      ) as string[];
+      expect(Number(lameDuck) / 1000).toBeGreaterThan(seconds(inter as string) * (Number(fall) + 1));
+    });
+
+    it('by Kubernetes', () => {
+      const { terminationGracePeriodSeconds, containers } = kinds.Deployment.spec.template.spec;
+      const [{ env: variables, lifecycle, readinessProbe }] = containers;
+      const drain = variables.find(({ name }: Manifest) => name === 'FEED_DRAIN_MS').value / 1000;
+      const wait = Number(lifecycle.preStop.exec.command[1]);
+      expect(terminationGracePeriodSeconds).toBeGreaterThanOrEqual(wait + drain + afterwards);
+      expect(wait).toBeGreaterThanOrEqual(readinessProbe.periodSeconds * readinessProbe.failureThreshold);
+    });
+  });
+});
+
+/** The shipped configurations as they are, but for addresses, what needs privileges or memory, and shorter times. */
+const proxies = {
+  nginx: {
+    path: 'deploy/nginx.conf',
+    args: ['-e', 'stderr', '-p', '.', '-g', 'daemon off; master_process off; pid nginx.pid;', '-c', 'configuration'],
+    changes: (port: number) => [
+      ['listen 80 ', `listen 127.0.0.1:${port} `],
+      ['/var/log/nginx/', ''],
+      ['worker_rlimit_nofile 140000', 'worker_rlimit_nofile 4096'],
+      ['worker_connections 131072', 'worker_connections 4096'],
+      [
+        'http {\n',
+        `http {\n${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${name};\n`).join('')}`,
+      ],
+    ],
+  },
+  haproxy: {
+    path: 'deploy/haproxy.cfg',
+    args: ['-db', '-f', 'configuration'],
+    changes: (port: number) => [
+      ['bind :80 ', `bind 127.0.0.1:${port} `],
+      ['maxconn 100000', 'maxconn 1000'],
+    ],
+  },
+} as const;
+
+/** nginx or HAProxy with its shipped configuration, before these nodes. */
+class Balancer {
+  private said = '';
+
+  private constructor(
+    readonly port: number,
+    private readonly folder: string,
+    private readonly child: ChildProcess,
+  ) {
+    const hear = (text: string) => {
+      this.said += text;
+    };
+    child.stdout?.setEncoding('utf8').on('data', hear);
+    child.stderr?.setEncoding('utf8').on('data', hear);
+  }
+
+  static async before(program: keyof typeof proxies, nodes: number[]): Promise<Balancer> {
+    const { path, args, changes } = proxies[program];
+    const port = await freePort();
+    const addresses = nodes.map((node, n) => [`feed-${n + 1}:8080`, `127.0.0.1:${node}`] as const);
+    let text = await readFile(path, 'utf8');
+    for (const [shipped, here] of [...changes(port), ['90s', `${timeoutMs / 1000}s`], ...addresses] as const) {
+      expect(text).toContain(shipped);
+      text = text.replaceAll(shipped, here);
+    }
+    const folder = await mkdtemp(join(tmpdir(), `${program}-`));
+    await writeFile(join(folder, 'configuration'), text);
+    const child = spawn(program, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const balancer = new Balancer(port, folder, child);
+    await until(() => child.exitCode !== null || balancer.isListening());
+    if (child.exitCode !== null) throw new Error(`${program} does not start: ${balancer.said}`);
+    return balancer;
+  }
+
+  async stop(): Promise<void> {
+    this.child.kill();
+    if (this.child.exitCode === null) await once(this.child, 'close');
+    await rm(this.folder, { recursive: true });
+  }
+
+  private async isListening(): Promise<boolean> {
+    const peer = await Peer.to(this.port).catch(() => undefined);
+    peer?.leave();
+    return peer !== undefined;
+  }
+}
+
+/** In the place of the 90 s in which nothing may be said; and heartbeats as often as the pulse has them. */
+const timeoutMs = 3000;
+const heartbeatMs = 1000;
+
+describe.each(Object.keys(proxies) as (keyof typeof proxies)[])('behind %s as it is shipped', (program) => {
+  // tools/engines.mjs, which the test command runs first, says so where a program is missing
+  const test = missing().includes(program) ? it.skip : it;
+  let nodes: (Run & { port: number; url: string })[] = [];
+  let balancer: Balancer;
+  let clients = 0;
+
+  beforeEach(async () => {
+    if (missing().includes(program)) return;
+    const common = { FEED_INTERVAL_MS: '0', FEED_PUBLISH_KEY: 'a-key', FEED_HEARTBEAT_MS: `${heartbeatMs}` };
+    const limits = { FEED_MAX_CONNECTIONS: '3', FEED_MAX_CONNECTIONS_PER_CLIENT: '1', FEED_TRUSTED_PROXIES: '127.0.0.1' };
+    nodes = await Promise.all(platforms.map((platform) => Run.service({ FEED_ADAPTER: platform, ...common, ...limits })));
+    // and a third one that is away
+    balancer = await Balancer.before(program, [...nodes.map(({ port }) => port), await freePort()]);
+  }, 60_000);
+  afterEach(async () => {
+    Peer.leaveAll();
+    Run.endAll();
+    await balancer?.stop();
+  });
+
+  /** An address that no client had before. */
+  const somebody = () => {
+    clients += 1;
+    return `127.0.1.${clients}`;
+  };
+  const ask = async (port: number, path: string, from: string, ...headers: string[]) => {
+    const peer = await Peer.to(port, false, from);
+    peer.send(`GET ${path} HTTP/1.1\r\nHost: test\r\n${headers.map((header) => `${header}\r\n`).join('')}\r\n`);
+    await peer.sees('\r\n\r\n');
+    return peer;
+  };
+  const follow = async (port: number, path: string, from = somebody(), ...headers: string[]) => {
+    const peer = await ask(port, path, from, ...headers);
+    expect(peer.head).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+    return peer;
+  };
+  const publish = (port: number, data: string) => {
+    const headers = { authorization: 'Bearer a-key', 'content-type': 'text/plain' };
+    return fetch(`http://127.0.0.1:${port}/test/a`, { method: 'POST', body: data, headers });
+  };
+  const countsOf = async ({ url }: { url: string }) =>
+    (await fetch(`${url}/health/connections`)).json() as Promise<{ open: number; handedOver: number; rejectedBy: { limit: number } }>;
+
+  test('each message comes at once, and uncompressed; each feed has a connection of its own, and is spread', async () => {
+    // Connections that were used before are there to be used again, by what publishes.
+    for (let n = 0; n < 4; n += 1) expect((await publish(balancer.port, 'before')).status).toBe(201);
+    const gzip = 'Accept-Encoding: gzip';
+    const peers = [
+      await follow(balancer.port, '/test/a', somebody(), gzip),
+      await follow(balancer.port, '/test/a?format=sse', somebody(), gzip),
+    ];
+    for (const { head } of peers) expect(head).not.toMatch(/content-encoding/i);
+    for (let n = 1; n <= 20; n += 1) {
+      for (const { port } of nodes) await publish(port, `message ${n}`);
+      await until(() => peers.every(({ body }) => body.trimEnd().endsWith(`message ${n}`)));
+    }
+    expect(await Promise.all(nodes.map(countsOf))).toMatchObject(nodes.map(() => ({ open: 1, handedOver: 1 })));
+  });
+
+  test('a heartbeat keeps a silent feed open for longer than the time-outs', async () => {
+    const peer = await follow(balancer.port, '/test/a');
+    const begun = performance.now();
+    const heartbeats = Math.ceil(timeoutMs / heartbeatMs) + 2;
+    await until(() => peer.body.length >= heartbeats);
+    expect(performance.now() - begun).toBeGreaterThan(timeoutMs);
+    expect(peer.body).toMatch(/^\n+$/);
+    await publish(nodes[0]?.port as number, 'still here');
+    await publish(nodes[1]?.port as number, 'still here');
+    await until(() => peer.body.endsWith('still here\n'));
+  });
+
+  test('the nodes see who the client is, whatever it says, and what they answer it', async () => {
+    // Even one at an address that the nodes trust: only the balancer's own word counts.
+    for (const one of [somebody(), '127.0.0.1']) {
+      await follow(balancer.port, '/test/a', one, 'X-Forwarded-For: 192.0.2.1');
+      await follow(balancer.port, '/test/a', one, 'X-Forwarded-For: 192.0.2.2');
+      const refused = await ask(balancer.port, '/test/a', one, 'X-Forwarded-For: 192.0.2.3');
+      expect(refused.head).toMatch(/^HTTP\/1\.1 429 /);
+      expect(refused.head).toMatch(/\r\nretry-after: \d+/i);
+    }
+  });
+
+  test('a node that is full is passed over; once all are, the client is told when to come back, and one can still publish', async () => {
+    for (let n = 0; n < 3; n += 1) await follow(nodes[0]?.port as number, '/test/a');
+    for (let n = 0; n < 3; n += 1) await follow(balancer.port, '/test/a');
+    expect((await countsOf(nodes[0] as Run & { url: string })).rejectedBy.limit).toBeGreaterThan(0);
+    for (let n = 0; n < 3; n += 1) {
+      const refused = await ask(balancer.port, '/test/a', somebody());
+      expect(refused.head).toMatch(/^HTTP\/1\.1 503 /);
+      expect(refused.head).toMatch(/\r\nretry-after: \d+/i);
+    }
+    expect((await publish(balancer.port, 'news')).status).toBe(201);
+  });
+
+  test('a node that drains ends its feeds, and gets no more of them', async () => {
+    const [first] = nodes;
+    const peers = [await follow(balancer.port, '/test/a'), await follow(balancer.port, '/test/a')];
+    first?.child.kill('SIGTERM');
+    expect(await first?.exit).toBe(0);
+    await until(() => peers.filter(({ isComplete }) => isComplete).length === 1);
+    for (let n = 0; n < 2; n += 1) await follow(balancer.port, '/test/a');
+  });
+
+  test('what nodes say of themselves is not for everybody', async () => {
+    for (const path of ['/health', '/HEALTH/connections', '/metrics', '/%68ealth/live']) {
+      expect((await ask(balancer.port, path, somebody())).head).toMatch(/^HTTP\/1\.1 403 /);
+    }
+    expect((await fetch(`http://127.0.0.1:${balancer.port}/health/live`)).status).toBe(200);
+  });
+});
+
+const customTags = [
+  { tag: '!override', collection: 'map' as const, resolve: (value: unknown) => value },
+  { tag: '!reset', resolve: () => null },
+];
+
+function seconds(time: string): number {
+  const [, amount, unit] = /^(\d+)(m?s)$/.exec(time) ?? [];
+  return Number(amount) / (unit === 'ms' ? 1000 : 1);
+}
+
+/** The packages that a built file imports, and those that it imports do, as far as they are built of this repository. */
+function importsOf(path: string, seen = new Set<string>(), names = new Set<string>()): Set<string> {
+  if (seen.has(path)) return names;
+  seen.add(path);
+  for (const { fileName } of ts.preProcessFile(read(path)).importedFiles) {
+    if (fileName.startsWith('.')) importsOf(join(dirname(path), fileName), seen, names);
+    else if (!fileName.startsWith('node:') && !builtinModules.includes(fileName)) {
+      names.add(/^(@[^/]+\/)?[^/]+/.exec(fileName)?.[0] as string);
+    }
+  }
+  return names;
+}

@@ -1,0 +1,2 @@
+/** The devDependencies that the built service imports. */
+export const packages: readonly string[];
