@@ -36,6 +36,18 @@ export class Router {
     return this.topics.get(feed);
   }
 
+  /** The feeds with the most followers, the most first. */
+  busiest(most: number): { id: string; followers: number }[] {
+    const found: Topic[] = [];
+    for (const topic of this.topics.values()) {
+      if (found.length === most && topic.size <= (found.at(-1)?.size ?? 0)) continue;
+      const place = found.findIndex(({ size }) => size < topic.size);
+      found.splice(place < 0 ? found.length : place, 0, topic);
+      found.length = Math.min(found.length, most);
+    }
+    return found.map(({ feed, size }) => ({ id: feed, followers: size }));
+  }
+
   /**
    * Adds a follower to feeds. From this call on it gets their live messages; it holds them back until it has what this resolves
    * with, which may have some of them, too.
