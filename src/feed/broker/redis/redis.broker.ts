@@ -312,7 +312,13 @@ export class RedisBroker implements Broker {
   }
 
   private async fetch(feed: string, start: Start, upTo: number | '+' = '+'): Promise<Reply> {
-    const values = [this.context.historyTtlMs * 1000, ...(typeof start === 'string' ? [start, ''] : [start.offset, start.epoch]), upTo];
+    const values = [
+      this.context.historyTtlMs * 1000,
+      ...(typeof start === 'string' ? [start, ''] : [start.offset, start.epoch]),
+      upTo,
+      this.offset,
+      this.epoch ?? '',
+    ];
     const reply = (await this.ask('read', this.argumentsFor(feed, values))) as [string, string, number, string, number, string[]];
     const [epoch, offset, isKnown, dropped, isExact, messages] = reply;
     return {
