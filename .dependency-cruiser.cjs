@@ -60,6 +60,33 @@ module.exports = {
       to: { path: '^src/', pathNot: '^src/(webhook/|feed/feed\\.(service|events)\\.ts$)' },
     },
     {
+      name: 'metrics-know-only-the-service',
+      severity: 'error',
+      from: { path: '^src/metrics/' },
+      to: { path: '^src/', pathNot: '^src/(metrics/|feed/feed\\.service\\.ts$|health/siblings\\.ts$)' },
+    },
+    {
+      name: 'prom-client-stays-in-the-metrics',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/metrics/' },
+      to: { path: 'node_modules/prom-client/' },
+    },
+    {
+      name: 'dashboard-knows-only-the-service',
+      severity: 'error',
+      from: { path: '^src/dashboard/' },
+      to: {
+        path: '^src/',
+        pathNot: '^src/(dashboard/|feed/feed\\.(service|counts|decorator)\\.ts$|health/(siblings|connection-counts|health\\.module)\\.ts$)',
+      },
+    },
+    {
+      name: 'the-service-alone-has-a-dashboard',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/(dashboard/|(app\\.module|service)\\.ts$)' },
+      to: { path: '^src/dashboard/' },
+    },
+    {
       name: 'workers-know-only-the-port',
       comment: 'what is asked of workers, and answered, is none of their business',
       severity: 'error',
@@ -69,14 +96,14 @@ module.exports = {
     {
       name: 'config-is-for-the-service',
       severity: 'error',
-      from: { path: '^src/(feed|health|flood|webhook)/|^src/index\\.ts$' },
-      to: { path: '^src/((config|main|app\\.module|engine|service|start|signals)\\.ts$|workers/)' },
+      from: { path: '^src/(feed|health|metrics|dashboard|flood|webhook)/|^src/index\\.ts$' },
+      to: { path: '^src/((config|main|app\\.module|engine|service|start|signals|log)\\.ts$|workers/)' },
     },
     {
       name: 'optional-peers-stay-in-their-entry',
       comment: 'the module alone needs Nest, rxjs and its two small dependencies',
       severity: 'error',
-      from: { path: '^src/(feed|flood|webhook)/|^src/(index|cli)\\.ts$' },
+      from: { path: '^src/(feed|flood|webhook|metrics)/|^src/(index|cli)\\.ts$' },
       to: { path: 'node_modules/@nestjs/(terminus|platform-|schedule)' },
     },
   ],

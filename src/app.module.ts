@@ -1,10 +1,12 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { ScheduleModule } from '@nestjs/schedule';
 import type { Config } from './config.js';
+import { DashboardModule } from './dashboard/dashboard.module.js';
 import { FeedModule } from './feed/feed.module.js';
 import { HealthModule } from './health/health.module.js';
 import type { Siblings } from './health/siblings.js';
 import { HeapCollector } from './heap-collector.js';
+import { MetricsModule } from './metrics/metrics.module.js';
 import { WebhookModule } from './webhook/webhook.module.js';
 import { WorkersModule } from './workers/workers.module.js';
 
@@ -12,7 +14,7 @@ import { WorkersModule } from './workers/workers.module.js';
 @Module({})
 export class AppModule {
   /** @param siblings the processes that serve the same port, where there are several */
-  static from({ path, feed, webhook }: Config, siblings?: Siblings): DynamicModule {
+  static from({ path, feed, webhook, dashboard }: Config, siblings?: Siblings): DynamicModule {
     return {
       module: AppModule,
       imports: [
@@ -20,9 +22,16 @@ export class AppModule {
         ...(webhook ? [WebhookModule.forRoot(webhook)] : []),
         ...(siblings ? [WorkersModule.of(siblings)] : []),
         HealthModule,
+        MetricsModule,
+        ...(dashboard ? [DashboardModule.of({ ...dashboard, feedPath: path, needsToken: needsToken(feed) })] : []),
         ScheduleModule.forRoot(),
       ],
       providers: [HeapCollector],
     };
   }
+}
+
+/** Whether a token decides who reads. */
+function needsToken({ jwtSecret, jwksUrl }: Config['feed']): boolean {
+  return jwtSecret !== undefined || jwksUrl !== undefined;
 }

@@ -3,6 +3,7 @@ import { isWeakSecret } from './feed/access/access.options.js';
 import { FeedOptionsError } from './feed/feed.errors.js';
 import { type FeedOptions, feedOptionRules, resolveFeedOptions } from './feed/feed.options.js';
 import type { FeedRules } from './feed/routing/router.js';
+import type { LogFormat } from './log.js';
 import { WebhookOptionsError } from './webhook/webhook.errors.js';
 import { resolveWebhookOptions, type WebhookOptions } from './webhook/webhook.options.js';
 
@@ -16,6 +17,11 @@ export interface Config {
   broker: string;
   /** How many processes serve. */
   workers: number;
+  /** Which of them this is, from 1 on; the primary sets it. */
+  worker: number;
+  log: LogFormat;
+  /** Undefined: there is none. */
+  dashboard: { key: string | undefined } | undefined;
   feed: FeedOptions;
   webhook: WebhookOptions | undefined;
   /** The longest that a process takes to end its feeds and what tells of them, in milliseconds. */
@@ -90,6 +96,10 @@ const service = {
     ),
     '1',
   ),
+  FEED_LOG: v.optional(v.picklist(['text', 'json'], 'must be text or json'), 'text'),
+  FEED_DASHBOARD: onOff,
+  FEED_DASHBOARD_KEY: v.optional(feedOptionRules.publishKey),
+  FEED_WORKER: v.optional(v.pipe(v.string(), v.transform(Number)), '1'),
   FEED_REPLAY_LATEST: patterns,
   FEED_CONFLATE: patterns,
   FEED_WEBHOOK_URL: v.optional(v.string()),
@@ -128,7 +138,14 @@ const options = {
 const optionSchemas = Object.fromEntries(Object.entries(options).map(([variable, [, schema]]) => [variable, schema]));
 
 /** Variables that hold secrets: what they were is not told. */
-const secrets = new Set(['FEED_BROKER', 'FEED_PUBLISH_KEY', 'FEED_JWT_SECRET', 'FEED_JWKS_URL', 'FEED_WEBHOOK_SECRET']);
+const secrets = new Set([
+  'FEED_BROKER',
+  'FEED_PUBLISH_KEY',
+  'FEED_DASHBOARD_KEY',
+  'FEED_JWT_SECRET',
+  'FEED_JWKS_URL',
+  'FEED_WEBHOOK_SECRET',
+]);
 
 /**
  * Reads the service's configuration.
@@ -160,6 +177,9 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     path: values.FEED_PATH,
     broker: values.FEED_BROKER,
     workers: values.WORKERS,
+    worker: values.FEED_WORKER,
+    log: values.FEED_LOG,
+    dashboard: (values.FEED_DASHBOARD ?? true) ? { key: values.FEED_DASHBOARD_KEY } : undefined,
     feed,
     webhook,
     shutdownMs: drainMs + (webhook ? resolveWebhookOptions(webhook).flushMs : 0),

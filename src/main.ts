@@ -1,6 +1,7 @@
 import cluster from 'node:cluster';
 import { randomBytes } from 'node:crypto';
 import { type Config, readConfig } from './config.js';
+import { tell } from './log.js';
 import { onSignals } from './signals.js';
 import { announce, reasonOf } from './start.js';
 import type { Started } from './workers/messages.js';
@@ -19,9 +20,9 @@ async function keepWorkers(config: Config): Promise<Started> {
   const shared = { PORT: `${port || (await freePort(host))}`, FEED_PUBLISH_KEY: feed.publishKey };
   const primary = new Primary({
     workers,
-    env: (number) => ({ ...shared, FEED_NODE_NAME: feed.nodeName && `${feed.nodeName}-${number}` }),
+    env: (number) => ({ ...shared, FEED_WORKER: `${number}`, FEED_NODE_NAME: feed.nodeName && `${feed.nodeName}-${number}` }),
     shutdownMs,
-    tell: (line) => process.stderr.write(`${line}\n`),
+    tell: (line) => tell(config.log, 'warn', line),
   });
   onSignals(
     () => void primary.drain().then((isOrderly) => process.exit(isOrderly ? 0 : 1)),
@@ -33,7 +34,7 @@ async function keepWorkers(config: Config): Promise<Started> {
 /** Serves beside other workers; the primary says how that goes. */
 async function work(config: Config): Promise<never> {
   const { WorkerLink } = await import('./workers/worker.js');
-  const link = new WorkerLink();
+  const link = new WorkerLink(config.worker);
   try {
     const { serve } = await import('./service.js');
     const { port, warnings, close } = await serve(config, link);
@@ -55,6 +56,6 @@ try {
   config.feed.publishKey ??= madeKey;
   announce(config, await (config.workers > 1 ? keepWorkers : serveAlone)(config), madeKey);
 } catch (error) {
-  process.stderr.write(`${reasonOf(error, config)}\n`);
+  tell(config?.log ?? 'text', 'error', reasonOf(error, config));
   process.exitCode = 1;
 }

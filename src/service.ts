@@ -2,6 +2,7 @@ import { ConsoleLogger, type INestApplication } from '@nestjs/common';
 import { type AbstractHttpAdapter, NestFactory } from '@nestjs/core';
 import { AppModule } from './app.module.js';
 import type { Config } from './config.js';
+import { whyNoDashboard } from './dashboard/dashboard.files.js';
 import { serveDocs } from './docs/docs.js';
 import { brokerOf } from './engine.js';
 import { FeedService } from './feed/feed.service.js';
@@ -34,14 +35,16 @@ export interface Service {
  */
 export async function serve(config: Config, siblings?: Siblings): Promise<Service> {
   const broker = await brokerOf(config.broker);
-  const app = await createApp({ ...config, feed: { ...config.feed, broker } }, siblings);
+  const noDashboard = config.dashboard && whyNoDashboard(config.path);
+  const dashboard = noDashboard === undefined ? config.dashboard : undefined;
+  const app = await createApp({ ...config, dashboard, feed: { ...config.feed, broker } }, siblings);
   try {
     app.enableShutdownHooks(undefined, { useProcessExit: true });
     onSignals(() => {}); // Nest closes the application at the first
-    const warnings = [...config.warnings, ...(await serveDocs(app, config.path))];
+    const warnings = [...config.warnings, ...(await serveDocs(app, config.path)), ...(noDashboard ? [noDashboard] : [])];
     await app.listen({ host: config.host, port: config.port, backlog } as never); // as Node's own `listen()`, on both adapters
     // What goes wrong before this point is told once, in words for whoever starts the service.
-    app.useLogger(new ConsoleLogger({ logLevels: ['warn', 'error', 'fatal'] }));
+    app.useLogger(new ConsoleLogger({ logLevels: ['log', 'warn', 'error', 'fatal'], json: config.log === 'json' }));
     const { name, awaySince } = app.get(FeedService, { strict: false }).broker;
     if (awaySince !== undefined) warnings.push(`${name} does not answer: until it does, nothing can be published`);
     const { port } = app.getHttpServer().address() as { port: number };

@@ -1,16 +1,18 @@
 import { type Config, ConfigError } from './config.js';
+import { tell } from './log.js';
 import type { Started } from './workers/messages.js';
 import { WorkersStartError } from './workers/primary.js';
 
-/** Says, once, how the service is reached, and what else whoever started it should know. */
+/** Says, once, how the service is reached, and what else whoever started it should know. In JSON that is a line without secrets. */
 export function announce(config: Config, { port, warnings }: Started, madeKey: string | undefined): void {
   const url = `http://${reachable(config.host)}:${port}`;
   const feed = `${url}/${config.path.replace(/^\/|\/$/g, '')}/42`;
   const workers = config.workers > 1 ? `, ${config.workers} workers` : '';
-  const lines = [`nestjs-feed serves on ${url} (${config.adapter}${workers}); health: ${url}/health`, `try it: curl -N ${feed}`];
+  const serves = `nestjs-feed serves on ${url} (${config.adapter}${workers}); health: ${url}/health`;
+  const lines = [serves, `try it: curl -N ${feed}`];
   if (madeKey) lines.push(`publish: curl -H 'Authorization: Bearer ${madeKey}' -H 'Content-Type: text/plain' -d hello ${feed}`);
-  process.stdout.write(`${lines.join('\n')}\n`);
-  for (const warning of warnings) process.stderr.write(`${warning}\n`);
+  tell(config.log, 'log', config.log === 'json' ? serves : lines.join('\n'), { url, adapter: config.adapter, workers: config.workers });
+  for (const warning of warnings) tell(config.log, 'warn', warning);
 }
 
 /** Where a client on this machine reaches a server that listens on `host`. */

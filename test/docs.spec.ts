@@ -171,6 +171,9 @@ const faults: Record<string, (call: Call) => void> = {
   HEALTH_SCOPE: (call) => {
     call.url = call.url.replace('scope=service', 'scope=all');
   },
+  METRICS_SCOPE: (call) => {
+    call.url = call.url.replace('scope=worker', 'scope=everything');
+  },
   FEED_FORMAT: (call) => {
     call.url += '&format=xml';
   },
@@ -266,6 +269,7 @@ describe.each(platforms)('the document on %s', (platform) => {
       'get /health/live',
       'get /health/ready',
       'get /health/connections',
+      'get /metrics',
     ]);
     const { app } = await serve(platform, { imports: [AppModule.from(readConfig({ FEED_PATH: 'deep/path' }))] });
     const found = routesOf(SwaggerModule.createDocument(app, new DocumentBuilder().build()));
@@ -346,7 +350,9 @@ describe.each(platforms)('the document on %s', (platform) => {
     });
     service.child.kill('SIGTERM');
     await until(async () => (await fetch(`${service.url}/health/live`)).status === 503);
-    for (const route of routesOf(document).filter(({ method, operation }) => method === 'get' && operation.operationId !== 'connections')) {
+    for (const route of routesOf(document).filter(
+      ({ method, operation }) => method === 'get' && !['connections', 'metrics'].includes(operation.operationId ?? ''),
+    )) {
       const answer = answersOf(route).find(({ status }) => status === 503) as Answer;
       await expectAnswer(document, await send(callOf(service.url, route, true)), answer);
     }

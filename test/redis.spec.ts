@@ -127,6 +127,22 @@ suite('on Redis', () => {
     expect(follower.texts('a')).toEqual(numbers(1, 4));
   });
 
+  it('what others say on a channel is passed over', async () => {
+    const engine = await start('redis');
+    const said: string[] = [];
+    const broker = await redisBroker(engine.url)({ ...roomy, log: (message) => said.push(message) });
+    ends.push(() => broker.close());
+    const follower = new Node(broker);
+    await follower.follow('a');
+    const { epoch } = await follower.publish('a', '1');
+    for (const text of ['', 'x', '\n\n', `${epoch} x 0 1 0 t\n\nx`, `${epoch} 1e300 0 1 0 t\n\nx`, `${epoch} 9999999999999999 0 1 0 t`]) {
+      await client(engine).call('SPUBLISH', '{nestjs-feed}:feed:a', text);
+    }
+    await follower.publish('a', '2');
+    expect(follower.texts('a')).toEqual(['1', '2']);
+    expect(said).toEqual([]);
+  });
+
   it('nothing is lost when connections are killed, again and again', async () => {
     const engine = await start('redis');
     const [one, other] = [await node(engine.url), await node(engine.url)];

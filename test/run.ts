@@ -35,9 +35,14 @@ export class Run {
    *
    * @param flags Node's own
    */
-  static async service(env: Record<string, string> = {}, flags: string[] = []): Promise<Run & { port: number; url: string }> {
-    const run = Run.node([...flags, 'dist/main.js'], { PORT: '0', ...env });
-    while (!/try it/.test(run.out) && run.child.exitCode === null) {
+  static service(env: Record<string, string> = {}, flags: string[] = []): Promise<Served> {
+    return Run.serving([...flags, 'dist/main.js'], /try it/, env);
+  }
+
+  /** A program that serves, once it says so; on a free port, unless the environment names one. */
+  static async serving(args: string[], ready: RegExp, env: Record<string, string> = {}): Promise<Served> {
+    const run = Run.node(args, { PORT: '0', ...env });
+    while (!ready.test(run.out) && run.child.exitCode === null) {
       const more = new AbortController();
       const { signal } = more;
       await Promise.race([once(run.child.stdout as Readable, 'data', { signal }), once(run.child, 'exit', { signal })]);
@@ -47,3 +52,6 @@ export class Run {
     return Object.assign(run, { url, port: Number(new URL(url).port) });
   }
 }
+
+/** A program that serves, and where. */
+export type Served = Run & { port: number; url: string };

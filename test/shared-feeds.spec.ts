@@ -113,6 +113,23 @@ describeSharedBrokers('applications that share feeds over', (kind: BrokerKind) =
       await back.sees(/event: reset[\s\S]*data: after/);
     });
 
+    it('tells who follows what, also of those who leave at once and of those who cannot come', async () => {
+      const { feeds } = await start();
+      const told: string[] = [];
+      feeds.events$.subscribe((event) => 'feed' in event && told.push(`${event.type} ${event.feed}`));
+      feeds.messages('left').subscribe().unsubscribe();
+      const [first, second] = [feeds.messages('a').subscribe(), feeds.messages('a').subscribe()];
+      first.unsubscribe();
+      await until(() => told.length > 0);
+      expect(told).toEqual(['followed a']);
+      second.unsubscribe();
+      await engine.kill();
+      await until(() => feeds.broker.awaySince !== undefined);
+      const failed = new Promise((resolve) => feeds.messages('b').subscribe({ error: resolve }));
+      await expect(failed).resolves.toMatchObject({ code: 'BROKER_AWAY' });
+      expect(told).toEqual(['followed a', 'unfollowed a']);
+    });
+
     it('closes its connection to the engine with the application', async () => {
       const { app } = await start();
       const sockets = () => process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap').length;

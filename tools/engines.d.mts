@@ -3,6 +3,9 @@ export type EngineKind = 'redis' | 'sentinel' | 'nats';
 /** The environment in which the programs are found. */
 export const env: NodeJS.ProcessEnv;
 
+/** How Chromium runs where there is no desktop. */
+export const chromiumArgs: string[];
+
 /** The programs that this machine has not got. */
 export function missing(): string[];
 

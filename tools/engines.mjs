@@ -17,8 +17,16 @@ const programs = {
   'redis-server': { version: '--version', debian: 'redis-server' },
   'nats-server': { version: '--version', debian: 'nats-server' },
   nginx: { version: '-v', debian: 'nginx-light' },
+  promtool: { version: '--version', debian: 'prometheus' },
+  chromium: { version: '--version', debian: 'chromium' },
   haproxy: { version: '-v', debian: 'haproxy' },
 };
+
+/** How Chromium runs where there is no desktop, and asks nothing of the net by itself. */
+export const chromiumArgs = [
+  ...['--no-sandbox', '--disable-gpu', '--no-first-run'],
+  ...['--disable-background-networking', '--disable-component-update', '--disable-sync'],
+];
 
 const isThere = (program) => spawnSync(program, [programs[program].version], { env }).status === 0;
 

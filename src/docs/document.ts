@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { ResolvedFeedOptions } from '../feed/feed.options.js';
 import { feedPaths, feedSchemas } from './feed.paths.js';
 import { healthPaths, healthSchemas } from './health.paths.js';
+import { metricsPaths } from './metrics.paths.js';
 import type { Components, Document } from './openapi.js';
 import { refusalSchema } from './refusals.js';
 
@@ -37,7 +38,7 @@ export function documentOf(path: string, options: ResolvedFeedOptions): Document
       { name: 'publishing', description: 'Messages for those who follow' },
       { name: 'health', description: 'What probes and people ask' },
     ],
-    paths: { ...feedPaths(path, options), ...healthPaths },
+    paths: { ...feedPaths(path, options), ...healthPaths, ...metricsPaths },
     components: {
       schemas: { ...feedSchemas, ...healthSchemas, Error: refusalSchema },
       securitySchemes: securitySchemes(options),

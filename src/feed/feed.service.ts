@@ -70,6 +70,13 @@ export interface ConnectOptions {
   labelled?: boolean;
 }
 
+/**
+ * Told when the broker has what was published at once, to one feed or to many, or has refused it.
+ *
+ * @param ms how long that took, in milliseconds
+ */
+export type PublishListener = (ms: number, isPublished: boolean) => void;
+
 /** Owns every feed and connection: publishes, opens, counts, ends. */
 @Injectable()
 export class FeedService implements OnModuleInit, OnApplicationBootstrap, BeforeApplicationShutdown, OnApplicationShutdown {
@@ -81,6 +88,7 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
   private readonly limits: ClientLimits;
   private readonly addresses: ClientAddress;
   private readonly rejectedBy = Object.fromEntries(rejectReasons.map((reason) => [reason, 0])) as Record<RejectReason, number>;
+  private onPublished: PublishListener | undefined;
   private leaving = false;
   private draining = false;
   private handover: Handover | undefined;
@@ -303,9 +311,13 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
   }
 
   private async append(feeds: readonly string[], content: Content): Promise<PublishedMessage[]> {
+    const begun = this.onPublished ? performance.now() : 0;
     try {
-      return await Promise.all(feeds.map((feed) => this.carrier.publish(feed, content)));
+      const messages = await Promise.all(feeds.map((feed) => this.carrier.publish(feed, content)));
+      this.onPublished?.(performance.now() - begun, true);
+      return messages;
     } catch (error) {
+      this.onPublished?.(performance.now() - begun, false);
       throw error instanceof BrokerAwayError ? new FeedBrokerException(retryAfter, error) : error;
     }
   }
@@ -340,6 +352,20 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
     return this.nodes.all();
   }
 
+  /**
+   * The feeds that have the most followers in this process, and how many: found when somebody asks, by a look at each feed.
+   *
+   * @param most how many feeds
+   */
+  busiest(most: number): { id: string; followers: number }[] {
+    return this.router.busiest(most);
+  }
+
+  /** Has one listener told how long publishing takes. Nobody listens, nothing is measured. */
+  watchPublishing(listener: PublishListener): void {
+    this.onPublished = listener;
+  }
+
   /** How many follow a feed in this process: connections, and subscribers of `messages()`. */
   subscribers(feed: string): number {
     return this.router.topic(feed)?.size ?? 0;
@@ -354,6 +380,7 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
     const { drainMs, lameDuckMs } = this.options;
     const begun = performance.now();
     this.leaving = true;
+    this.logger.log(`Shutting down with ${this.open} connections open, within ${drainMs} ms`);
     if (this.open > 0) await sleep(Math.min(lameDuckMs, drainMs));
     this.draining = true;
     this.handover?.close();
@@ -366,6 +393,7 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
     this.registry.destroy();
     // A socket that is destroyed is closed, and counted, a turn of the event loop later.
     while (this.open > 0) await turn();
+    this.logger.log(`All connections have ended, after ${Math.round(performance.now() - begun)} ms`);
   }
 
   async onApplicationShutdown(): Promise<void> {

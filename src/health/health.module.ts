@@ -13,6 +13,6 @@ import { ProcessHealth } from './process-health.js';
   imports: [TerminusModule],
   controllers: [HealthController],
   providers: [FeedHealthIndicator, ProcessHealth, ConnectionCounts],
-  exports: [FeedHealthIndicator],
+  exports: [FeedHealthIndicator, ConnectionCounts],
 })
 export class HealthModule {}

@@ -11,6 +11,9 @@ export interface Answers<T> {
  * provided for it, this process is alone.
  */
 export abstract class Siblings {
+  /** Which of them this process is, from 1 on; one that takes the place of another has its number. */
+  abstract readonly number: number;
+
   /**
    * Says how this process answers a question.
    *

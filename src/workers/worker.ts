@@ -14,7 +14,7 @@ export class WorkerLink extends Siblings {
     this.drain = resolve;
   });
 
-  constructor() {
+  constructor(readonly number: number) {
     super();
     process.on('message', (message: FromPrimary) => this.onMessage(message));
   }

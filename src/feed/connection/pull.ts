@@ -1,4 +1,8 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import type { Observer, Unsubscribable } from 'rxjs';
+
+/** Items in a row after which everybody else has a turn of the event loop. */
+const longestRun = 16;
 
 /** An observer that can say when it has enough for now. */
 export interface FillableObserver<T> extends Observer<T> {
@@ -38,7 +42,8 @@ export class AsyncPull<T> implements Unsubscribable {
     if (this.isAsking) return;
     this.isAsking = true;
     try {
-      do {
+      // Promises alone give no turn away: an iterable that never waits, and a client that takes all at once, would halt everything else.
+      for (let run = 1; !this.isStopped; run += 1) {
         const { done, value } = await this.iterator.next();
         if (this.isStopped) return;
         if (done) {
@@ -47,7 +52,9 @@ export class AsyncPull<T> implements Unsubscribable {
           return;
         }
         this.observer.next(value);
-      } while (!this.isStopped && !this.observer.isFull);
+        if (run % longestRun === 0) await turn();
+        if (this.observer.isFull) return;
+      }
     } catch (error) {
       if (this.isStopped) return;
       this.isStopped = true;

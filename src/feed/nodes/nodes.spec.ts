@@ -88,6 +88,16 @@ describe('nodes that share a broker', () => {
     expect(seenBy(a)).toEqual(['same 1', 'same 2']);
   });
 
+  it.each(['', 'x', 'null', '[]', '{"id":1}', '{"id":"1","node":null}', '{"id":"1","node":{"open":1}}'])(
+    'pass over what is no announcement: %s',
+    async (text) => {
+      const bus = new Bus();
+      const a = nodeOn(bus, 'a', () => 1);
+      await bus.broker().publish(nodesFeed, { type: undefined, text, isJson: true });
+      expect(seenBy(a)).toEqual(['a 1']);
+    },
+  );
+
   it('are one alone with a memory of their own, which is told nothing', async () => {
     const bus = new Bus();
     const node = new Nodes(bus.broker('memory'), 'alone', () => countsOf(1), 1);

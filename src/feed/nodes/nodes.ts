@@ -76,8 +76,9 @@ export class Nodes implements MessageSink {
   }
 
   next({ text }: PublishedMessage): void {
-    const { id, node } = JSON.parse(text) as Announcement;
-    if (id === this.id) return;
+    const announcement = announcementOf(text);
+    if (!announcement || announcement.id === this.id) return;
+    const { id, node } = announcement;
     if (node) this.neighbours.set(id, { node, heardAt: performance.now() });
     else this.neighbours.delete(id);
   }
@@ -99,5 +100,16 @@ export class Nodes implements MessageSink {
 
   private async publish(announcement: Announcement): Promise<void> {
     await this.broker.publish(nodesFeed, { type: undefined, text: JSON.stringify(announcement), isJson: true });
+  }
+}
+
+/** Undefined for what is none: who can reach the engine can also put something else there. */
+function announcementOf(text: string): Announcement | undefined {
+  try {
+    const announcement = JSON.parse(text);
+    const { id, node } = announcement;
+    return typeof id === 'string' && (node === undefined || typeof node?.name === 'string') ? announcement : undefined;
+  } catch {
+    return undefined;
   }
 }

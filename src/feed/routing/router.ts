@@ -36,6 +36,18 @@ export class Router {
     return this.topics.get(feed);
   }
 
+  /** The feeds with the most followers, the most first. */
+  busiest(most: number): { id: string; followers: number }[] {
+    const found: Topic[] = [];
+    for (const topic of this.topics.values()) {
+      if (found.length === most && topic.size <= (found.at(-1)?.size ?? 0)) continue;
+      const place = found.findIndex(({ size }) => size < topic.size);
+      found.splice(place < 0 ? found.length : place, 0, topic);
+      found.length = Math.min(found.length, most);
+    }
+    return found.map(({ feed, size }) => ({ id: feed, followers: size }));
+  }
+
   /**
    * Adds a follower to feeds. From this call on it gets their live messages; it holds them back until it has what this resolves
    * with, which may have some of them, too.
@@ -45,7 +57,7 @@ export class Router {
    */
   async follow(follower: Follower, feeds: readonly string[], since: Start | undefined): Promise<Replay> {
     try {
-      const isFirst = feeds.map((feed) => this.add(follower, feed));
+      for (const feed of feeds) this.add(follower, feed);
       for (const feed of feeds) {
         const ready = this.topics.get(feed)?.ready;
         if (ready) await ready;
@@ -53,7 +65,7 @@ export class Router {
       // Asked for before anybody is told of a follower, who might publish in answer: that is live then.
       const reads =
         feeds.length > 0 ? feeds.map((feed) => this.broker.read(feed, since ?? this.startOf(feed))) : [this.broker.read('', 'end')];
-      for (const [n, feed] of feeds.entries()) if (isFirst[n]) this.onPresence(feed, true);
+      for (const feed of feeds) this.tell(feed);
       return replayOf(feeds, await Promise.all(reads), since !== undefined);
     } catch (error) {
       for (const feed of feeds) this.unfollow(follower, feed);
@@ -65,9 +77,9 @@ export class Router {
    * Adds a follower to feeds for what is live alone; while the broker's engine is away, for what is live once it is back.
    */
   async join(follower: Follower, feeds: readonly string[]): Promise<void> {
-    const isFirst = feeds.map((feed) => this.add(follower, feed));
+    for (const feed of feeds) this.add(follower, feed);
     for (const feed of feeds) await this.topics.get(feed)?.ready?.catch(unlessAway);
-    for (const [n, feed] of feeds.entries()) if (isFirst[n]) this.onPresence(feed, true);
+    for (const feed of feeds) this.tell(feed);
   }
 
   unfollow(follower: Follower, feed: string): void {
@@ -77,23 +89,29 @@ export class Router {
     if (topic.size > 0) return;
     this.topics.delete(feed);
     this.broker.unfollow(feed);
-    this.onPresence(feed, false);
+    if (topic.isTold) this.onPresence(feed, false);
   }
 
-  /** Returns whether the follower is the feed's first. */
-  private add(follower: Follower, feed: string): boolean {
+  /** Tells that a feed is followed, unless that is known. Whoever was its first follower may have left while the broker was waited for. */
+  private tell(feed: string): void {
+    const topic = this.topics.get(feed);
+    if (!topic || topic.isTold) return;
+    topic.isTold = true;
+    this.onPresence(feed, true);
+  }
+
+  private add(follower: Follower, feed: string): void {
     const known = this.topics.get(feed);
     const topic = known ?? new Topic(feed, this.ruleOf(feed)?.conflate ?? false);
     topic.add(follower);
-    if (known) return false;
+    if (known) return;
     this.topics.set(feed, topic);
     const ready = this.broker.follow(feed, topic);
-    if (!ready) return true;
+    if (!ready) return;
     topic.ready = ready.finally(() => {
       topic.ready = undefined;
     });
     topic.ready.catch(() => {}); // told to whoever waits for it
-    return true;
   }
 
   private startOf(feed: string): Start {

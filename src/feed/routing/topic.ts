@@ -14,6 +14,8 @@ export interface Follower {
 export class Topic implements MessageSink {
   /** Resolves when the broker delivers the feed's messages here; undefined once it does. */
   ready: Promise<void> | undefined = undefined;
+  /** Whether it has been told that the feed is followed. */
+  isTold = false;
   private followers: Follower | Set<Follower> | undefined = undefined;
 
   constructor(

@@ -205,6 +205,7 @@ export class RedisBroker implements Broker {
     const followed = this.followed.get(channel.slice(this.keyPrefix.length));
     if (!followed) return;
     const announcement = parse(followed.feed, text);
+    if (!announcement) return;
     if (this.isLive) this.take(followed, announcement);
     else this.held?.push(announcement);
   }
@@ -315,7 +316,7 @@ export class RedisBroker implements Broker {
       isKnown: isKnown === 1,
       dropped: Number(dropped),
       isExact: isExact === 1,
-      announcements: messages.map((message) => parse(feed, message)),
+      announcements: messages.flatMap((message) => parse(feed, message) ?? []),
     };
   }
 

@@ -11,15 +11,19 @@ export interface Announcement {
   readonly isExact: boolean;
 }
 
+const headForm = /^([a-z0-9]{1,32}) (\d{1,16}) (\d{1,16}) ([01]) \d+ ([jt])$/;
+
 export const kindOf = ({ isJson }: Content) => (isJson ? 'j' : 't');
 
-export function parse(feed: string, announced: string): Announcement {
+/** @returns undefined for what is no announcement, but somebody else's */
+export function parse(feed: string, announced: string): Announcement | undefined {
   const headEnd = announced.indexOf('\n');
   const typeEnd = announced.indexOf('\n', headEnd + 1);
-  const [epoch, offset, previous, isExact, , kind] = announced.slice(0, headEnd).split(' ');
+  const [, epoch, offset, previous, isExact, kind] = headForm.exec(announced.slice(0, headEnd)) ?? [];
+  if (epoch === undefined || typeEnd < 0) return undefined;
   const type = announced.slice(headEnd + 1, typeEnd) || undefined;
   return {
-    message: messageOf(feed, epoch as string, Number(offset), type, announced.slice(typeEnd + 1), kind === 'j'),
+    message: messageOf(feed, epoch, Number(offset), type, announced.slice(typeEnd + 1), kind === 'j'),
     previous: Number(previous),
     isExact: isExact === '1',
   };

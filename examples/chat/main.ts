@@ -1,0 +1,77 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { BadRequestException, Body, ConflictException, Controller, Get, Header, Injectable, Logger, Module, Post } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { FeedModule, FeedService, FeedTokenService } from 'nestjs-feed';
+import { concatMap, type Subscription } from 'rxjs';
+
+const page = readFileSync(new URL('page.html', import.meta.url), 'utf8');
+
+/**
+ * Everybody follows `room`, `here` and `at/<name>`, and publishes to `say/<name>`, which is passed on to the room: so a name is what the
+ * token says, not what a client claims.
+ */
+@Injectable()
+class Room {
+  private readonly logger = new Logger(Room.name);
+  private readonly people = new Map<string, Subscription>();
+
+  constructor(private readonly feeds: FeedService) {
+    // `at/<name>` gets its first follower, or loses its last: one person may have several tabs.
+    feeds.events$.subscribe((event) => {
+      if (event.type !== 'followed' && event.type !== 'unfollowed') return;
+      const [at, name = ''] = event.feed.split('/');
+      if (at !== 'at') return;
+      if (event.type === 'followed') this.people.set(name, this.relay(name));
+      else {
+        this.people.get(name)?.unsubscribe();
+        this.people.delete(name);
+      }
+      feeds.publish('here', [...this.people.keys()]).catch((error) => this.logger.error(error));
+    });
+  }
+
+  has(name: string): boolean {
+    return this.people.has(name);
+  }
+
+  private relay(from: string): Subscription {
+    return this.feeds
+      .messages(`say/${from}`)
+      .pipe(concatMap(({ data }) => this.feeds.publish('room', { from, text: `${data}` }, { type: 'said' })))
+      .subscribe({ error: (error) => this.logger.error(error) });
+  }
+}
+
+@Controller()
+class ChatController {
+  constructor(
+    private readonly room: Room,
+    private readonly tokens: FeedTokenService,
+  ) {}
+
+  @Get()
+  @Header('Content-Type', 'text/html; charset=utf-8')
+  page(): string {
+    return page;
+  }
+
+  @Post('join')
+  async join(@Body('name') name: unknown): Promise<{ token: string }> {
+    if (typeof name !== 'string' || !/^[\w-]{1,20}$/.test(name)) throw new BadRequestException('A name is 1 to 20 letters or digits.');
+    if (this.room.has(name)) throw new ConflictException(`${name} is here already.`);
+    return { token: await this.tokens.create({ subject: name, feeds: ['room', 'here', `at/${name}`], publish: `say/${name}` }) };
+  }
+}
+
+@Module({
+  imports: [FeedModule.forRoot({ intervalMs: 0, jwtSecret: randomBytes(32).toString('base64url'), rules: { here: { replay: 'latest' } } })],
+  controllers: [ChatController],
+  providers: [Room],
+})
+class AppModule {}
+
+const app = await NestFactory.create(AppModule, { logger: ['warn', 'error'] });
+app.enableShutdownHooks(undefined, { useProcessExit: true });
+await app.listen(process.env.PORT ?? 3000, '127.0.0.1');
+console.log(`open ${await app.getUrl()} in two windows`);

@@ -1,0 +1,61 @@
+import { readFileSync } from 'node:fs';
+import { Controller, Get, Header, Injectable, Logger, Module, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import { FeedModule, FeedService } from 'nestjs-feed';
+import { concatMap, interval, type Subscription } from 'rxjs';
+
+const page = readFileSync(new URL('page.html', import.meta.url), 'utf8');
+
+/** Stands in for a market: each price walks at random. */
+@Injectable()
+class Market implements OnApplicationBootstrap, OnModuleDestroy {
+  private readonly logger = new Logger(Market.name);
+  private readonly prices = new Map(['ash', 'elm', 'fir', 'oak', 'pine', 'yew'].map((symbol, n) => [symbol, 40 + 25 * n]));
+  private ticks: Subscription | undefined;
+
+  constructor(private readonly feeds: FeedService) {}
+
+  onApplicationBootstrap(): void {
+    this.ticks = interval(80)
+      .pipe(concatMap(() => this.tick()))
+      .subscribe({ error: (error) => this.logger.error(error) });
+  }
+
+  onModuleDestroy(): void {
+    this.ticks?.unsubscribe();
+  }
+
+  private async tick(): Promise<void> {
+    const symbols = [...this.prices.keys()];
+    const symbol = symbols[Math.floor(Math.random() * symbols.length)] as string;
+    const price = (this.prices.get(symbol) as number) * (1 + (Math.random() - 0.5) / 100);
+    this.prices.set(symbol, price);
+    await this.feeds.publish(`prices/${symbol}`, { symbol, price: Number(price.toFixed(2)) });
+  }
+}
+
+@Controller()
+class PageController {
+  @Get()
+  @Header('Content-Type', 'text/html; charset=utf-8')
+  page(): string {
+    return page;
+  }
+}
+
+@Module({
+  imports: [
+    // Who comes sees a price at once; who is slow skips to the newest: an old price is of no use to anybody.
+    FeedModule.forRoot({ intervalMs: 0, rules: { 'prices/*': { replay: 'latest', conflate: true } } }),
+  ],
+  controllers: [PageController],
+  providers: [Market],
+})
+class AppModule {}
+
+const app = await NestFactory.create(AppModule, new FastifyAdapter(), { logger: ['warn', 'error'] });
+app.enableShutdownHooks(undefined, { useProcessExit: true });
+await app.listen(process.env.PORT ?? 3000, '127.0.0.1');
+const url = await app.getUrl();
+console.log(`open ${url}\nor   curl -N '${url}/feeds?id=prices/oak&id=prices/yew'`);

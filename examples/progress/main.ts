@@ -1,0 +1,55 @@
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Controller, Get, Header, HttpCode, Logger, Module, NotFoundException, Param, Post } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { Feed, FeedModule, FeedService } from 'nestjs-feed';
+import { takeWhile } from 'rxjs';
+
+const page = readFileSync(new URL('page.html', import.meta.url), 'utf8');
+const steps = 40;
+
+@Controller()
+class JobsController {
+  private readonly logger = new Logger(JobsController.name);
+  private readonly jobs = new Set<string>(); // in real life, a table
+
+  constructor(private readonly feeds: FeedService) {}
+
+  @Get()
+  @Header('Content-Type', 'text/html; charset=utf-8')
+  page(): string {
+    return page;
+  }
+
+  @Post('jobs')
+  @HttpCode(202)
+  start(): { id: string } {
+    const id = randomUUID();
+    this.jobs.add(id);
+    this.run(id).catch((error) => this.logger.error(error));
+    return { id };
+  }
+
+  /** Whoever comes gets the latest step at once, by the rule below, and then each as it is done; the last one ends the response. */
+  @Feed('jobs/:id')
+  follow(@Param('id') id: string) {
+    if (!this.jobs.has(id)) throw new NotFoundException();
+    return this.feeds.messages(`progress/${id}`).pipe(takeWhile(({ type }) => type !== 'done', true));
+  }
+
+  private async run(id: string): Promise<void> {
+    for (let step = 1; step <= steps; step += 1) {
+      await sleep(100); // the work
+      await this.feeds.publish(`progress/${id}`, { step, steps }, { type: step < steps ? 'step' : 'done' });
+    }
+  }
+}
+
+@Module({ imports: [FeedModule.forRoot({ path: false, rules: { 'progress/*': { replay: 'latest' } } })], controllers: [JobsController] })
+class AppModule {}
+
+const app = await NestFactory.create(AppModule, { logger: ['warn', 'error'] });
+app.enableShutdownHooks(undefined, { useProcessExit: true });
+await app.listen(process.env.PORT ?? 3000, '127.0.0.1');
+console.log(`open ${await app.getUrl()}`);

@@ -1,0 +1,51 @@
+import { readFileSync } from 'node:fs';
+import { BadRequestException, Body, Controller, Get, Header, HttpCode, Module, Post } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import { Feed, FeedModule, FeedService } from 'nestjs-feed';
+import { redisBroker } from 'nestjs-feed/redis';
+import { map, timer } from 'rxjs';
+
+const page = readFileSync(new URL('page.html', import.meta.url), 'utf8');
+
+@Controller()
+class DrawingController {
+  constructor(private readonly feeds: FeedService) {}
+
+  @Get()
+  @Header('Content-Type', 'text/html; charset=utf-8')
+  page(): string {
+    return page;
+  }
+
+  /** All that was drawn in any of the processes, as long as Redis keeps it. */
+  @Feed('drawing')
+  follow(): void {}
+
+  @Post('drawing')
+  @HttpCode(204)
+  async draw(@Body('line') line: unknown): Promise<void> {
+    if (!Array.isArray(line) || line.length > 200 || !line.every((value) => typeof value === 'number')) throw new BadRequestException();
+    await this.feeds.publish('drawing', { by: process.pid, line });
+  }
+
+  @Feed('processes')
+  processes() {
+    return timer(0, 1000).pipe(map(() => ({ me: process.pid, nodes: this.feeds.cluster().map(({ name, open }) => ({ name, open })) })));
+  }
+}
+
+@Module({
+  imports: [
+    FeedModule.forRoot({ path: false, broker: redisBroker(process.env.REDIS_URL ?? 'redis://127.0.0.1:6379'), nodeName: `${process.pid}` }),
+  ],
+  controllers: [DrawingController],
+})
+class AppModule {}
+
+const app = await NestFactory.create(AppModule, new FastifyAdapter(), { logger: ['warn', 'error'] });
+app.enableShutdownHooks(undefined, { useProcessExit: true });
+await app.listen(process.env.PORT ?? 3000, '127.0.0.1');
+const url = await app.getUrl();
+console.log(`open ${url}\nthen PORT=${Number(new URL(url).port) + 1} npm run example -- redis, and draw in both windows`);
+if (app.get(FeedService).broker.awaySince !== undefined) console.log('no Redis yet: docker run -p 6379:6379 redis, or set REDIS_URL');

@@ -1,0 +1,15 @@
+import { HttpStatus, UnauthorizedException } from '@nestjs/common';
+
+/** 401: the dashboard has a key, and the request has none, or another. */
+export class DashboardKeyException extends UnauthorizedException {
+  readonly code = 'DASHBOARD_KEY';
+
+  constructor() {
+    super({
+      statusCode: HttpStatus.UNAUTHORIZED,
+      error: 'Unauthorized',
+      code: 'DASHBOARD_KEY',
+      message: 'The dashboard needs its key: as Authorization: Bearer, or in the form at /dashboard.',
+    });
+  }
+}

@@ -1,0 +1,48 @@
+/** Silence after which the numbers count as old, in milliseconds. */
+const silence = 4000;
+/** How often the page asks while it cannot have the feed, and at how many of these it tries the feed again. */
+const pollMs = 2000;
+const polls = 3;
+
+/**
+ * Has the numbers told as they come: by the service's own feed, and where that is refused, by asking.
+ *
+ * @param onNumbers told the numbers
+ * @param onState told `live`, `asking` (all connections are taken, or something else speaks against a feed) or `lost`
+ */
+export function watch(onNumbers, onState) {
+  let heardAt = performance.now();
+  let asked = 0;
+  let source;
+
+  const heard = (numbers, state) => {
+    heardAt = performance.now();
+    onNumbers(numbers);
+    onState(state);
+  };
+
+  const open = () => {
+    source = new EventSource('dashboard/feed');
+    source.onmessage = ({ data }) => {
+      asked = 0;
+      heard(JSON.parse(data), 'live');
+    };
+    // What breaks off is opened again by the browser; what is refused is not.
+    source.onerror = () => {
+      if (source.readyState === EventSource.CLOSED) ask();
+    };
+  };
+
+  const ask = async () => {
+    const response = await fetch('dashboard/now', { signal: AbortSignal.timeout(pollMs * 2) }).catch(() => undefined);
+    if (response?.status === 401) location.reload();
+    if (response?.ok) heard(await response.json(), 'asking');
+    asked += 1;
+    setTimeout(asked % polls === 0 ? open : ask, pollMs);
+  };
+
+  setInterval(() => {
+    if (performance.now() - heardAt > silence) onState('lost');
+  }, 500);
+  open();
+}

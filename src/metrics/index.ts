@@ -1,0 +1,3 @@
+export { FeedMetrics } from './feed.metrics.js';
+export { MetricsScopeException } from './metrics.errors.js';
+export { MetricsModule } from './metrics.module.js';

@@ -1,0 +1,131 @@
+// Pictures of the dashboard, as people see it: `npm run screenshots` starts the built service on Redis, floods it, and has Chromium look.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { chromium } from 'playwright-core';
+import { chromiumArgs, Engine, env, missing } from './engines.mjs';
+
+const folder = 'docs/screenshots';
+const key = 'screenshots';
+
+for (const program of ['redis-server', 'chromium']) {
+  if (missing().includes(program)) throw new Error(`${program} is missing: node tools/engines.mjs installs it where it can`);
+}
+
+async function serve(more) {
+  const flags = ['--expose-gc', '--max-semi-space-size=2', 'dist/main.js'];
+  const child = spawn(process.execPath, flags, {
+    env: { ...env, PORT: '0', FEED_PUBLISH_KEY: key, ...more },
+    stdio: ['ignore', 'pipe', 2],
+  });
+  const [said] = await once(child.stdout.setEncoding('utf8'), 'data');
+  return { child, url: /http:\/\/\S+:\d+/.exec(said)[0] };
+}
+
+async function end(child) {
+  if (child.exitCode !== null) return;
+  const ended = once(child, 'exit');
+  child.kill();
+  await ended;
+}
+
+const flood = (url, ...args) =>
+  spawn(process.execPath, ['dist/cli.js', 'flood', `${url}/test/`, '--key', key, ...args], { stdio: 'ignore' });
+
+const publish = (url, feed, data, type) =>
+  fetch(`${url}/test/${encodeURIComponent(feed)}${type ? `?type=${type}` : ''}`, {
+    method: 'POST',
+    headers: { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' },
+    body: JSON.stringify(data),
+  }).then((response) => response.body?.cancel());
+
+/** Follows feeds, as many times as it says. */
+function follow(url, feeds) {
+  const leaving = new AbortController();
+  for (const [feed, times] of Object.entries(feeds)) {
+    for (let n = 0; n < times; n += 1) {
+      fetch(`${url}/test/${encodeURIComponent(feed)}`, { signal: leaving.signal })
+        .then((response) => response.text())
+        .catch(() => {});
+    }
+  }
+  return leaving;
+}
+
+const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: chromiumArgs });
+
+async function open(url, colorScheme = 'light', viewport = { width: 1120, height: 1100 }) {
+  const page = await browser.newPage({ viewport, colorScheme });
+  await page.goto(`${url}/dashboard`);
+  await page.waitForSelector('[data-state="live"]');
+  return page;
+}
+
+async function shoot(page, name) {
+  await page.evaluate(() => scrollTo(0, 0));
+  await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true });
+  console.log(`${folder}/${name}.png`);
+}
+
+await mkdir(folder, { recursive: true });
+const redis = await Engine.start('redis');
+const { child, url } = await serve({ FEED_BROKER: redis.url, FEED_INTERVAL_MS: '0' });
+try {
+  const empty = await open(url);
+  await sleep(3000);
+  await shoot(empty, 'empty');
+  await empty.close();
+
+  const light = await open(url);
+  const dark = await open(url, 'dark');
+  const phone = await open(url, 'light', { width: 390, height: 844 });
+  const all = [light, dark, phone];
+  const shops = Object.fromEntries(['berlin', 'paris', 'rome', 'oslo', 'porto'].map((name, n) => [`shops/${name}`, 64 - 7 * n]));
+  const followers = follow(url, { ...shops, news: 180, 'prices/abc': 120 });
+  await sleep(4000);
+  for (const page of all) {
+    await page.fill('#follow-form [name=id]', 'shops/berlin');
+    await page.press('#follow-form [name=id]', 'Enter');
+  }
+  const passing = [];
+  for (let second = 0; second < 40; second += 1) {
+    for (let n = 0; n < 3 + (second % 5); n += 1) await publish(url, 'prices/abc', { price: 100 + n });
+    if (second % 2) await publish(url, 'news', `item ${second}`);
+    if (second > 33 && second % 2) await publish(url, 'shops/berlin', { order: 1000 + second, parcels: 2 }, 'shipped');
+    if (second % 4 === 0) passing.push(follow(url, { 'orders/7': 8 + second }));
+    if (second % 7 === 6) passing.shift()?.abort();
+    await sleep(1000);
+  }
+  await shoot(light, 'light');
+  await shoot(dark, 'dark');
+  await shoot(phone, 'phone');
+  redis.pause();
+  await light.waitForSelector('[data-notice="away"]', { timeout: 60_000 });
+  await sleep(2000);
+  await shoot(light, 'engine-away');
+  redis.resume();
+  for (const page of [dark, phone]) await page.close();
+  for (const leaving of [followers, ...passing]) leaving.abort();
+  await end(child);
+  await light.waitForSelector('[data-state="lost"]');
+  await sleep(1000);
+  await shoot(light, 'lost');
+  await light.close();
+} finally {
+  await end(child);
+  await redis.stop();
+}
+
+const crowded = await serve({});
+try {
+  const page = await open(crowded.url);
+  const client = flood(crowded.url, '--connections', '10000', '--rate', '500', '--duration', '25');
+  await page.waitForFunction(() => document.getElementById('open').textContent === '10,001', undefined, { timeout: 60_000 });
+  await sleep(15_000);
+  await shoot(page, 'ten-thousand');
+  await end(client);
+} finally {
+  await end(crowded.child);
+  await browser.close();
+}
