@@ -5,7 +5,9 @@ import { outcome, run } from './run.mjs';
 
 const apps = join(import.meta.dirname, 'apps');
 
-/** By an application's module format: what TypeScript can be told there. The first of each is what is run, and checks declarations as well. */
+/**
+ * By an application's module format: what TypeScript can be told there. The first of each is what is run, and that of ES modules
+ * checks declarations as well: they are the same for all. */
 const settings = {
   esm: {
     nodenext: { module: 'nodenext' },
@@ -115,7 +117,8 @@ export class Host {
     await run('git', ['apply', 'existing.patch'], { cwd: folder, env: { ...process.env, GIT_CEILING_DIRECTORIES: this.folder } });
     for (const [name, way] of Object.entries(settings[format])) {
       if (this.without.includes(name)) continue;
-      const use = name === 'nodenext' ? { skipLibCheck: false, rootDir: '.', outDir: 'dist' } : { skipLibCheck: true, noEmit: true };
+      const use =
+        name === 'nodenext' ? { skipLibCheck: format === 'cjs', rootDir: '.', outDir: 'dist' } : { skipLibCheck: true, noEmit: true };
       const config = `tsconfig.${name}.json`;
       json(join(folder, config), { compilerOptions: { ...compilerOptions, ...way, ...use }, include: ['**/*.ts'], exclude: ['dist'] });
       const complaints = await typecheck(folder, config);
