@@ -1,4 +1,4 @@
-import { interval, map } from 'rxjs';
+import { firstValueFrom, interval, map } from 'rxjs';
 import { FeedBrokerException, FeedModule, type FeedOptions } from '../src/index.js';
 import type { Engine } from '../tools/engines.mjs';
 import { type BrokerKind, describeSharedBrokers, engineOf } from './broker/engines.js';
@@ -72,6 +72,7 @@ describeSharedBrokers('applications that share feeds over', (kind: BrokerKind) =
       const many = await post(`${plain.url}/feeds`, JSON.stringify({ feeds: ['a', 'b'], data: 1 }), { 'content-type': 'application/json' });
       expect([many.status, many.headers.get('retry-after')]).toEqual([503, '5']);
       await expect(plain.feeds.publish('a', 'lost')).rejects.toThrow(FeedBrokerException);
+      await expect(firstValueFrom(plain.feeds.messages('a'))).rejects.toThrow(FeedBrokerException);
 
       // What has a source needs nobody else; what has none has nothing to say.
       const later = await follow(sourced, '/feeds/b');

@@ -11,7 +11,7 @@ import {
   type OnModuleInit,
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import { NEVER, type Observable, type ObservableInput } from 'rxjs';
+import { catchError, NEVER, type Observable, type ObservableInput, throwError } from 'rxjs';
 import { ClientAddress, clientOf } from './access/client.js';
 import { ClientLimits } from './access/client-limits.js';
 import { assertMayRead, grantOf } from './access/request-grant.js';
@@ -182,7 +182,7 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
    *
    * @param feeds a feed that is named twice gets it once
    * @returns the messages, in the order of the feeds, once the broker has all of them
-   * @throws as `publish()`, and then nothing was published
+   * @throws as `publish()`; for what cannot be published nothing is, but where the engine goes away in between some may have got there
    */
   async publishMany<T>(feeds: Iterable<string>, data: T, { type }: { type?: string } = {}): Promise<FeedMessage<T>[]> {
     const distinct = [...new Set(feeds)].map(checkFeedId);
@@ -194,10 +194,11 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
    * The messages of a feed for the application itself, or as a part of a source.
    *
    * @param options `since`: where to begin, a message's id, `earliest` or `latest`. Default: what is published from the subscription on,
-   * and what the feed's rule replays
+   * and what the feed's rule replays. It fails with FeedBrokerException where the broker's engine is away when it is subscribed
    */
   messages(feed: string, { since }: { since?: string } = {}): Observable<FeedMessage> {
-    return messagesOf(this.router, checkFeedId(feed), since === undefined ? undefined : toStart(since));
+    const messages = messagesOf(this.router, checkFeedId(feed), since === undefined ? undefined : toStart(since));
+    return messages.pipe(catchError((error) => throwError(() => exceptionOf(error))));
   }
 
   /** Whether the module's own source is the application's, and may give ids. */
@@ -318,7 +319,7 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
       return messages;
     } catch (error) {
       this.onPublished?.(performance.now() - begun, false);
-      throw error instanceof BrokerAwayError ? new FeedBrokerException(retryAfter, error) : error;
+      throw exceptionOf(error);
     }
   }
 
@@ -437,6 +438,10 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
 
 /** Most connections are for nobody in particular: one object for all of them. */
 const nobody: Holder = {};
+
+function exceptionOf(error: unknown): unknown {
+  return error instanceof BrokerAwayError ? new FeedBrokerException(retryAfter, error) : error;
+}
 
 function toStart(since: string): Start {
   if (since === 'earliest') return 'earliest';
