@@ -1,5 +1,5 @@
 // What clients see of the applications, and what they should.
-import { equal } from 'node:assert/strict';
+import { equal, match } from 'node:assert/strict';
 import { run } from './run.mjs';
 
 /** Follows a feed. */
@@ -25,7 +25,7 @@ async function follow(url, headers = {}) {
 
 const json = async (url) => (await fetch(url)).json();
 
-/** The built-in route, one of the application's own, publishing and health; the feeds are open when the application is told to end. */
+/** The built-in route, one of the application's own, publishing, health and metrics; the feeds are open when the application is told to end. */
 export async function feeds(url) {
   const chunks = await follow(`${url}/feeds/7`);
   await chunks.sees(/Chunk 1 for id .*\n(.*\n)*Chunk 2/);
@@ -36,6 +36,7 @@ export async function feeds(url) {
   const { open, handedOver } = await json(`${url}/health/connections`);
   equal(open, 2);
   equal(handedOver, 2);
+  match(await (await fetch(`${url}/metrics`)).text(), /^\w+open\w* 2$/m);
   return () => Promise.all([chunks.ends(), orders.ends()]);
 }
 

@@ -127,7 +127,7 @@ describeSharedBrokers('applications that share feeds over', (kind: BrokerKind) =
       await engine.kill();
       await until(() => feeds.broker.awaySince !== undefined);
       const failed = new Promise((resolve) => feeds.messages('b').subscribe({ error: resolve }));
-      await expect(failed).resolves.toMatchObject({ code: 'BROKER_AWAY' });
+      await expect(failed).resolves.toMatchObject({ code: 'FEED_BROKER' });
       expect(told).toEqual(['followed a', 'unfollowed a']);
     });
 

@@ -2,6 +2,7 @@
 import { type BrokerFactory, closeReasons, FeedModule, type FeedOptions, FeedService, type FeedSource, intervalSource } from 'nestjs-feed';
 import { type FloodReport, flood } from 'nestjs-feed/flood';
 import { FeedHealthIndicator, HealthModule } from 'nestjs-feed/health';
+import { MetricsModule } from 'nestjs-feed/metrics';
 import { natsBroker } from 'nestjs-feed/nats';
 import { redisBroker } from 'nestjs-feed/redis';
 import { type WebhookBody, WebhookModule } from 'nestjs-feed/webhook';
@@ -16,6 +17,7 @@ export const imports = [
   FeedModule.forRoot({ ...options, path: false }),
   FeedModule.forRootAsync({ path: 'live', inject: ['OPTIONS'], useFactory: (given: FeedOptions) => given }),
   HealthModule,
+  MetricsModule,
   WebhookModule.forRoot({ url: 'https://example.com/hook', secret: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' }),
 ];
 

@@ -1,6 +1,7 @@
 import { Controller, Module, Param, Post } from '@nestjs/common';
 import { Feed, FeedModule, FeedService } from 'nestjs-feed';
 import { HealthModule } from 'nestjs-feed/health';
+import { MetricsModule } from 'nestjs-feed/metrics';
 
 @Controller('orders')
 class OrdersController {
@@ -15,5 +16,5 @@ class OrdersController {
   }
 }
 
-@Module({ imports: [FeedModule.forRoot({ intervalMs: 100, drainMs: 500 }), HealthModule], controllers: [OrdersController] })
+@Module({ imports: [FeedModule.forRoot({ intervalMs: 100, drainMs: 500 }), HealthModule, MetricsModule], controllers: [OrdersController] })
 export class AppModule {}
