@@ -13,6 +13,7 @@ import { roomy } from './broker/engines.js';
 import { Node } from './broker/node.js';
 import { until } from './serve.js';
 
+const numbers = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, n) => `${from + n}`);
 const positionOf = ({ epoch, offset }: PublishedMessage) => ({ epoch, offset });
 
 describe('natsBroker()', () => {
@@ -98,11 +99,11 @@ describe('natsBroker()', () => {
   });
 
   it('makes a stream with the limits of history, and gives one that is there the limits of whoever comes last', async () => {
-    await node({}, { historyLength: 7, historyTtlMs: 5000, historyTotalBytes: 1e8 });
+    await node({}, { historyLength: 700, historyTtlMs: 5000, historyTotalBytes: 1e8 });
     const { config } = await manager.streams.info('nestjs-feed');
     expect(config).toMatchObject({
       subjects: ['nestjs-feed.>'],
-      max_msgs_per_subject: 7,
+      max_msgs_per_subject: 700,
       max_bytes: 1e8,
       storage: 'file',
       num_replicas: 1,
@@ -110,7 +111,7 @@ describe('natsBroker()', () => {
     expect(millis(config.max_age)).toBe(5000);
     await node({}, { historyLength: 0, historyTtlMs: 1 });
     const changed = (await manager.streams.info('nestjs-feed')).config;
-    expect(changed.max_msgs_per_subject).toBe(1);
+    expect(changed.max_msgs_per_subject).toBe(256);
     expect(millis(changed.max_age)).toBe(100);
   });
 
@@ -203,11 +204,11 @@ describe('natsBroker()', () => {
   });
 
   it('tells a node that comes later which positions are gone, and no others', async () => {
-    const one = await node({}, { historyLength: 5 });
+    const one = await node({}, { historyLength: 256 });
     const [calm] = await count(one, 'calm', 1, 3);
-    const busy = await count(one, 'busy', 1, 20);
+    const busy = await count(one, 'busy', 1, 271);
     const [late] = await count(one, 'late', 1, 1);
-    const later = await node({}, { historyLength: 5 });
+    const later = await node({}, { historyLength: 256 });
     const isReset = async (feed: string, message: PublishedMessage | undefined) =>
       (await later.broker.read(feed, positionOf(message as PublishedMessage))).isReset;
     expect(await isReset('calm', calm)).toBe(false);
@@ -216,13 +217,13 @@ describe('natsBroker()', () => {
     expect(await isReset('busy', calm)).toBe(true);
     expect(await isReset('busy', busy[13])).toBe(true);
     expect(await isReset('busy', busy[14])).toBe(false);
-    expect(await later.read('busy', 'earliest')).toEqual(['16', '17', '18', '19', '20']);
+    expect(await later.read('busy', 'earliest')).toEqual(numbers(16, 271));
     // More is kept from now on; what is gone stays gone.
-    const last = await node({}, { historyLength: 50 });
-    await count(last, 'busy', 21, 22);
-    const newest = await node({}, { historyLength: 50 });
+    const last = await node({}, { historyLength: 300 });
+    await count(last, 'busy', 272, 273);
+    const newest = await node({}, { historyLength: 300 });
     expect(await newest.broker.read('busy', positionOf(busy[0] as PublishedMessage))).toMatchObject({ isReset: true });
-    expect(await newest.broker.read('busy', positionOf(busy[15] as PublishedMessage))).toMatchObject({ isReset: false });
+    expect(await newest.broker.read('busy', positionOf(busy[16] as PublishedMessage))).toMatchObject({ isReset: false });
   });
 
   it('tells followers of all feeds when messages have grown too old while it was cut off', async () => {
@@ -244,19 +245,20 @@ describe('natsBroker()', () => {
   });
 
   it('tells no feed but the one that lost messages, though it is the only one that has any', async () => {
-    const { link, cut } = await linked({ historyLength: 5 });
-    const other = await node({}, { historyLength: 5 });
+    const bounds = { historyLength: 256, historyTotalBytes: 1e10 };
+    const { link, cut } = await linked(bounds);
+    const other = await node({}, bounds);
     await cut.follow('busy', 'full', 'quiet');
-    await count(other, 'busy', 1, 5);
-    await until(() => cut.of('busy').length === 5);
+    await count(other, 'busy', 1, 256);
+    await until(() => cut.of('busy').length === 256);
     await cut.read('busy', 'end');
     link.cut();
-    await count(other, 'busy', 6, 20);
-    await count(other, 'full', 1, 5);
+    await count(other, 'busy', 257, 527);
+    await count(other, 'full', 1, 256);
     link.sever();
     link.mend();
-    await until(() => cut.texts('full').includes('5'));
-    expect(cut.texts('busy')).toEqual(['1', '2', '3', '4', '5', 'lost', '16', '17', '18', '19', '20']);
+    await until(() => cut.texts('full').includes('256'));
+    expect(cut.texts('busy')).toEqual([...numbers(1, 256), 'lost', ...numbers(272, 527)]);
     expect(cut.texts('quiet')).toEqual([]);
   });
 

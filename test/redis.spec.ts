@@ -265,6 +265,25 @@ suite('on Redis', () => {
     expect(await client(engine).call('PUBSUB', 'SHARDCHANNELS')).toEqual(['{nestjs-feed}:feed:b']);
   });
 
+  it('the offsets of messages that a failover has lost are not given to others, though the new master’s clock is behind', async () => {
+    const engine = await start('redis');
+    const follower = await node(engine.url);
+    await follower.follow('a');
+    const redis = client(engine);
+    const [state, stream] = ['{nestjs-feed}:state', '{nestjs-feed}:feed:a'];
+    const { offset } = await follower.publish('a', '1');
+    await redis.hset(state, 'offset', offset + 60e6);
+    const lost = await follower.publish('a', '2');
+    // What the new master has of it.
+    await redis.multi().xdel(stream, `${lost.offset}`).xsetid(stream, `${offset}`).hset(state, 'offset', offset).exec();
+    await redis.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await until(() => follower.broker.awaySince !== undefined);
+    await until(() => follower.broker.awaySince === undefined);
+    await follower.publish('a', '3');
+    expect(follower.texts('a')).toEqual(numbers(1, 3));
+    expect(await follower.read('a', positionOf(lost))).toEqual(['3']);
+  });
+
   it('what is kept grows with what is kept, not with the feeds there have ever been', async () => {
     const engine = await start('redis');
     const publisher = await node(engine.url, { historyTtlMs: 1000 });

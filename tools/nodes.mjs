@@ -1,5 +1,5 @@
-// Runs the whole test suite on every Node that is supported, beside the one that is installed: the handover stands on how Node's
-// HTTP code treats a connection, and a new Node must not break it unseen. The npm package `node` brings the binaries.
+// Runs tests on every Node that is supported, beside the one that is installed: the handover stands on how Node's HTTP code treats
+// a connection, and a new Node must not break it unseen. The npm package `node` brings the binaries. Arguments go to Jest.
 import { spawnSync } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';

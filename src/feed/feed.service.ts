@@ -166,7 +166,7 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
    *
    * @param feed see `feedIdRule`
    * @param data text, bytes (UTF-8), or anything that JSON can express; taken as it is now
-   * @param options.type the `event` field of a server-sent event
+   * @param options `type`: the `event` field of a server-sent event
    * @returns the message, once the broker has it
    * @throws FeedIdException, FeedMessageException (400) for what cannot be published; FeedBrokerException (503) while the broker's engine
    * is away: the message may have got there all the same, if it went away just then
@@ -193,7 +193,7 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
   /**
    * The messages of a feed for the application itself, or as a part of a source.
    *
-   * @param options.since where to begin: a message's id, `earliest` or `latest`. Default: what is published from the subscription on,
+   * @param options `since`: where to begin, a message's id, `earliest` or `latest`. Default: what is published from the subscription on,
    * and what the feed's rule replays
    */
   messages(feed: string, { since }: { since?: string } = {}): Observable<FeedMessage> {

@@ -22,6 +22,11 @@ const streamNotFound = 10_059;
 export const heartbeatMs = 1000;
 /** The least that NATS can be asked for. */
 const leastAgeMs = 100;
+/**
+ * Messages of each feed that the stream keeps at least: a consumer gets none that has gone before its turn came, and a feed's messages may
+ * come faster, for a moment, than they are delivered. A process's own log keeps no more than history does.
+ */
+const leastLength = 256;
 /** Below that, a message or two would fill the stream. */
 const leastBytes = 16 * 2 ** 20;
 
@@ -91,7 +96,7 @@ export class NatsStream {
       throw new Error(`there is a stream "${this.name}" already that is not nestjs-feed's: choose another prefix`);
     const isOther = Object.entries(limits).some(([name, value]) => info.config[name as keyof StreamConfig] !== value);
     if (isToUpdate && isOther) {
-      const least = Math.min(leastLength(info.config), limits.max_msgs_per_subject);
+      const least = Math.min(shortest(info.config), limits.max_msgs_per_subject);
       info = await streams.update(this.name, { ...info.config, ...limits, description: describe(least) });
     }
     return stateOf(info);
@@ -105,7 +110,7 @@ export class NatsStream {
   async full(): Promise<StreamState & { readonly feeds: readonly string[]; readonly maxAgeMs: number; readonly maxBytes: number }> {
     const { prefix } = this.settings;
     const info = await this.manager.streams.info(this.name, { subjects_filter: `${prefix}.>` });
-    const least = leastLength(info.config);
+    const least = shortest(info.config);
     const full = Object.entries(info.state.subjects ?? {}).filter(([, count]) => count >= least);
     const { max_age, max_bytes } = info.config;
     return { ...stateOf(info), feeds: full.map(([subject]) => feedOf(prefix, subject)), maxAgeMs: millis(max_age), maxBytes: max_bytes };
@@ -168,8 +173,7 @@ export class NatsStream {
   private limits() {
     const { historyLength, historyTtlMs, historyTotalBytes } = this.bounds;
     return {
-      // There is no "none" for a subject. What comes is delivered, and the log keeps none of it.
-      max_msgs_per_subject: Math.max(historyLength, 1),
+      max_msgs_per_subject: Math.max(historyLength, leastLength),
       max_age: nanos(Math.max(historyTtlMs, leastAgeMs)),
       max_bytes: Math.max(historyTotalBytes, leastBytes),
       // Nothing is published with an id of its own to tell duplicates by.
@@ -191,7 +195,7 @@ function describes({ description }: StreamConfig): boolean {
   return /^nestjs-feed: \d+ /.test(description ?? '');
 }
 
-function leastLength({ description, max_msgs_per_subject }: StreamConfig): number {
+function shortest({ description, max_msgs_per_subject }: StreamConfig): number {
   return Math.min(Number(description?.split(' ')[1]), max_msgs_per_subject);
 }
 

@@ -39,6 +39,8 @@ interface Followed {
   readonly sink: MessageSink;
   /** The offset up to which all of its messages have been delivered, or were there before; undefined until that is known. */
   last: number | undefined;
+  /** Whether it is being subscribed. An earlier subscription may still bring something: what came in between the two is not missed. */
+  isNew: boolean;
   /** Whether its messages are gone, which is still to be told. */
   isLost: boolean;
 }
@@ -111,15 +113,15 @@ export class RedisBroker implements Broker {
   }
 
   async follow(feed: string, sink: MessageSink): Promise<void> {
-    const followed: Followed = { feed, sink, last: undefined, isLost: false };
+    const followed: Followed = { feed, sink, last: undefined, isNew: true, isLost: false };
     this.followed.set(feed, followed);
     await this.ready();
     if (this.followed.get(feed) !== followed) return;
     const session = this.session as RedisSession;
     try {
       const [, { offset }] = await Promise.all([session.subscribe([this.keyPrefix + feed]), this.fetch(feed, 'end')]);
-      // What an earlier subscription still brought may be older than what came in between the two.
       followed.last = Math.max(followed.last ?? 0, offset);
+      followed.isNew = false;
     } catch (error) {
       throw away(error);
     }
@@ -216,7 +218,7 @@ export class RedisBroker implements Broker {
     if (epoch === this.epoch && last !== undefined) {
       if (offset <= last) return;
       // Where it is not exact, the message before it is older than history: then all that has come counts.
-      if (previous > last && (isExact || previous > this.offset)) {
+      if (previous > last && !followed.isNew && (isExact || previous > this.offset)) {
         this.giveUp(new Error(`an announcement of feed ${followed.feed} is missing`));
         return;
       }
@@ -257,7 +259,10 @@ export class RedisBroker implements Broker {
       this.offset = 0;
     }
     this.epoch = epoch;
-    for (const followed of all) followed.last ??= end;
+    for (const followed of all) {
+      followed.last ??= end;
+      followed.isNew = false;
+    }
 
     let from = all.reduce((least, { last = end }) => Math.min(least, last), end);
     for (let length = firstStretch, isEnd = false; !isEnd; ) {
@@ -307,7 +312,13 @@ export class RedisBroker implements Broker {
   }
 
   private async fetch(feed: string, start: Start, upTo: number | '+' = '+'): Promise<Reply> {
-    const values = [this.context.historyTtlMs * 1000, ...(typeof start === 'string' ? [start, ''] : [start.offset, start.epoch]), upTo];
+    const values = [
+      this.context.historyTtlMs * 1000,
+      ...(typeof start === 'string' ? [start, ''] : [start.offset, start.epoch]),
+      upTo,
+      this.offset,
+      this.epoch ?? '',
+    ];
     const reply = (await this.ask('read', this.argumentsFor(feed, values))) as [string, string, number, string, number, string[]];
     const [epoch, offset, isKnown, dropped, isExact, messages] = reply;
     return {

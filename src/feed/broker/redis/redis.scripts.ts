@@ -7,7 +7,7 @@
  * - the feed's stream. An entry's id is its message's offset, its one field the message as it is announced, see `redis.message.ts`.
  *
  * Offsets are microseconds since 1970 by the clock of Redis, one more where that has not moved: a Redis that has lost its last messages
- * (a failover before they had been replicated) never gives their offsets to others.
+ * (a failover before they had been replicated) does not give their offsets to others; if its clock is behind, whoever has had them says so.
  */
 const common = `
 local function text(number) return string.format('%.0f', number) end
@@ -79,11 +79,15 @@ return { epoch, id }
  * Reads a feed.
  *
  * KEYS: state, stream. ARGV: slot, check, epoch to begin with, ttl in µs, where to begin (an offset, or \`earliest\`, \`newest\`, \`end\`), the
- * epoch of that offset, the last offset to read (or \`+\`). Returns epoch, offset of the last message of all feeds, whether the position is
- * one of this epoch, the offset up to which messages are gone before the first that is after the position, whether that is exact, and
- * messages.
+ * epoch of that offset, the last offset to read (or \`+\`), the last offset that whoever asks has had, and its epoch. Returns epoch, offset
+ * of the last message of all feeds, whether the position is one of this epoch, the offset up to which messages are gone before the first
+ * that is after the position, whether that is exact, and messages.
  */
 export const read = `${common}
+if ARGV[9] == epoch and tonumber(ARGV[8]) > last then
+  last = tonumber(ARGV[8])
+  redis.call('HSET', KEYS[1], 'offset', text(last))
+end
 local ttl, start, upTo = tonumber(ARGV[4]), ARGV[5], ARGV[7]
 local least = math.max(now - ttl, 0)
 local isKnown = true
