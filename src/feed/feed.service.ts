@@ -12,21 +12,20 @@ import {
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { catchError, NEVER, type Observable, type ObservableInput, throwError } from 'rxjs';
-import { ClientAddress, clientOf } from './access/client.js';
-import { ClientLimits } from './access/client-limits.js';
-import { assertMayRead, grantOf } from './access/request-grant.js';
+import { Admission, retryAfter } from './access/admission.js';
+import { assertMayRead } from './access/request-grant.js';
 import { type Broker, BrokerAwayError, type Start } from './broker/broker.js';
 import { formatPosition, nowhere, parsePosition } from './broker/position.js';
 import type { CloseReason } from './connection/close-reason.js';
-import type { Connection, Holder } from './connection/connection.js';
+import type { Connection } from './connection/connection.js';
 import { Encoder } from './connection/encoder.js';
 import { Handover, handOver } from './connection/handover.js';
 import { type AnyRequest, type AnyResponse, pathOf, rawOf, takeOver, targetOf } from './connection/platform.js';
 import { Registry } from './connection/registry.js';
 import { carriesFeed, claim, enter, keepResponse, leave, setHead } from './connection/response.js';
 import { contentOf } from './feed.content.js';
-import { type FeedCount, type FeedCounts, type RejectReason, rejectReasons } from './feed.counts.js';
-import { FeedBrokerException, FeedFormatException, FeedTooManyException, FeedUnavailableException } from './feed.errors.js';
+import type { FeedCount, FeedCounts } from './feed.counts.js';
+import { FeedBrokerException, FeedFormatException } from './feed.errors.js';
 import type { FeedEvent } from './feed.events.js';
 import { checkFeedId } from './feed.id.js';
 import type { Content, FeedItem, FeedMessage, PublishedMessage } from './feed.message.js';
@@ -50,9 +49,6 @@ const spreadShare = 0.6;
 
 /** Silence after which the kernel asks whether a client is still there, in milliseconds: a host that is gone says nothing by itself. */
 const keepAliveMs = 60_000;
-
-/** Seconds after which a client that was refused may try again. */
-const retryAfter = 5;
 
 /** What a new connection follows. */
 export interface ConnectOptions {
@@ -85,9 +81,7 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
   private readonly router: Router;
   private readonly registry: Registry;
   private readonly nodes: Nodes;
-  private readonly limits: ClientLimits;
-  private readonly addresses: ClientAddress;
-  private readonly rejectedBy = Object.fromEntries(rejectReasons.map((reason) => [reason, 0])) as Record<RejectReason, number>;
+  private readonly admission: Admission;
   private onPublished: PublishListener | undefined;
   private leaving = false;
   private draining = false;
@@ -101,9 +95,8 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
   ) {
     this.router = new Router(carrier, options.rules, (feed, isFollowed) => this.registry.onPresence(feed, isFollowed));
     this.nodes = new Nodes(carrier, options.nodeName, () => this.counts());
-    this.limits = new ClientLimits(options);
-    this.addresses = new ClientAddress(options.trustedProxies);
-    this.registry = new Registry(options, this.router, this.limits, ({ feeds }, error) => {
+    this.admission = new Admission(options);
+    this.registry = new Registry(options, this.router, this.admission.clients, ({ feeds }, error) => {
       this.logger.error(`The source of feed "${feeds.join(', ')}" failed: ${error instanceof Error ? error.stack : String(error)}`);
     });
   }
@@ -142,7 +135,7 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
 
   /** All connections that were ever refused at a limit or while draining. */
   get rejected(): number {
-    return Object.values(this.rejectedBy).reduce((sum, count) => sum + count);
+    return this.admission.rejected;
   }
 
   /** The most connections that may be open; Infinity for no limit. */
@@ -221,13 +214,7 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
   admit(request: AnyRequest, response: AnyResponse): Format {
     const format = chooseFormat(rawOf(request).headers.accept, queryOf(request).get('format'));
     if (!format) throw new FeedFormatException(formats.map(({ name }) => name));
-    if (this.draining) {
-      throw this.refuse(response, 'draining', new FeedUnavailableException('The service is shutting down.', retryAfter));
-    }
-    if (this.open >= this.limit) {
-      throw this.refuse(response, 'limit', new FeedUnavailableException(`All ${this.limit} connections are taken.`, retryAfter));
-    }
-    if (this.limits.areSet) this.admitClient(clientOf(request, this.addresses), response);
+    this.admission.admit(request, response, this.open, this.draining);
     return format;
   }
 
@@ -237,6 +224,7 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
    *
    * @returns the connection; undefined where there is none, because it was a `HEAD` request or the client has left
    * @throws FeedForbiddenException (403) when the request has a token that is not for all of the feeds
+   * @throws FeedBrokerException (503, with `Retry-After`) while the broker's engine, which has what the client missed, is away
    * @throws what `admit()` throws, and what the source fails with before the first byte
    */
   async connect(request: AnyRequest, response: AnyResponse, options: ConnectOptions = {}): Promise<Connection | undefined> {
@@ -268,7 +256,7 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
       return undefined;
     }
     const encoder = this.encoders.get((options.labelled ?? feeds.length > 1) ? labelled(format) : format) as Encoder;
-    const connection = this.registry.make(feeds, encoder, this.holderOf(request));
+    const connection = this.registry.make(feeds, encoder, this.admission.holderOf(request));
     try {
       const replay = await this.follow(connection, resume, since, source !== undefined);
       if (replay) connection.replay(replay);
@@ -289,7 +277,8 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
       });
     } catch (error) {
       this.registry.drop(connection);
-      throw error instanceof BrokerAwayError ? this.refuse(response, 'broker', new FeedBrokerException(retryAfter, error)) : error;
+      if (!(error instanceof BrokerAwayError)) throw error;
+      throw this.admission.refusal(response, 'broker', new FeedBrokerException(retryAfter, error));
     }
     return connection;
   }
@@ -335,9 +324,9 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
 
   /** Counts over all feeds since the process started. */
   counts(): FeedCounts {
-    const { rejected } = this;
+    const { rejected, rejectedBy } = this.admission;
     const limit = Number.isFinite(this.limit) ? this.limit : null;
-    return { ...this.registry.counts(), rejected, rejectedBy: { ...this.rejectedBy }, limit };
+    return { ...this.registry.counts(), rejected, rejectedBy, limit };
   }
 
   /** Counts of one feed; zeros where nobody follows it. */
@@ -401,43 +390,7 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
     await this.nodes.stop();
     await this.carrier.close();
   }
-
-  private admitClient(client: string, response: AnyResponse): void {
-    const { maxConnectionsPerClient, connectionRatePerClient } = this.options;
-    switch (this.limits.admit(client)) {
-      case 'client': {
-        const message = `A client may have ${maxConnectionsPerClient} connections.`;
-        throw this.refuse(response, 'client', new FeedTooManyException(message, retryAfter));
-      }
-      case 'rate': {
-        const message = `A client may open ${connectionRatePerClient} connections a minute.`;
-        throw this.refuse(response, 'rate', new FeedTooManyException(message, this.limits.retryAfter(client)));
-      }
-    }
-  }
-
-  private holderOf(request: AnyRequest): Holder {
-    const grant = grantOf(request);
-    if (!this.limits.areSet) return grant ?? nobody;
-    return { subject: grant?.subject, expiresAt: grant?.expiresAt, client: clientOf(request, this.addresses) };
-  }
-
-  private refuse<E extends FeedUnavailableException | FeedTooManyException | FeedBrokerException>(
-    response: AnyResponse,
-    reason: RejectReason,
-    error: E,
-  ): E {
-    this.rejectedBy[reason] += 1;
-    const res = rawOf(response);
-    res.setHeader('Retry-After', error.retryAfter);
-    // Descriptors are what there is too few of: one that was refused must not keep one. HTTP/2 has no such header.
-    if (res.req.httpVersionMajor === 1) res.setHeader('Connection', 'close');
-    return error;
-  }
 }
-
-/** Most connections are for nobody in particular: one object for all of them. */
-const nobody: Holder = {};
 
 function exceptionOf(error: unknown): unknown {
   return error instanceof BrokerAwayError ? new FeedBrokerException(retryAfter, error) : error;
