@@ -6,6 +6,7 @@ import { connect, millis, type NatsConnection } from '@nats-io/transport-node';
 import { generate } from 'selfsigned';
 import { BrokerAwayError, BrokerOptionsError, type HistoryBounds } from '../src/feed/broker/broker.js';
 import { type NatsBrokerOptions, natsBroker } from '../src/feed/broker/nats/index.js';
+import { leastLength } from '../src/feed/broker/nats/nats.stream.js';
 import type { PublishedMessage } from '../src/feed/feed.message.js';
 import { Engine, missing } from '../tools/engines.mjs';
 import { Link } from '../tools/link.mjs';
@@ -99,11 +100,11 @@ describe('natsBroker()', () => {
   });
 
   it('makes a stream with the limits of history, and gives one that is there the limits of whoever comes last', async () => {
-    await node({}, { historyLength: 700, historyTtlMs: 5000, historyTotalBytes: 1e8 });
+    await node({}, { historyLength: 7000, historyTtlMs: 5000, historyTotalBytes: 1e8 });
     const { config } = await manager.streams.info('nestjs-feed');
     expect(config).toMatchObject({
       subjects: ['nestjs-feed.>'],
-      max_msgs_per_subject: 700,
+      max_msgs_per_subject: 7000,
       max_bytes: 1e8,
       storage: 'file',
       num_replicas: 1,
@@ -111,7 +112,7 @@ describe('natsBroker()', () => {
     expect(millis(config.max_age)).toBe(5000);
     await node({}, { historyLength: 0, historyTtlMs: 1 });
     const changed = (await manager.streams.info('nestjs-feed')).config;
-    expect(changed.max_msgs_per_subject).toBe(256);
+    expect(changed.max_msgs_per_subject).toBe(leastLength);
     expect(millis(changed.max_age)).toBe(100);
   });
 
@@ -204,11 +205,11 @@ describe('natsBroker()', () => {
   });
 
   it('tells a node that comes later which positions are gone, and no others', async () => {
-    const one = await node({}, { historyLength: 256 });
+    const one = await node({}, { historyLength: leastLength, historyBytes: 1e7 });
     const [calm] = await count(one, 'calm', 1, 3);
-    const busy = await count(one, 'busy', 1, 271);
+    const busy = await count(one, 'busy', 1, leastLength + 15);
     const [late] = await count(one, 'late', 1, 1);
-    const later = await node({}, { historyLength: 256 });
+    const later = await node({}, { historyLength: leastLength, historyBytes: 1e7 });
     const isReset = async (feed: string, message: PublishedMessage | undefined) =>
       (await later.broker.read(feed, positionOf(message as PublishedMessage))).isReset;
     expect(await isReset('calm', calm)).toBe(false);
@@ -217,11 +218,11 @@ describe('natsBroker()', () => {
     expect(await isReset('busy', calm)).toBe(true);
     expect(await isReset('busy', busy[13])).toBe(true);
     expect(await isReset('busy', busy[14])).toBe(false);
-    expect(await later.read('busy', 'earliest')).toEqual(numbers(16, 271));
+    expect(await later.read('busy', 'earliest')).toEqual(numbers(16, leastLength + 15));
     // More is kept from now on; what is gone stays gone.
-    const last = await node({}, { historyLength: 300 });
-    await count(last, 'busy', 272, 273);
-    const newest = await node({}, { historyLength: 300 });
+    const last = await node({}, { historyLength: leastLength + 50, historyBytes: 1e7 });
+    await count(last, 'busy', leastLength + 16, leastLength + 17);
+    const newest = await node({}, { historyLength: leastLength + 50, historyBytes: 1e7 });
     expect(await newest.broker.read('busy', positionOf(busy[0] as PublishedMessage))).toMatchObject({ isReset: true });
     expect(await newest.broker.read('busy', positionOf(busy[16] as PublishedMessage))).toMatchObject({ isReset: false });
   });
@@ -245,20 +246,20 @@ describe('natsBroker()', () => {
   });
 
   it('tells no feed but the one that lost messages, though it is the only one that has any', async () => {
-    const bounds = { historyLength: 256, historyTotalBytes: 1e10 };
+    const bounds = { historyLength: leastLength, historyBytes: 1e7, historyTotalBytes: 1e10 };
     const { link, cut } = await linked(bounds);
     const other = await node({}, bounds);
     await cut.follow('busy', 'full', 'quiet');
-    await count(other, 'busy', 1, 256);
-    await until(() => cut.of('busy').length === 256);
+    await count(other, 'busy', 1, leastLength);
+    await until(() => cut.of('busy').length === leastLength);
     await cut.read('busy', 'end');
     link.cut();
-    await count(other, 'busy', 257, 527);
-    await count(other, 'full', 1, 256);
+    await count(other, 'busy', leastLength + 1, 2 * leastLength + 15);
+    await count(other, 'full', 1, leastLength);
     link.sever();
     link.mend();
-    await until(() => cut.texts('full').includes('256'));
-    expect(cut.texts('busy')).toEqual([...numbers(1, 256), 'lost', ...numbers(272, 527)]);
+    await until(() => cut.texts('full').includes(`${leastLength}`));
+    expect(cut.texts('busy')).toEqual([...numbers(1, leastLength), 'lost', ...numbers(leastLength + 16, 2 * leastLength + 15)]);
     expect(cut.texts('quiet')).toEqual([]);
   });
 

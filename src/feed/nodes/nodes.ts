@@ -58,8 +58,7 @@ export class Nodes implements MessageSink {
 
   /** All that live, this one first: it as it is, the others as they announced themselves last. */
   all(): NodeCounts[] {
-    const now = performance.now();
-    for (const [id, { heardAt }] of this.neighbours) if (now - heardAt > this.period * missedPeriods) this.neighbours.delete(id);
+    this.forget();
     const others = [...this.neighbours.values()].map(({ node }) => node).sort((a, b) => (a.name < b.name ? -1 : 1));
     return [this.own(), ...others];
   }
@@ -86,12 +85,19 @@ export class Nodes implements MessageSink {
   /** What came before says nothing any more. */
   lost(): void {}
 
+  /** Lets go of those that have not been heard of lately. */
+  private forget(): void {
+    const oldest = performance.now() - this.period * missedPeriods;
+    for (const [id, { heardAt }] of this.neighbours) if (heardAt < oldest) this.neighbours.delete(id);
+  }
+
   private own(): NodeCounts {
     return { name: this.name, ...this.counts() };
   }
 
   /** What fails now is said again in the next period. */
   private async announce(): Promise<void> {
+    this.forget();
     if (this.isAnnouncing || this.broker.awaySince !== undefined) return;
     this.isAnnouncing = true;
     await this.publish({ id: this.id, node: this.own() }).catch(() => {});

@@ -26,7 +26,7 @@ const leastAgeMs = 100;
  * Messages of each feed that the stream keeps at least: a consumer gets none that has gone before its turn came, and a feed's messages may
  * come faster, for a moment, than they are delivered. A process's own log keeps no more than history does.
  */
-const leastLength = 256;
+export const leastLength = 2048;
 /** Below that, a message or two would fill the stream. */
 const leastBytes = 16 * 2 ** 20;
 
