@@ -1,15 +1,12 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { builtinModules } from 'node:module';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import ts from 'typescript';
 import { parse, parseAllDocuments } from 'yaml';
-import { env, freePort, missing } from '../tools/engines.mjs';
+import { freePort, missing } from '../tools/engines.mjs';
 import { packages } from '../tools/pack.mjs';
 import { Peer } from './peer.js';
+import { ProxyProcess } from './proxy-process.js';
 import { Run } from './run.js';
 import { platforms, until } from './serve.js';
 
@@ -125,7 +122,6 @@ describe('what is deployed', () => {
 const proxies = {
   nginx: {
     path: 'deploy/nginx.conf',
-    args: ['-e', 'stderr', '-p', '.', '-g', 'daemon off; master_process off; pid nginx.pid;', '-c', 'configuration'],
     changes: (port: number) => [
       ['listen 80 ', `listen 127.0.0.1:${port} `],
       ['/var/log/nginx/', ''],
@@ -139,7 +135,6 @@ const proxies = {
   },
   haproxy: {
     path: 'deploy/haproxy.cfg',
-    args: ['-db', '-f', 'configuration'],
     changes: (port: number) => [
       ['bind :80 ', `bind 127.0.0.1:${port} `],
       ['maxconn 100000', 'maxconn 1000'],
@@ -148,50 +143,16 @@ const proxies = {
 } as const;
 
 /** nginx or HAProxy with its shipped configuration, before these nodes. */
-class Balancer {
-  private said = '';
-
-  private constructor(
-    readonly port: number,
-    private readonly folder: string,
-    private readonly child: ChildProcess,
-  ) {
-    const hear = (text: string) => {
-      this.said += text;
-    };
-    child.stdout?.setEncoding('utf8').on('data', hear);
-    child.stderr?.setEncoding('utf8').on('data', hear);
+async function proxyBefore(program: keyof typeof proxies, nodes: number[]): Promise<ProxyProcess> {
+  const { path, changes } = proxies[program];
+  const port = await freePort();
+  const addresses = nodes.map((node, n) => [`feed-${n + 1}:8080`, `127.0.0.1:${node}`] as const);
+  let text = read(path);
+  for (const [shipped, here] of [...changes(port), ['90s', `${timeoutMs / 1000}s`], ...addresses] as const) {
+    expect(text).toContain(shipped);
+    text = text.replaceAll(shipped, here);
   }
-
-  static async before(program: keyof typeof proxies, nodes: number[]): Promise<Balancer> {
-    const { path, args, changes } = proxies[program];
-    const port = await freePort();
-    const addresses = nodes.map((node, n) => [`feed-${n + 1}:8080`, `127.0.0.1:${node}`] as const);
-    let text = await readFile(path, 'utf8');
-    for (const [shipped, here] of [...changes(port), ['90s', `${timeoutMs / 1000}s`], ...addresses] as const) {
-      expect(text).toContain(shipped);
-      text = text.replaceAll(shipped, here);
-    }
-    const folder = await mkdtemp(join(tmpdir(), `${program}-`));
-    await writeFile(join(folder, 'configuration'), text);
-    const child = spawn(program, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
-    const balancer = new Balancer(port, folder, child);
-    await until(() => child.exitCode !== null || balancer.isListening());
-    if (child.exitCode !== null) throw new Error(`${program} does not start: ${balancer.said}`);
-    return balancer;
-  }
-
-  async stop(): Promise<void> {
-    this.child.kill();
-    if (this.child.exitCode === null) await once(this.child, 'close');
-    await rm(this.folder, { recursive: true });
-  }
-
-  private async isListening(): Promise<boolean> {
-    const peer = await Peer.to(this.port).catch(() => undefined);
-    peer?.leave();
-    return peer !== undefined;
-  }
+  return ProxyProcess.start(program, text, port);
 }
 
 /** In the place of the 90 s in which nothing may be said; and heartbeats as often as the pulse has them. */
@@ -202,7 +163,7 @@ describe.each(Object.keys(proxies) as (keyof typeof proxies)[])('behind %s as it
   // tools/engines.mjs, which the test command runs first, says so where a program is missing
   const test = missing().includes(program) ? it.skip : it;
   let nodes: (Run & { port: number; url: string })[] = [];
-  let balancer: Balancer;
+  let balancer: ProxyProcess;
   let clients = 0;
 
   beforeEach(async () => {
@@ -211,7 +172,7 @@ describe.each(Object.keys(proxies) as (keyof typeof proxies)[])('behind %s as it
     const limits = { FEED_MAX_CONNECTIONS: '3', FEED_MAX_CONNECTIONS_PER_CLIENT: '1', FEED_TRUSTED_PROXIES: '127.0.0.1' };
     nodes = await Promise.all(platforms.map((platform) => Run.service({ FEED_ADAPTER: platform, ...common, ...limits })));
     // and a third one that is away
-    balancer = await Balancer.before(program, [...nodes.map(({ port }) => port), await freePort()]);
+    balancer = await proxyBefore(program, [...nodes.map(({ port }) => port), await freePort()]);
   }, 60_000);
   afterEach(async () => {
     Peer.leaveAll();

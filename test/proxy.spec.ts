@@ -1,20 +1,13 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { gunzipSync, constants as zlib } from 'node:zlib';
 import { Controller, Get } from '@nestjs/common';
 import { FeedModule } from '../src/index.js';
-import { env, freePort, missing } from '../tools/engines.mjs';
+import { freePort, missing } from '../tools/engines.mjs';
 import { Peer } from './peer.js';
+import { ProxyProcess } from './proxy-process.js';
 import { platforms, type Served, serve, until } from './serve.js';
 
-/** One process without privileges, and nothing outside its folder. The first segment of a path says how it is passed on. */
+/** Without privileges, and nothing outside its folder. The first segment of a path says how it is passed on. */
 const configuration = (port: number, application: number) => `
-  daemon off;
-  master_process off;
-  pid nginx.pid;
   events { worker_connections 4096; }
   http {
     access_log off;
@@ -47,41 +40,9 @@ const configuration = (port: number, application: number) => `
 const ways = ['default', 'buffered', 'unbuffered'];
 
 /** nginx in front of an application. */
-class Nginx {
-  private said = '';
-
-  private constructor(
-    readonly port: number,
-    private readonly folder: string,
-    private readonly child: ChildProcess,
-  ) {
-    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      this.said += text;
-    });
-  }
-
-  static async before(application: number): Promise<Nginx> {
-    const port = await freePort();
-    const folder = await mkdtemp(join(tmpdir(), 'nginx-'));
-    await writeFile(join(folder, 'nginx.conf'), configuration(port, application));
-    const child = spawn('nginx', ['-e', 'stderr', '-p', folder, '-c', 'nginx.conf'], { env, stdio: ['ignore', 'ignore', 'pipe'] });
-    const nginx = new Nginx(port, folder, child);
-    await until(() => child.exitCode !== null || nginx.isListening());
-    if (child.exitCode !== null) throw new Error(`nginx does not start: ${nginx.said}`);
-    return nginx;
-  }
-
-  async stop(): Promise<void> {
-    this.child.kill();
-    if (this.child.exitCode === null) await once(this.child, 'close');
-    await rm(this.folder, { recursive: true });
-  }
-
-  private async isListening(): Promise<boolean> {
-    const peer = await Peer.to(this.port).catch(() => undefined);
-    peer?.leave();
-    return peer !== undefined;
-  }
+async function nginxBefore(application: number): Promise<ProxyProcess> {
+  const port = await freePort();
+  return ProxyProcess.start('nginx', configuration(port, application), port);
 }
 
 @Controller()
@@ -97,11 +58,11 @@ const suite = missing().includes('nginx') ? describe.skip : describe;
 
 suite.each(platforms)('behind nginx, %s', (platform) => {
   let served: Served;
-  let nginx: Nginx;
+  let nginx: ProxyProcess;
 
   beforeAll(async () => {
     served = await serve(platform, { imports: [FeedModule.forRoot({ intervalMs: 0, publishKey: 'a-key' })], controllers: [AppController] });
-    nginx = await Nginx.before(served.port);
+    nginx = await nginxBefore(served.port);
   }, 120_000);
   afterAll(async () => {
     await nginx?.stop();
@@ -236,7 +197,7 @@ suite.each(platforms)('behind nginx, %s', (platform) => {
   });
 
   it('lets the service know when nginx goes', async () => {
-    const own = await Nginx.before(served.port);
+    const own = await nginxBefore(served.port);
     const { closed } = served.feeds.counts();
     const peers = await Promise.all(ways.map((way) => Peer.get(own.port, `/${way}/feeds/a`)));
     for (const peer of peers) await peer.sees('\r\n\r\n');
