@@ -2,6 +2,7 @@ import * as v from 'valibot';
 import { isWeakSecret } from './feed/access/access.options.js';
 import { FeedOptionsError } from './feed/feed.errors.js';
 import { type FeedOptions, feedOptionRules, resolveFeedOptions } from './feed/feed.options.js';
+import { matchesFeed } from './feed/feed.pattern.js';
 import type { FeedRules } from './feed/routing/router.js';
 import type { LogFormat } from './log.js';
 import { WebhookOptionsError } from './webhook/webhook.errors.js';
@@ -80,7 +81,14 @@ const service = {
   HOST: v.optional(v.pipe(v.string(), v.trim(), v.nonEmpty('must name an address to listen on')), '127.0.0.1'),
   PORT: v.optional(v.pipe(v.string(), v.trim(), v.regex(/^\d+$/, portRule), v.transform(Number), v.maxValue(65_535, portRule)), '8080'),
   FEED_ADAPTER: v.optional(v.picklist(['express', 'fastify'], 'must be express or fastify'), 'express'),
-  FEED_PATH: v.optional(v.pipe(v.string(), v.regex(/^\/?[\w.~-]+(\/[\w.~-]+)*\/?$/, pathRule)), 'test'),
+  FEED_PATH: v.optional(
+    v.pipe(
+      v.string(),
+      v.regex(/^\/?[\w.~-]+(\/[\w.~-]+)*\/?$/, pathRule),
+      v.regex(/^(?!\/?(health|metrics)(\/|$))/i, 'must not be where the health checks and the metrics are: health, metrics'),
+    ),
+    'test',
+  ),
   FEED_BROKER: v.optional(
     v.pipe(v.string(), v.trim(), v.regex(/^(memory$|rediss?(\+sentinel|\+cluster)?:\/\/|nats:\/\/|tls:\/\/)/, brokerRule)),
     'memory',
@@ -202,17 +210,23 @@ function read<Entries extends v.ObjectEntries>(
   throw new ConfigError(variable, secrets.has(variable) ? issue.message : `${issue.message}, not ${JSON.stringify(env[variable])}`);
 }
 
-/** A rule for each pattern; the longest come first, so that the most particular one counts. */
+/** A rule for each pattern, which says all that the others say of the same feeds: the most particular one counts. */
 function rulesOf(replayed: string[], conflated: string[]): FeedRules {
-  const all = [...new Set([...replayed, ...conflated])].sort((a, b) => b.length - a.length);
+  const isIn = (patterns: string[], feed: string) => patterns.some((pattern) => matchesFeed(pattern, feed));
   return Object.fromEntries(
-    all.map((pattern) => [pattern, { replay: replayed.includes(pattern) ? 'latest' : undefined, conflate: conflated.includes(pattern) }]),
+    [...replayed, ...conflated].map((pattern) => [
+      pattern,
+      { replay: isIn(replayed, pattern) ? 'latest' : undefined, conflate: isIn(conflated, pattern) },
+    ]),
   );
 }
 
+/** How long a shutdown waits for the webhook's target after the last feed has ended: `FEED_DRAIN_MS` is the longest that it is meant to take. */
+const webhookFlushMs = 500;
+
 function webhookOf(url: string | undefined, secret: string | undefined): WebhookOptions | undefined {
   if (url === undefined && secret === undefined) return undefined;
-  const webhook = { url, secret } as WebhookOptions;
+  const webhook = { url, secret, flushMs: webhookFlushMs } as WebhookOptions;
   check(() => resolveWebhookOptions(webhook));
   return webhook;
 }

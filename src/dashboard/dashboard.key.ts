@@ -1,5 +1,6 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import type { TLSSocket } from 'node:tls';
 import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
 import { DashboardKeyException } from './dashboard.errors.js';
 import { DashboardOptions } from './dashboard.options.js';
@@ -37,7 +38,7 @@ export class DashboardKey {
    * the dashboard elsewhere, too.
    */
   cookieFor({ headers, socket }: IncomingMessage): string {
-    const isSecure = 'encrypted' in socket || headers['x-forwarded-proto'] === 'https';
+    const isSecure = (socket as Partial<TLSSocket>).encrypted === true || headers['x-forwarded-proto'] === 'https';
     return `${name}=${this.pass}; HttpOnly; SameSite=Strict${isSecure ? '; Secure' : ''}`;
   }
 }

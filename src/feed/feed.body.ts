@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { type AnyRequest, rawOf } from './connection/platform.js';
 import { contentOf } from './feed.content.js';
 import { FeedBodyTooLargeException, FeedMediaTypeException, FeedMessageException } from './feed.errors.js';
@@ -21,9 +21,16 @@ export async function readBody(request: AnyRequest, limit: number, accepted: rea
   if (Number(raw.headers['content-length'] ?? 0) > limit) throw new FeedBodyTooLargeException(limit);
   const { body } = request as { body?: unknown };
   if (raw.readableEnded || body !== undefined) return checked(type === text ? (body ?? '') : body, limit);
+  if (!isPlain(raw.headers)) throw new FeedMediaTypeException(`${accepted.join(' or ')}, in UTF-8 and without Content-Encoding`);
   const bytes = await read(raw, limit);
   const value = decode(bytes);
   return type === json ? parse(value) : value;
+}
+
+/** Whether the bytes are what they say, and not compressed or in another charset. */
+function isPlain({ 'content-type': type = '', 'content-encoding': encoding = 'identity' }: IncomingHttpHeaders): boolean {
+  const charset = /;\s*charset\s*=\s*"?([^\s";]*)/i.exec(type)?.[1] ?? 'utf-8';
+  return /^(utf-?8|us-ascii)$/i.test(charset) && /^identity$/i.test(encoding.trim());
 }
 
 /** What a parser of the application has left: its bytes are not known, unless by the request's own account, checked before. */

@@ -66,7 +66,8 @@ export class FeedController {
     const feed = checkFeedId(pathFeed(request));
     assertMayPublish(request, [feed]);
     const data = await readBody(request, this.feeds.bodyBytes);
-    return this.answer(await this.feeds.publish(feed, data, { type }).catch((error) => failAs(error, response)));
+    const [answer] = await this.send([feed], data, type, response);
+    return answer as PublishAnswer;
   }
 
   @Post()
@@ -74,20 +75,22 @@ export class FeedController {
     @Req() request: FeedRequest,
     @Res({ passthrough: true }) response: AnyResponse,
   ): Promise<{ messages: PublishAnswer[] }> {
-    const { bodyBytes } = this.feeds;
-    const body = v.safeParse(fanOut, await readBody(request, bodyBytes + namesBytes, ['application/json']));
+    const body = v.safeParse(fanOut, await readBody(request, this.feeds.bodyBytes + namesBytes, ['application/json']));
     if (!body.success || !('data' in body.output)) {
       throw new FeedMessageException(`The body must be { feeds: [1 to ${mostPublished} ids], type?: text, data }.`);
     }
     const { feeds, type, data } = body.output;
     assertMayPublish(request, feeds.map(checkFeedId));
-    if (Buffer.byteLength(contentOf(data, type).text) > bodyBytes) throw new FeedBodyTooLargeException(bodyBytes);
-    const messages = await this.feeds.publishMany(feeds, data, { type }).catch((error) => failAs(error, response));
-    return { messages: messages.map((message) => this.answer(message)) };
+    return { messages: await this.send([...new Set(feeds)], data, type, response) };
   }
 
-  private answer({ id = '', feed = '' }: { id?: string; feed?: string }): PublishAnswer {
-    return { id, feed, subscribers: this.feeds.subscribers(feed) };
+  /** A value may be longer in the form in which it is published than in the one in which it came. */
+  private async send(feeds: string[], data: unknown, type: string | undefined, response: AnyResponse): Promise<PublishAnswer[]> {
+    const { bodyBytes } = this.feeds;
+    const content = contentOf(data, type);
+    if (Buffer.byteLength(content.text) > bodyBytes) throw new FeedBodyTooLargeException(bodyBytes);
+    const messages = await this.feeds.publishContent(feeds, content).catch((error) => failAs(error, response));
+    return messages.map(({ id, feed }) => ({ id, feed, subscribers: this.feeds.subscribers(feed) }));
   }
 }
 

@@ -34,7 +34,9 @@ export function Feed(path?: string | string[], { feed }: FeedRouteOptions = {}):
   return (target, key, descriptor: PropertyDescriptor) => {
     const handler = descriptor.value as Handler;
     const parameters: unknown[] = Reflect.getMetadata('design:paramtypes', target, key) ?? [];
-    const arity = Math.max(parameters.length, handler.length);
+    // Without the types of its parameters, those with decorators still count: `length` ends at the first that has a default.
+    const decorated: Record<string, { index: number }> = Reflect.getMetadata('__routeArguments__', target.constructor, key) ?? {};
+    const arity = Math.max(parameters.length, handler.length, ...Object.values(decorated).map(({ index }) => index + 1));
 
     const follow: Handler = async function (...args) {
       const request = args[arity] as IncomingMessage & { params: Record<string, string> };

@@ -70,7 +70,7 @@ export interface FeedOptions extends AccessOptions, LimitOptions {
   /** Bytes that are kept of all feeds together; beyond, the oldest messages go first. Default: 134217728. */
   historyTotalBytes?: number;
   /**
-   * How feeds behave, by pattern: an id, or the beginning of one and a `*`. The first that matches counts.
+   * How feeds behave, by pattern: an id, or the beginning of one and a `*`. The most particular that matches counts.
    * Default: `{}`. Example: `{ 'prices/*': { replay: 'latest', conflate: true } }`.
    */
   rules?: FeedRules;
@@ -163,7 +163,11 @@ const schema = v.strictObject(v.entriesFromObjects([v.partial(v.object(feedOptio
 export function resolveFeedOptions(options: FeedOptions): ResolvedFeedOptions {
   const result = v.safeParse(schema, options);
   if (!result.success) throw FeedOptionsError.from(result.issues, Object.keys(feedOptionRules));
-  const { source, intervalMs = 1000, maxConnections, bufferBytes, handover, drainMs, ...more } = result.output;
+  const { source, intervalMs = 1000, maxConnections, bufferBytes, handover, drainMs = 10_000, lameDuckMs = 0, ...more } = result.output;
+  if (lameDuckMs > drainMs) {
+    const message = `FeedModule's option "lameDuckMs" is a part of the drain time: it must be ${drainMs} ("drainMs") or fewer milliseconds, not ${lameDuckMs}`;
+    throw new FeedOptionsError(message, 'lameDuckMs');
+  }
   return {
     ...resolveAccessOptions(more),
     ...resolveLimitOptions(more),
@@ -176,8 +180,8 @@ export function resolveFeedOptions(options: FeedOptions): ResolvedFeedOptions {
     stallMs: more.stallMs ?? 30_000,
     maxAgeMs: more.maxAgeMs ?? 0,
     handover: handover ?? true,
-    drainMs: drainMs ?? 10_000,
-    lameDuckMs: more.lameDuckMs ?? 0,
+    drainMs,
+    lameDuckMs,
     bodyBytes: more.bodyBytes ?? 65_536,
     broker: more.broker ?? ((context) => new MemoryBroker(context)),
     nodeName: more.nodeName ?? `${hostname()}-${process.pid}`,

@@ -1,5 +1,6 @@
 import { Server as HttpServer } from 'node:http';
 import { Server as HttpsServer } from 'node:https';
+import { Server } from 'node:net';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import {
   type BeforeApplicationShutdown,
@@ -23,9 +24,10 @@ import { Handover, handOver } from './connection/handover.js';
 import { type AnyRequest, type AnyResponse, pathOf, rawOf, takeOver, targetOf } from './connection/platform.js';
 import { Registry } from './connection/registry.js';
 import { carriesFeed, claim, enter, keepResponse, leave, setHead } from './connection/response.js';
+import { Stragglers } from './connection/stragglers.js';
 import { contentOf } from './feed.content.js';
 import type { FeedCount, FeedCounts } from './feed.counts.js';
-import { FeedBrokerException, FeedFormatException } from './feed.errors.js';
+import { FeedBrokerException, FeedFormatException, FeedIdException } from './feed.errors.js';
 import type { FeedEvent } from './feed.events.js';
 import { checkFeedId } from './feed.id.js';
 import type { Content, FeedItem, FeedMessage, PublishedMessage } from './feed.message.js';
@@ -43,6 +45,9 @@ import { Router } from './routing/router.js';
 
 /** How often a shutdown looks whether all clients have left, in milliseconds. */
 const drainStepMs = 10;
+
+/** How often it looks once all have been cut off: one whose application does not answer has nothing to cut yet. */
+const mostLateSteps = 20;
 
 /** The part of the drain time in which feeds are ended; the rest is for their clients to read the end. */
 const spreadShare = 0.6;
@@ -86,6 +91,7 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
   private leaving = false;
   private draining = false;
   private handover: Handover | undefined;
+  private stragglers: Stragglers | undefined;
 
   constructor(
     @Inject(FEED_OPTIONS) private readonly options: ResolvedFeedOptions,
@@ -103,9 +109,11 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
 
   /** The server is there, and does not listen yet. */
   onModuleInit(): void {
+    const server: unknown = this.adapters.httpAdapter?.getHttpServer();
+    if (server instanceof Server) this.stragglers = new Stragglers(server);
     if (!this.options.handover) return;
     const paths = this.routes.pattern();
-    this.handover = Handover.install(this.adapters.httpAdapter?.getHttpServer(), (path) => paths.test(path));
+    this.handover = Handover.install(server, (path) => paths.test(path));
   }
 
   /** The connections can be counted: the other processes are told of this one, and it is told of them. */
@@ -166,7 +174,7 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
    */
   async publish<T>(feed: string, data: T, { type }: { type?: string } = {}): Promise<FeedMessage<T>> {
     checkFeedId(feed);
-    const [message] = await this.append([feed], contentOf(data, type));
+    const [message] = await this.publishContent([feed], contentOf(data, type));
     return message as PublishedMessage & FeedMessage<T>;
   }
 
@@ -180,7 +188,7 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
   async publishMany<T>(feeds: Iterable<string>, data: T, { type }: { type?: string } = {}): Promise<FeedMessage<T>[]> {
     const distinct = [...new Set(feeds)].map(checkFeedId);
     const content = contentOf(data, type);
-    return (await this.append(distinct, content)) as (PublishedMessage & FeedMessage<T>)[];
+    return (await this.publishContent(distinct, content)) as (PublishedMessage & FeedMessage<T>)[];
   }
 
   /**
@@ -223,13 +231,17 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
    * connection lives until the client leaves, the source ends or the application ends it.
    *
    * @returns the connection; undefined where there is none, because it was a `HEAD` request or the client has left
+   * @throws FeedIdException (400) for a feed of the module's own, whose name begins with `$`
    * @throws FeedForbiddenException (403) when the request has a token that is not for all of the feeds
    * @throws FeedBrokerException (503, with `Retry-After`) while the broker's engine, which has what the client missed, is away
    * @throws what `admit()` throws, and what the source fails with before the first byte
    */
   async connect(request: AnyRequest, response: AnyResponse, options: ConnectOptions = {}): Promise<Connection | undefined> {
     const req = rawOf(request);
-    await enter(req);
+    if (!(await enter(req, rawOf(response)))) {
+      takeOver(response);
+      return undefined;
+    }
     try {
       return await this.openFeed(request, response, options);
     } finally {
@@ -242,6 +254,7 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
     const res = rawOf(response);
     const { feeds: named = [pathOf(targetOf(request))], source, resume = !source, sourceHasIds = false } = options;
     const feeds = [...new Set(named)];
+    if (feeds.some(isOwn)) throw new FeedIdException();
     assertMayRead(request, feeds);
     if (carriesFeed(req.socket)) {
       takeOver(response);
@@ -300,7 +313,8 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
     return undefined;
   }
 
-  private async append(feeds: readonly string[], content: Content): Promise<PublishedMessage[]> {
+  /** @internal Publishes what has been checked. */
+  async publishContent(feeds: readonly string[], content: Content): Promise<PublishedMessage[]> {
     const begun = this.onPublished ? performance.now() : 0;
     try {
       const messages = await Promise.all(feeds.map((feed) => this.carrier.publish(feed, content)));
@@ -371,18 +385,22 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
     const begun = performance.now();
     this.leaving = true;
     this.logger.log(`Shutting down with ${this.open} connections open, within ${drainMs} ms`);
-    if (this.open > 0) await sleep(Math.min(lameDuckMs, drainMs));
+    await sleep(lameDuckMs);
     this.draining = true;
     this.handover?.close();
+    this.stragglers?.close();
     // A connection that has not sent a whole request has the server's own close() wait for it, without an end.
     const server: unknown = this.adapters.httpAdapter?.getHttpServer();
     const left = () => Math.max(0, drainMs - (performance.now() - begun));
-    if (server instanceof HttpServer || server instanceof HttpsServer) setTimeout(() => server.closeAllConnections(), left()).unref();
+    setTimeout(() => {
+      this.stragglers?.destroy();
+      if (server instanceof HttpServer || server instanceof HttpsServer) server.closeAllConnections();
+    }, left()).unref();
     await this.registry.drain(left() * spreadShare);
     while (this.open > 0 && left() > 0) await sleep(drainStepMs);
     this.registry.destroy();
     // A socket that is destroyed is closed, and counted, a turn of the event loop later.
-    while (this.open > 0) await turn();
+    for (let n = 0; this.open > 0 && n < mostLateSteps; n += 1) await sleep(drainStepMs);
     this.logger.log(`All connections have ended, after ${Math.round(performance.now() - begun)} ms`);
   }
 
@@ -390,6 +408,11 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
     await this.nodes.stop();
     await this.carrier.close();
   }
+}
+
+/** Whether a feed is the module's own, such as that of the nodes: no client can follow it. */
+function isOwn(feed: string): boolean {
+  return feed.startsWith('$');
 }
 
 function exceptionOf(error: unknown): unknown {

@@ -38,13 +38,14 @@ export class HealthController {
   /**
    * The counts, of all feeds or of one.
    *
-   * @throws HealthScopeException (400) for a scope that there is not
+   * @throws HealthScopeException (400) for a scope that there is not, and for several ids
    */
   @Get('connections')
   async connections(
-    @Query('id') id?: string,
+    @Query('id') id?: unknown,
     @Query('scope') scope: unknown = 'service',
   ): Promise<FeedCount | WorkerCounts | ServiceCounts | ClusterCounts> {
+    if (id !== undefined && typeof id !== 'string') throw new HealthScopeException('Ask for the counts of one id, or of all feeds.');
     switch (scope) {
       case 'worker':
         return id === undefined ? this.counts.worker() : this.counts.workerFeed(id);

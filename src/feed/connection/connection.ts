@@ -289,7 +289,7 @@ export class Connection implements Observer<FeedItem>, Follower, Pulsed {
   }
 
   /** Looks after itself, at each beat of the pulse. */
-  look({ beat, heartbeatBeats, stallBeats }: Pulse): void {
+  look({ beat, now, heartbeatBeats, stallBeats }: Pulse): void {
     if (!this.outlet) return;
     const { stream, chunked } = this.outlet;
     const waits = stream.writableLength > 0;
@@ -303,9 +303,9 @@ export class Connection implements Observer<FeedItem>, Follower, Pulsed {
       return;
     }
     if (this.reason !== undefined) return;
-    if (beat >= this.lastBeat) {
-      this.end((this.holder.expiresAt ?? Number.POSITIVE_INFINITY) <= Date.now() ? 'expired' : 'aged');
-    } else if (!waits && beat - this.sentBeat >= heartbeatBeats) {
+    if (this.holder.expiresAt !== undefined && this.holder.expiresAt <= now) this.end('expired');
+    else if (beat >= this.lastBeat) this.end('aged');
+    else if (!waits && beat - this.sentBeat >= heartbeatBeats) {
       this.sentBeat = beat;
       stream.write(this.encoder.heartbeat(chunked));
     }
@@ -405,11 +405,10 @@ export class Connection implements Observer<FeedItem>, Follower, Pulsed {
 
   private begin(): void {
     const { pulse } = this.owner;
-    const { expiresAt = Number.POSITIVE_INFINITY } = this.holder;
     this.openedAt = Math.round(performance.now());
     this.sentBeat = pulse.beat;
     this.movedBeat = pulse.beat;
-    this.lastBeat = Math.min(pulse.ageBeat(), pulse.beatIn(expiresAt - Date.now()));
+    this.lastBeat = pulse.ageBeat();
     this.owner.onOpened(this);
   }
 

@@ -4,6 +4,7 @@ import type { Server, Socket } from 'node:net';
 import type { Outlet } from './connection.js';
 import { isChunked } from './response.js';
 import { StandIn } from './stand-in.js';
+import { standInFor } from './tls-stand-in.js';
 
 type ConnectionListener = (this: Server, connection: unknown) => void;
 
@@ -70,7 +71,7 @@ export class Handover {
         return;
       }
       this.forget(socket);
-      if (this.server.listening) this.listener.call(this.server, new StandIn(socket));
+      if (this.server.listening) this.listener.call(this.server, standInFor(socket));
       else socket.destroy();
     }
   }
@@ -78,7 +79,7 @@ export class Handover {
   /** @internal */
   begin(socket: Socket, bytes: Buffer): void {
     this.forget(socket);
-    const connection = this.mayBeFeed(bytes) ? new StandIn(socket) : socket;
+    const connection = this.mayBeFeed(bytes) ? standInFor(socket) : socket;
     socket.pause();
     socket.unshift(bytes);
     this.listener.call(this.server, connection);

@@ -31,8 +31,9 @@ export function targetOf(request: AnyRequest): string {
   return originalUrl ?? url ?? '';
 }
 
-/** The path of a target, decoded, without the slashes around it and its query. */
-export function pathOf(url: string): string {
+/** The path of a target, decoded, without the slashes around it and its query; a target may be a whole URL (RFC 9112 section 3.2.2). */
+export function pathOf(target: string): string {
+  const url = target.replace(/^https?:\/\/[^/?]*/i, '');
   const query = url.indexOf('?');
   const path = (query < 0 ? url : url.slice(0, query)).replace(/^\/+/, '').replace(/\/$/, '');
   try {

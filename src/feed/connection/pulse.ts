@@ -31,6 +31,8 @@ const ageJitter = 0.2;
 export class Pulse {
   /** Beats so far. */
   beat = 1;
+  /** The time at the last beat, in milliseconds since 1970. */
+  now = Date.now();
   readonly heartbeatBeats: number;
   readonly stallBeats: number;
   private readonly beatMs: number;
@@ -51,12 +53,8 @@ export class Pulse {
 
   /** The beat at which a connection that opens now has had its time; Infinity for none. */
   ageBeat(): number {
-    return this.maxAgeMs === 0 ? Number.POSITIVE_INFINITY : this.beatIn(this.maxAgeMs * (1 - Math.random() * ageJitter));
-  }
-
-  /** The beat that comes after so many milliseconds. */
-  beatIn(ms: number): number {
-    return this.beat + Math.max(1, Math.ceil(ms / this.beatMs));
+    if (this.maxAgeMs === 0) return Number.POSITIVE_INFINITY;
+    return this.beat + Math.max(1, Math.ceil((this.maxAgeMs * (1 - Math.random() * ageJitter)) / this.beatMs));
   }
 
   /** Beats until there are no connections any more. */
@@ -70,6 +68,7 @@ export class Pulse {
 
   private onBeat(): void {
     this.beat += 1;
+    this.now = Date.now();
     if (this.connections.size === 0) {
       clearInterval(this.timer);
       this.timer = undefined;

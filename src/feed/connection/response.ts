@@ -18,11 +18,33 @@ const openingSockets = new WeakSet<Socket>();
 /**
  * Has only one of the requests that came on a connection be opened at a time: what was pipelined behind it is let in when it turns
  * out that it does not become a feed. HTTP/2 carries many responses on one.
+ *
+ * @returns whether it is this one's turn; if not, its client has left before
  */
-export async function enter({ httpVersionMajor, socket }: IncomingMessage): Promise<void> {
-  if (httpVersionMajor !== 1) return;
+export async function enter(request: IncomingMessage, response: ServerResponse): Promise<boolean> {
+  const { httpVersionMajor, socket } = request;
+  if (httpVersionMajor !== 1) return true;
+  // Until its turn has come, a response has no socket, and is not told that its client has left.
+  if (!response.socket && !(await turnOf(response, socket))) return false;
   while (openingSockets.has(socket)) await turn();
   openingSockets.add(socket);
+  return true;
+}
+
+/** Resolves when Node gives the response its socket, because all before it have been answered, or when that is gone. */
+function turnOf(response: ServerResponse, socket: Socket): Promise<boolean> {
+  return new Promise((resolve) => {
+    if (socket.destroyed) return resolve(false);
+    const settle = (hasTurn: boolean) => {
+      response.off('socket', onTurn);
+      socket.off('close', onGone);
+      resolve(hasTurn);
+    };
+    const onTurn = () => settle(true);
+    const onGone = () => settle(false);
+    response.on('socket', onTurn);
+    socket.on('close', onGone);
+  });
 }
 
 /** It is decided whether the request becomes a feed. */

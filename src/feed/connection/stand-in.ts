@@ -1,7 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
-import type { TLSSocket } from 'node:tls';
 
 /**
  * Stands in for a socket towards Node's HTTP code, so that the real socket can be taken away from it.
@@ -204,36 +203,6 @@ export class StandIn extends Duplex {
   }
   get localPort() {
     return this.socket.localPort;
-  }
-  get encrypted() {
-    return (this.socket as TLSSocket).encrypted;
-  }
-  get authorized() {
-    return (this.socket as TLSSocket).authorized;
-  }
-  get authorizationError() {
-    return (this.socket as TLSSocket).authorizationError;
-  }
-  get alpnProtocol() {
-    return (this.socket as TLSSocket).alpnProtocol;
-  }
-  get servername() {
-    return (this.socket as TLSSocket & { servername?: string }).servername;
-  }
-  getPeerCertificate(detailed?: boolean) {
-    return (this.socket as TLSSocket).getPeerCertificate(detailed as true);
-  }
-  getPeerX509Certificate() {
-    return (this.socket as TLSSocket).getPeerX509Certificate();
-  }
-  getCipher() {
-    return (this.socket as TLSSocket).getCipher();
-  }
-  getProtocol() {
-    return (this.socket as TLSSocket).getProtocol();
-  }
-  getSession() {
-    return (this.socket as TLSSocket).getSession();
   }
 }
 

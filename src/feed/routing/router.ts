@@ -11,7 +11,7 @@ export interface FeedRule {
   readonly conflate?: boolean;
 }
 
-/** Rules by pattern: an id, or the beginning of one and a `*`. The first that matches counts. */
+/** Rules by pattern: an id, or the beginning of one and a `*`. The most particular that matches counts. */
 export type FeedRules = Readonly<Record<string, FeedRule>>;
 
 /** Told when a feed gets its first follower in this process, and when it loses its last. */
@@ -20,12 +20,17 @@ export type PresenceListener = (feed: string, isFollowed: boolean) => void;
 /** Knows who follows which feed: takes messages from the broker and gives them to the followers. */
 export class Router {
   private readonly topics = new Map<string, Topic>();
+  /** The most particular first: an id, then what says more of one. */
+  private readonly rules: [pattern: string, rule: FeedRule][];
 
   constructor(
     private readonly broker: Broker,
-    private readonly rules: FeedRules,
+    rules: FeedRules,
     private readonly onPresence: PresenceListener,
-  ) {}
+  ) {
+    const isWide = (pattern: string) => Number(pattern.endsWith('*'));
+    this.rules = Object.entries(rules).sort(([one], [other]) => isWide(one) - isWide(other) || other.length - one.length);
+  }
 
   /** How many feeds are followed. */
   get size(): number {
@@ -119,8 +124,7 @@ export class Router {
   }
 
   private ruleOf(feed: string): FeedRule | undefined {
-    for (const pattern in this.rules) if (matchesFeed(pattern, feed)) return this.rules[pattern];
-    return undefined;
+    return this.rules.find(([pattern]) => matchesFeed(pattern, feed))?.[1];
   }
 }
 
