@@ -23,8 +23,8 @@ export class Stragglers {
       session.once('close', () => this.sessions.delete(session));
     });
     if (!(server instanceof TlsServer)) return;
-    server.prependListener('connection', (socket: Socket) => this.begin(socket));
-    server.prependListener('secureConnection', (socket: TLSSocket) => this.handshakes.get(peerOf(socket))?.forget());
+    server.on('connection', (socket: Socket) => this.begin(socket));
+    server.on('secureConnection', (socket: TLSSocket) => this.handshakes.get(peerOf(socket))?.forget());
   }
 
   /** Lets no session begin anything more: each ends with what is open on it (GOAWAY, RFC 9113 section 6.8). */
