@@ -430,4 +430,26 @@ describe.each(platforms)('the handover with TLS on %s', (platform) => {
     expect(peer.isComplete).toBe(true);
     expect(peer.body.split('\n')).toHaveLength(52 + 11 + more + 1);
   });
+
+  it('ends with handshakes that do not', async () => {
+    const { private: key, cert } = await generate([{ name: 'commonName', value: 'localhost' }]);
+    const https = { key, cert };
+    const root = { module: class Root {}, imports: [FeedModule.forRoot({ drainMs: 200 })] };
+    const app =
+      platform === 'express'
+        ? await NestFactory.create(root, { httpsOptions: https, logger: false })
+        : await NestFactory.create(root, new FastifyAdapter({ https }), { logger: false });
+    await app.listen(0, '127.0.0.1');
+    const { port } = app.getHttpServer().address() as AddressInfo;
+    const mute = await Peer.to(port);
+    const broken = await Peer.to(port);
+    broken.send('GET / HTTP/1.1\r\n\r\n');
+    await broken.closed();
+    const shaken = await Peer.secure(port);
+    shaken.send('GET /feeds/a HTTP/1.1\r\nHost: test\r\n\r\n');
+    await shaken.sees('Chunk 1');
+    await app.close();
+    await mute.closed();
+    expect(await shaken.closed()).toMatch(/\r\n0\r\n\r\n$/);
+  });
 });

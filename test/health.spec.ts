@@ -36,6 +36,7 @@ describe.each(platforms)('health on %s', (platform) => {
     expect(await connections('?scope=worker')).toMatchObject({ pid: process.pid, open: 3 });
     expect(await connections('?scope=worker&id=2')).toEqual({ id: '2', open: 2, bufferedBytes: 0, pid: process.pid });
     expect(await connections('?scope=cluster')).toMatchObject({ open: 3, nodes: [{ name: `${hostname()}-${process.pid}`, open: 3 }] });
+    expect(await connections('?id=1&id=2')).toMatchObject({ code: 'HEALTH_SCOPE' });
     expect(await connections('?scope=all')).toMatchObject({ code: 'HEALTH_SCOPE', message: 'scope is worker, service or cluster.' });
     expect(await connections('?scope=cluster&id=2')).toMatchObject({ statusCode: 400, code: 'HEALTH_SCOPE' });
     Peer.leaveAll();

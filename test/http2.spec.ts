@@ -51,6 +51,8 @@ it('serves several feeds on one HTTP/2 connection, without the handover', async 
       .slice(0, -1)
       .map((line) => Number.parseInt(line, 10)),
   ).toEqual(Array.from({ length: 1000 }, (_, n) => n));
-  client.close();
+
+  // The client goes on holding its session, on which nothing is open any more.
   await app.close();
+  await until(() => client.closed);
 });

@@ -149,6 +149,15 @@ describe.each(platforms)('draining on %s', (platform) => {
     expect(served.feeds.counts().closed).toMatchObject({ drained: 21 });
   });
 
+  it('tells load balancers first, also where nobody is connected', async () => {
+    const served = await serve(platform, { imports: [FeedModule.forRoot({ intervalMs: 0, lameDuckMs: 300 }), HealthModule] });
+    const closing = served.app.close();
+    expect((await fetch(`${served.url}/health/ready`)).status).toBe(503);
+    const late = await Peer.get(served.port, '/feeds/a');
+    await closing;
+    expect(late.isComplete).toBe(true);
+  });
+
   it('refuses new feeds once the feeds are being ended', async () => {
     const served = await serve(platform, { imports: [FeedModule.forRoot({ intervalMs: 0 })] });
     const peers = await Promise.all(Array.from({ length: 300 }, (_, n) => Peer.get(served.port, `/feeds/${n}`)));

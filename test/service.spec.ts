@@ -72,6 +72,25 @@ describe.each(platforms)('the service on %s', (platform) => {
     expect(many.status).toBe(201);
   });
 
+  it('gives the last message of each feed, and all but the newest to nobody who is slow, where the environment says so', async () => {
+    const service = await Run.service({
+      FEED_ADAPTER: platform,
+      FEED_PUBLISH_KEY: 'key',
+      FEED_INTERVAL_MS: '0',
+      FEED_REPLAY_LATEST: '*',
+      FEED_CONFLATE: 'prices/*',
+    });
+    for (const feed of ['prices/eur', 'news']) {
+      const headers = { authorization: 'Bearer key', 'content-type': 'text/plain' };
+      expect((await fetch(`${service.url}/test/${feed}`, { method: 'POST', body: 'the last', headers })).status).toBe(201);
+      const { body } = await fetch(`${service.url}/test/${feed}`);
+      const { value } = await (body as ReadableStream<Uint8Array>).getReader().read();
+      expect(Buffer.from(value as Uint8Array).toString()).toBe('the last\n');
+    }
+    service.child.kill('SIGTERM');
+    expect(await service.exit).toBe(0);
+  });
+
   it('holds a flood, and counts it', async () => {
     const service = await Run.service({ FEED_ADAPTER: platform, FEED_INTERVAL_MS: '100', FEED_PATH: '/deep/path/' });
     const folder = await mkdtemp(join(tmpdir(), 'flood-'));
@@ -103,6 +122,8 @@ describe('the start of the service', () => {
     ['FEED_BUFFER_BYTES', '10', 'FEED_BUFFER_BYTES must be 1024 or more bytes, not "10"'],
     ['FEED_ADAPTER', 'koa', 'FEED_ADAPTER must be express or fastify, not "koa"'],
     ['FEED_PATH', 'a b', 'FEED_PATH must be a path: segments of A-Z a-z 0-9 . _ ~ - with / between them, not "a b"'],
+    ['FEED_PATH', '/health/feeds', /^FEED_PATH must not be where the health checks and the metrics are/],
+    ['FEED_LAME_DUCK_MS', '20000', /^FEED_LAME_DUCK_MS is not right: .*a part of the drain time: it must be 10000 \("drainMs"\) or fewer/],
     ['FEED_HISTORY_LENGTH', '-1', 'FEED_HISTORY_LENGTH must be a whole number of messages, not "-1"'],
     ['FEED_CONFLATE', 'a b', /^FEED_REPLAY_LATEST or FEED_CONFLATE is not right: .*patterns.*a feed's id/],
     ['FEED_JWKS_URL', 'ftp://x', /^FEED_JWKS_URL must be an http or https URL/],

@@ -18,10 +18,11 @@ export async function readBody(request: AnyRequest, limit: number, accepted: rea
   const raw = rawOf(request);
   const type = raw.headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase() ?? '';
   if (!accepted.includes(type)) throw new FeedMediaTypeException(accepted.join(' or '));
+  // Also where a parser of the application has read it: some of them take any bytes for UTF-8.
+  if (!isPlain(raw.headers)) throw new FeedMediaTypeException(`${accepted.join(' or ')}, in UTF-8 and without Content-Encoding`);
   if (Number(raw.headers['content-length'] ?? 0) > limit) throw new FeedBodyTooLargeException(limit);
   const { body } = request as { body?: unknown };
   if (raw.readableEnded || body !== undefined) return checked(type === text ? (body ?? '') : body, limit);
-  if (!isPlain(raw.headers)) throw new FeedMediaTypeException(`${accepted.join(' or ')}, in UTF-8 and without Content-Encoding`);
   const bytes = await read(raw, limit);
   const value = decode(bytes);
   return type === json ? parse(value) : value;
