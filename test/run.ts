@@ -27,7 +27,7 @@ export class Run {
   }
 
   static node(args: string[], env: Record<string, string> = {}): Run {
-    return new Run(spawn(process.execPath, args, { env: { PATH: process.env.PATH, ...env }, stdio: ['ignore', 'pipe', 'pipe'] }));
+    return Run.program(process.execPath, args, env);
   }
 
   /**
@@ -39,9 +39,22 @@ export class Run {
     return Run.serving([...flags, 'dist/main.js'], /try it/, env);
   }
 
+  /** The service, once it says where it listens, where a process may have so many descriptors only. */
+  static serviceWith(descriptors: number, env: Record<string, string> = {}): Promise<Served> {
+    const script = `ulimit -n ${descriptors}; exec "$0" dist/main.js`;
+    return Run.listening(Run.program('sh', ['-c', script, process.execPath], { PORT: '0', ...env }), /try it/);
+  }
+
   /** A program that serves, once it says so; on a free port, unless the environment names one. */
-  static async serving(args: string[], ready: RegExp, env: Record<string, string> = {}): Promise<Served> {
-    const run = Run.node(args, { PORT: '0', ...env });
+  static serving(args: string[], ready: RegExp, env: Record<string, string> = {}): Promise<Served> {
+    return Run.listening(Run.node(args, { PORT: '0', ...env }), ready);
+  }
+
+  private static program(path: string, args: string[], env: Record<string, string>): Run {
+    return new Run(spawn(path, args, { env: { PATH: process.env.PATH, ...env }, stdio: ['ignore', 'pipe', 'pipe'] }));
+  }
+
+  private static async listening(run: Run, ready: RegExp): Promise<Served> {
     while (!ready.test(run.out) && run.child.exitCode === null) {
       const more = new AbortController();
       const { signal } = more;

@@ -91,6 +91,23 @@ describe.each(platforms)('the service on %s', (platform) => {
     expect(await service.exit).toBe(0);
   });
 
+  it('answers health checks and publishing where feeds and silent connections have taken all descriptors', async () => {
+    const service = await Run.serviceWith(256, { FEED_ADAPTER: platform, FEED_PUBLISH_KEY: 'key', FEED_INTERVAL_MS: '0' });
+    const counts = async () => (await fetch(`${service.url}/health/connections`)).json() as Promise<{ open: number; limit: number }>;
+    const { limit } = await counts();
+    const feeds = await Promise.all(Array.from({ length: limit }, () => Peer.get(service.port, '/test/a')));
+    await until(async () => (await counts()).open === limit);
+    const silent = await Promise.all(Array.from({ length: 200 }, () => Peer.to(service.port)));
+    await until(() => silent.filter(({ socket }) => socket.destroyed).length > 150);
+    expect(await counts()).toMatchObject({ open: limit });
+    const headers = { authorization: 'Bearer key', 'content-type': 'text/plain' };
+    expect((await fetch(`${service.url}/test/a`, { method: 'POST', body: 'to all', headers })).status).toBe(201);
+    await Promise.all(feeds.map((peer) => peer.sees('to all\n')));
+    Peer.leaveAll();
+    service.child.kill('SIGTERM');
+    expect(await service.exit).toBe(0);
+  });
+
   it('holds a flood, and counts it', async () => {
     const service = await Run.service({ FEED_ADAPTER: platform, FEED_INTERVAL_MS: '100', FEED_PATH: '/deep/path/' });
     const folder = await mkdtemp(join(tmpdir(), 'flood-'));

@@ -3,7 +3,7 @@ import type { CanActivate, Type } from '@nestjs/common';
 import * as v from 'valibot';
 import { type AccessOptions, accessOptionRules, type ResolvedAccessOptions, resolveAccessOptions } from './access/access.options.js';
 import { type LimitOptions, limitOptionRules, type ResolvedLimitOptions, resolveLimitOptions } from './access/limit.options.js';
-import { openFileLimit } from './access/open-files.js';
+import { openFileLimit, reserveOf } from './access/open-files.js';
 import type { BrokerFactory, HistoryBounds } from './broker/broker.js';
 import { MemoryBroker } from './broker/memory.broker.js';
 import type { RegistryOptions } from './connection/registry.js';
@@ -196,5 +196,5 @@ export function resolveFeedOptions(options: FeedOptions): ResolvedFeedOptions {
 /** The descriptors that feeds may take: all that the process may open but a reserve. */
 function openFilesForFeeds(): number {
   const limit = openFileLimit();
-  return Math.max(1, Math.floor(limit - Math.max(64, limit / 20)));
+  return Math.max(1, Math.floor(limit - reserveOf(limit)));
 }

@@ -14,6 +14,7 @@ import {
 import { HttpAdapterHost } from '@nestjs/core';
 import { catchError, NEVER, type Observable, type ObservableInput, throwError } from 'rxjs';
 import { Admission, retryAfter } from './access/admission.js';
+import { openFileLimit, reserveOf } from './access/open-files.js';
 import { assertMayRead } from './access/request-grant.js';
 import { type Broker, BrokerAwayError, type Start } from './broker/broker.js';
 import { formatPosition, nowhere, parsePosition } from './broker/position.js';
@@ -54,6 +55,9 @@ const spreadShare = 0.6;
 
 /** Silence after which the kernel asks whether a client is still there, in milliseconds: a host that is gone says nothing by itself. */
 const keepAliveMs = 60_000;
+
+/** Connections on which nobody has asked for anything yet that there may be even where others have taken all descriptors. */
+const leastUnasked = 16;
 
 /** What a new connection follows. */
 export interface ConnectOptions {
@@ -113,7 +117,14 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
     if (server instanceof Server) this.stragglers = new Stragglers(server);
     if (!this.options.handover) return;
     const paths = this.routes.pattern();
-    this.handover = Handover.install(server, (path) => paths.test(path));
+    const files = openFileLimit();
+    const shared = files - reserveOf(files) / 2;
+    this.handover = Handover.install(
+      server,
+      (path) => paths.test(path),
+      // Half of the reserve is theirs, and what feeds do not need yet.
+      () => (files === Number.POSITIVE_INFINITY ? files : Math.max(leastUnasked, shared - this.open)),
+    );
   }
 
   /** The connections can be counted: the other processes are told of this one, and it is told of them. */

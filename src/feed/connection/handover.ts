@@ -5,6 +5,7 @@ import type { Outlet } from './connection.js';
 import { isChunked } from './response.js';
 import { StandIn } from './stand-in.js';
 import { standInFor } from './tls-stand-in.js';
+import { Unasked } from './unasked.js';
 
 type ConnectionListener = (this: Server, connection: unknown) => void;
 
@@ -24,6 +25,7 @@ export class Handover {
   private constructor(
     private readonly server: HttpServer | HttpsServer,
     private readonly isFeed: (path: string) => boolean,
+    private readonly unasked: Unasked,
   ) {
     const event = server instanceof HttpsServer ? 'secureConnection' : 'connection';
     // Node's own listener is the one that the server's constructor added; others, of the application, stay as they are.
@@ -36,10 +38,12 @@ export class Handover {
 
   /**
    * @param isFeed whether a path, without its query, may be that of a feed; one that is not costs its request some time only
+   * @param mostUnasked how many connections there may be, at this moment, on which nobody has asked for anything yet
    * @returns undefined where a server is not of Node's HTTP/1.1 kind
    */
-  static install(server: unknown, isFeed: (path: string) => boolean): Handover | undefined {
-    return server instanceof HttpServer || server instanceof HttpsServer ? new Handover(server, isFeed) : undefined;
+  static install(server: unknown, isFeed: (path: string) => boolean, mostUnasked: () => number): Handover | undefined {
+    if (!(server instanceof HttpServer || server instanceof HttpsServer)) return undefined;
+    return new Handover(server, isFeed, new Unasked(mostUnasked));
   }
 
   /** Lets go of connections that have not said anything: a server that closes waits for them otherwise. */
@@ -59,6 +63,7 @@ export class Handover {
     waiting.set(socket, this);
     socket.on('data', onFirstBytes).on('end', onSilentEnd).on('error', onSilentError).on('close', onSilentClose);
     this.timer ??= setTimeout(() => this.sweep(), silenceMs).unref();
+    this.unasked.add(socket);
   }
 
   /** Gives Node what has been silent for long, as something that may still become a feed. */
@@ -120,8 +125,9 @@ function onSilentClose(this: Socket) {
 }
 
 function onRequest(request: IncomingMessage, response: ServerResponse) {
-  const socket: unknown = request.socket;
+  const socket: Socket | StandIn = request.socket;
   if (socket instanceof StandIn) socket.begin(request, response);
+  Unasked.asked(socket instanceof StandIn ? socket.socket : socket);
 }
 
 /**

@@ -28,7 +28,7 @@ export class StandIn extends Duplex {
   /** Whether what comes is thrown away. */
   private ignoresInput = false;
 
-  constructor(private readonly socket: Socket) {
+  constructor(readonly socket: Socket) {
     super({ allowHalfOpen: true, decodeStrings: false });
     standInOf.set(socket, this);
     socket.on('data', onData).on('end', onEnd).on('drain', onDrain);
