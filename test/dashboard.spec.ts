@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { SignJWT } from 'jose';
@@ -225,7 +227,7 @@ inBrowser('in a browser, the dashboard', () => {
     expect(await text(page, '#log li:nth-child(2) span')).toBe(html);
     expect(await text(page, '#log li:nth-child(2) b')).toBe('<b>');
     expect(await page.$$eval('#log img, #log script', (all) => all.length)).toBe(0);
-    expect(await text(page, '#follow-state')).toBe('a/b: 3 messages');
+    expect(await text(page, '#follow-state')).toBe('a/b: following · 3 messages');
     await page.click('#stop');
     await until(async () => ((await (await fetch(`${service.url}/health/connections?id=a%2Fb`)).json()) as { open: number }).open === 0);
     await page.fill('#follow-form [name=id]', 'not an id');
@@ -239,7 +241,7 @@ inBrowser('in a browser, the dashboard', () => {
     const page = await open(service);
     await page.fill('#follow-form [name=id]', 'a');
     await page.press('#follow-form [name=id]', 'Enter');
-    await shows(page, '#follow-state', 'a: nothing has come yet');
+    await shows(page, '#follow-state', 'a: following · nothing has come yet');
     await publish(service, 'a', 1);
     await shows(page, '#log li:first-child span', '1');
     await shows(page, '#follow-state', 'a: ended; followed again in a moment');
@@ -262,7 +264,7 @@ inBrowser('in a browser, the dashboard', () => {
     await shows(page, '#open', '5');
     expect(await page.evaluate<string>('document.activeElement.textContent')).toBe('news');
     await page.keyboard.press('Enter');
-    await shows(page, '#follow-state', 'news: nothing has come yet');
+    await shows(page, '#follow-state', 'news: following · nothing has come yet');
     await publish(service, 'news', 'hello');
     await shows(page, '#log li:first-child span', 'hello');
     for (let tabs = 0; tabs < 20; tabs += 1) {
@@ -270,7 +272,7 @@ inBrowser('in a browser, the dashboard', () => {
       await page.keyboard.press('Tab');
     }
     await page.keyboard.press('Enter');
-    await shows(page, '#follow-state', 'news: 1 message (stopped)');
+    await shows(page, '#follow-state', 'news: stopped · 1 message');
     expect(complaints).toEqual([]);
   });
 
@@ -298,7 +300,7 @@ inBrowser('in a browser, the dashboard', () => {
     await shows(page, '#follow-state', 'a: Reading needs a token.');
     await page.fill('#follow-form [name=token]', token);
     await page.press('#follow-form [name=token]', 'Enter');
-    await shows(page, '#follow-state', 'a: nothing has come yet');
+    await shows(page, '#follow-state', 'a: following · nothing has come yet');
     expect(await text(page, '#busiest-more')).toContain('FEED_DASHBOARD_KEY');
   });
 
@@ -326,6 +328,61 @@ inBrowser('in a browser, the dashboard', () => {
     expect(await page.isVisible('#notice')).toBe(false);
   });
 
+  it('asks again where something else answered in the place of the service', async () => {
+    const service = await start();
+    const page = await (await browser.newContext()).newPage();
+    let pages = 0;
+    await page.route('**/dashboard/feed', (route) => (pages > 1 ? route.continue() : route.fulfill({ status: 502 })));
+    await page.route('**/dashboard/now', (route) => {
+      pages += 1;
+      return pages > 2 ? route.continue() : route.fulfill({ contentType: 'text/html', body: '<p>Back soon</p>' });
+    });
+    await page.goto(`${service.url}/dashboard`);
+    await shows(page, '#state', 'asking');
+    await shows(page, '#state', 'live');
+    expect(pages).toBe(3);
+  });
+
+  it('opens another connection where one falls silent without an end', async () => {
+    const service = await start();
+    let feed: Socket | undefined;
+    const network = createServer((client) => {
+      const node = connect(service.port, '127.0.0.1');
+      client.pipe(node).pipe(client);
+      for (const socket of [client, node]) socket.on('error', () => {});
+      node.on('data', (sent) => {
+        if (sent.includes('text/event-stream')) feed = node;
+      });
+    }).listen(0, '127.0.0.1');
+    await once(network, 'listening');
+    const page = await open({ ...service, url: `http://127.0.0.1:${(network.address() as AddressInfo).port}` } as Service);
+    await shows(page, '#state', 'live');
+    feed?.unpipe().resume();
+    await shows(page, '#state', 'connection lost');
+    await until(async () => (await text(page, '#state')) !== 'connection lost');
+    await shows(page, '#state', 'live');
+    // What fell silent is gone by now, and nothing else was opened.
+    await until(async () => ((await (await fetch(`${service.url}/dashboard/now`)).json()) as { viewers: number }).viewers === 1);
+    await page.close();
+    network.close();
+  });
+
+  it('has room for an id and a type of any length on a phone, and tells a screen reader no counts', async () => {
+    const service = await start();
+    const page = await open(service, { viewport: { width: 390, height: 844 } });
+    const id = 'a'.repeat(200);
+    await page.fill('#follow-form [name=id]', id);
+    await page.press('#follow-form [name=id]', 'Enter');
+    await shows(page, '#follow-state', `${id}: following · nothing has come yet`);
+    await publish(service, `${id}?type=${'t'.repeat(200)}`, 'a message that can be read');
+    await shows(page, '#log li span', 'a message that can be read');
+    expect(await page.evaluate<number>('document.documentElement.scrollWidth')).toBe(390);
+    expect(await page.evaluate<number>("document.querySelector('#log span').getBoundingClientRect().width")).toBeGreaterThan(100);
+    expect(await page.evaluate<boolean>("((log) => log.scrollWidth === log.clientWidth)(document.getElementById('log'))")).toBe(true);
+    expect(await text(page, '#follow-state [role=status]')).toBe(`${id}: following`);
+    expect(await page.$eval('#log', (log) => [log.role, log.ariaLive, log.tabIndex])).toEqual(['log', 'off', 0]);
+  });
+
   withRedis('shows its workers, and that the engine is away', async () => {
     const redis = await Engine.start('redis');
     const service = await start({ WORKERS: '2', FEED_BROKER: redis.url });
@@ -336,7 +393,7 @@ inBrowser('in a browser, the dashboard', () => {
     await until(async () => (await page.$$eval('#nodes tbody tr', (rows) => rows.length)) === 2);
     expect(await row(page, '#busiest', 'a')).toEqual(['a', '4']);
     await redis.kill();
-    await until(async () => /^Redis is away since/.test((await text(page, '#notice')) ?? ''));
+    await until(async () => /^Redis has been away since/.test((await text(page, '#notice')) ?? ''));
     await redis.restart();
     await until(async () => !(await page.isVisible('#notice')));
     await redis.stop();

@@ -36,15 +36,15 @@ function showCounts({ counts, viewers }, now) {
   const { open, peak, opened, limit, rssBytes, bufferedBytes, eventLoopDelayMs } = counts;
   write($('#open'), count(open));
   const own = viewers === 1 ? 'this page among them' : `${count(viewers)} of them dashboards`;
-  const most = limit === null ? '' : `of ${count(limit)} · `;
-  write($('#open-more'), `${most}peak ${count(peak)} · ${count(opened)} opened in all${viewers > 0 ? ` · ${own}` : ''}`);
+  const more = [limit !== null && `of ${count(limit)}`, viewers > 0 && own, `peak ${count(peak)}`, `${count(opened)} opened in all`];
+  write($('#open-more'), more.filter(Boolean).join(' · '));
   body.dataset.load = limit !== null && open >= limit * 0.95 ? 'high' : '';
   $('#nobody').hidden = open > viewers;
   tile('messages', known(now.messages, count), `${count(counts.messages)} in all`);
   tile('bytes', known(now.bytes, bytes), `${bytes(counts.bytes)} in all`);
   tile('turnover', known(now.opened, signed('+')), `${known(now.closed, signed('−'))} closed`);
-  tile('memory', known(now.perConnection, bytes), `${bytes(rssBytes)} resident`);
-  tile('unsent', bytes(bufferedBytes), bufferedBytes > 0 ? 'wait for clients to read' : 'everybody reads');
+  tile('memory', known(now.perConnection, bytes), `${bytes(rssBytes)} in all, the process itself included`);
+  tile('unsent', bytes(bufferedBytes), bufferedBytes > 0 ? 'wait for clients to read' : 'nothing is waiting');
   tile('delay', milliseconds(eventLoopDelayMs.p99), `p99 of 10 s · p50 ${milliseconds(eventLoopDelayMs.p50)}`);
 }
 
@@ -118,15 +118,15 @@ function notice() {
   }
   if (!numbers) return '';
   const { broker, isDraining, counts } = numbers;
-  if (isDraining) return 'The service shuts down: feeds are being ended, and new ones refused.';
+  if (isDraining) return 'The service is shutting down: feeds are being ended, and new ones refused.';
   if (broker.awaySince !== undefined) {
     const name = broker.name.replace(/^./, (first) => first.toUpperCase());
-    return `${name} is away since ${clock(broker.awaySince)}: what is published is refused. Open feeds stay, and get what they missed.`;
+    return `${name} has been away since ${clock(broker.awaySince)}: what is published is refused. Open feeds stay, and get what they missed.`;
   }
   if (state === 'asking' && counts.limit !== null && counts.open >= counts.limit) {
     return `All ${count(counts.limit)} connections are taken, so this page asks every two seconds instead of following.`;
   }
-  if (state === 'asking') return 'The service refuses this page a feed of its own, so it asks every two seconds instead.';
+  if (state === 'asking') return 'This page cannot follow the numbers now, so it asks for them every two seconds instead.';
   return '';
 }
 

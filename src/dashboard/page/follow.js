@@ -43,8 +43,11 @@ function itemOf({ id, type, data }) {
 /** Shows what a feed's followers get. */
 export class Follower {
   #form = document.getElementById('follow-form');
-  #state = document.getElementById('follow-state');
+  // What happens to the feed is announced, what it has brought is not: a busy one would never let a screen reader finish.
+  #state = document.querySelector('#follow-state > [role=status]');
+  #brought = document.querySelector('#follow-state > :last-child');
   #log = document.getElementById('log');
+  #list = document.querySelector('#log > ol');
   #stop = document.getElementById('stop');
   #waiting = [];
   #following;
@@ -77,21 +80,21 @@ export class Follower {
     const following = new AbortController();
     this.#following = following;
     this.#seen = 0;
-    this.#log.replaceChildren();
+    this.#list.replaceChildren();
     this.#log.hidden = true;
     this.#stop.hidden = false;
     let last;
     for (;;) {
-      write(this.#state, `${id}: connecting`);
+      this.#say(`${id}: connecting`);
       try {
         const goesOn = await this.#read(id, { token, kept, last, signal: following.signal }, (message) => {
           last = message.id ?? last;
         });
         if (!goesOn) break;
-        write(this.#state, `${id}: ended; followed again in a moment`);
+        this.#say(`${id}: ended; followed again in a moment`);
       } catch {
         if (following.signal.aborted) return;
-        write(this.#state, `${id}: the connection is lost; it is tried again`);
+        this.#say(`${id}: the connection is lost; it is tried again`);
       }
       await new Promise((resolve) => setTimeout(resolve, again));
       if (following.signal.aborted) return;
@@ -107,7 +110,7 @@ export class Follower {
     const path = `${this.feeds}/${encodeURIComponent(id)}${kept ? '?since=earliest' : ''}`;
     const response = await fetch(path, { headers, signal, cache: 'no-store' });
     if (!response.ok) {
-      write(this.#state, `${id}: ${await reasonOf(response)}`);
+      this.#say(`${id}: ${await reasonOf(response)}`);
       return false;
     }
     this.#tell(id);
@@ -130,24 +133,28 @@ export class Follower {
       const messages = this.#waiting.splice(0);
       if (following !== this.#following) return;
       this.#log.hidden = false;
-      this.#log.prepend(...messages.map(itemOf).reverse());
-      while (this.#log.childElementCount > most) this.#log.lastElementChild.remove();
+      this.#list.prepend(...messages.map(itemOf).reverse());
+      while (this.#list.childElementCount > most) this.#list.lastElementChild.remove();
       this.#tell(id);
     });
   }
 
   #tell(id) {
-    write(
-      this.#state,
-      this.#seen === 0 ? `${id}: nothing has come yet` : `${id}: ${count(this.#seen)} ${this.#seen === 1 ? 'message' : 'messages'}`,
-    );
+    const brought = this.#seen === 0 ? 'nothing has come yet' : `${count(this.#seen)} ${this.#seen === 1 ? 'message' : 'messages'}`;
+    this.#say(`${id}: following`, ` · ${brought}`);
+  }
+
+  #say(state, brought = '') {
+    write(this.#state, state);
+    write(this.#brought, brought);
   }
 
   #end() {
+    const isFollowing = this.#following !== undefined;
     this.#following?.abort();
     this.#following = undefined;
     this.#stop.hidden = true;
-    if (this.#seen > 0) write(this.#state, this.#state.textContent.replace(/ \(stopped\)$/, '').concat(' (stopped)'));
-    else write(this.#state, '');
+    if (this.#seen === 0) this.#say('');
+    else if (isFollowing) this.#say(this.#state.textContent.replace(/[^:]*$/, ' stopped'), this.#brought.textContent);
   }
 }

@@ -12,16 +12,18 @@ const polls = 3;
  */
 export function watch(onNumbers, onState) {
   let heardAt = performance.now();
+  let openedAt = heardAt;
   let asked = 0;
   let source;
 
   const heard = (numbers, state) => {
-    heardAt = performance.now();
     onNumbers(numbers);
+    heardAt = performance.now();
     onState(state);
   };
 
   const open = () => {
+    openedAt = performance.now();
     source = new EventSource('dashboard/feed');
     source.onmessage = ({ data }) => {
       asked = 0;
@@ -33,16 +35,27 @@ export function watch(onNumbers, onState) {
     };
   };
 
+  // Only while the source is closed, so that there is one loop: it asks, or it waits for the source.
   const ask = async () => {
-    const response = await fetch('dashboard/now', { signal: AbortSignal.timeout(pollMs * 2) }).catch(() => undefined);
-    if (response?.status === 401) location.reload();
-    if (response?.ok) heard(await response.json(), 'asking');
+    try {
+      const response = await fetch('dashboard/now', { signal: AbortSignal.timeout(pollMs * 2) });
+      if (response.status === 401) location.reload();
+      if (response.ok) heard(await response.json(), 'asking');
+    } catch {
+      // It is not there, or what answers is not the service (a proxy's page): asked again.
+    }
     asked += 1;
     setTimeout(asked % polls === 0 ? open : ask, pollMs);
   };
 
   setInterval(() => {
-    if (performance.now() - heardAt > silence) onState('lost');
+    const now = performance.now();
+    if (now - heardAt > silence) onState('lost');
+    // A connection that breaks without a word is open for all the browser knows, and one that is being opened may hang as long.
+    if (now - Math.max(heardAt, openedAt) > silence && source.readyState !== EventSource.CLOSED) {
+      source.close();
+      ask();
+    }
   }, 500);
   open();
 }

@@ -21,16 +21,16 @@ export const ends = {
   slow: 'read too slowly',
   stalled: 'stopped reading',
   expired: 'token expired',
-  aged: 'reached its age',
+  aged: 'reached its maximum age',
   completed: 'source completed',
   error: 'source failed',
   drained: 'shutdown',
 };
 
 export const refusals = {
-  limit: 'refused: all were taken',
+  limit: 'refused: connection limit',
   client: 'refused: too many of one client',
-  rate: 'refused: too many a minute',
+  rate: 'refused: too many per minute',
   broker: 'refused: broker away',
   draining: 'refused: shutting down',
 };
