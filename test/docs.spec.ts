@@ -323,7 +323,8 @@ describe.each(platforms)('the document on %s', (platform) => {
           continue;
         }
         for (const [name, example] of examplesOf(answer.content)) {
-          if (name === 'shutting_down') continue;
+          // For publishing there has to be an engine that is away: below.
+          if (name === 'FEED_BROKER' && route.method === 'post') continue;
           if (answer.status === 503) await service.fill();
           const call = callOf(service.url, route, true, mediaTypes[0]);
           faults[name]?.(call);
@@ -349,12 +350,28 @@ describe.each(platforms)('the document on %s', (platform) => {
       return (await service.counts()).bufferedBytes > 0;
     });
     service.child.kill('SIGTERM');
-    await until(async () => (await fetch(`${service.url}/health/live`)).status === 503);
+    await until(async () => (await fetch(`${service.url}/health/ready`)).status === 503);
+    // Who drains is alive: an orchestrator must not end it for that.
+    const live = await fetch(`${service.url}/health/live`);
+    expect([live.status, live.headers.get('cache-control')]).toEqual([200, expect.stringContaining('no-store')]);
+    expect(await live.json()).toEqual({ status: 'ok', info: {}, error: {}, details: {} });
     for (const route of routesOf(document).filter(
-      ({ method, operation }) => method === 'get' && !['connections', 'metrics'].includes(operation.operationId ?? ''),
+      ({ method, operation }) => method === 'get' && !['connections', 'live', 'metrics'].includes(operation.operationId ?? ''),
     )) {
       const answer = answersOf(route).find(({ status }) => status === 503) as Answer;
       await expectAnswer(document, await send(callOf(service.url, route, true)), answer);
+    }
+  });
+
+  it('tells how it answers while what keeps the messages is away', async () => {
+    const service = await Service.start(platform, { FEED_BROKER: 'redis://127.0.0.1:1', FEED_INTERVAL_MS: '0' });
+    const document = await service.json<Document>('/docs-json');
+    for (const route of routesOf(document).filter(({ operation }) => !operation.tags?.includes('health'))) {
+      const answer = answersOf(route).find(({ status }) => status === 503) as Answer;
+      const call = callOf(service.url, route, true, Object.keys(bodyOf(route.operation) ?? {})[0]);
+      delete call.headers['Last-Event-ID'];
+      const body = (await expectAnswer(document, await send(call), answer)) as { retryAfter: number };
+      expect(examplesOf(answer.content)).toContainEqual(['FEED_BROKER', { ...body, retryAfter: 5 }]);
     }
   });
 

@@ -3,6 +3,7 @@ import { contentOf } from '../feed/feed.content.js';
 import { mostPublished, type PublishAnswer } from '../feed/feed.controller.js';
 import {
   FeedBodyTooLargeException,
+  FeedBrokerException,
   FeedFormatException,
   FeedIdException,
   FeedIdsException,
@@ -22,6 +23,8 @@ import { json, type Operation, objectOf, type Parameter, type Paths, type Respon
 import { refusals } from './refusals.js';
 
 const message = new PublishedMessage('orders/7', 'mwtidezhwgit', 12, 0, 'shipped', '{"parcels":2}', true);
+
+const brokerAway = new FeedBrokerException(5, new Error('The engine does not answer.'));
 
 const published: PublishAnswer = { id: message.id, feed: message.feed, subscribers: 3 };
 
@@ -126,6 +129,7 @@ export function feedPaths(path: string, options: ResolvedFeedOptions): Paths {
     new FeedFormatException(formats.map(({ name }) => name)),
     ...(limitsClients ? [new FeedTooManyException(`A client may have ${maxConnectionsPerClient} connections.`, 5)] : []),
     new FeedUnavailableException('The service is shutting down.', 5),
+    brokerAway,
   ];
   const follow: Operation = {
     ...reading,
@@ -157,6 +161,7 @@ export function feedPaths(path: string, options: ResolvedFeedOptions): Paths {
     ...(jwksUrl === undefined
       ? []
       : [new FeedUnavailableException('The keys that tokens are verified with cannot be had at the moment.', 5)]),
+    brokerAway,
   ];
   const publish: Operation = {
     ...publishing,
@@ -178,7 +183,9 @@ export function feedPaths(path: string, options: ResolvedFeedOptions): Paths {
     ...publishing,
     operationId: 'publishMany',
     summary: 'Publish the same to many feeds',
-    description: 'Either all of them get it, or none. Whoever follows several of them gets it once for each.',
+    description:
+      'Whoever follows several of them gets it once for each. A request that is refused with 400, 401, 403, 413 or 415 publishes nothing; ' +
+      'with 503, some of the feeds may have got it.',
     requestBody: {
       required: true,
       content: json(

@@ -119,24 +119,22 @@ const alive: HealthCheckResult = { status: 'ok', info: {}, error: {}, details: {
 const ready: HealthCheckResult = { status: 'ok', info: up, error: {}, details: up };
 const degraded: HealthCheckResult = { status: 'ok', info: degradedUp, error: {}, details: degradedUp };
 const unready: HealthCheckResult = { status: 'error', info: { broker: engine }, error: down, details: { ...down, broker: engine } };
-const shuttingDown: HealthCheckResult = { ...alive, status: 'shutting_down' };
 
-/** A route that says yes or no, each with how it looks. */
+const full = 'No: the service is shutting down, or 95 % of the connections are taken.';
+
+/** A route that says yes, or no where it can, each with how it looks. */
 function probe(
   about: Pick<Operation, 'operationId' | 'summary'>,
   yes: Record<string, HealthCheckResult>,
-  why: string,
-  no: HealthCheckResult,
+  no?: HealthCheckResult,
 ): Operation {
   const answer = (description: string, examples: Record<string, HealthCheckResult>) => ({
     description,
     content: json(schemaNamed('Health'), examples),
   });
-  return { tags: ['health'], ...about, security: [], responses: { 200: answer('Yes.', yes), 503: answer(why, { [no.status]: no }) } };
+  const refused = no && { 503: answer(full, { [no.status]: no }) };
+  return { tags: ['health'], ...about, security: [], responses: { 200: answer('Yes.', yes), ...refused } };
 }
-
-const draining = 'No: the service shuts down.';
-const full = 'No: the service shuts down, or more than 95 % of the connections are taken.';
 
 const connections: Operation = {
   tags: ['health'],
@@ -179,12 +177,12 @@ const connections: Operation = {
 };
 
 export const healthPaths: Paths = {
-  '/health': { get: probe({ operationId: 'health', summary: 'The whole check' }, { ok: ready, degraded }, full, unready) },
+  '/health': { get: probe({ operationId: 'health', summary: 'The whole check' }, { ok: ready, degraded }, unready) },
   '/health/live': {
-    get: probe({ operationId: 'live', summary: 'Whether the process answers at all' }, { ok: alive }, draining, shuttingDown),
+    get: probe({ operationId: 'live', summary: 'Whether the process answers at all' }, { ok: alive }),
   },
   '/health/ready': {
-    get: probe({ operationId: 'ready', summary: 'Whether to send new connections here' }, { ok: ready, degraded }, full, unready),
+    get: probe({ operationId: 'ready', summary: 'Whether to send new connections here' }, { ok: ready, degraded }, unready),
   },
   '/health/connections': { get: connections },
 };

@@ -19,7 +19,8 @@ const statuses: Record<number, { description: string; headers?: Record<string, {
     headers: { 'Retry-After': { description: 'Seconds after which to try again.', schema: { type: 'integer', minimum: 1 } } },
   },
   503: {
-    description: 'Not now: every connection is taken, the service shuts down, or the keys for tokens cannot be had.',
+    description:
+      'Not now: every connection is taken, the service is shutting down, the keys for tokens cannot be had, or what keeps the messages is away.',
     headers: { 'Retry-After': { description: 'Seconds after which to try again.', schema: { type: 'integer', minimum: 1 } } },
   },
 };

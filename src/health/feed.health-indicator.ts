@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { type HealthIndicatorResult, HealthIndicatorService } from '@nestjs/terminus';
 import { FeedService } from '../feed/feed.service.js';
 
-/** The part of the limit above which a service asks for no more connections. */
+/** The part of the limit from which on a service asks for no more connections. */
 const nearLimit = 0.95;
 
 /** Tells terminus whether feeds can take more connections; for the application's own health check, too. */
@@ -15,7 +15,7 @@ export class FeedHealthIndicator {
 
   /**
    * @param key the name in the check's answer
-   * @returns up, or down while the service drains and while more than 95 % of the limit are open
+   * @returns up, or down while the service drains and while 95 % of the limit or more are open
    */
   isHealthy<Key extends string>(key: Key): HealthIndicatorResult<Key> {
     const { open, limit, isDraining } = this.feeds;
