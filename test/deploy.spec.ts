@@ -74,6 +74,12 @@ describe('what is deployed', () => {
     expect(template.spec.topologySpreadConstraints.map((spread: Manifest) => spread.labelSelector.matchLabels)).toEqual([labels, labels]);
     const { scaleTargetRef, metrics } = kinds.HorizontalPodAutoscaler.spec;
     expect(scaleTargetRef).toEqual({ apiVersion: 'apps/v1', kind: 'Deployment', name: kinds.Deployment.metadata.name });
+    const [{ job_name, relabel_configs }] = parse(read('deploy/prometheus/prometheus.yml')).scrape_configs;
+    expect(relabel_configs.slice(0, 2).map(({ regex }: Manifest) => regex)).toEqual([
+      labels['app.kubernetes.io/name'],
+      template.spec.containers[0].ports[0].name,
+    ]);
+    expect(read('deploy/prometheus/alerts.yml')).toContain(`job="${job_name}"`);
     expect(read('deploy/kubernetes/prometheus-adapter.yaml')).toContain(`'${metrics[0].pods.metric.name}{`);
     expect(kinds.Kustomization.resources.every((path: string) => existsSync(`deploy/kubernetes/${path}`))).toBe(true);
     for (const [name, service] of Object.entries<Manifest>(compose.services)) {
@@ -264,7 +270,15 @@ describe.each(Object.keys(proxies) as (keyof typeof proxies)[])('behind %s as it
   });
 
   test('what nodes say of themselves is not for everybody', async () => {
-    for (const path of ['/health', '/HEALTH/connections', '/metrics', '/%68ealth/live']) {
+    for (const path of [
+      '/health',
+      '/HEALTH/connections',
+      '/metrics',
+      '/%68ealth/live',
+      '/dashboard',
+      '/Dashboard/feed',
+      '/dashboard/files/app.js',
+    ]) {
       expect((await ask(balancer.port, path, somebody())).head).toMatch(/^HTTP\/1\.1 403 /);
     }
     expect((await fetch(`http://127.0.0.1:${balancer.port}/health/live`)).status).toBe(200);

@@ -1,5 +1,7 @@
 import { spawnSync } from 'node:child_process';
-import { readdir, readFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Counter, Registry } from 'prom-client';
 import { BrokerAwayError } from '../src/feed/broker/broker.js';
 import { MemoryBroker } from '../src/feed/broker/memory.broker.js';
@@ -26,6 +28,12 @@ async function samplesOf(url: string): Promise<Map<string, number>> {
 function promtool(...args: string[]): void {
   const { status, stdout, stderr } = spawnSync('promtool', args, { env, encoding: 'utf8', cwd: folder });
   expect({ status, said: status === 0 ? '' : stdout + stderr }).toEqual({ status: 0, said: '' });
+}
+
+/** The example in the comment, in the place of what it stands beside. */
+function uncommented(config: string): string {
+  const [head, example] = config.split(/^ {2}- job_name[\s\S]*in the place of that:\n/m) as [string, string];
+  return head + example.replaceAll(/^( +)# /gm, '$1');
 }
 
 afterEach(() => {
@@ -91,10 +99,25 @@ describe('metrics', () => {
     await served.app.close();
   });
 
+  withPromtool('are scraped by what Prometheus takes', async () => {
+    const temporary = await mkdtemp(join(tmpdir(), 'nestjs-feed-prometheus-'));
+    await cp(folder, temporary, { recursive: true });
+    // Debian's promtool is built without Kubernetes.
+    const wanted = /kubernetes_sd_configs: .*/;
+    const config = await readFile(join(folder, 'prometheus.yml'), 'utf8');
+    expect(config).toMatch(wanted);
+    const path = join(temporary, 'prometheus.yml');
+    for (const text of [config.replace(wanted, "static_configs: [{ targets: ['feed-1:8080'] }]"), uncommented(config)]) {
+      await writeFile(path, text);
+      promtool('check', 'config', path);
+    }
+    await rm(temporary, { recursive: true });
+  });
+
   it('are those that the alerts and the Grafana dashboard ask for', async () => {
     const served = await serve('express', { imports: [FeedModule.forRoot({ maxConnections: 1 }), MetricsModule] });
     const names = new Set([...(await samplesOf(`${served.url}/metrics`)).keys()].map((key) => key.replace(/\{.*/, '')));
-    for (const file of await readdir(folder)) {
+    for (const file of (await readdir(folder)).filter((name) => name !== 'prometheus.yml')) {
       const asked = (await readFile(`${folder}/${file}`, 'utf8')).match(/\b(?:feed|nodejs|process)_[a-z0-9_]+/g) ?? [];
       expect(asked.length).toBeGreaterThan(10);
       expect({ file, unknown: asked.filter((name) => !names.has(name)) }).toEqual({ file, unknown: [] });
