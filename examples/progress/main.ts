@@ -4,15 +4,21 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Controller, Get, Header, HttpCode, Logger, Module, NotFoundException, Param, Post } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Feed, FeedModule, FeedService } from 'nestjs-feed';
-import { takeWhile } from 'rxjs';
+import { of, takeWhile } from 'rxjs';
 
 const page = readFileSync(new URL('page.html', import.meta.url), 'utf8');
 const steps = 40;
 
+interface Step {
+  type: 'step' | 'done';
+  data: { step: number; steps: number };
+}
+
 @Controller()
 class JobsController {
   private readonly logger = new Logger(JobsController.name);
-  private readonly jobs = new Set<string>(); // in real life, a table
+  /** The last step of each, which outlives history: in real life, a table. */
+  private readonly jobs = new Map<string, Step>();
 
   constructor(private readonly feeds: FeedService) {}
 
@@ -26,7 +32,7 @@ class JobsController {
   @HttpCode(202)
   start(): { id: string } {
     const id = randomUUID();
-    this.jobs.add(id);
+    this.jobs.set(id, { type: 'step', data: { step: 0, steps } });
     this.run(id).catch((error) => this.logger.error(error));
     return { id };
   }
@@ -34,14 +40,18 @@ class JobsController {
   /** Whoever comes gets the latest step at once, by the rule below, and then each as it is done; the last one ends the response. */
   @Feed('jobs/:id')
   follow(@Param('id') id: string) {
-    if (!this.jobs.has(id)) throw new NotFoundException();
+    const last = this.jobs.get(id);
+    if (!last) throw new NotFoundException();
+    if (last.type === 'done') return of(last);
     return this.feeds.messages(`progress/${id}`).pipe(takeWhile(({ type }) => type !== 'done', true));
   }
 
   private async run(id: string): Promise<void> {
     for (let step = 1; step <= steps; step += 1) {
       await sleep(100); // the work
-      await this.feeds.publish(`progress/${id}`, { step, steps }, { type: step < steps ? 'step' : 'done' });
+      const last: Step = { type: step < steps ? 'step' : 'done', data: { step, steps } };
+      this.jobs.set(id, last);
+      await this.feeds.publish(`progress/${id}`, last.data, { type: last.type });
     }
   }
 }

@@ -37,7 +37,15 @@ class DrawingController {
 
 @Module({
   imports: [
-    FeedModule.forRoot({ path: false, broker: redisBroker(process.env.REDIS_URL ?? 'redis://127.0.0.1:6379'), nodeName: `${process.pid}` }),
+    FeedModule.forRoot({
+      path: false,
+      broker: redisBroker(process.env.REDIS_URL ?? 'redis://127.0.0.1:6379'),
+      nodeName: `${process.pid}`,
+      // A drawing is many pieces of lines, and should be there tomorrow.
+      historyLength: 10_000,
+      historyTtlMs: 86_400_000,
+      historyBytes: 16_777_216,
+    }),
   ],
   controllers: [DrawingController],
 })

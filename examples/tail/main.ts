@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { appendFile, mkdtemp, open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -69,7 +70,9 @@ console.log(`follows ${path}: curl -N '${await app.getUrl()}/log?since=earliest'
 
 /** A log that grows by itself, where none was named. */
 async function makeLog(): Promise<string> {
-  const path = join(await mkdtemp(join(tmpdir(), 'nestjs-feed-tail-')), 'demo.log');
+  const folder = await mkdtemp(join(tmpdir(), 'nestjs-feed-tail-'));
+  process.once('exit', () => rmSync(folder, { recursive: true }));
+  const path = join(folder, 'demo.log');
   const write = (line: string) => appendFile(path, `${new Date().toISOString()} ${line}\n`);
   await write('the log begins');
   let n = 0;
