@@ -20,11 +20,12 @@ export async function lint(root, file) {
 
 const specifier = /(?:from|import)\s*\(?\s*['"](\.[^'"]+)['"]/g;
 
-/** What is in the installed package although none of its entries leads there. */
+/** What is in the installed package although none of its entries leads there, and nobody is meant to read it. */
 export function unreached(folder) {
   const { exports, bin } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
   const left = Object.values(exports).flatMap((entry) => (typeof entry === 'string' ? [entry] : Object.values(entry)));
-  left.push(...Object.values(bin), 'README.md', 'LICENSE');
+  left.push(...Object.values(bin), 'README.md', 'LICENSE', 'CHANGELOG.md');
+  left.push(...readdirSync(join(folder, 'docs')).flatMap((name) => (name.endsWith('.md') ? [join('docs', name)] : [])));
   const reached = new Set();
   for (let path = left.pop(); path; path = left.pop()) {
     const name = join(path);
