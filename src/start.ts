@@ -11,7 +11,10 @@ export function announce(config: Config, { port, warnings }: Started, madeKey: s
   const serves = `nestjs-feed serves on ${url} (${config.adapter}${workers}); health: ${url}/health`;
   const lines = [serves, `try it: curl -N ${feed}`];
   if (madeKey) lines.push(`publish: curl -H 'Authorization: Bearer ${madeKey}' -H 'Content-Type: text/plain' -d hello ${feed}`);
-  tell(config.log, 'log', config.log === 'json' ? serves : lines.join('\n'), { url, adapter: config.adapter, workers: config.workers });
+  // A log is read by many, and a key in it would let all of them publish.
+  const publishing = madeKey ? '; FEED_PUBLISH_KEY is not set, and the key made in its place is not told here' : '';
+  const message = config.log === 'json' ? `${serves}${publishing}` : lines.join('\n');
+  tell(config.log, 'log', message, { url, adapter: config.adapter, workers: config.workers });
   for (const warning of warnings) tell(config.log, 'warn', warning);
 }
 
