@@ -349,7 +349,8 @@ inBrowser('in a browser, the dashboard', () => {
     const network = createServer((client) => {
       const node = connect(service.port, '127.0.0.1');
       client.pipe(node).pipe(client);
-      for (const socket of [client, node]) socket.on('error', () => {});
+      client.on('error', () => {}).on('close', () => node.destroy());
+      node.on('error', () => {}).on('close', () => client.destroy());
       node.on('data', (sent) => {
         if (sent.includes('text/event-stream')) feed = node;
       });
@@ -379,6 +380,10 @@ inBrowser('in a browser, the dashboard', () => {
     expect(await page.evaluate<number>('document.documentElement.scrollWidth')).toBe(390);
     expect(await page.evaluate<number>("document.querySelector('#log span').getBoundingClientRect().width")).toBeGreaterThan(100);
     expect(await page.evaluate<boolean>("((log) => log.scrollWidth === log.clientWidth)(document.getElementById('log'))")).toBe(true);
+    await publish(service, `${id}?type=shipped`, 'a message that is too long for what is left of the line');
+    await until(async () => (await text(page, '#log li:first-child b')) === 'shipped');
+    const lines = "((range) => (range.selectNodeContents(document.querySelector('#log b')), range.getClientRects().length))(new Range())";
+    expect(await page.evaluate<number>(lines)).toBe(1);
     expect(await text(page, '#follow-state [role=status]')).toBe(`${id}: following`);
     expect(await page.$eval('#log', (log) => [log.role, log.ariaLive, log.tabIndex])).toEqual(['log', 'off', 0]);
   });
