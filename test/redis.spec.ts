@@ -171,6 +171,31 @@ suite('on Redis', () => {
     expect(sent.length).toBeGreaterThan(250);
   });
 
+  it('many reads at once, and a catch-up, stay below what Redis has a connection owe it', async () => {
+    const engine = await start('redis', '--client-output-buffer-limit', 'pubsub 12mb 0 0');
+    const link = await Link.to(engine.port);
+    ends.push(() => link.close());
+    const said: string[] = [];
+    const broker = await redisBroker(`redis://127.0.0.1:${link.port}`)({ ...roomy, log: (message) => said.push(message) });
+    ends.push(() => broker.close());
+    const [reader, publisher] = [new Node(broker), await node(engine.url)];
+    const feeds = numbers(1, 40);
+    await reader.follow('quiet', ...feeds);
+    const publish = (text: string) => Promise.all(feeds.map((feed) => publisher.publish(feed, text.padEnd(100_000))));
+    for (const text of numbers(1, 9)) await publish(text);
+    const all = await Promise.all(feeds.map((feed) => reader.read(feed, 'earliest')));
+    expect(all.map((texts) => texts.length)).toEqual(feeds.map(() => 9));
+    expect(said).toEqual([]);
+
+    link.cut();
+    for (const text of numbers(10, 18)) await publish(text);
+    link.sever();
+    link.mend();
+    await until(() => feeds.every((feed) => reader.of(feed).length === 18));
+    expect(reader.texts('1').map((text) => text.trim())).toEqual(numbers(1, 18));
+    expect(said).toEqual([expect.stringContaining('Redis is away'), 'Redis is back.']);
+  });
+
   it('all is told to be lost when somebody flushes Redis, and work goes on', async () => {
     const engine = await start('redis');
     const follower = await node(engine.url);

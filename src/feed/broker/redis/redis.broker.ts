@@ -153,7 +153,12 @@ export class RedisBroker implements Broker {
     const { signal } = this.closing;
     for (let failures = 0; !signal.aborted; failures += 1) {
       try {
-        const session = await RedisSession.open(this.target, signal, (channel, message) => this.onAnnounced(session, channel, message));
+        const session = await RedisSession.open({
+          target: this.target,
+          historyBytes: this.context.historyBytes,
+          signal,
+          onAnnounced: (channel, message) => this.onAnnounced(session, channel, message),
+        });
         if (signal.aborted) session.close();
         this.session = session;
         const timer = setInterval(() => this.beat(session), beatMs).unref();
@@ -319,7 +324,8 @@ export class RedisBroker implements Broker {
       this.offset,
       this.epoch ?? '',
     ];
-    const reply = (await this.ask('read', this.argumentsFor(feed, values))) as [string, string, number, string, number, string[]];
+    const script = start === 'end' || start === 'newest' ? 'read' : 'readHistory';
+    const reply = (await this.ask(script, this.argumentsFor(feed, values))) as [string, string, number, string, number, string[]];
     const [epoch, offset, isKnown, dropped, isExact, messages] = reply;
     return {
       epoch,
@@ -331,7 +337,7 @@ export class RedisBroker implements Broker {
     };
   }
 
-  private async ask(script: 'append' | 'read', args: Arguments): Promise<unknown> {
+  private async ask(script: 'append' | 'read' | 'readHistory', args: Arguments): Promise<unknown> {
     const { session } = this;
     if (!session) throw new BrokerAwayError('Redis is away.');
     try {

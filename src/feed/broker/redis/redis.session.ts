@@ -1,11 +1,19 @@
 import { Redis, type RedisOptions } from 'ioredis';
 import type { Address, RedisTarget } from './redis.options.js';
 import { append, read } from './redis.scripts.js';
+import { Turns } from './turns.js';
 
 /** How long a connection may take to open, what it is asked for then included, in milliseconds. */
 const openMs = 5000;
 /** How long a Sentinel may take to answer, in milliseconds. */
 const sentinelMs = 1000;
+
+/**
+ * How much history may be on its way at a time, in bytes and in reads. Redis cuts off a connection with subscriptions that has more than
+ * 32 MiB still to take, or 8 MiB for a minute (`client-output-buffer-limit`), and what is announced counts, too.
+ */
+const mostReadBytes = 6 * 2 ** 20;
+const mostReads = 8;
 
 /** Replies after which another connection is worth more than this one: to the new master, the slot's new owner, or with scripts loaded. */
 const staleReplies = /^(READONLY|MOVED|ASK|CLUSTERDOWN|MASTERDOWN|LOADING|NOSCRIPT|UNBLOCKED)\b/;
@@ -13,6 +21,16 @@ const staleReplies = /^(READONLY|MOVED|ASK|CLUSTERDOWN|MASTERDOWN|LOADING|NOSCRI
 export interface Arguments {
   readonly keys: readonly [string, string];
   readonly values: readonly (string | number)[];
+}
+
+/** What a session is opened with. */
+export interface SessionContext {
+  readonly target: RedisTarget;
+  /** Bytes of a feed that one read may reply. */
+  readonly historyBytes: number;
+  /** Gives up what has not opened yet. */
+  readonly signal: AbortSignal;
+  readonly onAnnounced: (channel: string, message: string) => void;
 }
 
 /**
@@ -26,10 +44,14 @@ export class RedisSession {
   private heardAt = performance.now();
   private scripts: { append: string; read: string } = { append: '', read: '' };
 
+  /** Of reads that may reply a feed's whole history. */
+  private readonly turns: Turns;
+
   private constructor(
     private readonly redis: Redis,
-    onAnnounced: (channel: string, message: string) => void,
+    { historyBytes, onAnnounced }: SessionContext,
   ) {
+    this.turns = new Turns(Math.max(1, Math.min(mostReads, Math.floor(mostReadBytes / historyBytes))));
     redis.on('error', (error: Error) => {
       this.failure = error;
     });
@@ -39,19 +61,18 @@ export class RedisSession {
       this.heardAt = performance.now();
       onAnnounced(channel, message);
     });
-    this.ended = new Promise((resolve) => redis.once('end', () => resolve(this.failure)));
+    this.ended = new Promise((resolve) =>
+      redis.once('end', () => {
+        this.turns.fail(this.failure ?? new Error('the connection has been closed'));
+        resolve(this.failure);
+      }),
+    );
   }
 
-  /**
-   * @param signal gives up what has not opened yet
-   * @throws what kept it from opening
-   */
-  static async open(
-    target: RedisTarget,
-    signal: AbortSignal,
-    onAnnounced: (channel: string, message: string) => void,
-  ): Promise<RedisSession> {
-    const session = new RedisSession(new Redis(await whereabouts(target, signal)), onAnnounced);
+  /** @throws what kept it from opening */
+  static async open(context: SessionContext): Promise<RedisSession> {
+    const { target, signal } = context;
+    const session = new RedisSession(new Redis(await whereabouts(target, signal)), context);
     try {
       await opening(session.redis, signal, () => session.begin());
       return session;
@@ -70,8 +91,14 @@ export class RedisSession {
     return this.run('append', args);
   }
 
+  /** A read whose reply is a message at most. */
   read(args: Arguments): Promise<unknown> {
     return this.run('read', args);
+  }
+
+  /** A read whose reply may be a feed's whole history: only a few are on their way at a time. */
+  readHistory(args: Arguments): Promise<unknown> {
+    return this.turns.take(() => this.run('read', args));
   }
 
   async subscribe(channels: string[]): Promise<void> {
