@@ -196,6 +196,29 @@ suite('on Redis', () => {
     expect(said).toEqual([expect.stringContaining('Redis is away'), 'Redis is back.']);
   });
 
+  it.each([
+    ['its feeds have been silent for a month', 'the same'],
+    ['Redis has lost all', 'another'],
+  ])('a connection that is made again costs a few reads of each feed, also after %s', async (_, epoch) => {
+    const engine = await start('redis');
+    const redis = client(engine);
+    const state = '{nestjs-feed}:state';
+    await redis.hset(state, 'epoch', 'before', 'offset', (Date.now() - 30 * 86_400_000) * 1000);
+    const follower = await node(engine.url);
+    const feeds = numbers(1, 50);
+    await follower.follow(...feeds);
+    // What is known of Redis is new from now on; of the feeds it is not.
+    await follower.publish('beside', 'x');
+    if (epoch === 'another') await redis.hset(state, 'epoch', 'after');
+    await redis.config('RESETSTAT');
+    await redis.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await until(() => follower.broker.awaySince !== undefined);
+    await until(() => follower.broker.awaySince === undefined);
+    const [, calls] = /cmdstat_evalsha:calls=(\d+)/.exec(await redis.info('commandstats')) ?? [];
+    // A month in stretches that double takes 21 of them, from the beginning of time on 31; the time that history is kept takes 6.
+    expect(Number(calls)).toBeLessThan(feeds.length * (epoch === 'another' ? 8 : 2));
+  });
+
   it('all is told to be lost when somebody flushes Redis, and work goes on', async () => {
     const engine = await start('redis');
     const follower = await node(engine.url);

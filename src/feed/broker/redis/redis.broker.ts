@@ -269,7 +269,10 @@ export class RedisBroker implements Broker {
       followed.isNew = false;
     }
 
-    let from = all.reduce((least, { last = end }) => Math.min(least, last), end);
+    // All up to the offset has been delivered, however long some feeds have been silent, and what is older than history is gone. Where an
+    // announcement never came, the first stretch has its message: each feed is read from its own last one on.
+    const least = all.reduce((least, { last = end }) => Math.min(least, last), end);
+    let from = Math.max(least, this.offset, end - this.context.historyTtlMs * 1000);
     for (let length = firstStretch, isEnd = false; !isEnd; ) {
       from += length;
       isEnd = from >= end;
