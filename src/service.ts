@@ -45,8 +45,9 @@ export async function serve(config: Config, siblings?: Siblings): Promise<Servic
     await app.listen({ host: config.host, port: config.port, backlog } as never); // as Node's own `listen()`, on both adapters
     // What goes wrong before this point is told once, in words for whoever starts the service.
     app.useLogger(new ConsoleLogger({ logLevels: ['log', 'warn', 'error', 'fatal'], json: config.log === 'json' }));
-    const { name, awaySince } = app.get(FeedService, { strict: false }).broker;
-    if (awaySince !== undefined) warnings.push(`${name} does not answer: until it does, nothing can be published`);
+    const { broker: carrier, awayReason = 'no answer yet' } = app.get(FeedService, { strict: false });
+    const { name, awaySince } = carrier;
+    if (awaySince !== undefined) warnings.push(`${name} is away (${awayReason}): until it is back, nothing can be published`);
     const { port } = app.getHttpServer().address() as { port: number };
     return { port, warnings, close: () => app.close() };
   } catch (error) {

@@ -279,6 +279,7 @@ describe('natsBroker()', () => {
       expect(await known.read('a', 'earliest')).toEqual(['1']);
       const unknown = await node({ servers: undefined, url: url('wrong'), client: { tls: { ca: pem.cert } } });
       await expect(unknown.publish('a', '2')).rejects.toThrow(/NATS does not do its work: .*Authorization Violation/i);
+      expect(unknown.broker.awayReason).toMatch(/^'?Authorization Violation/i);
     } finally {
       await Promise.all(nodes.splice(0).map(({ broker }) => broker.close()));
       await secured.stop();
@@ -286,14 +287,31 @@ describe('natsBroker()', () => {
     }
   });
 
-  it('says once that the engine is away, and once that it is back', async () => {
+  it('says that a user has no JetStream', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'nestjs-feed-nats-'));
+    const config = join(folder, 'config');
+    await writeFile(config, 'accounts { A { users: [{ user: a, password: b }] } }');
+    const without = await Engine.start('nats', '--config', config);
+    try {
+      const { broker } = await node({ servers: undefined, url: `nats://a:b@127.0.0.1:${without.port}` });
+      expect(broker.awayReason).toMatch(/no JetStream for this user: nats-server needs --jetstream/);
+    } finally {
+      await Promise.all(nodes.splice(0).map(({ broker }) => broker.close()));
+      await without.stop();
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it('says that the engine is away, each reason once, and once that it is back', async () => {
     await node();
     await engine.kill();
-    await until(() => said.length === 1);
+    // The lost connection, and then that there is nobody to connect to: however often that is tried.
+    await until(() => said.join().includes('ECONNREFUSED'));
     await new Promise((resolve) => setTimeout(resolve, 500));
     await engine.restart();
-    await until(() => said.length === 2);
-    expect(said).toEqual([expect.stringMatching(/^NATS is away: /), 'NATS is back']);
+    await until(() => said.includes('NATS is back.'));
+    expect(said.slice(0, -1)).toEqual(said.slice(0, -1).map(() => expect.stringMatching(/^NATS is away: /)));
+    expect(new Set(said).size).toBe(said.length);
   });
 
   it('keeps the whole of a large message', async () => {

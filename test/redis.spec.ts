@@ -107,6 +107,7 @@ suite('on Redis', () => {
     expect(broker.awaySince).toBeDefined();
     expect(said.join()).toMatch(/^Redis is away: .*WRONGPASS/);
     expect(said.join()).not.toContain('wrong@');
+    expect(broker.awayReason).toMatch(/^WRONGPASS/);
   });
 
   it('an announcement that never came is seen by the next one, and fetched', async () => {

@@ -180,10 +180,10 @@ describe('the start of the service', () => {
     expect(run.err).toBe(`FEED_BROKER names an engine whose client is not installed: npm install ${packages}\n`);
   });
 
-  it('warns of an engine that does not answer', async () => {
+  it('warns of an engine that is away, and says why', async () => {
     const service = await Run.service({ FEED_BROKER: 'redis://127.0.0.1:1' });
     await until(() => service.err !== '');
-    expect(service.err).toBe('redis does not answer: until it does, nothing can be published\n');
+    expect(service.err).toBe('redis is away (connect ECONNREFUSED 127.0.0.1:1): until it is back, nothing can be published\n');
     expect((await fetch(`${service.url}/health/ready`)).status).toBe(200);
   });
 

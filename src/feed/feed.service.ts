@@ -168,6 +168,11 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
     return { name, awaySince };
   }
 
+  /** Why the broker's engine is away, for whoever runs it: it may name addresses. Undefined while it is there, or where that is not known. */
+  get awayReason(): string | undefined {
+    return this.carrier.awayReason;
+  }
+
   /** The most bytes that a message published over HTTP may have. */
   get bodyBytes(): number {
     return this.options.bodyBytes;

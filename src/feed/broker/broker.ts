@@ -54,6 +54,8 @@ export interface Broker {
   readonly name: string;
   /** Since when the engine is away, in milliseconds since 1970; undefined while it is there. */
   readonly awaySince: number | undefined;
+  /** Why the engine is away, as it says itself: for whoever runs it, not for clients. Undefined while it is there, or where that is not known. */
+  readonly awayReason?: string | undefined;
   /** Appends a message to a feed; resolves once it is kept as well as the engine can. */
   publish(feed: string, content: Content): Promise<PublishedMessage>;
   /**
@@ -71,7 +73,7 @@ export interface Broker {
 
 /** What a broker is made with. */
 export interface BrokerContext extends HistoryBounds {
-  /** Told once when the engine goes away, and once when it is back. */
+  /** Told when the engine goes away, once for each further reason why it stays away, and when it is back. */
   log(message: string): void;
 }
 

@@ -9,6 +9,7 @@ import {
   type MessageSink,
   type Start,
 } from '../broker.js';
+import { Outage, reasonOf } from '../outage.js';
 import { NatsFeeds } from './nats.feeds.js';
 import { type NatsBrokerOptions, type NatsSettings, settingsOf } from './nats.options.js';
 import { NatsSession } from './nats.session.js';
@@ -38,11 +39,11 @@ export function natsBroker(options: string | NatsBrokerOptions): BrokerFactory {
 
 class NatsBroker implements Broker {
   readonly name = 'nats';
-  awaySince: number | undefined = Date.now();
   private readonly feeds: NatsFeeds;
+  private readonly outage: Outage;
   /** The one that works; undefined while the engine is away. */
   private session: NatsSession | undefined = undefined;
-  private lastCause: Error | undefined = undefined;
+  private lastCause = new Error('it has not answered yet');
   private isFirst = true;
   private readonly closing = new AbortController();
   private running: Promise<void> | undefined = undefined;
@@ -52,6 +53,15 @@ class NatsBroker implements Broker {
     private readonly context: BrokerContext,
   ) {
     this.feeds = new NatsFeeds(context);
+    this.outage = new Outage('NATS', context.log);
+  }
+
+  get awaySince(): number | undefined {
+    return this.outage.since;
+  }
+
+  get awayReason(): string | undefined {
+    return this.outage.reason;
   }
 
   /** Resolves when the engine is there, or after some seconds without it. */
@@ -100,25 +110,22 @@ class NatsBroker implements Broker {
       if (!this.session) throw this.lastCause;
       return await work(this.session);
     } catch (cause) {
-      throw new BrokerAwayError(`NATS does not do its work: ${messageOf(cause)}`, { cause });
+      throw new BrokerAwayError(`NATS does not do its work: ${reasonOf(cause)}`, { cause });
     }
   }
 
   /** One session after the other, until the broker is closed. */
   private async run(onReady: () => void): Promise<void> {
-    const { settings, context, feeds, closing } = this;
+    const { settings, context, feeds, outage, closing } = this;
     const { signal } = closing;
     let wait = leastWaitMs;
-    let isTold = false;
     while (!signal.aborted) {
       try {
         const { isFirst } = this;
         const session = await NatsSession.open({ settings, bounds: context, feeds, isFirst, signal });
         this.isFirst = false;
         this.session = session;
-        this.awaySince = undefined;
-        if (isTold) context.log('NATS is back');
-        isTold = false;
+        outage.end();
         wait = leastWaitMs;
         onReady();
         this.lastCause = await session.ended;
@@ -126,18 +133,12 @@ class NatsBroker implements Broker {
         this.lastCause = error as Error;
       }
       this.session = undefined;
-      this.awaySince ??= Date.now();
       if (signal.aborted) break;
-      if (!isTold) context.log(`NATS is away: ${messageOf(this.lastCause)}`);
-      isTold = true;
+      outage.note(reasonOf(this.lastCause));
       // Not all processes at once.
       await sleep(wait * (0.5 + Math.random()), undefined, { signal }).catch(() => {});
       wait = Math.min(wait * 2, mostWaitMs);
     }
     onReady();
   }
-}
-
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

@@ -18,6 +18,7 @@ import { feedOf } from './nats.codec.js';
 import type { NatsSettings } from './nats.options.js';
 
 const streamNotFound = 10_059;
+const noJetStreamForAccount = 10_039;
 /** How long a consumer is silent at most when all is well, in milliseconds. */
 export const heartbeatMs = 1000;
 /** The least that NATS can be asked for. */
@@ -79,6 +80,8 @@ export class NatsStream {
     try {
       info = await streams.info(this.name);
     } catch (error) {
+      if (hasNoJetStream(error))
+        throw new Error('there is no JetStream for this user: nats-server needs --jetstream, and the account its limits', { cause: error });
       if (!(error instanceof JetStreamApiError) || error.code !== streamNotFound) throw error;
       return stateOf(
         await streams.add({
@@ -189,6 +192,11 @@ export class NatsStream {
  */
 function describe(length: number): string {
   return `nestjs-feed: ${length} or more messages of each feed`;
+}
+
+function hasNoJetStream(error: unknown): boolean {
+  if (error instanceof JetStreamApiError) return error.code === noJetStreamForAccount;
+  return (error as Error).name === 'JetStreamNotEnabled'; // the client does not export its class
 }
 
 function describes({ description }: StreamConfig): boolean {

@@ -10,6 +10,7 @@ import {
   messageOverhead,
   type Start,
 } from '../broker.js';
+import { Outage, reasonOf } from '../outage.js';
 import { type Announcement, kindOf, messageOf, parse } from './redis.message.js';
 import type { RedisTarget } from './redis.options.js';
 import { type Arguments, RedisSession } from './redis.session.js';
@@ -66,7 +67,6 @@ interface Reply {
  */
 export class RedisBroker implements Broker {
   readonly name = 'redis';
-  awaySince: number | undefined = Date.now();
   private readonly followed = new Map<string, Followed>();
   private readonly keyPrefix: string;
   private epoch: string | undefined;
@@ -76,8 +76,7 @@ export class RedisBroker implements Broker {
   private session: RedisSession | undefined;
   /** Whether announcements are delivered as they come; else what was missed is being fetched. */
   private isLive = false;
-  /** Whether it has been told that Redis is away. */
-  private isKnownAway = false;
+  private readonly outage: Outage;
   /** Resolves when announcements are delivered again; undefined while they are, and while there is no connection. */
   private fetching: Promise<void> | undefined;
   /** What is announced while the last of what was missed is fetched. */
@@ -90,6 +89,15 @@ export class RedisBroker implements Broker {
     private readonly context: BrokerContext,
   ) {
     this.keyPrefix = `{${target.prefix}}:feed:`;
+    this.outage = new Outage('Redis', context.log);
+  }
+
+  get awaySince(): number | undefined {
+    return this.outage.since;
+  }
+
+  get awayReason(): string | undefined {
+    return this.outage.reason;
   }
 
   /** Connects, and again whenever the connection is lost; resolves when the first attempt has come out, or after some seconds. */
@@ -188,17 +196,13 @@ export class RedisBroker implements Broker {
     this.fetching = undefined;
     this.held = undefined;
     if (this.closing.signal.aborted) return;
-    if (!this.isKnownAway) this.context.log(`Redis is away: ${error?.message ?? 'it closed the connection'}`);
-    this.isKnownAway = true;
-    this.awaySince ??= Date.now();
+    this.outage.note(error ? reasonOf(error) : 'it closed the connection');
   }
 
   private noteLive(): void {
     this.isLive = true;
     this.fetching = undefined;
-    if (this.isKnownAway) this.context.log('Redis is back.');
-    this.isKnownAway = false;
-    this.awaySince = undefined;
+    this.outage.end();
   }
 
   /** Resolves when announcements are delivered. */
@@ -373,7 +377,7 @@ function historyOf(start: Start, { epoch, offset, isKnown, dropped, announcement
 }
 
 function away(error: unknown): BrokerAwayError {
-  return error instanceof BrokerAwayError ? error : new BrokerAwayError(`Redis is away: ${(error as Error).message}`, { cause: error });
+  return error instanceof BrokerAwayError ? error : new BrokerAwayError(`Redis is away: ${reasonOf(error)}`, { cause: error });
 }
 
 function ignore() {}
