@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { Redis } from 'ioredis';
-import { BrokerOptionsError } from '../src/feed/broker/broker.js';
+import { BrokerAwayError, BrokerOptionsError } from '../src/feed/broker/broker.js';
 import { type RedisBrokerOptions, redisBroker } from '../src/feed/broker/redis/index.js';
 import { append } from '../src/feed/broker/redis/redis.scripts.js';
 import { Engine, freePort, missing } from '../tools/engines.mjs';
@@ -108,6 +108,71 @@ suite('on Redis', () => {
     expect(said.join()).toMatch(/^Redis is away: .*WRONGPASS/);
     expect(said.join()).not.toContain('wrong@');
     expect(broker.awayReason).toMatch(/^WRONGPASS/);
+  });
+
+  it.each([
+    [
+      'has no sharded Pub/Sub, as before version 7',
+      ['--rename-command', 'SSUBSCRIBE', ''],
+      [],
+      /^Redis 7 or Valkey is needed: .*ssubscribe/,
+    ],
+    ['lets nobody announce', [], ['resetchannels'], /^NOPERM .*channel/],
+    ['lets nobody write', [], ['allchannels', '-@write'], /^(NOPERM|ERR The user executing the script can't run)/],
+  ] as [string, string[], string[], RegExp][])('one that %s is away, says so, and keeps nothing', async (_, more, rules, reason) => {
+    const engine = await start('redis', ...more);
+    const redis = client(engine);
+    await redis.call('ACL', 'SETUSER', 'app', 'on', '>secret', '~*', '+@all', 'allchannels', ...rules);
+    const { broker } = await node(`redis://app:secret@127.0.0.1:${engine.port}`);
+    const publisher = new Node(broker);
+    await expect(publisher.publish('a', '1')).rejects.toThrow(BrokerAwayError);
+    expect(broker.awaySince).toBeDefined();
+    expect(broker.awayReason).toMatch(reason);
+    expect(await redis.exists('{nestjs-feed}:feed:a')).toBe(0);
+    if (rules.length === 0) return;
+    await redis.call('ACL', 'SETUSER', 'app', 'allchannels', '+@all');
+    await until(() =>
+      publisher.publish('a', '2').then(
+        () => true,
+        () => false,
+      ),
+    );
+    expect(broker.awaySince).toBeUndefined();
+    expect(await publisher.read('a', 'earliest')).toEqual(['2']);
+  });
+
+  it.each([
+    ['memory', 'maxmemory', '1', '0', /OOM/],
+    ['replicas', 'min-replicas-to-write', '1', '0', /NOREPLICAS/],
+  ] as const)('one that refuses messages for want of %s is away until it takes one', async (_, setting, much, none, reason) => {
+    const engine = await start('redis');
+    const said: string[] = [];
+    const broker = await redisBroker(engine.url)({ ...roomy, log: (message) => said.push(message) });
+    ends.push(() => broker.close());
+    const publisher = new Node(broker);
+    await publisher.follow('a');
+    await publisher.publish('a', '1');
+    const redis = client(engine);
+    await redis.config('SET', setting, much);
+    for (const text of ['2', '3']) await expect(publisher.publish('a', text)).rejects.toThrow(BrokerAwayError);
+    expect(broker.awaySince).toBeDefined();
+    expect(broker.awayReason).toMatch(reason);
+    expect(said).toEqual([expect.stringMatching(reason)]);
+    // Nor does another connection help.
+    await redis.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await until(() => said.length === 2);
+    await until(() =>
+      publisher.read('a', 'earliest').then(
+        () => true,
+        () => false,
+      ),
+    );
+    expect(broker.awaySince).toBeDefined();
+    await redis.config('SET', setting, none);
+    await publisher.publish('a', '4');
+    expect(broker.awaySince).toBeUndefined();
+    expect(said.slice(2)).toEqual(['Redis is back.']);
+    expect(publisher.texts('a')).toEqual(['1', '4']);
   });
 
   it('an announcement that never came is seen by the next one, and fetched', async () => {

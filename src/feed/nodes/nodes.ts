@@ -95,10 +95,10 @@ export class Nodes implements MessageSink {
     return { name: this.name, ...this.counts() };
   }
 
-  /** What fails now is said again in the next period. */
+  /** What fails now is said again in the next period. An engine that has refused something shows so that it takes it again. */
   private async announce(): Promise<void> {
     this.forget();
-    if (this.isAnnouncing || this.broker.awaySince !== undefined) return;
+    if (this.isAnnouncing) return;
     this.isAnnouncing = true;
     await this.publish({ id: this.id, node: this.own() }).catch(() => {});
     this.isAnnouncing = false;

@@ -13,7 +13,7 @@ import {
 import { Outage, reasonOf } from '../outage.js';
 import { type Announcement, kindOf, messageOf, parse } from './redis.message.js';
 import type { RedisTarget } from './redis.options.js';
-import { type Arguments, RedisSession } from './redis.session.js';
+import { type Arguments, isRefusal, RedisSession } from './redis.session.js';
 
 /** How long a start waits for Redis, in milliseconds. */
 const startMs = 6000;
@@ -77,6 +77,8 @@ export class RedisBroker implements Broker {
   /** Whether announcements are delivered as they come; else what was missed is being fetched. */
   private isLive = false;
   private readonly outage: Outage;
+  /** Whether Redis is there, and did not take what was published last. */
+  private isRefusing = false;
   /** Resolves when announcements are delivered again; undefined while they are, and while there is no connection. */
   private fetching: Promise<void> | undefined;
   /** What is announced while the last of what was missed is fetched. */
@@ -115,7 +117,7 @@ export class RedisBroker implements Broker {
     const { type, text, isJson } = content;
     const { historyTtlMs, historyLength, historyBytes } = this.context;
     const values = [historyTtlMs * 1000, historyLength, historyBytes, messageOverhead, kindOf(content), type ?? '', text];
-    const [epoch, offset] = (await this.ask('append', this.argumentsFor(feed, values))) as [string, string];
+    const [epoch, offset] = (await this.append(this.argumentsFor(feed, values))) as [string, string];
     this.noteSeen(epoch, Number(offset));
     return messageOf(feed, epoch, Number(offset), type, text, isJson);
   }
@@ -164,6 +166,7 @@ export class RedisBroker implements Broker {
         const session = await RedisSession.open({
           target: this.target,
           historyBytes: this.context.historyBytes,
+          probe: this.keyPrefix,
           signal,
           onAnnounced: (channel, message) => this.onAnnounced(session, channel, message),
         });
@@ -173,8 +176,10 @@ export class RedisBroker implements Broker {
         session.ended.then(() => clearInterval(timer));
         this.fetching = this.catchUp(session).catch((error) => session.give(error));
         await this.fetching;
-        onFirstAttempt();
-        if (this.isLive) failures = 0;
+        if (this.isLive) {
+          failures = 0;
+          onFirstAttempt();
+        }
         this.noteAway(await session.ended);
       } catch (error) {
         this.noteAway(error as Error);
@@ -202,7 +207,7 @@ export class RedisBroker implements Broker {
   private noteLive(): void {
     this.isLive = true;
     this.fetching = undefined;
-    this.outage.end();
+    if (!this.isRefusing) this.outage.end();
   }
 
   /** Resolves when announcements are delivered. */
@@ -342,6 +347,22 @@ export class RedisBroker implements Broker {
       isExact: isExact === 1,
       announcements: messages.flatMap((message) => parse(feed, message) ?? []),
     };
+  }
+
+  /** A Redis that refuses counts as away until it takes something: the nodes announce themselves all the time. */
+  private async append(args: Arguments): Promise<unknown> {
+    try {
+      const reply = await this.ask('append', args);
+      if (this.isRefusing && this.isLive) this.outage.end();
+      this.isRefusing = false;
+      return reply;
+    } catch (error) {
+      const { cause } = error as BrokerAwayError;
+      if (!isRefusal(cause)) throw error;
+      this.isRefusing = true;
+      this.outage.note(`it refuses what is published: ${reasonOf(cause)}`);
+      throw error;
+    }
   }
 
   private async ask(script: 'append' | 'read' | 'readHistory', args: Arguments): Promise<unknown> {

@@ -1,4 +1,4 @@
-import { Redis, type RedisOptions } from 'ioredis';
+import { Redis, type RedisOptions, ReplyError } from 'ioredis';
 import type { Address, RedisTarget } from './redis.options.js';
 import { append, read } from './redis.scripts.js';
 import { Turns } from './turns.js';
@@ -28,6 +28,8 @@ export interface SessionContext {
   readonly target: RedisTarget;
   /** Bytes of a feed that one read may reply. */
   readonly historyBytes: number;
+  /** A channel that no feed has, under the names that the broker uses. */
+  readonly probe: string;
   /** Gives up what has not opened yet. */
   readonly signal: AbortSignal;
   readonly onAnnounced: (channel: string, message: string) => void;
@@ -49,7 +51,7 @@ export class RedisSession {
 
   private constructor(
     private readonly redis: Redis,
-    { historyBytes, onAnnounced }: SessionContext,
+    { historyBytes }: SessionContext,
   ) {
     this.turns = new Turns(Math.max(1, Math.min(mostReads, Math.floor(mostReadBytes / historyBytes))));
     redis.on('error', (error: Error) => {
@@ -57,10 +59,6 @@ export class RedisSession {
     });
     // The slot has moved to another node of the cluster.
     redis.on('moved', () => this.give(new Error('the hash slot has moved')));
-    redis.on('smessage', (channel: string, message: string) => {
-      this.heardAt = performance.now();
-      onAnnounced(channel, message);
-    });
     this.ended = new Promise((resolve) =>
       redis.once('end', () => {
         this.turns.fail(this.failure ?? new Error('the connection has been closed'));
@@ -74,7 +72,7 @@ export class RedisSession {
     const { target, signal } = context;
     const session = new RedisSession(new Redis(await whereabouts(target, signal)), context);
     try {
-      await opening(session.redis, signal, () => session.begin());
+      await opening(session.redis, signal, () => session.begin(context));
       return session;
     } catch (error) {
       session.close();
@@ -119,8 +117,19 @@ export class RedisSession {
     cut(this.redis);
   }
 
-  private async begin(): Promise<void> {
+  private async begin({ probe, onAnnounced }: SessionContext): Promise<void> {
     await this.redis.connect();
+    // A script is not undone where it may not announce: it would keep messages of which everybody is told that they are not kept.
+    await this.redis.ssubscribe(probe).catch((error: Error) => {
+      if (!error.message.includes('unknown command')) throw error;
+      throw new Error(`Redis 7 or Valkey is needed: ${error.message}`, { cause: error });
+    });
+    await this.redis.spublish(probe, '');
+    await this.redis.sunsubscribe(probe);
+    this.redis.on('smessage', (channel: string, message: string) => {
+      this.heardAt = performance.now();
+      onAnnounced(channel, message);
+    });
     const [appendSha, readSha] = await Promise.all([this.redis.script('LOAD', append), this.redis.script('LOAD', read)]);
     this.scripts = { append: String(appendSha), read: String(readSha) };
   }
@@ -139,6 +148,11 @@ export class RedisSession {
       this.heardAt = performance.now();
     }
   }
+}
+
+/** Whether Redis is there and does not do what it is asked for: for want of memory, of replicas, or of a permission. */
+export function isRefusal(error: unknown): error is Error {
+  return error instanceof ReplyError && !staleReplies.test((error as Error).message);
 }
 
 const once: RedisOptions = {
