@@ -64,9 +64,41 @@ describe('the URL of Redis', () => {
     'redis://host?prefix={a}',
     'redis://host?prefix=',
     'redis://us%er:secret@host',
+    'redis://:secret@a:1,b:2',
   ])('%s is refused, without telling a password', (url) => {
     expect(() => redisBroker(url)).toThrow(BrokerOptionsError);
     expect(() => redisBroker(url)).not.toThrow(/secret/);
+  });
+
+  it('is told which form has several hosts', () => {
+    expect(() => redisBroker('redis://a:1,b:2')).toThrow(/one host: .*redis\+sentinel:\/\/.*redis\+cluster:\/\//);
+  });
+
+  it('has no prefix of the client beside it, which channels would not get', () => {
+    expect(() => redisBroker({ url: 'redis://host', client: { keyPrefix: 'app:' } })).toThrow(
+      expect.objectContaining({ code: 'BROKER_OPTIONS', option: 'client', message: expect.stringContaining('"prefix"') }),
+    );
+  });
+
+  it.each(['rediss', 'rediss+sentinel', 'rediss+cluster'])('as %s:// has the first word said in TLS', async (scheme) => {
+    const heard: number[] = [];
+    const server = createServer((socket) => {
+      socket
+        .on('error', () => {})
+        .once('data', ([first]) => {
+          heard.push(first as number);
+          socket.destroy();
+        });
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const name = scheme.endsWith('sentinel') ? '/main' : '';
+    const broker = await redisBroker(`${scheme}://:secret@127.0.0.1:${(server.address() as AddressInfo).port}${name}`)({
+      ...roomy,
+      log: () => {},
+    });
+    await broker.close();
+    server.close();
+    expect(new Set(heard)).toEqual(new Set([0x16])); // a handshake's record
   });
 
   it.each(['redis://host', 'rediss://user:p%40ss@host:1/2', 'redis+sentinel://[::1]:26379,b/main', 'redis+cluster://a:1,b:2?prefix=x'])(

@@ -8,7 +8,8 @@ export interface RedisBrokerOptions {
    * - `redis+sentinel://[user:password@]host[:port],…/name`: the master of that name, as these Sentinels know it
    * - `redis+cluster://[user:password@]host[:port],…`: a cluster, found through any of these nodes
    *
-   * TLS for those, too: `rediss+sentinel://…`, `rediss+cluster://…`.
+   * TLS for those, too: `rediss+sentinel://…`, `rediss+cluster://…`; Sentinels are then asked over TLS as well. User and password are those
+   * of Redis; where Sentinels want some of their own: `client: { sentinelUsername, sentinelPassword }`.
    */
   url: string;
   /**
@@ -16,7 +17,7 @@ export interface RedisBrokerOptions {
    * that their messages have one order: on a cluster they are on one of its shards. Default: `nestjs-feed`.
    */
   prefix?: string;
-  /** Further options of ioredis, such as `tls`, for each connection. */
+  /** Further options of ioredis, such as `tls`, for each connection; no `keyPrefix`, instead of which there is `prefix`. */
   client?: RedisOptions;
 }
 
@@ -52,19 +53,27 @@ export function redisTargetOf(options: string | RedisBrokerOptions): RedisTarget
     string,
     string?,
   ];
+  if (client.keyPrefix) throw new BrokerOptionsError('The client of Redis cannot have a keyPrefix: give the broker a "prefix"', 'client');
   const prefix = given ?? (queried === undefined ? 'nestjs-feed' : decode(queried));
   if (!/^[\w.:-]{1,100}$/.test(prefix))
     throw new BrokerOptionsError('The prefix must be 1 to 100 characters out of A-Z a-z 0-9 _ . : -', 'prefix');
+  const addresses = hosts.split(',').map((host) => addressOf(host, ports[mode]));
+  if (mode === 'single' && addresses.length > 1) {
+    throw new BrokerOptionsError(
+      'redis:// has one host: several are Sentinels (redis+sentinel://) or nodes of a cluster (redis+cluster://)',
+      'url',
+    );
+  }
   const colon = credentials.indexOf(':');
   const [username, password] = colon < 0 ? ['', credentials] : [credentials.slice(0, colon), credentials.slice(colon + 1)];
   return {
     mode,
     prefix,
-    addresses: hosts.split(',').map((host) => addressOf(host, ports[mode])),
+    addresses,
     client: {
       ...(username && { username: decode(username) }),
       ...(password && { password: decode(password) }),
-      ...(tls && { tls: {}, ...(mode === 'sentinel' && { enableTLSForSentinelMode: true }) }),
+      ...(tls && { tls: {}, ...(mode === 'sentinel' && { enableTLSForSentinelMode: true, sentinelTLS: client.tls ?? {} }) }),
       ...pathOf(mode, decode(path)),
       ...client,
     },
