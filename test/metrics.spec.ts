@@ -82,8 +82,13 @@ describe.each(platforms)('metrics on %s', (platform) => {
     const served = await serve(platform, { imports: [FeedModule.forRoot(), MetricsModule] });
     const response = await fetch(`${served.url}/metrics`);
     expect(response.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
+    const warned: string[] = [];
+    served.app.useLogger({ log: () => {}, error: () => {}, warn: (message: string) => warned.push(message) });
     const wrong = await fetch(`${served.url}/metrics?scope=everything`);
     expect([wrong.status, ((await wrong.json()) as { code: string }).code]).toEqual([400, 'METRICS_SCOPE']);
+    expect(wrong.headers.get('content-type')).toMatch(/^application\/json/);
+    served.app.useLogger(false);
+    expect(warned).toEqual([]);
     await served.app.close();
   });
 });
