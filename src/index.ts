@@ -5,7 +5,7 @@ export type { FeedTokenRequest } from './feed/access/feed-token.service.js';
 export { FeedTokenService } from './feed/access/feed-token.service.js';
 export type { LimitOptions } from './feed/access/limit.options.js';
 export type { Broker, BrokerContext, BrokerFactory, History, HistoryBounds, MessageSink, Start } from './feed/broker/broker.js';
-export { BrokerAwayError, BrokerOptionsError } from './feed/broker/broker.js';
+export { BrokerAwayError, BrokerMessageTooLargeError, BrokerOptionsError } from './feed/broker/broker.js';
 export type { Position } from './feed/broker/position.js';
 export type { CloseReason } from './feed/connection/close-reason.js';
 export { closeReasons } from './feed/connection/close-reason.js';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
 import { connect, millis, type NatsConnection } from '@nats-io/transport-node';
 import { generate } from 'selfsigned';
-import { BrokerAwayError, BrokerOptionsError, type HistoryBounds } from '../src/feed/broker/broker.js';
+import { BrokerAwayError, BrokerMessageTooLargeError, BrokerOptionsError, type HistoryBounds } from '../src/feed/broker/broker.js';
 import { type NatsBrokerOptions, natsBroker } from '../src/feed/broker/nats/index.js';
 import { leastLength } from '../src/feed/broker/nats/nats.stream.js';
 import type { PublishedMessage } from '../src/feed/feed.message.js';
@@ -319,7 +319,10 @@ describe('natsBroker()', () => {
     const text = 'x'.repeat(900_000);
     await one.publish('a', text);
     expect(await other.read('a', 'newest')).toEqual([text]);
-    await expect(one.publish('a', 'x'.repeat(2_000_000))).rejects.toMatchObject({ code: 'BROKER_AWAY', cause: expect.any(Error) });
+    const limit = 2 ** 20 - 1; // one byte says what a message is
+    await expect(one.publish('a', 'x'.repeat(2_000_000))).rejects.toMatchObject({ code: 'BROKER_MESSAGE_TOO_LARGE', limit });
+    await one.publish('a', '½'.repeat(Math.floor(limit / 2)));
+    await expect(one.publish('a', 'x'.repeat(limit + 1))).rejects.toThrow(BrokerMessageTooLargeError);
     expect(one.broker.awaySince).toBeUndefined();
   });
 });

@@ -55,6 +55,16 @@ describeSharedBrokers('applications that share feeds over', (kind: BrokerKind) =
       await history.sees(/data: first[\s\S]*data: second/);
     });
 
+    it('what the engine takes at no time is answered with 413, and nobody is told to try again', async () => {
+      const { url } = await start({ bodyBytes: 3_000_000 });
+      // As much as Fastify takes, and a byte more than NATS, which has one that says what a message is; Redis takes far more.
+      const answer = await post(`${url}/feeds/a`, 'x'.repeat(2 ** 20));
+      expect(answer.status).toBe(kind.name === 'nats' ? 413 : 201);
+      expect(answer.headers.has('retry-after')).toBe(false);
+      if (answer.status === 413) expect(await answer.json()).toMatchObject({ code: 'FEED_BODY_TOO_LARGE', limit: 2 ** 20 - 1 });
+      expect((await post(`${url}/feeds/a`)).status).toBe(201);
+    });
+
     it('without the engine: 503 with Retry-After for who publishes or resumes, and what is open goes on', async () => {
       const ticks = interval(20).pipe(map((n) => `tick ${n}`));
       const [plain, sourced] = [await start(), await start({ source: () => ticks })];

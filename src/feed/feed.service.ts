@@ -16,7 +16,7 @@ import { catchError, NEVER, type Observable, type ObservableInput, throwError } 
 import { Admission, retryAfter } from './access/admission.js';
 import { openFileLimit, reserveOf } from './access/open-files.js';
 import { assertMayRead } from './access/request-grant.js';
-import { type Broker, BrokerAwayError, type Start } from './broker/broker.js';
+import { type Broker, BrokerAwayError, BrokerMessageTooLargeError, type Start } from './broker/broker.js';
 import { formatPosition, nowhere, parsePosition } from './broker/position.js';
 import type { CloseReason } from './connection/close-reason.js';
 import type { Connection } from './connection/connection.js';
@@ -28,7 +28,7 @@ import { carriesFeed, claim, enter, keepResponse, leave, setHead } from './conne
 import { Stragglers } from './connection/stragglers.js';
 import { contentOf } from './feed.content.js';
 import type { FeedCount, FeedCounts } from './feed.counts.js';
-import { FeedBrokerException, FeedFormatException, FeedIdException } from './feed.errors.js';
+import { FeedBodyTooLargeException, FeedBrokerException, FeedFormatException, FeedIdException } from './feed.errors.js';
 import type { FeedEvent } from './feed.events.js';
 import { checkFeedId } from './feed.id.js';
 import type { Content, FeedItem, FeedMessage, PublishedMessage } from './feed.message.js';
@@ -185,8 +185,8 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
    * @param data text, bytes (UTF-8), or anything that JSON can express; taken as it is now
    * @param options `type`: the `event` field of a server-sent event
    * @returns the message, once the broker has it
-   * @throws FeedIdException, FeedMessageException (400) for what cannot be published; FeedBrokerException (503) while the broker's engine
-   * is away: the message may have got there all the same, if it went away just then
+   * @throws FeedIdException, FeedMessageException (400) for what cannot be published; FeedBodyTooLargeException (413) for more than the
+   * broker's engine takes; FeedBrokerException (503) while that is away: the message may have got there all the same, if it went away just then
    */
   async publish<T>(feed: string, data: T, { type }: { type?: string } = {}): Promise<FeedMessage<T>> {
     checkFeedId(feed);
@@ -432,6 +432,7 @@ function isOwn(feed: string): boolean {
 }
 
 function exceptionOf(error: unknown): unknown {
+  if (error instanceof BrokerMessageTooLargeError) return new FeedBodyTooLargeException(error.limit);
   return error instanceof BrokerAwayError ? new FeedBrokerException(retryAfter, error) : error;
 }
 

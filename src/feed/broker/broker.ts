@@ -56,7 +56,10 @@ export interface Broker {
   readonly awaySince: number | undefined;
   /** Why the engine is away, as it says itself: for whoever runs it, not for clients. Undefined while it is there, or where that is not known. */
   readonly awayReason?: string | undefined;
-  /** Appends a message to a feed; resolves once it is kept as well as the engine can. */
+  /**
+   * Appends a message to a feed; resolves once it is kept as well as the engine can. Fails with `BrokerMessageTooLargeError` where the
+   * engine takes none of that size.
+   */
   publish(feed: string, content: Content): Promise<PublishedMessage>;
   /**
    * Delivers each message of the feed that is published after this has returned, or resolved, once and in order. Where this fails, the
@@ -84,6 +87,19 @@ export type BrokerFactory = (context: BrokerContext) => Broker | Promise<Broker>
 export class BrokerAwayError extends Error {
   override readonly name = 'BrokerAwayError';
   readonly code = 'BROKER_AWAY';
+}
+
+/** The engine takes no message of that size: it will not help to publish it again. */
+export class BrokerMessageTooLargeError extends Error {
+  override readonly name = 'BrokerMessageTooLargeError';
+  readonly code = 'BROKER_MESSAGE_TOO_LARGE';
+
+  constructor(
+    /** The most bytes that the message's text could have had. */
+    readonly limit: number,
+  ) {
+    super(`The engine takes messages of ${limit} bytes at most.`);
+  }
 }
 
 /** An option of a broker is wrong. Thrown by what makes its factory, such as `redisBroker()`. */

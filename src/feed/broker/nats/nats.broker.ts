@@ -5,6 +5,7 @@ import {
   BrokerAwayError,
   type BrokerContext,
   type BrokerFactory,
+  BrokerMessageTooLargeError,
   type History,
   type MessageSink,
   type Start,
@@ -110,6 +111,7 @@ class NatsBroker implements Broker {
       if (!this.session) throw this.lastCause;
       return await work(this.session);
     } catch (cause) {
+      if (cause instanceof BrokerMessageTooLargeError) throw cause;
       throw new BrokerAwayError(`NATS does not do its work: ${reasonOf(cause)}`, { cause });
     }
   }
