@@ -18,12 +18,16 @@ const usage = `Usage: npm run chaos -- [options]
       --followers N      connections                                 (9000)
       --feeds N          feeds that they follow                      (1000)
       --publish N        messages published a second                 (1000)
+      --message-bytes N  bytes of a message, if it is not longer by itself (0)
       --adapter NAME     express or fastify                          (express)
       --calm             nothing goes wrong: for the latency
   -h, --help             show this
 
 Exit code: 0; 1 when a follower lost a message that was acknowledged, or got one twice or out of order; 2 when it could not start.
 `;
+
+/** One feed in so many is followed, and nothing is published to it. */
+const quietEach = 10;
 
 const say = (text) => process.stdout.write(`${text}\n`);
 
@@ -36,6 +40,7 @@ function readOptions() {
       followers: { type: 'string', default: '9000' },
       feeds: { type: 'string', default: '1000' },
       publish: { type: 'string', default: '1000' },
+      'message-bytes': { type: 'string', default: '0' },
       adapter: { type: 'string', default: 'express' },
       calm: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
@@ -59,6 +64,7 @@ function readOptions() {
     followers: number('followers', 1, 15_000),
     feeds: number('feeds', 1, 15_000),
     publish: number('publish', 1, 10_000),
+    messageBytes: number('message-bytes', 0, 60_000),
   };
 }
 
@@ -101,7 +107,7 @@ async function run(options, ending) {
     ending.push(() => node.kill());
   }
 
-  const feeds = Array.from({ length: options.feeds }, (_, n) => new Feed(`chaos/${n + 1}`));
+  const feeds = Array.from({ length: options.feeds }, (_, n) => new Feed(`chaos/${n + 1}`, options.messageBytes));
   const followers = new Followers(nodes);
   ending.push(() => followers.leave());
   for (let n = 0; n < options.followers; n += 1) {
@@ -115,7 +121,10 @@ async function run(options, ending) {
     `${nodes.length} × ${adapter} on ${broker}: ${followers.open} followers of ${feeds.length} feeds, ${options.publish} messages a second`,
   );
 
-  const publisher = new Publisher(feeds, followers);
+  const publisher = new Publisher(
+    feeds.filter((_, n) => (n + 1) % quietEach !== 0),
+    followers,
+  );
   followers.latencies = [];
   const begunAt = performance.now();
   publisher.start(options.publish);

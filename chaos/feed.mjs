@@ -7,8 +7,10 @@ export class Feed {
   /** Numbers whose messages were not acknowledged: they may have got there all the same. */
   #unsure = new Set();
 
-  constructor(name) {
+  /** @param leastBytes of a message */
+  constructor(name, leastBytes = 0) {
     this.name = name;
+    this.leastBytes = leastBytes;
   }
 
   /** Publishes the next message through a node; resolves with whether it was acknowledged. */
@@ -16,7 +18,9 @@ export class Feed {
     this.isBusy = true;
     this.sent += 1;
     const number = this.sent;
-    const isAcknowledged = await node.publish(this.name, `${number} ${performance.now().toFixed(3)} ${this.name}`);
+    const head = `${number} ${performance.now().toFixed(3)} ${this.name}`;
+    const text = this.leastBytes > head.length ? `${head} `.padEnd(this.leastBytes, 'x') : head;
+    const isAcknowledged = await node.publish(this.name, text);
     if (!isAcknowledged) this.#unsure.add(number);
     this.isBusy = false;
     return isAcknowledged;

@@ -55,7 +55,7 @@ class Follower {
     if (retryMs !== undefined) this.#pauseMs = retryMs;
     if (type === 'reset') faults.resets += 1;
     if (text === undefined || type === 'reset') return;
-    const [number, sentAt, feed] = text.split(' ');
+    const [number, sentAt, feed] = text.split(' ', 3);
     const n = Number(number);
     this.#all.received += 1;
     if (latencies) latencies.push(performance.now() - Number(sentAt));
