@@ -77,10 +77,11 @@ function disasters({ engine, link, nodes, followers }) {
     [0.1, 'a tenth of the connections is cut', () => followers.sever(0.1)],
     several && [0.17, `node ${last.name} is killed`, () => last.kill()],
     several && [0.27, `node ${last.name} is started again`, () => last.restart()],
-    engine && [0.37, `${engine.kind} is killed`, () => engine.kill()],
-    engine && [0.42, `${engine.kind} is started again`, () => engine.restart()],
-    link && [0.58, `node ${cut.name} is cut off from ${engine.kind}`, () => link.cut()],
-    link && [0.75, `node ${cut.name} is let through again`, () => link.mend()],
+    // Before the engine is killed: with every connection that is made again, no feed counts as silent any more.
+    link && [0.32, `node ${cut.name} is cut off from ${engine.kind}`, () => link.cut()],
+    link && [0.49, `node ${cut.name} is let through again`, () => link.mend()],
+    engine && [0.62, `${engine.kind} is killed`, () => engine.kill()],
+    engine && [0.67, `${engine.kind} is started again`, () => engine.restart()],
     [0.85, 'all connections are cut', () => followers.sever(1)],
   ].filter(Boolean);
 }
