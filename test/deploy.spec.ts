@@ -264,8 +264,15 @@ describe.each(Object.keys(proxies) as (keyof typeof proxies)[])('behind %s as it
     const [first] = nodes;
     const peers = [await follow(balancer.port, '/test/a'), await follow(balancer.port, '/test/a')];
     first?.child.kill('SIGTERM');
-    // Whatever was published meanwhile got through.
-    for (let n = 0; first?.child.exitCode === null; n += 1) expect((await publish(balancer.port, `message ${n}`)).status).toBe(201);
+    // Whatever is published meanwhile gets through; nginx, which asks no node, may be about to send one to that which just closes.
+    const expected = program === 'nginx' ? [201, 502] : [201];
+    const lost: number[] = [];
+    for (let n = 0; first?.child.exitCode === null; n += 1) {
+      const { status } = await publish(balancer.port, `message ${n}`);
+      expect(expected).toContain(status);
+      if (status !== 201) lost.push(n);
+    }
+    expect(lost.length).toBeLessThanOrEqual(2);
     expect(await first?.exit).toBe(0);
     await until(() => peers.filter(({ isComplete }) => isComplete).length === 1);
     for (let n = 0; n < 2; n += 1) await follow(balancer.port, '/test/a');

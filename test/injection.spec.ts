@@ -107,7 +107,8 @@ describe.each(platforms)('what an EventSource gets on %s', (platform) => {
   it('is any JSON value, as JSON', async () => {
     await fc.assert(
       fc.asyncProperty(fc.oneof(fc.jsonValue(), fc.dictionary(anyText, anyText), fc.array(anyText)), async (data) => {
-        if (typeof data === 'string') return;
+        // Fastify's own parser refuses names that could change what an object is.
+        if (typeof data === 'string' || /"(__proto__|constructor)"/.test(JSON.stringify(data))) return;
         expect(await comesThrough(data, undefined)).toBe(true);
       }),
       { numRuns: 100 },
