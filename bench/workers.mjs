@@ -4,7 +4,8 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Engine } from '../tools/engines.mjs';
-import { root, run, serve } from './child.mjs';
+import { serve } from './child.mjs';
+import { SeldomReaders } from './seldom.mjs';
 import { environment, servers } from './servers.mjs';
 import { decimals, table } from './table.mjs';
 
@@ -14,7 +15,7 @@ const usage = `Usage: npm run bench:workers -- [options]
       --adapter NAME     express or fastify                     (express)
       --connections N    connections                            (4000)
       --seconds S        how long each rate is held             (15)
-      --rates A,B,…      chunks a second that are tried in turn (20000,30000,…,120000)
+      --rates A,B,…      chunks a second that are tried in turn (40000,50000,…,160000)
   -h, --help             show this
 `;
 
@@ -29,7 +30,7 @@ const { values } = parseArgs({
     adapter: { type: 'string', default: 'express' },
     connections: { type: 'string', default: '4000' },
     seconds: { type: 'string', default: '15' },
-    rates: { type: 'string', default: Array.from({ length: 11 }, (_, n) => (n + 2) * 10_000).join(',') },
+    rates: { type: 'string', default: Array.from({ length: 13 }, (_, n) => (n + 4) * 10_000).join(',') },
     help: { type: 'boolean', short: 'h', default: false },
   },
 });
@@ -64,26 +65,27 @@ async function measure(workers, rate, engine, folder) {
     .prepare(folder);
   const own = { ...env, WORKERS: `${workers}`, FEED_BROKER: engine.url, FEED_PUBLISH_KEY: 'bench' };
   const server = await serve(command, args, environment(Math.round((connections * 1000) / rate), own));
+  let readers;
   try {
-    const file = join(folder, 'flood.json');
-    const prefix = `${server.url}/test/`;
-    const flooding = run(process.execPath, [
-      join(root, 'dist/cli.js'),
-      ...['flood', prefix, '-c', `${connections}`, '-r', '2000', '-d', `${seconds}`, '--json', file],
-    ]);
-    // The delays are those of the last 10 to 20 seconds: of the time in which all connections were open.
-    await wait((connections / 2000 + 1) * 1000);
+    readers = await SeldomReaders.open(server.url, connections);
+    await wait(1000);
     const counts = async () => (await fetch(`${server.url}/health/connections`)).json();
     const pids = (await counts()).workers?.pids ?? [server.pid];
-    const [from, before] = [performance.now(), await cpuSeconds(pids)];
-    const chunksBefore = (await counts()).messages;
-    await wait((seconds - 2) * 1000);
+    const [from, before, clientBefore] = [performance.now(), await cpuSeconds(pids), process.cpuUsage()];
+    const { messages: chunksBefore } = await counts();
+    const { 0: readBefore } = await readers.chunks();
+    // The delays are those of the last 10 to 20 seconds: of the time in which all connections were open.
+    await wait(seconds * 1000);
     const { eventLoopDelayMs, messages } = await counts();
     const elapsed = (performance.now() - from) / 1000;
     const cpu = ((await cpuSeconds(pids)) - before) / elapsed;
-    await flooding;
-    const { client } = JSON.parse(await readFile(file, 'utf8'));
+    const { user, system } = process.cpuUsage(clientBefore);
     const chunks = (messages - chunksBefore) / elapsed;
+    // What the service counts has also arrived, on each connection, or the row is worth nothing.
+    const { 0: read } = await readers.chunks();
+    const arrived = ((read - readBefore) * connections) / (messages - chunksBefore);
+    if (readers.lost > 0 || arrived < 0.8)
+      throw new Error(`${readers.lost} connections lost, ${decimals(arrived, 2)} of the chunks arrived`);
     return {
       workers,
       rate,
@@ -91,9 +93,10 @@ async function measure(workers, rate, engine, folder) {
       delay: eventLoopDelayMs.p99,
       cpu,
       micros: (cpu * 1e6) / chunks,
-      clientMicros: client.cpuMicrosPerChunk,
+      clientMicros: (user + system) / (messages - chunksBefore),
     };
   } finally {
+    readers?.close();
     await server.stop();
   }
 }
