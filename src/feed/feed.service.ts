@@ -1,5 +1,3 @@
-import { Server as HttpServer } from 'node:http';
-import { Server as HttpsServer } from 'node:https';
 import { Server } from 'node:net';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import {
@@ -14,7 +12,7 @@ import {
 import { HttpAdapterHost } from '@nestjs/core';
 import { catchError, NEVER, type Observable, type ObservableInput, throwError } from 'rxjs';
 import { Admission, retryAfter } from './access/admission.js';
-import { openFileLimit, reserveOf } from './access/open-files.js';
+import { roomForUnasked } from './access/open-files.js';
 import { assertMayRead } from './access/request-grant.js';
 import { type Broker, BrokerAwayError, BrokerMessageTooLargeError, type Start } from './broker/broker.js';
 import { formatPosition, nowhere, parsePosition } from './broker/position.js';
@@ -47,7 +45,7 @@ import { Router } from './routing/router.js';
 /** How often a shutdown looks whether all clients have left, in milliseconds. */
 const drainStepMs = 10;
 
-/** How often it looks once all have been cut off: one whose application does not answer has nothing to cut yet. */
+/** How often it looks once all have been cut off; a connection that still waits for its history or its source has nothing to cut yet. */
 const mostLateSteps = 20;
 
 /** The part of the drain time in which feeds are ended; the rest is for their clients to read the end. */
@@ -55,9 +53,6 @@ const spreadShare = 0.6;
 
 /** Silence after which the kernel asks whether a client is still there, in milliseconds: a host that is gone says nothing by itself. */
 const keepAliveMs = 60_000;
-
-/** Connections on which nobody has asked for anything yet that there may be even where others have taken all descriptors. */
-const leastUnasked = 16;
 
 /** What a new connection follows. */
 export interface ConnectOptions {
@@ -117,13 +112,10 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
     if (server instanceof Server) this.stragglers = new Stragglers(server);
     if (!this.options.handover) return;
     const paths = this.routes.pattern();
-    const files = openFileLimit();
-    const shared = files - reserveOf(files) / 2;
     this.handover = Handover.install(
       server,
       (path) => paths.test(path),
-      // Half of the reserve is theirs, and what feeds do not need yet.
-      () => (files === Number.POSITIVE_INFINITY ? files : Math.max(leastUnasked, shared - this.open)),
+      () => roomForUnasked(this.open),
     );
   }
 
@@ -405,13 +397,8 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
     this.draining = true;
     this.handover?.close();
     this.stragglers?.close();
-    // A connection that has not sent a whole request has the server's own close() wait for it, without an end.
-    const server: unknown = this.adapters.httpAdapter?.getHttpServer();
     const left = () => Math.max(0, drainMs - (performance.now() - begun));
-    setTimeout(() => {
-      this.stragglers?.destroy();
-      if (server instanceof HttpServer || server instanceof HttpsServer) server.closeAllConnections();
-    }, left()).unref();
+    setTimeout(() => this.stragglers?.destroy(), left()).unref();
     await this.registry.drain(left() * spreadShare);
     while (this.open > 0 && left() > 0) await sleep(drainStepMs);
     this.registry.destroy();

@@ -7,6 +7,20 @@ export function reserveOf(limit: number): number {
   return Math.max(64, limit / 20);
 }
 
+/** How many connections, on which nobody has asked for anything yet, there may be even where others have taken all descriptors. */
+const leastUnasked = 16;
+
+/**
+ * How many connections there may be on which nobody has asked for anything yet: half of the reserve is theirs, and what feeds do not need yet.
+ *
+ * @param open the feeds' connections
+ */
+export function roomForUnasked(open: number): number {
+  const limit = openFileLimit();
+  if (limit === Number.POSITIVE_INFINITY) return limit;
+  return Math.max(leastUnasked, limit - reserveOf(limit) / 2 - open);
+}
+
 /** How many files and sockets this process may have open, or Infinity where the system does not say. */
 export function openFileLimit(): number {
   known ??= readLimit();

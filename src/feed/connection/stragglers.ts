@@ -1,4 +1,6 @@
+import { Server as HttpServer } from 'node:http';
 import type { Http2Session } from 'node:http2';
+import { Server as HttpsServer } from 'node:https';
 import type { Server, Socket } from 'node:net';
 import { type TLSSocket, Server as TlsServer } from 'node:tls';
 
@@ -9,15 +11,15 @@ interface Handshake {
 }
 
 /**
- * What a server's `close()` waits for although no request is open on it: HTTP/2 sessions, and TLS handshakes, which nobody but Node's own
- * timeout of 120 s ends.
+ * What a server's `close()` waits for although no response is open on it: requests that have not come to their end, HTTP/2 sessions, and TLS
+ * handshakes, which nobody but Node's own timeout of 120 s ends.
  */
 export class Stragglers {
   private readonly sessions = new Set<Http2Session>();
   /** By the peer's address and port, the only thing in which a socket and the TLS socket on it agree. */
   private readonly handshakes = new Map<string, Handshake>();
 
-  constructor(server: Server) {
+  constructor(private readonly server: Server) {
     server.on('session', (session: Http2Session) => {
       this.sessions.add(session);
       session.once('close', () => this.sessions.delete(session));
@@ -33,6 +35,8 @@ export class Stragglers {
   }
 
   destroy(): void {
+    const { server } = this;
+    if (server instanceof HttpServer || server instanceof HttpsServer) server.closeAllConnections();
     for (const { socket } of this.handshakes.values()) socket.destroy();
     for (const session of this.sessions) session.destroy();
   }
