@@ -76,7 +76,7 @@ async function flood({ command, args, env }, flags) {
     await sleep(1000);
     const options = Object.entries({ ...flags, pid: server.pid }).flatMap(([name, value]) => [`--${name}`, String(value)]);
     rmSync(flags.json, { force: true });
-    const { code, why } = await run(process.execPath, [join(root, 'dist/cli.js'), 'flood', `${server.url}/test/`, ...options]);
+    const { code, why } = await run(process.execPath, [join(root, 'dist/flood/cli.js'), 'flood', `${server.url}/test/`, ...options]);
     if (code !== 0 && code !== 1) return { faults: [`flood: ${why}`] };
     const report = JSON.parse(readFileSync(flags.json, 'utf8'));
     return { report, faults: faultsOf(report) };

@@ -1,16 +1,16 @@
 import cluster from 'node:cluster';
 import { randomBytes } from 'node:crypto';
-import { type Config, readConfig } from './config.js';
-import { tell } from './log.js';
-import { onSignals } from './signals.js';
-import { announce, reasonOf } from './start.js';
-import type { Started } from './workers/messages.js';
-import { freePort } from './workers/port.js';
-import { Primary } from './workers/primary.js';
+import { type Config, readConfig } from './service/config.js';
+import { tell } from './service/log.js';
+import { onSignals } from './service/signals.js';
+import { announce, reasonOf } from './service/start.js';
+import { freePort } from './service/workers/free-port.js';
+import type { Started } from './service/workers/messages.js';
+import { Primary } from './service/workers/primary.js';
 
 /** Serves in this process alone. */
 async function serveAlone(config: Config): Promise<Started> {
-  const { serve } = await import('./service.js');
+  const { serve } = await import('./service/serve.js');
   return serve(config);
 }
 
@@ -33,10 +33,10 @@ async function keepWorkers(config: Config): Promise<Started> {
 
 /** Serves beside other workers; the primary says how that goes. */
 async function work(config: Config): Promise<never> {
-  const { WorkerLink } = await import('./workers/worker.js');
+  const { WorkerLink } = await import('./service/workers/worker-link.js');
   const link = new WorkerLink(config.worker);
   try {
-    const { serve } = await import('./service.js');
+    const { serve } = await import('./service/serve.js');
     const { port, warnings, close } = await serve(config, link);
     link.started({ port, warnings });
     await link.drained;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
-import { BrokerAwayError, type HistoryBounds, messageOverhead } from '../src/feed/broker/broker.js';
-import { nowhere } from '../src/feed/broker/position.js';
-import type { PublishedMessage } from '../src/feed/feed.message.js';
+import { BrokerUnavailableError, type HistoryBounds, messageOverhead } from '../src/feed/broker/broker.js';
+import type { PublishedMessage } from '../src/feed/message/message.js';
+import { nowhere } from '../src/feed/message/position.js';
 import type { Engine } from '../tools/engines.mjs';
 import { Link } from '../tools/link.mjs';
 import { type BrokerKind, describeBrokers, describeSharedBrokers, engineOf, roomy } from './broker/engines.js';
@@ -263,8 +263,8 @@ describeBrokers('a feed on the broker', (kind) => {
     await node.broker.close();
     if (kind.name === 'memory') return;
     await until(() => sockets() < before);
-    await expect(node.publish('a', '2')).rejects.toThrow(BrokerAwayError);
-    await expect(node.broker.read('a', 'earliest')).rejects.toThrow(BrokerAwayError);
+    await expect(node.publish('a', '2')).rejects.toThrow(BrokerUnavailableError);
+    await expect(node.broker.read('a', 'earliest')).rejects.toThrow(BrokerUnavailableError);
   });
 });
 
@@ -323,11 +323,11 @@ describeSharedBrokers('several nodes on', (kind) => {
     await Promise.all([one.follow('a'), other.follow('a')]);
     const [first] = await count(one, 'a', 1, 3);
     await engine().kill();
-    await expect(one.publish('a', 'lost')).rejects.toThrow(BrokerAwayError);
-    await until(() => one.broker.awaySince !== undefined && other.broker.awaySince !== undefined);
-    expect(Math.abs((one.broker.awaySince as number) - Date.now())).toBeLessThan(10_000);
+    await expect(one.publish('a', 'lost')).rejects.toThrow(BrokerUnavailableError);
+    await until(() => one.broker.unavailableSince !== undefined && other.broker.unavailableSince !== undefined);
+    expect(Math.abs((one.broker.unavailableSince as number) - Date.now())).toBeLessThan(10_000);
     await engine().restart();
-    await until(() => one.broker.awaySince === undefined && other.broker.awaySince === undefined);
+    await until(() => one.broker.unavailableSince === undefined && other.broker.unavailableSince === undefined);
     await count(other, 'a', 4, 6);
     for (const node of [one, other]) {
       await until(() => node.of('a').length === 6);
@@ -370,8 +370,8 @@ describeSharedBrokers('several nodes on', (kind) => {
     });
     for (let round = 0; round < 10; round += 1) {
       link.sever();
-      await until(() => node.broker.awaySince !== undefined);
-      await until(() => node.broker.awaySince === undefined);
+      await until(() => node.broker.unavailableSince !== undefined);
+      await until(() => node.broker.unavailableSince === undefined);
     }
     isOver = true;
     await Promise.all(publishers);
@@ -385,11 +385,11 @@ describeSharedBrokers('several nodes on', (kind) => {
     await other.follow('a');
     await count(one, 'a', 1, 3);
     engine().pause();
-    const inBetween = one.publish('a', '4').catch((error) => expect(error).toBeInstanceOf(BrokerAwayError));
+    const inBetween = one.publish('a', '4').catch((error) => expect(error).toBeInstanceOf(BrokerUnavailableError));
     await sleep(1500);
     engine().resume();
     await inBetween;
-    await until(() => one.broker.awaySince === undefined);
+    await until(() => one.broker.unavailableSince === undefined);
     await one.publish('a', '5');
     await until(() => other.texts('a').includes('5'));
     expect(other.texts('a').filter((text) => text !== '4')).toEqual(['1', '2', '3', '5']);
@@ -401,11 +401,11 @@ describeSharedBrokers('several nodes on', (kind) => {
     const other = await ground.node();
     await node.follow('a');
     link.cut();
-    await expect(node.publish('a', 'perhaps')).rejects.toThrow(BrokerAwayError);
-    await until(() => node.broker.awaySince !== undefined);
+    await expect(node.publish('a', 'perhaps')).rejects.toThrow(BrokerUnavailableError);
+    await until(() => node.broker.unavailableSince !== undefined);
     await count(other, 'a', 1, 3);
     link.mend();
-    await until(() => node.broker.awaySince === undefined);
+    await until(() => node.broker.unavailableSince === undefined);
     await until(() => node.texts('a').includes('3'));
     expect(node.texts('a').filter((text) => text !== 'perhaps')).toEqual(numbers(1, 3));
   });
@@ -414,10 +414,10 @@ describeSharedBrokers('several nodes on', (kind) => {
     const node = await ground.node();
     const { after } = await node.broker.read('a', 'end');
     await engine().kill();
-    await until(() => node.broker.awaySince !== undefined);
-    await node.follow('a').catch((error) => expect(error).toBeInstanceOf(BrokerAwayError));
+    await until(() => node.broker.unavailableSince !== undefined);
+    await node.follow('a').catch((error) => expect(error).toBeInstanceOf(BrokerUnavailableError));
     await engine().restart();
-    await until(() => node.broker.awaySince === undefined);
+    await until(() => node.broker.unavailableSince === undefined);
     const other = await ground.node();
     await count(other, 'a', 1, 3);
     await until(() => node.of('a').length === 3);
@@ -450,7 +450,7 @@ describeSharedBrokers('several nodes on', (kind) => {
     await engine().kill();
     await engine().wipe();
     await engine().restart();
-    await until(() => node.broker.awaySince === undefined);
+    await until(() => node.broker.unavailableSince === undefined);
     await count(node, 'a', 4, 5);
     await until(() => node.texts('a').includes('5'));
     expect(node.texts('a')).toEqual(['1', '2', '3', 'lost', '4', '5']);
@@ -463,11 +463,11 @@ describeSharedBrokers('several nodes on', (kind) => {
   it('start without the engine, and work when it has come', async () => {
     await engine().kill();
     const node = await ground.node();
-    expect(node.broker.awaySince).toBeDefined();
-    await expect(node.publish('a', '1')).rejects.toThrow(BrokerAwayError);
-    await expect(node.broker.read('a', 'earliest')).rejects.toThrow(BrokerAwayError);
+    expect(node.broker.unavailableSince).toBeDefined();
+    await expect(node.publish('a', '1')).rejects.toThrow(BrokerUnavailableError);
+    await expect(node.broker.read('a', 'earliest')).rejects.toThrow(BrokerUnavailableError);
     await engine().restart();
-    await until(() => node.broker.awaySince === undefined);
+    await until(() => node.broker.unavailableSince === undefined);
     await node.follow('a');
     await count(node, 'a', 2, 3);
     await until(() => node.of('a').length === 2);
@@ -477,8 +477,8 @@ describeSharedBrokers('several nodes on', (kind) => {
   it('start with an engine that stands still, and are closed without waiting for it', async () => {
     engine().pause();
     const node = await ground.node();
-    expect(node.broker.awaySince).toBeDefined();
-    await expect(node.publish('a', '1')).rejects.toThrow(BrokerAwayError);
+    expect(node.broker.unavailableSince).toBeDefined();
+    await expect(node.publish('a', '1')).rejects.toThrow(BrokerUnavailableError);
     const begun = performance.now();
     await node.broker.close();
     expect(performance.now() - begun).toBeLessThan(2000);

@@ -59,7 +59,7 @@ describe.each(platforms)('the dashboard on %s', (platform) => {
     expect(html).toContain('data-feeds="deep/path"');
     expect(html).not.toMatch(/<script>|<style|\s(?:on\w+|style)=|https?:/);
     const named = [...html.matchAll(/(?:src|href)="(dashboard\/[^"]+)"/g)].map(([, path]) => path as string);
-    const folder = 'src/dashboard/page';
+    const folder = 'src/service/dashboard/page';
     const own = (await readdir(folder)).filter((name) => !name.endsWith('.html'));
     for (const path of [...named, ...own.map((name) => `dashboard/files/${name}`)]) {
       const file = await fetch(`${service.url}/${path}`);

@@ -37,7 +37,7 @@ describe('what is deployed', () => {
   });
 
   it('sets variables that the service reads', () => {
-    const known = new Set(read('src/config.ts').match(/\b(FEED_[A-Z_]+|WORKERS)\b/g));
+    const known = new Set(read('src/service/config.ts').match(/\b(FEED_[A-Z_]+|WORKERS)\b/g));
     const files = ['compose.yaml', 'deploy/compose.nats.yaml', 'deploy/systemd/nestjs-feed.service', 'deploy/README.md'];
     const named = [...files, ...manifests, 'deploy/nginx.conf', 'deploy/haproxy.cfg'].flatMap(
       (path) => read(path).match(/\b(FEED_[A-Z_]+|WORKERS)\b/g) ?? [],

@@ -6,8 +6,8 @@ import { dirname, join, resolve } from 'node:path';
 import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
 import { SignJWT } from 'jose';
 import { AppModule } from '../src/app.module.js';
-import { readConfig } from '../src/config.js';
-import type { Content, Document, Operation, Schema } from '../src/docs/openapi.js';
+import { readConfig } from '../src/service/config.js';
+import type { Content, Document, Operation, Schema } from '../src/service/openapi/openapi.js';
 import { Peer } from './peer.js';
 import { type Platform, platforms, serve, until } from './serve.js';
 

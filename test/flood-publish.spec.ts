@@ -301,7 +301,9 @@ describe('the flood command that publishes', () => {
 
   /** Runs the command to its end; returns its exit code and what it printed. */
   const run = async (args: string[], env: NodeJS.ProcessEnv = {}) => {
-    const child = spawn(process.execPath, ['dist/cli.js', 'flood', ...args], { env: { ...process.env, FEED_PUBLISH_KEY: '', ...env } });
+    const child = spawn(process.execPath, ['dist/flood/cli.js', 'flood', ...args], {
+      env: { ...process.env, FEED_PUBLISH_KEY: '', ...env },
+    });
     const [printed, [status]] = await Promise.all([text(child.stdout), once(child, 'close')]);
     return { status, printed };
   };

@@ -103,7 +103,7 @@ describe("the flood command's report", () => {
     rmSync(folder, { recursive: true });
   });
 
-  const run = (args: string[], command = 'dist/cli.js') =>
+  const run = (args: string[], command = 'dist/flood/cli.js') =>
     spawnSync(process.execPath, [command, 'flood', url, '--connections', '20', '--duration', '2.6', ...args], { encoding: 'utf8' });
 
   it('draws threads, memory and connections of a server', () => {
@@ -168,7 +168,7 @@ describe("the flood command's report", () => {
     cpSync('package.json', join(bare, 'package.json'));
     for (const name of ['valibot', 'negotiator']) symlinkSync(resolve('node_modules', name), join(bare, 'node_modules', name));
     const file = join(folder, 'never.svg');
-    const { status, stdout, stderr } = run(['--report', file], join(bare, 'dist/cli.js'));
+    const { status, stdout, stderr } = run(['--report', file], join(bare, 'dist/flood/cli.js'));
     expect(stderr).toBe('flood: --report needs the package echarts: npm install echarts\n');
     expect({ status, stdout, exists: existsSync(file) }).toEqual({ status: 2, stdout: '', exists: false });
   });

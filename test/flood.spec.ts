@@ -77,7 +77,7 @@ describe('flood', () => {
 
 describe('the flood command', () => {
   const run = (script: string) =>
-    spawnSync('sh', ['-c', script.replaceAll('flood', `"${process.execPath}" dist/cli.js flood`)], { encoding: 'utf8' });
+    spawnSync('sh', ['-c', script.replaceAll('flood', `"${process.execPath}" dist/flood/cli.js flood`)], { encoding: 'utf8' });
 
   it('says in a line that the limit on open files is too low', () => {
     const { status, stderr } = run('ulimit -n 500; flood http://127.0.0.1:1/ --connections 600');

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { Controller, Get } from '@nestjs/common';
 import { HealthCheck, HealthCheckService, TerminusModule } from '@nestjs/terminus';
-import { MemoryBroker } from '../src/feed/broker/memory.broker.js';
+import { MemoryBroker } from '../src/feed/broker/memory/memory-broker.js';
 import { FeedHealthIndicator, HealthModule } from '../src/health/index.js';
 import { type BrokerFactory, FeedModule } from '../src/index.js';
 import { Peer } from './peer.js';
@@ -62,19 +62,20 @@ describe.each(platforms)('health on %s', (platform) => {
   });
 
   it('stays ready while the engine of its broker is away, and says so', async () => {
-    let awaySince: number | undefined;
-    const broker: BrokerFactory = (context) => Object.defineProperties(new MemoryBroker(context), { awaySince: { get: () => awaySince } });
+    let unavailableSince: number | undefined;
+    const broker: BrokerFactory = (context) =>
+      Object.defineProperties(new MemoryBroker(context), { unavailableSince: { get: () => unavailableSince } });
     const served = await serve(platform, { imports: [FeedModule.forRoot({ broker }), HealthModule] });
     const ready = async () => {
       const answer = await fetch(`${served.url}/health/ready`);
       return { status: answer.status, broker: ((await answer.json()) as { info: { broker: unknown } }).info.broker };
     };
     expect(await ready()).toEqual({ status: 200, broker: { status: 'up', state: 'ok', broker: 'memory' } });
-    awaySince = Date.UTC(2026, 0, 1);
-    const degraded = { status: 'up', state: 'degraded', broker: 'memory', awaySince: '2026-01-01T00:00:00.000Z' };
+    unavailableSince = Date.UTC(2026, 0, 1);
+    const degraded = { status: 'up', state: 'degraded', broker: 'memory', unavailableSince: '2026-01-01T00:00:00.000Z' };
     expect(await ready()).toEqual({ status: 200, broker: { ...degraded, message: expect.stringMatching(/^away: /) } });
     expect(await (await fetch(`${served.url}/health/live`)).json()).toMatchObject({ info: {} });
-    awaySince = undefined;
+    unavailableSince = undefined;
     expect((await ready()).broker).toMatchObject({ state: 'ok' });
     await served.app.close();
   });

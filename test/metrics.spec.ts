@@ -3,8 +3,8 @@ import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Counter, Registry } from 'prom-client';
-import { BrokerAwayError } from '../src/feed/broker/broker.js';
-import { MemoryBroker } from '../src/feed/broker/memory.broker.js';
+import { BrokerUnavailableError } from '../src/feed/broker/broker.js';
+import { MemoryBroker } from '../src/feed/broker/memory/memory-broker.js';
 import { FeedModule } from '../src/index.js';
 import { FeedMetrics, MetricsModule } from '../src/metrics/index.js';
 import { Engine, env, missing } from '../tools/engines.mjs';
@@ -139,9 +139,9 @@ describe('metrics', () => {
   it('say that the broker is away, and count what it does not take', async () => {
     class AwayBroker extends MemoryBroker {
       override readonly name = 'distant' as never;
-      override readonly awaySince = Date.now() as never;
+      override readonly unavailableSince = Date.now() as never;
       override async publish(): Promise<never> {
-        throw new BrokerAwayError('away');
+        throw new BrokerUnavailableError('away');
       }
     }
     const served = await serve('express', {

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
 import { connect, millis, type NatsConnection } from '@nats-io/transport-node';
 import { generate } from 'selfsigned';
-import { BrokerAwayError, BrokerMessageTooLargeError, BrokerOptionsError, type HistoryBounds } from '../src/feed/broker/broker.js';
+import { BrokerMessageTooLargeError, BrokerOptionsError, BrokerUnavailableError, type HistoryBounds } from '../src/feed/broker/broker.js';
 import { type NatsBrokerOptions, natsBroker } from '../src/feed/broker/nats/index.js';
-import { leastLength } from '../src/feed/broker/nats/nats.stream.js';
-import type { PublishedMessage } from '../src/feed/feed.message.js';
+import { leastLength } from '../src/feed/broker/nats/nats-stream.js';
+import type { PublishedMessage } from '../src/feed/message/message.js';
 import { Engine, missing } from '../tools/engines.mjs';
 import { Link } from '../tools/link.mjs';
 import { roomy } from './broker/engines.js';
@@ -119,9 +119,9 @@ describe('natsBroker()', () => {
   it('leaves alone a stream that has its name and is not its own', async () => {
     await manager.streams.add({ name: 'orders', subjects: ['elsewhere'] });
     const refused = await node({ prefix: 'orders' });
-    expect(refused.broker.awaySince).toBeDefined();
+    expect(refused.broker.unavailableSince).toBeDefined();
     expect(said.join()).toMatch(/"orders" already.*choose another prefix/);
-    await expect(refused.publish('a', '1')).rejects.toThrow(BrokerAwayError);
+    await expect(refused.publish('a', '1')).rejects.toThrow(BrokerUnavailableError);
     expect((await manager.streams.info('orders')).config.subjects).toEqual(['elsewhere']);
   });
 
@@ -140,7 +140,7 @@ describe('natsBroker()', () => {
     await one.follow('a');
     await count(other, 'a', 1, 3);
     for await (const { name } of manager.consumers.list('nestjs-feed')) await manager.consumers.delete('nestjs-feed', name);
-    await until(() => said.length >= 2 && one.broker.awaySince === undefined && other.broker.awaySince === undefined);
+    await until(() => said.length >= 2 && one.broker.unavailableSince === undefined && other.broker.unavailableSince === undefined);
     await count(other, 'a', 4, 6);
     await until(() => one.of('a').length === 6);
     expect(one.texts('a')).toEqual(['1', '2', '3', '4', '5', '6']);
@@ -152,7 +152,9 @@ describe('natsBroker()', () => {
     const [first] = await count(other, 'a', 1, 3);
     await until(() => one.of('a').length === 3);
     await manager.streams.delete('nestjs-feed');
-    await until(() => one.texts('b').length > 0 && one.broker.awaySince === undefined && other.broker.awaySince === undefined);
+    await until(
+      () => one.texts('b').length > 0 && one.broker.unavailableSince === undefined && other.broker.unavailableSince === undefined,
+    );
     await count(other, 'a', 4, 5);
     await until(() => one.texts('a').includes('5'));
     expect(one.texts('a')).toEqual(['1', '2', '3', 'lost', '4', '5']);
@@ -172,7 +174,7 @@ describe('natsBroker()', () => {
     await engine.kill();
     await cp(engine.folder, `${engine.folder}-then`, { recursive: true });
     await engine.restart();
-    await until(() => other.broker.awaySince === undefined && cut.broker.awaySince === undefined);
+    await until(() => other.broker.unavailableSince === undefined && cut.broker.unavailableSince === undefined);
     const lost = await count(other, 'a', 3, 5);
     await until(() => cut.of('a').length === 5);
     await other.broker.close();
@@ -185,7 +187,7 @@ describe('natsBroker()', () => {
     link.sever();
     link.mend();
     await until(() => cut.texts('b').includes('lost'));
-    await until(() => cut.broker.awaySince === undefined);
+    await until(() => cut.broker.unavailableSince === undefined);
     expect(await cut.broker.read('a', positionOf(lost[2] as PublishedMessage))).toMatchObject({ isReset: true });
     await count(cut, 'a', 11, 12);
     expect(cut.texts('a')).toEqual(['1', '2', '3', '4', '5', 'lost', '11', '12']);
@@ -279,7 +281,7 @@ describe('natsBroker()', () => {
       expect(await known.read('a', 'earliest')).toEqual(['1']);
       const unknown = await node({ servers: undefined, url: url('wrong'), client: { tls: { ca: pem.cert } } });
       await expect(unknown.publish('a', '2')).rejects.toThrow(/NATS does not do its work: .*Authorization Violation/i);
-      expect(unknown.broker.awayReason).toMatch(/^'?Authorization Violation/i);
+      expect(unknown.broker.unavailableReason).toMatch(/^'?Authorization Violation/i);
     } finally {
       await Promise.all(nodes.splice(0).map(({ broker }) => broker.close()));
       await secured.stop();
@@ -294,7 +296,7 @@ describe('natsBroker()', () => {
     const without = await Engine.start('nats', '--config', config);
     try {
       const { broker } = await node({ servers: undefined, url: `nats://a:b@127.0.0.1:${without.port}` });
-      expect(broker.awayReason).toMatch(/no JetStream for this user: nats-server needs --jetstream/);
+      expect(broker.unavailableReason).toMatch(/no JetStream for this user: nats-server needs --jetstream/);
     } finally {
       await Promise.all(nodes.splice(0).map(({ broker }) => broker.close()));
       await without.stop();
@@ -323,6 +325,6 @@ describe('natsBroker()', () => {
     await expect(one.publish('a', 'x'.repeat(2_000_000))).rejects.toMatchObject({ code: 'BROKER_MESSAGE_TOO_LARGE', limit });
     await one.publish('a', '½'.repeat(Math.floor(limit / 2)));
     await expect(one.publish('a', 'x'.repeat(limit + 1))).rejects.toThrow(BrokerMessageTooLargeError);
-    expect(one.broker.awaySince).toBeUndefined();
+    expect(one.broker.unavailableSince).toBeUndefined();
   });
 });

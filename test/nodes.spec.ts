@@ -75,9 +75,9 @@ describeSharedBrokers('nodes on', (kind: BrokerKind) => {
       const b = await start('b');
       await until(async () => (await clusterOf(a)).nodes.length === 2);
       await engine.kill();
-      await until(() => b.feeds.broker.awaySince !== undefined);
+      await until(() => b.feeds.broker.unavailableSince !== undefined);
       await engine.restart();
-      await until(() => b.feeds.broker.awaySince === undefined);
+      await until(() => b.feeds.broker.unavailableSince === undefined);
       await follow(b, '/feeds/1');
       await until(async () => (await clusterOf(a)).open === 1);
     });

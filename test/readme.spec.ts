@@ -121,7 +121,9 @@ describe('sh', () => {
       .map((arg, index, all) => fewer[all[index - 1]] ?? (all[index - 1] === '--pid' ? `${service.child.pid}` : arg));
     const folder = await mkdtemp(join(tmpdir(), 'nestjs-feed-sh-'));
     const [command, ...rest] =
-      program === 'curl' ? ['curl', '--silent', '--show-error', '--fail', '--max-time', '2'] : [process.execPath, resolve('dist/cli.js')];
+      program === 'curl'
+        ? ['curl', '--silent', '--show-error', '--fail', '--max-time', '2']
+        : [process.execPath, resolve('dist/flood/cli.js')];
     const given = program === 'curl' ? here : here.slice(1);
     const { status, stdout, stderr } = spawnSync(command, [...rest, ...given], {
       cwd: folder,

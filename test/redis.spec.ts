@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { Redis } from 'ioredis';
-import { BrokerAwayError, BrokerOptionsError } from '../src/feed/broker/broker.js';
+import { BrokerOptionsError, BrokerUnavailableError } from '../src/feed/broker/broker.js';
 import { type RedisBrokerOptions, redisBroker } from '../src/feed/broker/redis/index.js';
-import { append } from '../src/feed/broker/redis/redis.scripts.js';
+import { append } from '../src/feed/broker/redis/redis-scripts.js';
 import { Engine, freePort, missing } from '../tools/engines.mjs';
 import { Link } from '../tools/link.mjs';
 import { roomy } from './broker/engines.js';
@@ -136,10 +136,10 @@ suite('on Redis', () => {
     const said: string[] = [];
     const broker = await redisBroker(`redis://:wrong@127.0.0.1:${engine.port}`)({ ...roomy, log: (message) => said.push(message) });
     ends.push(() => broker.close());
-    expect(broker.awaySince).toBeDefined();
+    expect(broker.unavailableSince).toBeDefined();
     expect(said.join()).toMatch(/^Redis is away: .*WRONGPASS/);
     expect(said.join()).not.toContain('wrong@');
-    expect(broker.awayReason).toMatch(/^WRONGPASS/);
+    expect(broker.unavailableReason).toMatch(/^WRONGPASS/);
   });
 
   it.each([
@@ -157,9 +157,9 @@ suite('on Redis', () => {
     await redis.call('ACL', 'SETUSER', 'app', 'on', '>secret', '~*', '+@all', 'allchannels', ...rules);
     const { broker } = await node(`redis://app:secret@127.0.0.1:${engine.port}`);
     const publisher = new Node(broker);
-    await expect(publisher.publish('a', '1')).rejects.toThrow(BrokerAwayError);
-    expect(broker.awaySince).toBeDefined();
-    expect(broker.awayReason).toMatch(reason);
+    await expect(publisher.publish('a', '1')).rejects.toThrow(BrokerUnavailableError);
+    expect(broker.unavailableSince).toBeDefined();
+    expect(broker.unavailableReason).toMatch(reason);
     expect(await redis.exists('{nestjs-feed}:feed:a')).toBe(0);
     if (rules.length === 0) return;
     await redis.call('ACL', 'SETUSER', 'app', 'allchannels', '+@all');
@@ -169,7 +169,7 @@ suite('on Redis', () => {
         () => false,
       ),
     );
-    expect(broker.awaySince).toBeUndefined();
+    expect(broker.unavailableSince).toBeUndefined();
     expect(await publisher.read('a', 'earliest')).toEqual(['2']);
   });
 
@@ -186,9 +186,9 @@ suite('on Redis', () => {
     await publisher.publish('a', '1');
     const redis = client(engine);
     await redis.config('SET', setting, much);
-    for (const text of ['2', '3']) await expect(publisher.publish('a', text)).rejects.toThrow(BrokerAwayError);
-    expect(broker.awaySince).toBeDefined();
-    expect(broker.awayReason).toMatch(reason);
+    for (const text of ['2', '3']) await expect(publisher.publish('a', text)).rejects.toThrow(BrokerUnavailableError);
+    expect(broker.unavailableSince).toBeDefined();
+    expect(broker.unavailableReason).toMatch(reason);
     expect(said).toEqual([expect.stringMatching(reason)]);
     // Nor does another connection help.
     await redis.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
@@ -199,10 +199,10 @@ suite('on Redis', () => {
         () => false,
       ),
     );
-    expect(broker.awaySince).toBeDefined();
+    expect(broker.unavailableSince).toBeDefined();
     await redis.config('SET', setting, none);
     await publisher.publish('a', '4');
-    expect(broker.awaySince).toBeUndefined();
+    expect(broker.unavailableSince).toBeUndefined();
     expect(said.slice(2)).toEqual(['Redis is back.']);
     expect(publisher.texts('a')).toEqual(['1', '4']);
   });
@@ -310,8 +310,8 @@ suite('on Redis', () => {
     if (epoch === 'another') await redis.hset(state, 'epoch', 'after');
     await redis.config('RESETSTAT');
     await redis.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
-    await until(() => follower.broker.awaySince !== undefined);
-    await until(() => follower.broker.awaySince === undefined);
+    await until(() => follower.broker.unavailableSince !== undefined);
+    await until(() => follower.broker.unavailableSince === undefined);
     const [, calls] = /cmdstat_evalsha:calls=(\d+)/.exec(await redis.info('commandstats')) ?? [];
     // A month in stretches that double takes 21 of them, from the beginning of time on 31; the time that history is kept takes 6.
     expect(Number(calls)).toBeLessThan(feeds.length * (epoch === 'another' ? 8 : 2));
@@ -380,8 +380,8 @@ suite('on Redis', () => {
       if (round === 2) await other.publish('quiet', '2');
       link.sever();
       link.mend();
-      await until(() => follower.broker.awaySince !== undefined);
-      await until(() => follower.broker.awaySince === undefined);
+      await until(() => follower.broker.unavailableSince !== undefined);
+      await until(() => follower.broker.unavailableSince === undefined);
     }
     await until(() => follower.texts('quiet').includes('2'));
     expect(follower.texts('quiet')).toEqual(['1', '2']);
@@ -396,7 +396,7 @@ suite('on Redis', () => {
     const publisher = new Node(broker);
     const timer = setInterval(() => void publisher.publish('a', 'x').catch(() => {}), 1);
     await engine.restart();
-    await until(() => broker.awaySince === undefined);
+    await until(() => broker.unavailableSince === undefined);
     clearInterval(timer);
     expect(said).toEqual([expect.stringContaining('ECONNREFUSED'), 'Redis is back.']);
   });
@@ -423,8 +423,8 @@ suite('on Redis', () => {
     // What the new master has of it.
     await redis.multi().xdel(stream, `${lost.offset}`).xsetid(stream, `${offset}`).hset(state, 'offset', offset).exec();
     await redis.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
-    await until(() => follower.broker.awaySince !== undefined);
-    await until(() => follower.broker.awaySince === undefined);
+    await until(() => follower.broker.unavailableSince !== undefined);
+    await until(() => follower.broker.unavailableSince === undefined);
     await follower.publish('a', '3');
     expect(follower.texts('a')).toEqual(numbers(1, 3));
     expect(await follower.read('a', positionOf(lost))).toEqual(['3']);
@@ -445,7 +445,7 @@ suite('on Redis', () => {
       const mute = createServer((socket) => socket.on('error', () => {}).resume()).listen(0, '127.0.0.1');
       await once(mute, 'listening');
       const silent = await node(url.replace('PORT', `${(mute.address() as AddressInfo).port}`));
-      expect(silent.broker.awaySince).toBeDefined();
+      expect(silent.broker.unavailableSince).toBeDefined();
       await silent.broker.close();
       await once(mute.close(), 'close'); // once all connections to it are closed
     },
@@ -466,8 +466,8 @@ suite('on Redis', () => {
     await count(follower, 'a', 1, 3);
     await until(async () => (await client(replica).xlen('{nestjs-feed}:feed:a')) === 3);
     await master.kill();
-    await until(() => follower.broker.awaySince !== undefined);
-    await until(() => follower.broker.awaySince === undefined);
+    await until(() => follower.broker.unavailableSince !== undefined);
+    await until(() => follower.broker.unavailableSince === undefined);
     await count(follower, 'a', 4, 6);
     await until(() => follower.texts('a').includes('6'));
     expect(follower.texts('a')).toEqual(numbers(1, 6));
@@ -511,8 +511,8 @@ suite('on Redis', () => {
           .catch(() => 0)) !== undefined,
     );
     await owner.kill();
-    await until(() => one.broker.awaySince !== undefined && other.broker.awaySince !== undefined);
-    await until(() => one.broker.awaySince === undefined && other.broker.awaySince === undefined);
+    await until(() => one.broker.unavailableSince !== undefined && other.broker.unavailableSince !== undefined);
+    await until(() => one.broker.unavailableSince === undefined && other.broker.unavailableSince === undefined);
     await count(one, 'a', 4, 6);
     await until(() => one.texts('a').includes('6') && other.texts('a').includes('6'));
     expect(one.texts('a')).toEqual(numbers(1, 6));

@@ -4,7 +4,7 @@ import { concat, NEVER, Observable, of } from 'rxjs';
 import {
   type Connection,
   Feed,
-  FeedAccessGuard,
+  FeedAuthGuard,
   type FeedEvent,
   FeedModule,
   type FeedOptions,
@@ -28,7 +28,7 @@ class OwnController {
   named() {}
 
   @Feed('guarded/:id')
-  @UseGuards(FeedAccessGuard)
+  @UseGuards(FeedAuthGuard)
   guarded() {}
 
   @Get('slow')

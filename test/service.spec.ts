@@ -114,7 +114,16 @@ describe.each(platforms)('the service on %s', (platform) => {
     const report = join(folder, 'report.json');
     for (const format of ['text', 'sse', 'ndjson']) {
       const args = ['--connections', '200', '--rate', '1000', '--duration', '1.5', '--sources', '3', '--format', format];
-      const command = ['dist/cli.js', 'flood', `${service.url}/deep/path/`, ...args, '--pid', `${service.child.pid}`, '--json', report];
+      const command = [
+        'dist/flood/cli.js',
+        'flood',
+        `${service.url}/deep/path/`,
+        ...args,
+        '--pid',
+        `${service.child.pid}`,
+        '--json',
+        report,
+      ];
       const run = Run.node(command);
       expect(await run.exit).toBe(0);
       expect(run.out).toMatch(/open 200 +closed 0 +failed 0/);

@@ -21,8 +21,8 @@ export function commandOf(line: string): Command | undefined {
   const folder = mkdtempSync(join(tmpdir(), 'nestjs-feed-shell-'));
   try {
     mkdirSync(join(folder, 'bin'));
-    const standIn = `#!${process.execPath}\nconsole.log(JSON.stringify({ args: process.argv.slice(2), env: process.env }))\n`;
-    writeFileSync(join(folder, 'bin', program), standIn);
+    const proxy = `#!${process.execPath}\nconsole.log(JSON.stringify({ args: process.argv.slice(2), env: process.env }))\n`;
+    writeFileSync(join(folder, 'bin', program), proxy);
     chmodSync(join(folder, 'bin', program), 0o755);
     const { stdout } = spawnSync('/bin/bash', ['-c', line], { cwd: folder, env: { PATH: join(folder, 'bin') }, encoding: 'utf8' });
     const { args, env } = JSON.parse(stdout.split('\n')[0]);

@@ -31,7 +31,7 @@ async function end(child) {
 }
 
 const flood = (url, ...args) =>
-  spawn(process.execPath, ['dist/cli.js', 'flood', `${url}/test/`, '--key', key, ...args], { stdio: 'ignore' });
+  spawn(process.execPath, ['dist/flood/cli.js', 'flood', `${url}/test/`, '--key', key, ...args], { stdio: 'ignore' });
 
 const publish = (url, feed, data, type) =>
   fetch(`${url}/test/${encodeURIComponent(feed)}${type ? `?type=${type}` : ''}`, {

@@ -56,4 +56,5 @@ app.enableShutdownHooks(undefined, { useProcessExit: true });
 await app.listen(process.env.PORT ?? 3000, '127.0.0.1');
 const url = await app.getUrl();
 console.log(`open ${url}\nthen PORT=${Number(new URL(url).port) + 1} npm run example -- redis, and draw in both windows`);
-if (app.get(FeedService).broker.awaySince !== undefined) console.log('no Redis yet: docker run -p 6379:6379 redis, or set REDIS_URL');
+if (app.get(FeedService).broker.unavailableSince !== undefined)
+  console.log('no Redis yet: docker run -p 6379:6379 redis, or set REDIS_URL');

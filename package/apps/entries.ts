@@ -1,5 +1,5 @@
 // Every entry, as a strict application writes it: compiled, not run.
-import { type BrokerFactory, closeReasons, FeedModule, type FeedOptions, FeedService, type FeedSource, intervalSource } from 'nestjs-feed';
+import { type BrokerFactory, endReasons, FeedModule, type FeedOptions, FeedService, type FeedSource, intervalSource } from 'nestjs-feed';
 import { type FloodReport, flood } from 'nestjs-feed/flood';
 import { FeedHealthIndicator, HealthModule } from 'nestjs-feed/health';
 import { MetricsModule } from 'nestjs-feed/metrics';
@@ -21,7 +21,7 @@ export const imports = [
   WebhookModule.forRoot({ url: 'https://example.com/hook', secret: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' }),
 ];
 
-export const closed = (feeds: FeedService, reason: (typeof closeReasons)[number]): number => feeds.counts().closed[reason];
+export const closed = (feeds: FeedService, reason: (typeof endReasons)[number]): number => feeds.counts().closed[reason];
 export const prices = (feeds: FeedService): Observable<unknown> => feeds.messages('prices').pipe(map(({ data }) => data));
 export const isUp = (indicator: FeedHealthIndicator) => indicator.isHealthy('feeds');
 export const load = (url: string): Promise<FloodReport> => flood({ url, connections: 10 });

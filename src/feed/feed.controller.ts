@@ -1,16 +1,16 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type CanActivate, Controller, Get, Post, Query, Req, Res, SetMetadata, type Type, UseGuards } from '@nestjs/common';
 import * as v from 'valibot';
-import { withoutToken } from './access/credentials.js';
-import { assertMayPublish } from './access/request-grant.js';
-import { type AnyResponse, rawOf, targetOf } from './connection/platform.js';
-import { readBody } from './feed.body.js';
-import { contentOf } from './feed.content.js';
-import { FeedBodyTooLargeException, FeedBrokerException, FeedMessageException } from './feed.errors.js';
-import { checkFeedId } from './feed.id.js';
-import { idPaths, pathFeed, queryFeeds } from './feed.request.js';
-import { FEED_PATHS } from './feed.routes.js';
+import { withoutToken } from './auth/credentials.js';
+import { assertMayPublish } from './auth/request-grant.js';
+import { FeedBodyTooLargeException, FeedBrokerException, FeedMessageException } from './errors/feed.errors.js';
 import { FeedService } from './feed.service.js';
+import { type AnyResponse, rawOf, targetOf } from './http/adapter.js';
+import { readBody } from './http/body.js';
+import { idPaths, pathFeed, queryFeeds } from './http/feed-request.js';
+import { FEED_PATHS } from './http/feed-routes.js';
+import { contentOf } from './message/content.js';
+import { checkFeedId } from './message/feed-id.js';
 
 type FeedRequest = IncomingMessage & { params?: Record<string, string> };
 

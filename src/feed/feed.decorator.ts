@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Get, Inject, Req, Res, SetMetadata } from '@nestjs/common';
 import type { ObservableInput } from 'rxjs';
-import type { FeedItem } from './feed.message.js';
-import { FEED_PATHS } from './feed.routes.js';
 import { FeedService } from './feed.service.js';
+import { FEED_PATHS } from './http/feed-routes.js';
+import type { FeedItem } from './message/message.js';
 
 const feeds = Symbol('FeedService');
 

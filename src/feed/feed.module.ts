@@ -1,10 +1,10 @@
 import { type DynamicModule, Logger, Module } from '@nestjs/common';
 import { DiscoveryModule, ModulesContainer } from '@nestjs/core';
-import { FeedAccessGuard } from './access/feed-access.guard.js';
-import { FeedTokenService } from './access/feed-token.service.js';
+import { FeedAuthGuard } from './auth/feed-auth.guard.js';
+import { FeedTokenService } from './auth/feed-token.service.js';
 import type { Broker } from './broker/broker.js';
+import { FeedModuleDuplicateError } from './errors/feed.errors.js';
 import { feedControllerAt } from './feed.controller.js';
-import { FeedModuleDuplicateError } from './feed.errors.js';
 import {
   ASYNC_OPTIONS_TYPE,
   ConfigurableModuleClass,
@@ -14,8 +14,8 @@ import {
   OPTIONS_TYPE,
 } from './feed.module-definition.js';
 import { type FeedModuleExtras, type ResolvedFeedOptions, resolveFeedOptions } from './feed.options.js';
-import { FeedRoutes } from './feed.routes.js';
 import { FeedService } from './feed.service.js';
+import { FeedRoutes } from './http/feed-routes.js';
 
 /** Feeds for a Nest application. Import it once, with `forRoot()` or `forRootAsync()`. */
 @Module({
@@ -51,9 +51,6 @@ function makeBroker(options: ResolvedFeedOptions): Broker | Promise<Broker> {
   return options.broker({ ...options, log: (message) => logger.warn(message) });
 }
 
-function withRoute(
-  module: DynamicModule,
-  { path = 'feeds', isGlobal = true, guards = [FeedAccessGuard] }: FeedModuleExtras,
-): DynamicModule {
+function withRoute(module: DynamicModule, { path = 'feeds', isGlobal = true, guards = [FeedAuthGuard] }: FeedModuleExtras): DynamicModule {
   return { ...module, global: isGlobal, controllers: path === false ? [] : [feedControllerAt(path, guards)] };
 }

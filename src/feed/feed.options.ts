@@ -1,20 +1,20 @@
 import { hostname } from 'node:os';
 import type { CanActivate, Type } from '@nestjs/common';
 import * as v from 'valibot';
-import { type AccessOptions, accessOptionRules, type ResolvedAccessOptions, resolveAccessOptions } from './access/access.options.js';
-import { type LimitOptions, limitOptionRules, type ResolvedLimitOptions, resolveLimitOptions } from './access/limit.options.js';
-import { openFileLimit, reserveOf } from './access/open-files.js';
+import { type AuthOptions, authOptionRules, type ResolvedAuthOptions, resolveAuthOptions } from './auth/auth.options.js';
 import type { BrokerFactory, HistoryBounds } from './broker/broker.js';
-import { MemoryBroker } from './broker/memory.broker.js';
+import { MemoryBroker } from './broker/memory/memory-broker.js';
 import type { RegistryOptions } from './connection/registry.js';
-import { FeedOptionsError } from './feed.errors.js';
-import { feedPatternRule } from './feed.pattern.js';
-import type { FeedRules } from './routing/router.js';
-import { intervalSource } from './source/interval.source.js';
+import { FeedOptionsError } from './errors/feed.errors.js';
+import { type LimitOptions, limitOptionRules, type ResolvedLimitOptions, resolveLimitOptions } from './limits/limit.options.js';
+import { openFileLimit, reserveOf } from './limits/open-files.js';
+import { feedPatternRule } from './message/feed-pattern.js';
+import type { FeedRules } from './pubsub/router.js';
+import { intervalSource } from './source/interval-source.js';
 import type { FeedSource } from './source/source.js';
 
 /** The options of `FeedModule`. */
-export interface FeedOptions extends AccessOptions, LimitOptions {
+export interface FeedOptions extends AuthOptions, LimitOptions {
   /**
    * What feeds each connection of the built-in route `GET <path>/:id`.
    * Default: a greeting, then a numbered chunk each `intervalMs`.
@@ -82,12 +82,12 @@ export interface FeedModuleExtras {
   path?: string | false;
   /** Whether `FeedService` and `@Feed()` work in every module without importing this one. Default: true. */
   isGlobal?: boolean;
-  /** Who guards the built-in routes, in the place of `FeedAccessGuard`. Default: `[FeedAccessGuard]`. */
+  /** Who guards the built-in routes, in the place of `FeedAuthGuard`. Default: `[FeedAuthGuard]`. */
   guards?: readonly (CanActivate | Type<CanActivate>)[];
 }
 
 /** The options with every default filled in. */
-export interface ResolvedFeedOptions extends HistoryBounds, RegistryOptions, ResolvedAccessOptions, ResolvedLimitOptions {
+export interface ResolvedFeedOptions extends HistoryBounds, RegistryOptions, ResolvedAuthOptions, ResolvedLimitOptions {
   readonly source: FeedSource | undefined;
   /** Whether the source is the application's, which may give ids of its own. */
   readonly sourceHasIds: boolean;
@@ -149,7 +149,7 @@ export const feedOptionRules = {
     ),
     'must be rules by pattern',
   ),
-  ...accessOptionRules,
+  ...authOptionRules,
   ...limitOptionRules,
 };
 
@@ -169,7 +169,7 @@ export function resolveFeedOptions(options: FeedOptions): ResolvedFeedOptions {
     throw new FeedOptionsError(message, 'lameDuckMs');
   }
   return {
-    ...resolveAccessOptions(more),
+    ...resolveAuthOptions(more),
     ...resolveLimitOptions(more),
     sourceHasIds: source !== undefined,
     source: source ?? (intervalMs > 0 ? intervalSource(intervalMs) : undefined),

@@ -11,36 +11,36 @@ import {
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { catchError, NEVER, type Observable, type ObservableInput, throwError } from 'rxjs';
-import { Admission, retryAfter } from './access/admission.js';
-import { roomForUnasked } from './access/open-files.js';
-import { assertMayRead } from './access/request-grant.js';
-import { type Broker, BrokerAwayError, BrokerMessageTooLargeError, type Start } from './broker/broker.js';
-import { formatPosition, nowhere, parsePosition } from './broker/position.js';
-import type { CloseReason } from './connection/close-reason.js';
+import { assertMayRead } from './auth/request-grant.js';
+import { type Broker, BrokerMessageTooLargeError, BrokerUnavailableError, type Start } from './broker/broker.js';
+import { type NodeCounts, Nodes } from './cluster/nodes.js';
 import type { Connection } from './connection/connection.js';
 import { Encoder } from './connection/encoder.js';
-import { Handover, handOver } from './connection/handover.js';
-import { type AnyRequest, type AnyResponse, pathOf, rawOf, takeOver, targetOf } from './connection/platform.js';
 import { Registry } from './connection/registry.js';
-import { carriesFeed, claim, enter, keepResponse, leave, setHead } from './connection/response.js';
-import { Stragglers } from './connection/stragglers.js';
-import { contentOf } from './feed.content.js';
-import type { FeedCount, FeedCounts } from './feed.counts.js';
-import { FeedBodyTooLargeException, FeedBrokerException, FeedFormatException, FeedIdException } from './feed.errors.js';
-import type { FeedEvent } from './feed.events.js';
-import { checkFeedId } from './feed.id.js';
-import type { Content, FeedItem, FeedMessage, PublishedMessage } from './feed.message.js';
+import { FeedBodyTooLargeException, FeedBrokerException, FeedFormatException, FeedIdException } from './errors/feed.errors.js';
 import { FEED_BROKER, FEED_OPTIONS } from './feed.module-definition.js';
 import type { ResolvedFeedOptions } from './feed.options.js';
-import { queryOf, startOf } from './feed.request.js';
-import { FeedRoutes } from './feed.routes.js';
-import { chooseFormat, formats, labelled } from './format/choice.js';
 import type { Format } from './format/format.js';
+import { chooseFormat, formats, labelled } from './format/formats.js';
 import { labelledText } from './format/text.js';
-import { type NodeCounts, Nodes } from './nodes/nodes.js';
-import { messagesOf } from './routing/messages.js';
-import type { Replay } from './routing/replay.js';
-import { Router } from './routing/router.js';
+import { type AnyRequest, type AnyResponse, pathOf, rawOf, takeOver, targetOf } from './http/adapter.js';
+import { queryOf, startOf } from './http/feed-request.js';
+import { FeedRoutes } from './http/feed-routes.js';
+import { Admission, retryAfter } from './limits/admission.js';
+import { roomForIdle } from './limits/open-files.js';
+import { contentOf } from './message/content.js';
+import { checkFeedId } from './message/feed-id.js';
+import type { Content, FeedItem, FeedMessage, PublishedMessage } from './message/message.js';
+import { formatPosition, nowhere, parsePosition } from './message/position.js';
+import { messagesOf } from './pubsub/messages.js';
+import type { Replay } from './pubsub/replay.js';
+import { Router } from './pubsub/router.js';
+import type { FeedCount, FeedCounts } from './stats/counts.js';
+import type { EndReason } from './stats/end-reason.js';
+import type { FeedEvent } from './stats/events.js';
+import { Handover, handOver } from './transport/handover.js';
+import { carriesFeed, claim, enter, keepResponse, leave, setHead } from './transport/plain-response.js';
+import { ServerCloser } from './transport/server-closer.js';
 
 /** How often a shutdown looks whether all clients have left, in milliseconds. */
 const drainStepMs = 10;
@@ -90,7 +90,7 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
   private leaving = false;
   private draining = false;
   private handover: Handover | undefined;
-  private stragglers: Stragglers | undefined;
+  private closer: ServerCloser | undefined;
 
   constructor(
     @Inject(FEED_OPTIONS) private readonly options: ResolvedFeedOptions,
@@ -109,13 +109,13 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
   /** The server is there, and does not listen yet. */
   onModuleInit(): void {
     const server: unknown = this.adapters.httpAdapter?.getHttpServer();
-    if (server instanceof Server) this.stragglers = new Stragglers(server);
+    if (server instanceof Server) this.closer = new ServerCloser(server);
     if (!this.options.handover) return;
     const paths = this.routes.pattern();
     this.handover = Handover.install(
       server,
       (path) => paths.test(path),
-      () => roomForUnasked(this.open),
+      () => roomForIdle(this.open),
     );
   }
 
@@ -155,14 +155,14 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
   }
 
   /** What keeps the feeds' messages, and since when it is away, in milliseconds since 1970; undefined while it is there. */
-  get broker(): Readonly<Pick<Broker, 'name' | 'awaySince'>> {
-    const { name, awaySince } = this.carrier;
-    return { name, awaySince };
+  get broker(): Readonly<Pick<Broker, 'name' | 'unavailableSince'>> {
+    const { name, unavailableSince } = this.carrier;
+    return { name, unavailableSince };
   }
 
   /** Why the broker's engine is away, for whoever runs it: it may name addresses. Undefined while it is there, or where that is not known. */
-  get awayReason(): string | undefined {
-    return this.carrier.awayReason;
+  get unavailableReason(): string | undefined {
+    return this.carrier.unavailableReason;
   }
 
   /** The most bytes that a message published over HTTP may have. */
@@ -298,7 +298,7 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
       });
     } catch (error) {
       this.registry.drop(connection);
-      if (!(error instanceof BrokerAwayError)) throw error;
+      if (!(error instanceof BrokerUnavailableError)) throw error;
       throw this.admission.refusal(response, 'broker', new FeedBrokerException(retryAfter, error));
     }
     return connection;
@@ -315,7 +315,7 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
     try {
       if (resumes) return await this.router.follow(connection, feeds, since);
     } catch (error) {
-      if (!(error instanceof BrokerAwayError && hasSource && since === undefined)) throw error;
+      if (!(error instanceof BrokerUnavailableError && hasSource && since === undefined)) throw error;
     }
     await this.router.join(connection, feeds);
     return undefined;
@@ -340,7 +340,7 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
    * @param feed default: every feed
    * @returns how many connections that were
    */
-  end(feed?: string, reason: CloseReason = 'completed'): number {
+  end(feed?: string, reason: EndReason = 'completed'): number {
     return this.registry.end(feed, reason);
   }
 
@@ -396,9 +396,9 @@ export class FeedService implements OnModuleInit, OnApplicationBootstrap, Before
     await sleep(lameDuckMs);
     this.draining = true;
     this.handover?.close();
-    this.stragglers?.close();
+    this.closer?.close();
     const left = () => Math.max(0, drainMs - (performance.now() - begun));
-    setTimeout(() => this.stragglers?.destroy(), left()).unref();
+    setTimeout(() => this.closer?.destroy(), left()).unref();
     await this.registry.drain(left() * spreadShare);
     while (this.open > 0 && left() > 0) await sleep(drainStepMs);
     this.registry.destroy();
@@ -420,7 +420,7 @@ function isOwn(feed: string): boolean {
 
 function exceptionOf(error: unknown): unknown {
   if (error instanceof BrokerMessageTooLargeError) return new FeedBodyTooLargeException(error.limit);
-  return error instanceof BrokerAwayError ? new FeedBrokerException(retryAfter, error) : error;
+  return error instanceof BrokerUnavailableError ? new FeedBrokerException(retryAfter, error) : error;
 }
 
 function toStart(since: string): Start {

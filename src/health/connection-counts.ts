@@ -1,8 +1,8 @@
 import { Injectable, Optional } from '@nestjs/common';
-import { type FeedCount, type FeedCounts, sumOf } from '../feed/feed.counts.js';
 import { FeedService } from '../feed/feed.service.js';
+import { type FeedCount, type FeedCounts, sumOf } from '../feed/stats/counts.js';
 import { type ProcessCounts, ProcessHealth } from './process-health.js';
-import { type Answers, Siblings } from './siblings.js';
+import { type Answers, Workers } from './workers.js';
 
 /** Which processes answered, where several serve one port. */
 export interface Answered {
@@ -29,10 +29,10 @@ export class ConnectionCounts {
   constructor(
     private readonly feeds: FeedService,
     private readonly process: ProcessHealth,
-    @Optional() private readonly siblings?: Siblings,
+    @Optional() private readonly workers?: Workers,
   ) {
-    siblings?.answer('counts', () => this.own());
-    siblings?.answer('count', (id = '') => feeds.count(id));
+    workers?.answer('counts', () => this.own());
+    workers?.answer('count', (id = '') => feeds.count(id));
   }
 
   worker(): WorkerCounts {
@@ -40,8 +40,8 @@ export class ConnectionCounts {
   }
 
   async service(): Promise<ServiceCounts> {
-    if (!this.siblings) return this.own();
-    const answered = await this.siblings.ask<FeedCounts & ProcessCounts>('counts');
+    if (!this.workers) return this.own();
+    const answered = await this.workers.ask<FeedCounts & ProcessCounts>('counts');
     const all = answered.answers.map(({ answer }) => answer);
     const delays = all.map(({ eventLoopDelayMs }) => eventLoopDelayMs);
     return {
@@ -64,8 +64,8 @@ export class ConnectionCounts {
 
   /** Counts of one feed in all processes that serve one port. */
   async serviceFeed(id: string): Promise<FeedCount & Answered> {
-    if (!this.siblings) return this.feeds.count(id);
-    const answered = await this.siblings.ask<FeedCount>('count', id);
+    if (!this.workers) return this.feeds.count(id);
+    const answered = await this.workers.ask<FeedCount>('count', id);
     const all = answered.answers.map(({ answer }) => answer);
     return {
       id,

@@ -32,10 +32,10 @@ export class FeedHealthIndicator {
    * engine is there (`ok`) or away (`degraded`)
    */
   broker<Key extends string>(key: Key): HealthIndicatorResult<Key> {
-    const { name, awaySince } = this.feeds.broker;
+    const { name, unavailableSince } = this.feeds.broker;
     const indicator = this.indicators.check(key);
-    if (awaySince === undefined) return indicator.up({ state: 'ok', broker: name });
+    if (unavailableSince === undefined) return indicator.up({ state: 'ok', broker: name });
     const message = 'away: what is published is refused, and so is whoever comes to follow only that; feeds that are open go on';
-    return indicator.up({ state: 'degraded', broker: name, awaySince: new Date(awaySince).toISOString(), message });
+    return indicator.up({ state: 'degraded', broker: name, unavailableSince: new Date(unavailableSince).toISOString(), message });
   }
 }

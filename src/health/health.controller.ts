@@ -1,6 +1,6 @@
 import { Controller, Get, Header, Query } from '@nestjs/common';
 import { HealthCheck, type HealthCheckResult, HealthCheckService } from '@nestjs/terminus';
-import type { FeedCount } from '../feed/feed.counts.js';
+import type { FeedCount } from '../feed/stats/counts.js';
 import { type ClusterCounts, ConnectionCounts, type ServiceCounts, type WorkerCounts } from './connection-counts.js';
 import { FeedHealthIndicator } from './feed.health-indicator.js';
 import { HealthScopeException, scopeRule } from './scope.js';

@@ -3,5 +3,5 @@ export { FeedHealthIndicator } from './feed.health-indicator.js';
 export { HealthModule } from './health.module.js';
 export type { ProcessCounts } from './process-health.js';
 export { HealthScopeException } from './scope.js';
-export type { Answers } from './siblings.js';
-export { Siblings } from './siblings.js';
+export type { Answers } from './workers.js';
+export { Workers } from './workers.js';

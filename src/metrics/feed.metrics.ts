@@ -69,8 +69,8 @@ export class FeedMetrics {
     assign(this.bytes, counts.bytes);
     assignBy(this.closed, counts.closed);
     assignBy(this.rejected, counts.rejectedBy);
-    const { name, awaySince } = this.feeds.broker;
-    this.brokerUp.set({ broker: name }, awaySince === undefined ? 1 : 0);
+    const { name, unavailableSince } = this.feeds.broker;
+    this.brokerUp.set({ broker: name }, unavailableSince === undefined ? 1 : 0);
     this.nodes.set(this.feeds.cluster().length);
     this.isDraining.set(this.feeds.isDraining ? 1 : 0);
   }

@@ -1,6 +1,6 @@
 import { Injectable, Optional } from '@nestjs/common';
 import { AggregatorRegistry, collectDefaultMetrics, Registry } from 'prom-client';
-import { Siblings } from '../health/siblings.js';
+import { Workers } from '../health/workers.js';
 import { FeedMetrics } from './feed.metrics.js';
 
 type Collected = Awaited<ReturnType<Registry['getMetricsAsJSON']>>;
@@ -18,16 +18,16 @@ export class Metrics {
 
   constructor(
     feeds: FeedMetrics,
-    @Optional() private readonly siblings?: Siblings,
+    @Optional() private readonly workers?: Workers,
   ) {
     const own = new Registry();
     collectDefaultMetrics({ register: own, eventLoopMonitoringPrecision });
     for (const { name } of own.getMetricsAsArray()) if (tooDear.test(name)) own.removeSingleMetric(name);
     this.registry = Registry.merge([feeds.registry, own]);
-    if (!siblings) return;
+    if (!workers) return;
     // Apart, since a sum would fall when a process takes another's place, and Prometheus takes that for as many new events.
-    this.registry.setDefaultLabels({ worker: `${siblings.number}` });
-    siblings.answer('metrics', () => this.registry.getMetricsAsJSON());
+    this.registry.setDefaultLabels({ worker: `${workers.number}` });
+    workers.answer('metrics', () => this.registry.getMetricsAsJSON());
   }
 
   /** This process's. */
@@ -37,8 +37,8 @@ export class Metrics {
 
   /** Those of all processes that serve one port, each with its number as the label `worker`; one that does not answer is left out. */
   async service(): Promise<string> {
-    if (!this.siblings) return this.worker();
-    const { answers } = await this.siblings.ask<Collected>('metrics');
+    if (!this.workers) return this.worker();
+    const { answers } = await this.workers.ask<Collected>('metrics');
     // The label keeps their values apart: no two are put together, whatever prom-client would do with them.
     const all = answers.map(({ answer }) => answer.map((metric) => ({ ...metric, aggregator: 'first' as const })));
     return AggregatorRegistry.aggregate(all).metrics();

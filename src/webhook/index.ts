@@ -1,4 +1,4 @@
-export type { FeedClosed, FeedEvent, FeedOpened, FeedPresence } from '../feed/feed.events.js';
+export type { FeedClosed, FeedEvent, FeedOpened, FeedPresence } from '../feed/stats/events.js';
 export { WebhookOptionsError } from './webhook.errors.js';
 export type { WebhookBody, WebhookCounts, WebhookWatch } from './webhook.js';
 export { Webhook } from './webhook.js';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Observable, Subscription } from 'rxjs';
-import type { FeedEvent } from '../feed/feed.events.js';
+import type { FeedEvent } from '../feed/stats/events.js';
 import { BoundedQueue } from './bounded-queue.js';
 import { backoff } from './retry.js';
 import { signedHeaders } from './signature.js';

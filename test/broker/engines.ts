@@ -1,5 +1,5 @@
 import type { Broker, HistoryBounds } from '../../src/feed/broker/broker.js';
-import { MemoryBroker } from '../../src/feed/broker/memory.broker.js';
+import { MemoryBroker } from '../../src/feed/broker/memory/memory-broker.js';
 import { natsBroker } from '../../src/feed/broker/nats/index.js';
 import { redisBroker } from '../../src/feed/broker/redis/index.js';
 import { Engine, missing } from '../../tools/engines.mjs';

@@ -1,5 +1,5 @@
 import type { Broker, MessageSink, Start } from '../../src/feed/broker/broker.js';
-import type { PublishedMessage } from '../../src/feed/feed.message.js';
+import type { PublishedMessage } from '../../src/feed/message/message.js';
 
 /** What came of one feed: messages, and `lost` where some are gone. */
 export type Seen = (PublishedMessage | 'lost')[];

@@ -1,5 +1,5 @@
-import type { Content, PublishedMessage } from '../feed.message.js';
-import type { Position } from './position.js';
+import type { Content, PublishedMessage } from '../message/message.js';
+import type { Position } from '../message/position.js';
 
 /** Takes the messages of a feed. */
 export interface MessageSink {
@@ -47,15 +47,15 @@ export const messageOverhead = 512;
  *
  * The offsets of its messages grow in the order in which it delivers them, over all feeds; a message has the same offset everywhere.
  * A broker whose engine is away reconnects by itself and then delivers what was missed; until then the methods that need the engine
- * fail with `BrokerAwayError`.
+ * fail with `BrokerUnavailableError`.
  */
 export interface Broker {
   /** The engine, as people call it: `memory`, `redis`, `nats`. */
   readonly name: string;
   /** Since when the engine is away, in milliseconds since 1970; undefined while it is there. */
-  readonly awaySince: number | undefined;
+  readonly unavailableSince: number | undefined;
   /** Why the engine is away, as it says itself: for whoever runs it, not for clients. Undefined while it is there, or where that is not known. */
-  readonly awayReason?: string | undefined;
+  readonly unavailableReason?: string | undefined;
   /**
    * Appends a message to a feed; resolves once it is kept as well as the engine can. Fails with `BrokerMessageTooLargeError` where the
    * engine takes none of that size.
@@ -84,9 +84,9 @@ export interface BrokerContext extends HistoryBounds {
 export type BrokerFactory = (context: BrokerContext) => Broker | Promise<Broker>;
 
 /** The engine cannot be reached, or refuses to work. */
-export class BrokerAwayError extends Error {
-  override readonly name = 'BrokerAwayError';
-  readonly code = 'BROKER_AWAY';
+export class BrokerUnavailableError extends Error {
+  override readonly name = 'BrokerUnavailableError';
+  readonly code = 'BROKER_UNAVAILABLE';
 }
 
 /** The engine takes no message of that size: it will not help to publish it again. */

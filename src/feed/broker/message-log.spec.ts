@@ -1,4 +1,4 @@
-import { PublishedMessage } from '../feed.message.js';
+import { PublishedMessage } from '../message/message.js';
 import { MessageLog } from './message-log.js';
 
 const epoch = 'e';

@@ -1,6 +1,6 @@
-import type { PublishedMessage } from '../feed.message.js';
+import type { PublishedMessage } from '../message/message.js';
 import { type History, type HistoryBounds, messageOverhead, type Start } from './broker.js';
-import { Forgotten } from './forgotten.js';
+import { TrimmedOffsets } from './trimmed-offsets.js';
 
 /** How far apart two looks for expired messages are at least, in milliseconds. */
 const expiryStepMs = 1000;
@@ -33,7 +33,7 @@ export class MessageLog {
   /** The offset of the last message. */
   offset = 0;
   private readonly logs = new Map<string, FeedLog>();
-  private readonly forgotten = new Forgotten();
+  private readonly forgotten = new TrimmedOffsets();
   /** The offset up to which messages of any feed are gone. */
   private gone = 0;
   private oldest: Entry | undefined = undefined;

@@ -1,4 +1,4 @@
-import { BrokerAwayError } from './broker.js';
+import { BrokerUnavailableError } from './broker.js';
 import { Outage, reasonOf } from './outage.js';
 
 describe('an outage', () => {
@@ -35,7 +35,7 @@ describe('an outage', () => {
   it('has a reason also where an error has no message', () => {
     expect(reasonOf(Object.assign(new AggregateError([]), { code: 'ECONNREFUSED' }))).toBe('ECONNREFUSED');
     expect(reasonOf(new Error('no'))).toBe('no');
-    expect(reasonOf(new BrokerAwayError('Redis is away: no', { cause: new Error('no') }))).toBe('no');
+    expect(reasonOf(new BrokerUnavailableError('Redis is away: no', { cause: new Error('no') }))).toBe('no');
     expect(reasonOf('text')).toBe('text');
   });
 });

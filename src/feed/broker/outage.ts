@@ -1,4 +1,4 @@
-import { BrokerAwayError } from './broker.js';
+import { BrokerUnavailableError } from './broker.js';
 
 /** How many reasons of one outage are told at most: an engine with many addresses may have one for each. */
 const mostTold = 10;
@@ -41,6 +41,6 @@ export class Outage {
 /** What an error says, or what it is made of; that of several attempts to connect, as one to `localhost` makes, has only a code. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  if (error instanceof BrokerAwayError && error.cause) return reasonOf(error.cause);
+  if (error instanceof BrokerUnavailableError && error.cause) return reasonOf(error.cause);
   return error.message || (error as NodeJS.ErrnoException).code || error.name;
 }

@@ -4,14 +4,14 @@ import type { Writable } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { from, isObservable, type ObservableInput, type Observer, type Unsubscribable } from 'rxjs';
 import type { Start } from '../broker/broker.js';
-import { type FeedItem, PublishedMessage } from '../feed.message.js';
-import { Mark, type Replay, type ReplayItem, withoutPosition } from '../routing/replay.js';
-import type { Follower } from '../routing/topic.js';
-import type { CloseReason } from './close-reason.js';
+import { type FeedItem, PublishedMessage } from '../message/message.js';
+import { Mark, type Replay, type ReplayItem, withoutPosition } from '../pubsub/replay.js';
+import type { Follower } from '../pubsub/topic.js';
+import type { EndReason } from '../stats/end-reason.js';
+import { AsyncSource } from './async-source.js';
 import type { Encoder } from './encoder.js';
-import { Held } from './held.js';
-import { AsyncPull } from './pull.js';
-import type { Pulse, Pulsed } from './pulse.js';
+import type { KeepAlive, KeptAlive } from './keep-alive.js';
+import { SendQueue } from './send-queue.js';
 
 /** Where a connection's bytes go once its head is out. */
 export interface Outlet {
@@ -25,7 +25,7 @@ export interface Outlet {
 export interface ConnectionOwner {
   /** Unsent bytes that one connection may hold. */
   readonly bufferBytes: number;
-  readonly pulse: Pulse;
+  readonly pulse: KeepAlive;
   /** The number of this turn of the event loop. */
   turn(): number;
   follow(connection: Connection, feed: string, since: Start | undefined): Promise<Replay>;
@@ -74,14 +74,14 @@ function ignore() {}
  * It first listens, to its feeds and its source, then gets its outlet: what comes until then is held, so that a source that fails at
  * once is answered with an ordinary error instead of a broken stream, and history goes out before what is live.
  */
-export class Connection implements Observer<FeedItem>, Follower, Pulsed {
+export class Connection implements Observer<FeedItem>, Follower, KeptAlive {
   /** Why it ended; undefined while it is open. */
-  reason: CloseReason | undefined = undefined;
+  reason: EndReason | undefined = undefined;
   private outlet: Outlet | undefined = undefined;
   private source: Unsubscribable | undefined = undefined;
   /** The encoder's last emission that came here. */
   private emission = 0;
-  private held: Held | undefined = new Held(1);
+  private held: SendQueue | undefined = new SendQueue(1);
   /** The newest message of each conflated feed that a slow client has not been sent. */
   private skipping: Map<string, PublishedMessage> | undefined = undefined;
   /** Feeds whose history is being read, because `follow()` was called. */
@@ -143,7 +143,7 @@ export class Connection implements Observer<FeedItem>, Follower, Pulsed {
   subscribe(source: ObservableInput<FeedItem>): void {
     this.source =
       !isObservable(source) && Symbol.asyncIterator in source
-        ? new AsyncPull(source, this)
+        ? new AsyncSource(source, this)
         : from(source as ObservableInput<FeedItem>).subscribe(this);
     if (this.reason !== undefined) this.stopSource();
   }
@@ -159,7 +159,7 @@ export class Connection implements Observer<FeedItem>, Follower, Pulsed {
    * @throws what the source failed with before the head was out
    */
   open(makeOutlet: () => Outlet): void {
-    const held = this.held as Held;
+    const held = this.held as SendQueue;
     if (held.failure) {
       this.stopSource();
       throw held.failure.error;
@@ -270,7 +270,7 @@ export class Connection implements Observer<FeedItem>, Follower, Pulsed {
    * Ends the connection: its source at once, its response in the way that fits the reason. A client that is slow has its
    * connection cut; one whose source failed gets all that was sent and then an incomplete body, so that it can tell.
    */
-  end(reason: CloseReason): void {
+  end(reason: EndReason): void {
     if (this.reason !== undefined) return;
     this.reason = reason;
     this.stopSource();
@@ -289,7 +289,7 @@ export class Connection implements Observer<FeedItem>, Follower, Pulsed {
   }
 
   /** Looks after itself, at each beat of the pulse. */
-  look({ beat, now, heartbeatBeats, stallBeats }: Pulse): void {
+  look({ beat, now, heartbeatBeats, stallBeats }: KeepAlive): void {
     if (!this.outlet) return;
     const { stream, chunked } = this.outlet;
     const waits = stream.writableLength > 0;
@@ -317,19 +317,19 @@ export class Connection implements Observer<FeedItem>, Follower, Pulsed {
     this.owner.onDrained(this);
     if (this.held) this.sendHeld(this.held);
     else if (this.skipping) this.sendSkipped(this.skipping);
-    if (!this.held && this.source instanceof AsyncPull) this.source.resume();
+    if (!this.held && this.source instanceof AsyncSource) this.source.resume();
   }
 
   /** From now on holds all, what was skipped to included: it comes before what is replayed. */
-  private holdAll(): Held {
-    this.held ??= new Held(0);
+  private holdAll(): SendQueue {
+    this.held ??= new SendQueue(0);
     for (const message of this.skipping?.values() ?? []) this.held.push(message);
     this.skipping = undefined;
     this.held.hold();
     return this.held;
   }
 
-  private boundHeld(held: Held): void {
+  private boundHeld(held: SendQueue): void {
     if (this.outlet && held.bytes > this.owner.bufferBytes) this.end('slow');
   }
 
@@ -342,7 +342,7 @@ export class Connection implements Observer<FeedItem>, Follower, Pulsed {
     }
   }
 
-  private sendHeld(held: Held): void {
+  private sendHeld(held: SendQueue): void {
     const outlet = this.outlet as Outlet;
     const { stream } = outlet;
     if (!held.isReleased) return;
@@ -412,7 +412,7 @@ export class Connection implements Observer<FeedItem>, Follower, Pulsed {
     this.owner.onOpened(this);
   }
 
-  private finish({ stream, chunked }: Outlet, reason: CloseReason): void {
+  private finish({ stream, chunked }: Outlet, reason: EndReason): void {
     if (reason === 'slow' || reason === 'stalled' || (reason === 'error' && !this.isHandedOver)) {
       stream.destroy();
       return;

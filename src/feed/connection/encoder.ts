@@ -1,5 +1,5 @@
-import { type FeedItem, isMessage } from '../feed.message.js';
 import type { Format } from '../format/format.js';
+import { type FeedItem, isMessage } from '../message/message.js';
 
 /**
  * Encodes what sources emit in one format, ready for sockets: once for each emission, however many connections it goes to.

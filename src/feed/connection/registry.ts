@@ -1,16 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Observable, Subject } from 'rxjs';
-import type { ClientLimits } from '../access/client-limits.js';
 import type { Start } from '../broker/broker.js';
-import type { FeedCount, FeedCounts } from '../feed.counts.js';
-import type { FeedEvent } from '../feed.events.js';
-import type { Replay } from '../routing/replay.js';
-import type { Router } from '../routing/router.js';
-import { type CloseReason, closeReasons } from './close-reason.js';
+import type { ClientLimits } from '../limits/client-limits.js';
+import type { Replay } from '../pubsub/replay.js';
+import type { Router } from '../pubsub/router.js';
+import type { FeedCount, FeedCounts } from '../stats/counts.js';
+import { type EndReason, endReasons } from '../stats/end-reason.js';
+import type { FeedEvent } from '../stats/events.js';
+import { BufferLimit } from './buffer-limit.js';
 import { Connection, type ConnectionOwner, type Holder } from './connection.js';
-import { Crowding } from './crowding.js';
 import type { Encoder } from './encoder.js';
-import { Pulse, type PulseOptions } from './pulse.js';
+import { KeepAlive, type KeepAliveOptions } from './keep-alive.js';
 
 /** Where there is time, a drain ends no more than one connection in so many milliseconds. */
 const shortestGapMs = 1;
@@ -18,7 +18,7 @@ const shortestGapMs = 1;
 const drainStepMs = 5;
 
 /** What connections may hold, and how long. */
-export interface RegistryOptions extends PulseOptions {
+export interface RegistryOptions extends KeepAliveOptions {
   /** Unsent bytes of one connection. */
   readonly bufferBytes: number;
   /** Unsent bytes of all connections together. */
@@ -30,9 +30,9 @@ export class Registry implements ConnectionOwner {
   readonly events$: Observable<FeedEvent>;
   private readonly connections = new Set<Connection>();
   readonly bufferBytes: number;
-  readonly pulse: Pulse;
-  private readonly crowding: Crowding;
-  private readonly closedBy = Object.fromEntries(closeReasons.map((reason) => [reason, 0])) as Record<CloseReason, number>;
+  readonly pulse: KeepAlive;
+  private readonly crowding: BufferLimit;
+  private readonly closedBy = Object.fromEntries(endReasons.map((reason) => [reason, 0])) as Record<EndReason, number>;
   private readonly events = new Subject<FeedEvent>();
   private turns = 0;
   private isCountingTurns = false;
@@ -50,8 +50,8 @@ export class Registry implements ConnectionOwner {
   ) {
     this.events$ = this.events.asObservable();
     this.bufferBytes = options.bufferBytes;
-    this.pulse = new Pulse(this.connections, options);
-    this.crowding = new Crowding(options.totalBufferBytes);
+    this.pulse = new KeepAlive(this.connections, options);
+    this.crowding = new BufferLimit(options.totalBufferBytes);
   }
 
   /** Connections that are there, the ones whose head is not out yet included. */
@@ -81,7 +81,7 @@ export class Registry implements ConnectionOwner {
   }
 
   /** Ends the connections that follow a feed, or all there are; returns how many. */
-  end(feed: string | undefined, reason: CloseReason): number {
+  end(feed: string | undefined, reason: EndReason): number {
     let ended = 0;
     for (const connection of this.connections) {
       if (connection.reason !== undefined || (feed !== undefined && !connection.feeds.includes(feed))) continue;

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { chooseFormat } from './choice.js';
+import { chooseFormat } from './formats.js';
 import { ndjson } from './ndjson.js';
 import { sse } from './sse.js';
 import { text } from './text.js';

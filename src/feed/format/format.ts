@@ -1,4 +1,4 @@
-import type { FeedMessage } from '../feed.message.js';
+import type { FeedMessage } from '../message/message.js';
 
 /** How messages look on the wire. Formats are pure: they know nothing of HTTP's own framing or of connections. */
 export interface Format {

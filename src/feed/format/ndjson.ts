@@ -1,4 +1,4 @@
-import { dataAsJson, type FeedMessage } from '../feed.message.js';
+import { dataAsJson, type FeedMessage } from '../message/message.js';
 import type { Format } from './format.js';
 
 /** One JSON object a line: `{ id?, feed?, type?, data }`. */

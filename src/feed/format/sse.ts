@@ -1,4 +1,4 @@
-import { dataAsText, type FeedMessage } from '../feed.message.js';
+import { dataAsText, type FeedMessage } from '../message/message.js';
 import type { Format } from './format.js';
 
 /** What ends a line in an event stream: CRLF, LF or CR (HTML standard, section 9.2.5 "Parsing an event stream"). */

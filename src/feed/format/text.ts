@@ -1,4 +1,4 @@
-import { dataAsText, type FeedMessage } from '../feed.message.js';
+import { dataAsText, type FeedMessage } from '../message/message.js';
 import type { Format } from './format.js';
 
 /** The data and a line feed: for people, `curl` and line-based tools. */

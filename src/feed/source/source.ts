@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { ObservableInput } from 'rxjs';
-import type { FeedItem } from '../feed.message.js';
+import type { FeedItem } from '../message/message.js';
 
 /** What a source is told about the connection that it is to feed. */
 export interface FeedContext {

@@ -1,2 +1,2 @@
-export { natsBroker } from './nats.broker.js';
 export type { NatsBrokerOptions, NatsClientOptions } from './nats.options.js';
+export { natsBroker } from './nats-broker.js';

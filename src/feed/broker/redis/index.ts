@@ -1,6 +1,6 @@
 import type { BrokerFactory } from '../broker.js';
-import { RedisBroker } from './redis.broker.js';
 import { type RedisBrokerOptions, redisTargetOf } from './redis.options.js';
+import { RedisBroker } from './redis-broker.js';
 
 export type { RedisBrokerOptions } from './redis.options.js';
 

@@ -1,0 +1,72 @@
+import { randomUUID } from 'node:crypto';
+import { Inject, Injectable } from '@nestjs/common';
+import { SignJWT } from 'jose';
+import { FeedTokenError } from '../errors/access.errors.js';
+import { FEED_OPTIONS } from '../feed.module-definition.js';
+import type { ResolvedAuthOptions } from './auth.options.js';
+
+/** What a token is for. */
+export interface FeedTokenRequest {
+  /** Feeds that may be read: ids, and beginnings of ids followed by `*`, such as `orders/*`. */
+  feeds: string | readonly string[];
+  /** Feeds that may be published to, in the same way. Default: none. */
+  publish?: string | readonly string[];
+  /** How long the token holds, in seconds. A connection ends with it, as `expired`. Default: 7200, two hours. */
+  expiresIn?: number;
+  /** Whose token it is. Default: nobody's in particular. */
+  subject?: string;
+}
+
+const patternRule = 'an id, or the beginning of ids with a * at its end, without white space';
+
+/** Makes tokens for an application's own clients. */
+@Injectable()
+export class FeedTokenService {
+  constructor(@Inject(FEED_OPTIONS) private readonly options: ResolvedAuthOptions) {}
+
+  /**
+   * Makes a token that this and every other service with the same `jwtSecret` takes: signed with HS256, with the claims `feeds`,
+   * `publish`, `sub`, `iat`, `exp` and `jti`, and with `iss` and `aud` where the options name them.
+   *
+   * @throws FeedTokenError without `jwtSecret`, and for what cannot be granted
+   */
+  async create({ feeds, publish = [], expiresIn = 7200, subject }: FeedTokenRequest): Promise<string> {
+    const { jwtSecret, jwtIssuer, jwtAudience } = this.options;
+    if (jwtSecret === undefined) {
+      throw new FeedTokenError(
+        'Tokens are made with the option "jwtSecret"; those of "jwksUrl" come from whoever has its keys',
+        'jwtSecret',
+      );
+    }
+    if (!Number.isSafeInteger(expiresIn) || expiresIn < 1) {
+      throw new FeedTokenError(`expiresIn must be a whole number of seconds, 1 or more, not ${expiresIn}`, 'expiresIn');
+    }
+    if (subject !== undefined && (typeof subject !== 'string' || subject === '')) {
+      throw new FeedTokenError(`subject must be a string of one character or more, not ${JSON.stringify(subject)}`, 'subject');
+    }
+    const now = Math.floor(Date.now() / 1000);
+    return new SignJWT({
+      feeds: patternsOf('feeds', feeds),
+      publish: patternsOf('publish', publish),
+      iss: jwtIssuer,
+      aud: jwtAudience,
+      sub: subject,
+      iat: now,
+      exp: now + expiresIn,
+      jti: randomUUID(),
+    })
+      .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
+      .sign(Buffer.from(jwtSecret));
+  }
+}
+
+function patternsOf(option: 'feeds' | 'publish', value: string | readonly string[]): string[] {
+  const patterns = [value].flat();
+  for (const pattern of patterns) {
+    // A star before the end would stand for itself in a token, which nobody means who writes one.
+    if (typeof pattern !== 'string' || !/^([^\s\p{Cc}*]+\*?|\*)$/u.test(pattern)) {
+      throw new FeedTokenError(`${option} takes patterns: ${patternRule}, not ${JSON.stringify(pattern)}`, option);
+    }
+  }
+  return patterns;
+}

@@ -1,0 +1,47 @@
+import type { Content } from '../../message/message.js';
+
+/**
+ * The subject of a feed. A feed's id has slashes where a subject has dots, and dots, which become percent signs: no id has any.
+ */
+export function subjectOf(prefix: string, feed: string): string {
+  return `${prefix}.${feed.replaceAll('.', '%').replaceAll('/', '.')}`;
+}
+
+/** The feed of a subject. */
+export function feedOf(prefix: string, subject: string): string {
+  return subject
+    .slice(prefix.length + 1)
+    .replaceAll('.', '/')
+    .replaceAll('%', '.');
+}
+
+const isJsonFlag = 1;
+const hasTypeFlag = 2;
+const version = 0x10;
+
+/** A byte of flags, the type's length in two bytes and the type if there is one, and the text. */
+export function encode({ type, text, isJson }: Content): Uint8Array {
+  const typeBytes = type === undefined ? 0 : Buffer.byteLength(type);
+  if (typeBytes > 0xffff) throw new RangeError(`A message's type has 65535 bytes at most, not ${typeBytes}`);
+  const head = type === undefined ? 1 : 3 + typeBytes;
+  const bytes = Buffer.allocUnsafe(head + Buffer.byteLength(text));
+  bytes[0] = version | (isJson ? isJsonFlag : 0) | (type === undefined ? 0 : hasTypeFlag);
+  if (type !== undefined) {
+    bytes.writeUInt16BE(typeBytes, 1);
+    bytes.write(type, 3);
+  }
+  bytes.write(text, head);
+  return bytes;
+}
+
+/** What was encoded; undefined for what somebody else has put into the stream. */
+export function decode(data: Uint8Array): Content | undefined {
+  const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  const flags = bytes[0] ?? 0;
+  if ((flags & ~(isJsonFlag | hasTypeFlag)) !== version) return undefined;
+  const isJson = (flags & isJsonFlag) !== 0;
+  if ((flags & hasTypeFlag) === 0) return { type: undefined, text: bytes.toString('utf8', 1), isJson };
+  if (bytes.length < 3) return undefined;
+  const head = 3 + bytes.readUInt16BE(1);
+  return { type: bytes.toString('utf8', 3, head), text: bytes.toString('utf8', head), isJson };
+}

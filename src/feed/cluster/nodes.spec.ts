@@ -1,0 +1,114 @@
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Broker, BrokerUnavailableError, type MessageSink } from '../broker/broker.js';
+import { MemoryBroker } from '../broker/memory/memory-broker.js';
+import { checkFeedId } from '../message/feed-id.js';
+import { type FeedCounts, sumOf } from '../stats/counts.js';
+import { Nodes, nodesFeed } from './nodes.js';
+
+const countsOf = (open: number): FeedCounts => ({ ...sumOf([]), open });
+
+/** An engine in this process: every broker on it gets what any of them publishes. */
+class Bus {
+  private readonly sinks = new Set<MessageSink>();
+  published = 0;
+  isAway = false;
+
+  broker(name = 'bus'): Broker {
+    const bounds = { historyLength: 0, historyTtlMs: 1, historyBytes: 0, historyTotalBytes: 0 };
+    const log = new MemoryBroker(bounds);
+    const followed = new Map<string, MessageSink>();
+    return Object.assign(Object.create(log) as Broker, {
+      name,
+      publish: async (...message: Parameters<Broker['publish']>) => {
+        this.published += 1;
+        if (this.isAway) throw new BrokerUnavailableError('away');
+        const published = await log.publish(...message);
+        for (const sink of this.sinks) sink.next(published);
+        return published;
+      },
+      follow: (feed: string, sink: MessageSink) => {
+        followed.set(feed, sink);
+        this.sinks.add(sink);
+      },
+      unfollow: (feed: string) => {
+        const sink = followed.get(feed);
+        if (sink) this.sinks.delete(sink);
+      },
+    });
+  }
+}
+
+const until = async (holds: () => boolean) => {
+  while (!holds()) await sleep(1);
+};
+
+describe('nodes that share a broker', () => {
+  const started: Nodes[] = [];
+  const nodeOn = (bus: Bus, name: string, open: () => number, period = 60_000) => {
+    const node = new Nodes(bus.broker(), name, () => countsOf(open()), period);
+    started.push(node);
+    node.start();
+    return node;
+  };
+  const seenBy = (node: Nodes) => node.all().map(({ name, open }) => `${name} ${open}`);
+  afterEach(() => Promise.all(started.splice(0).map((node) => node.stop())));
+
+  it('know at once of one that starts, and of one that leaves', async () => {
+    const bus = new Bus();
+    const a = nodeOn(bus, 'a', () => 1);
+    nodeOn(bus, 'c', () => 3);
+    const b = nodeOn(bus, 'b', () => 2);
+    await until(() => a.all().length === 3);
+    expect(seenBy(a)).toEqual(['a 1', 'b 2', 'c 3']);
+    expect(a.all()[1]).toEqual({ name: 'b', ...countsOf(2) });
+    await b.stop();
+    expect(seenBy(a)).toEqual(['a 1', 'c 3']);
+  });
+
+  it('tell again and again what they hold, and forget one that is silent', async () => {
+    const bus = new Bus();
+    let open = 0;
+    const a = nodeOn(bus, 'a', () => 1, 20);
+    const b = nodeOn(bus, 'b', () => open, 20);
+    await until(() => seenBy(a).includes('b 0') && seenBy(b).includes('a 1'));
+    open = 7;
+    await until(() => seenBy(a).includes('b 7'));
+    bus.isAway = true;
+    await until(() => seenBy(a).length === 1);
+    bus.isAway = false;
+    await until(() => seenBy(a).includes('b 7'));
+  });
+
+  it('are told apart where they have the same name', async () => {
+    const bus = new Bus();
+    const a = nodeOn(bus, 'same', () => 1);
+    nodeOn(bus, 'same', () => 2);
+    await until(() => a.all().length === 2);
+    expect(seenBy(a)).toEqual(['same 1', 'same 2']);
+  });
+
+  it.each(['', 'x', 'null', '[]', '{"id":1}', '{"id":"1","node":null}', '{"id":"1","node":{"open":1}}'])(
+    'pass over what is no announcement: %s',
+    async (text) => {
+      const bus = new Bus();
+      const a = nodeOn(bus, 'a', () => 1);
+      await bus.broker().publish(nodesFeed, { type: undefined, text, isJson: true });
+      expect(seenBy(a)).toEqual(['a 1']);
+    },
+  );
+
+  it('are one alone with a memory of their own, which is told nothing', async () => {
+    const bus = new Bus();
+    const node = new Nodes(bus.broker('memory'), 'alone', () => countsOf(1), 1);
+    node.start();
+    await once(AbortSignal.timeout(5), 'abort');
+    await node.stop();
+    expect(bus.published).toBe(0);
+    expect(seenBy(node)).toEqual(['alone 1']);
+  });
+
+  it('meet on a feed that nobody else can name', () => {
+    expect(() => checkFeedId(nodesFeed)).toThrow();
+  });
+});

@@ -1,0 +1,35 @@
+import type { EndReason } from './end-reason.js';
+
+interface ConnectionEvent {
+  /** When it happened, in milliseconds since 1970. */
+  readonly time: number;
+  /** The connection's number, counted from 1 since the process started. */
+  readonly connection: number;
+  /** What it follows, or, without a feed, the name that it is counted under. */
+  readonly feeds: readonly string[];
+  /** Whom its token is for (the claim `sub`); undefined without one. */
+  readonly subject?: string;
+}
+
+/** A connection was opened. */
+export interface FeedOpened extends ConnectionEvent {
+  readonly type: 'opened';
+}
+
+/** A connection came to its end. */
+export interface FeedClosed extends ConnectionEvent {
+  readonly type: 'closed';
+  readonly reason: EndReason;
+  /** How long it was open, in milliseconds. */
+  readonly durationMs: number;
+}
+
+/** A feed got its first follower in this process, or lost its last. */
+export interface FeedPresence {
+  readonly type: 'followed' | 'unfollowed';
+  readonly time: number;
+  readonly feed: string;
+}
+
+/** What `FeedService.events$` tells of who is there. */
+export type FeedEvent = FeedOpened | FeedClosed | FeedPresence;

@@ -1,0 +1,46 @@
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { SocketProxy } from './socket-proxy.js';
+
+/** Stands in for a socket, of TLS or without. */
+export function proxyFor(socket: Socket): SocketProxy {
+  return socket instanceof TLSSocket ? new TlsSocketProxy(socket) : new SocketProxy(socket);
+}
+
+/** A stand-in that knows what is asked of a TLS socket, and of no other: whoever asks may go by what is there. */
+class TlsSocketProxy extends SocketProxy {
+  constructor(private readonly secure: TLSSocket) {
+    super(secure);
+  }
+
+  get encrypted() {
+    return this.secure.encrypted;
+  }
+  get authorized() {
+    return this.secure.authorized;
+  }
+  get authorizationError() {
+    return this.secure.authorizationError;
+  }
+  get alpnProtocol() {
+    return this.secure.alpnProtocol;
+  }
+  get servername() {
+    return (this.secure as TLSSocket & { servername?: string }).servername;
+  }
+  getPeerCertificate(detailed?: boolean) {
+    return this.secure.getPeerCertificate(detailed as true);
+  }
+  getPeerX509Certificate() {
+    return this.secure.getPeerX509Certificate();
+  }
+  getCipher() {
+    return this.secure.getCipher();
+  }
+  getProtocol() {
+    return this.secure.getProtocol();
+  }
+  getSession() {
+    return this.secure.getSession();
+  }
+}
