@@ -1,37 +1,36 @@
-import type { Content, PublishedMessage } from '../message/message.js';
-import type { Position } from '../message/position.js';
+import type { Content, StoredMessage } from '../message/message.js';
+import type { Position, Start } from '../message/position.js';
 
-/** Takes the messages of a feed. */
+/** Receives the messages of a feed. */
 export interface MessageSink {
-  next(message: PublishedMessage): void;
+  next(message: StoredMessage): void;
   /**
-   * Messages after the last that came are gone for good: they were trimmed while the engine was away, or the engine lost them.
+   * Messages after the last one delivered are gone for good: they were trimmed while the broker was unavailable, or its server lost them.
    *
-   * @param oldest the first that is still there, if there is one; it comes next
+   * @param oldest the first message that is still stored, if there is one; it is delivered next
    */
-  lost(oldest: PublishedMessage | undefined): void;
+  lost(oldest: StoredMessage | undefined): void;
 }
 
-/** Where to begin on a feed: after a position, with what is kept (`earliest`), with the last message kept (`newest`), or at its `end`. */
-export type Start = Position | 'earliest' | 'newest' | 'end';
-
-/** What a broker keeps of a feed, from a start on. */
+/** A part of what a broker stores of a feed, from a start on. */
 export interface History {
   /** In order, without a gap. */
-  readonly messages: readonly PublishedMessage[];
-  /** The position that the messages follow; where there are none, the feed's end. */
+  readonly messages: readonly StoredMessage[];
+  /** The position before the first of the messages; where there are none, the end of the feed. */
   readonly after: Position;
-  /** The offset up to which nothing is missing: what is newer comes to who follows the feed. */
+  /** The offset up to which nothing is missing: that of the last message where more follow, else the offset of the broker's newest one. */
   readonly end: number;
-  /** Whether messages after the position that was asked for are gone, or the position is none of this broker's. */
+  /** Whether more messages follow, because of the limit. */
+  readonly hasMore: boolean;
+  /** Whether messages after the requested position are gone, or the position is not one of this broker's. */
   readonly isReset: boolean;
 }
 
-/** How much of each feed a broker keeps. */
+/** How much of each feed a broker stores. */
 export interface HistoryBounds {
   /** Messages of each feed. */
   readonly historyLength: number;
-  /** How long a message is kept, in milliseconds. */
+  /** How long a message is stored, in milliseconds. */
   readonly historyTtlMs: number;
   /** Bytes of each feed. */
   readonly historyBytes: number;
@@ -39,79 +38,50 @@ export interface HistoryBounds {
   readonly historyTotalBytes: number;
 }
 
-/** What a message counts with beside its text, in bytes: itself, its entry, and the room that V8 keeps free around them. */
+/** What a message counts as beside its text, in bytes: itself, its entry, and the room that V8 keeps free around them. */
 export const messageOverhead = 512;
 
 /**
- * Keeps the recent messages of feeds, and carries them between processes.
+ * Stores the recent messages of feeds and carries them between processes. The module's broker is injected by this class.
  *
- * The offsets of its messages grow in the order in which it delivers them, over all feeds; a message has the same offset everywhere.
- * A broker whose engine is away reconnects by itself and then delivers what was missed; until then the methods that need the engine
- * fail with `BrokerUnavailableError`.
+ * The offsets of its messages grow in the order in which it delivers them, over all feeds; a message has the same offset in every
+ * process. A broker whose server is unavailable reconnects by itself and then delivers what was missed; until then the methods that
+ * need the server fail with `BrokerUnavailableError`.
  */
-export interface Broker {
-  /** The engine, as people call it: `memory`, `redis`, `nats`. */
-  readonly name: string;
-  /** Since when the engine is away, in milliseconds since 1970; undefined while it is there. */
-  readonly unavailableSince: number | undefined;
-  /** Why the engine is away, as it says itself: for whoever runs it, not for clients. Undefined while it is there, or where that is not known. */
-  readonly unavailableReason?: string | undefined;
+export abstract class Broker {
+  /** The server, as people call it: `memory`, `redis`, `nats`. */
+  abstract readonly name: string;
+  /** Since when the server is unavailable, in milliseconds since 1970; undefined while it is available. */
+  abstract readonly unavailableSince: number | undefined;
+  /** Why the server is unavailable, in its own words: for operators, not for clients. Undefined while it is available, or unknown. */
+  abstract readonly unavailableReason?: string | undefined;
   /**
-   * Appends a message to a feed; resolves once it is kept as well as the engine can. Fails with `BrokerMessageTooLargeError` where the
-   * engine takes none of that size.
+   * Appends a message to a feed; resolves once it is stored as well as the server can. Fails with `MessageTooLargeError` where the
+   * server takes none of that size.
    */
-  publish(feed: string, content: Content): Promise<PublishedMessage>;
+  abstract publish(feed: string, content: Content): Promise<StoredMessage>;
   /**
    * Delivers each message of the feed that is published after this has returned, or resolved, once and in order. Where this fails, the
-   * feed is followed all the same, from the time on when the engine is back.
+   * feed is subscribed all the same, from the time on when the server is available again.
    */
-  follow(feed: string, sink: MessageSink): Promise<void> | undefined;
-  /** Delivers no more of the feed. */
-  unfollow(feed: string): void;
-  /** What is kept of the feed. Of a feed that is followed, nothing that this resolves with is delivered afterwards. */
-  read(feed: string, start: Start): Promise<History>;
-  /** Lets go of everything. */
-  close(): Promise<void>;
+  abstract subscribe(feed: string, sink: MessageSink): Promise<void> | undefined;
+  /** Stops the delivery of the feed. */
+  abstract unsubscribe(feed: string): void;
+  /**
+   * Reads what is stored of a feed. Of a subscribed feed, nothing up to the `end` that this resolves with is delivered afterwards.
+   *
+   * @param limitBytes how many bytes of text to return at most; one message is returned whatever its size
+   */
+  abstract read(feed: string, start: Start, limitBytes: number): Promise<History>;
+  /** Frees everything. */
+  abstract close(): Promise<void>;
 }
 
 /** What a broker is made with. */
 export interface BrokerContext extends HistoryBounds {
-  /** Told when the engine goes away, once for each further reason why it stays away, and when it is back. */
+  /** Told when the server becomes unavailable, once for each further reason, and when it is available again. */
   log(message: string): void;
 }
 
-/** Makes a module's broker; where it takes an engine, resolves when that has answered, or after some seconds without it. */
+/** Makes a module's broker. One with a server resolves when that has answered, or after some seconds without an answer. */
 export type BrokerFactory = (context: BrokerContext) => Broker | Promise<Broker>;
-
-/** The engine cannot be reached, or refuses to work. */
-export class BrokerUnavailableError extends Error {
-  override readonly name = 'BrokerUnavailableError';
-  readonly code = 'BROKER_UNAVAILABLE';
-}
-
-/** The engine takes no message of that size: it will not help to publish it again. */
-export class BrokerMessageTooLargeError extends Error {
-  override readonly name = 'BrokerMessageTooLargeError';
-  readonly code = 'BROKER_MESSAGE_TOO_LARGE';
-
-  constructor(
-    /** The most bytes that the message's text could have had. */
-    readonly limit: number,
-  ) {
-    super(`The engine takes messages of ${limit} bytes at most.`);
-  }
-}
-
-/** An option of a broker is wrong. Thrown by what makes its factory, such as `redisBroker()`. */
-export class BrokerOptionsError extends Error {
-  override readonly name = 'BrokerOptionsError';
-  readonly code = 'BROKER_OPTIONS';
-
-  constructor(
-    message: string,
-    /** The name of the wrong option. */
-    readonly option: string,
-  ) {
-    super(message);
-  }
-}

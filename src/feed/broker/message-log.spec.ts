@@ -1,10 +1,10 @@
-import { PublishedMessage } from '../message/message.js';
+import { type StoredMessage } from '../message/message.js';
 import { MessageLog } from './message-log.js';
 
 const epoch = 'e';
 const logOf = (...feeds: string[]) => {
   const log = new MessageLog(epoch, { historyLength: 10, historyTtlMs: 60_000, historyBytes: 1e6, historyTotalBytes: 1e6 });
-  for (const [n, feed] of feeds.entries()) log.append(new PublishedMessage(feed, epoch, n + 1, Date.now(), undefined, `${n + 1}`, false));
+  for (const [n, feed] of feeds.entries()) log.append(new StoredMessage(feed, epoch, n + 1, Date.now(), undefined, `${n + 1}`, false));
   return log;
 };
 const read = (log: MessageLog, feed: string, offset: number) => {

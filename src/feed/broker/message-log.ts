@@ -1,5 +1,6 @@
-import type { PublishedMessage } from '../message/message.js';
-import { type History, type HistoryBounds, messageOverhead, type Start } from './broker.js';
+import type { StoredMessage } from '../message/message.js';
+import type { Start } from '../message/position.js';
+import { type History, type HistoryBounds, messageOverhead } from './broker.js';
 import { TrimmedOffsets } from './trimmed-offsets.js';
 
 /** How far apart two looks for expired messages are at least, in milliseconds. */
@@ -7,7 +8,7 @@ const expiryStepMs = 1000;
 
 /** A message in its feed's log, and in the list of all messages by age. */
 interface Entry {
-  readonly message: PublishedMessage;
+  readonly message: StoredMessage;
   readonly bytes: number;
   readonly log: FeedLog;
   /** The next message of the same feed. */
@@ -33,7 +34,7 @@ export class MessageLog {
   /** The offset of the last message. */
   offset = 0;
   private readonly logs = new Map<string, FeedLog>();
-  private readonly forgotten = new TrimmedOffsets();
+  private readonly trimmed = new TrimmedOffsets();
   /** The offset up to which messages of any feed are gone. */
   private gone = 0;
   private oldest: Entry | undefined = undefined;
@@ -48,12 +49,12 @@ export class MessageLog {
   ) {}
 
   /** Appends a message, whose offset is higher than that of any before. */
-  append(message: PublishedMessage): void {
+  append(message: StoredMessage): void {
     const { feed } = message;
     this.offset = message.offset;
     let log = this.logs.get(feed);
     if (!log) {
-      log = { feed, first: undefined, last: undefined, length: 0, bytes: 0, dropped: this.forgotten.offsetOf(feed) };
+      log = { feed, first: undefined, last: undefined, length: 0, bytes: 0, dropped: this.trimmed.offsetOf(feed) };
       this.logs.set(feed, log);
     }
     const bytes = Buffer.byteLength(message.text) + messageOverhead;
@@ -74,28 +75,46 @@ export class MessageLog {
     this.scheduleExpiry();
   }
 
-  read(feed: string, start: Start): History {
+  read(feed: string, start: Start, limitBytes: number): History {
     this.dropExpired();
     const log = this.logs.get(feed);
     const { epoch, offset: end } = this;
     const newest = start === 'newest' ? log?.last?.message : undefined;
-    if (newest) return { messages: [newest], after: { epoch, offset: newest.offset - 1 }, end, isReset: false };
-    if (start === 'end' || start === 'newest') return { messages: [], after: { epoch, offset: end }, end, isReset: false };
-    const dropped = Math.max(log?.dropped ?? this.forgotten.offsetOf(feed), this.gone);
-    const isKnown = start !== 'earliest' && start.epoch === epoch && start.offset >= dropped && start.offset <= this.offset;
+    if (newest) return { messages: [newest], after: { epoch, offset: newest.offset - 1 }, end, hasMore: false, isReset: false };
+    if (start === 'end' || start === 'newest') return { messages: [], after: { epoch, offset: end }, end, hasMore: false, isReset: false };
+    const dropped = Math.max(log?.dropped ?? this.trimmed.offsetOf(feed), this.gone);
+    const isKnown = start !== 'earliest' && start.epoch === epoch && start.offset >= dropped && start.offset <= end;
     const after = isKnown ? start.offset : dropped;
-    const messages: PublishedMessage[] = [];
-    for (let entry = log?.first; entry; entry = entry.next) if (entry.message.offset > after) messages.push(entry.message);
+    const { messages, hasMore } = this.pageOf(log, after, limitBytes);
     return {
       messages,
       after: { epoch, offset: messages.length > 0 || isKnown ? after : end },
-      end,
+      end: hasMore ? (messages.at(-1) as StoredMessage).offset : end,
+      hasMore,
       isReset: start !== 'earliest' && !isKnown,
     };
   }
 
+  /** The messages of a feed after an offset, as many as the limit allows, and at least one. */
+  private pageOf(log: FeedLog | undefined, after: number, limitBytes: number): { messages: StoredMessage[]; hasMore: boolean } {
+    const messages: StoredMessage[] = [];
+    let bytes = 0;
+    for (let entry = this.firstAfter(log, after); entry; entry = entry.next) {
+      if (bytes >= limitBytes) return { messages, hasMore: true };
+      messages.push(entry.message);
+      bytes += entry.message.text.length;
+    }
+    return { messages, hasMore: false };
+  }
+
+  private firstAfter(log: FeedLog | undefined, after: number): Entry | undefined {
+    let entry = log?.first;
+    while (entry && entry.message.offset <= after) entry = entry.next;
+    return entry;
+  }
+
   /** The last message of a feed, if it is kept. */
-  newestOf(feed: string): PublishedMessage | undefined {
+  newestOf(feed: string): StoredMessage | undefined {
     return this.logs.get(feed)?.last?.message;
   }
 
@@ -104,7 +123,7 @@ export class MessageLog {
     const log = this.logs.get(feed);
     while (log?.first && log.first.message.offset <= offset) this.drop(log.first);
     if (log?.first) log.dropped = Math.max(log.dropped, offset);
-    else this.forgotten.note(feed, offset);
+    else this.trimmed.note(feed, offset);
   }
 
   /** Lets go of all messages up to an offset. */
@@ -142,7 +161,7 @@ export class MessageLog {
     if (log.first) return;
     log.last = undefined;
     this.logs.delete(log.feed);
-    this.forgotten.note(log.feed, log.dropped);
+    this.trimmed.note(log.feed, log.dropped);
   }
 
   /** One timer for all messages: they expire in the order in which they came. */

@@ -1,4 +1,4 @@
-import { BrokerUnavailableError } from './broker.js';
+import { BrokerUnavailableError, reasonOf } from '../errors/broker.errors.js';
 import { Outage, reasonOf } from './outage.js';
 
 describe('an outage', () => {

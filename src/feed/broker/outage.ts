@@ -1,5 +1,3 @@
-import { BrokerUnavailableError } from './broker.js';
-
 /** How many reasons of one outage are told at most: an engine with many addresses may have one for each. */
 const mostTold = 10;
 
@@ -36,11 +34,4 @@ export class Outage {
     if (this.told.size > 0) this.log(`${this.engine} is back.`);
     this.told.clear();
   }
-}
-
-/** What an error says, or what it is made of; that of several attempts to connect, as one to `localhost` makes, has only a code. */
-export function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  if (error instanceof BrokerUnavailableError && error.cause) return reasonOf(error.cause);
-  return error.message || (error as NodeJS.ErrnoException).code || error.name;
 }

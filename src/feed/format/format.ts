@@ -1,18 +1,22 @@
-import type { FeedMessage } from '../message/message.js';
+import type { TextMessage } from '../message/message.js';
 
-/** How messages look on the wire. Formats are pure: they know nothing of HTTP's own framing or of connections. */
+/** How messages look on the wire. Formats are pure: they know neither HTTP's framing nor connections. */
 export interface Format {
-  /** What `?format=` calls it. */
+  /** Its name in `?format=`. */
   readonly name: string;
-  /** What `Accept` is matched against. */
+  /** Its media type, which `Accept` is matched against. */
   readonly mediaType: string;
   readonly contentType: string;
-  /** A message as it goes out. Throws a `TypeError` when the message cannot be written in this format. */
-  encode(message: FeedMessage): string;
-  /** Tells a position where no message does, in a format whose clients then come back with it. */
+  /**
+   * Encodes a message.
+   *
+   * @throws TypeError when the format cannot express the message
+   */
+  encode(message: TextMessage): string;
+  /** Encodes a position alone, in a format whose clients send it back when they reconnect. */
   mark?(position: string): string;
-  /** What a client ignores: keeps proxies and clients from taking silence for the end. */
+  /** What a client ignores: it keeps proxies and clients from taking silence for the end. */
   readonly heartbeat: string;
-  /** Tells the client how many milliseconds to wait before it comes back, in a format whose clients do by themselves. */
+  /** Tells the client how many milliseconds to wait before it reconnects, in a format whose clients reconnect by themselves. */
   retry?(ms: number): string;
 }

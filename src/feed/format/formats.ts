@@ -1,26 +1,34 @@
 import Negotiator from 'negotiator';
+import { FeedException } from '../errors/feed-exception.js';
 import type { Format } from './format.js';
 import { ndjson } from './ndjson.js';
 import { sse } from './sse.js';
 import { labelledText, text } from './text.js';
 
-/** In order of preference: the first is what a client gets that states none. */
+/** In order of preference: a client that states none gets the first. */
 export const formats: readonly Format[] = [text, sse, ndjson];
 
 const mediaTypes = formats.map((format) => format.mediaType);
 
-/** The same format for a connection on several feeds, whose messages say which feed they are of. */
+/** The same format for a connection on several feeds, whose messages name their feed. */
 export function labelled(format: Format): Format {
   return format === text ? labelledText : format;
 }
 
 /**
- * The format a client asks for: `?format=` by name, or else by `Accept` (RFC 9110 section 12.5.1).
+ * The format that a client asks for: `?format=` by name, else by `Accept` (RFC 9110 section 12.5.1).
  *
- * @returns undefined when the client wants something that nobody offers
+ * @throws FeedException FEED_FORMAT (406) when the client accepts none of the formats
  */
-export function chooseFormat(accept: string | undefined, query: string | null): Format | undefined {
-  if (query !== null) return formats.find((format) => format.name === query);
+export function chooseFormat(accept: string | undefined, query: string | null): Format {
+  const format = query === null ? negotiate(accept) : formats.find(({ name }) => name === query);
+  if (format) return format;
+  const names = formats.map(({ name }) => name);
+  const message = `Ask for one of ${names.join(', ')}, with ?format= or by its media type in Accept.`;
+  throw new FeedException('FEED_FORMAT', { message, formats: names });
+}
+
+function negotiate(accept: string | undefined): Format | undefined {
   if (accept === undefined || accept === '*/*') return formats[0];
   const mediaType = new Negotiator({ headers: { accept } }).mediaType(mediaTypes);
   return formats.find((format) => format.mediaType === mediaType);

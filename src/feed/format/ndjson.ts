@@ -1,4 +1,3 @@
-import { dataAsJson, type FeedMessage } from '../message/message.js';
 import type { Format } from './format.js';
 
 /** One JSON object a line: `{ id?, feed?, type?, data }`. */
@@ -7,9 +6,8 @@ export const ndjson: Format = {
   mediaType: 'application/x-ndjson',
   contentType: 'application/x-ndjson',
   heartbeat: '\n',
-  encode(message: FeedMessage) {
-    const { id, feed, type } = message;
-    return `{${member('id', id)}${member('feed', feed)}${member('type', type)}"data":${dataAsJson(message)}}\n`;
+  encode({ id, feed, type, text, isJson }) {
+    return `{${member('id', id)}${member('feed', feed)}${member('type', type)}"data":${isJson ? text : JSON.stringify(text)}}\n`;
   },
 };
 

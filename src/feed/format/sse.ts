@@ -1,4 +1,3 @@
-import { dataAsText, type FeedMessage } from '../message/message.js';
 import type { Format } from './format.js';
 
 /** What ends a line in an event stream: CRLF, LF or CR (HTML standard, section 9.2.5 "Parsing an event stream"). */
@@ -6,26 +5,24 @@ const lineBreak = /\r\n|\r|\n/g;
 const hasLineBreak = /[\r\n]/;
 
 /**
- * Server-sent events, for `EventSource`. Each line of the data becomes a `data` field of its own, so that no data can forge
- * another field. An id or a type cannot span lines; one that tries, or an id with U+0000, which the standard ignores, is refused.
+ * Server-sent events, for `EventSource`. Each line of the data becomes a `data` field, so that no data can forge another field.
+ * An id or a type cannot span lines: one that does is rejected, as is an id with U+0000, which the standard ignores.
  */
 export const sse: Format = {
   name: 'sse',
   mediaType: 'text/event-stream',
   contentType: 'text/event-stream',
-  encode(message: FeedMessage) {
-    const { id, type } = message;
-    const text = dataAsText(message);
+  encode({ id, type, text }) {
     let event = hasLineBreak.test(text) ? `data: ${text.replace(lineBreak, '\ndata: ')}\n\n` : `data: ${text}\n\n`;
     if (type !== undefined) event = `event: ${oneLine('type', type)}\n${event}`;
     if (id !== undefined) event = `id: ${oneLine('id', id)}\n${event}`;
     return event;
   },
-  // An event without data sets the position that `EventSource` comes back with, and is not dispatched (section 9.2.6).
-  mark: (position: string) => `id: ${position}\n\n`,
+  // An event without data sets the id that `EventSource` sends when it reconnects, and is not dispatched (section 9.2.6).
+  mark: (position) => `id: ${position}\n\n`,
   // A comment.
   heartbeat: ':\n\n',
-  retry: (ms: number) => `retry: ${ms}\n\n`,
+  retry: (ms) => `retry: ${ms}\n\n`,
 };
 
 function oneLine(field: string, value: string): string {

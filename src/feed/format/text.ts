@@ -1,4 +1,3 @@
-import { dataAsText, type FeedMessage } from '../message/message.js';
 import type { Format } from './format.js';
 
 /** The data and a line feed: for people, `curl` and line-based tools. */
@@ -7,11 +6,11 @@ export const text: Format = {
   mediaType: 'text/plain',
   contentType: 'text/plain; charset=utf-8',
   heartbeat: '\n',
-  encode: (message: FeedMessage) => `${dataAsText(message)}\n`,
+  encode: (message) => `${message.text}\n`,
 };
 
-/** The same for a connection on several feeds: a published message's feed and a tab come first. */
+/** The same for a connection on several feeds: the feed of a published message and a tab come first. */
 export const labelledText: Format = {
   ...text,
-  encode: (message: FeedMessage) => (message.feed === undefined ? `${dataAsText(message)}\n` : `${message.feed}\t${dataAsText(message)}\n`),
+  encode: ({ feed, text }) => (feed === undefined ? `${text}\n` : `${feed}\t${text}\n`),
 };

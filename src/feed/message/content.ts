@@ -1,46 +1,63 @@
-import { FeedMessageException } from '../errors/feed.errors.js';
+import { FeedException } from '../errors/feed-exception.js';
 import { type Content, resetType } from './message.js';
 
 /** The longest type, in characters. */
-const longestType = 200;
+export const longestType = 200;
+
+const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+const utf8 = new TextDecoder();
 
 /**
- * Makes what can be published of a value, and refuses what some format could not give back as it went in.
+ * Serialises what is to be published, and rejects what some format could not reproduce.
  *
- * A line of an event stream ends at CR as well as at LF, and all of CR, LF and CRLF come out as LF (HTML standard, section
- * 9.2.6): text with a CR would not come out as it went in. A lone surrogate has no UTF-8.
+ * A line of an event stream ends at CR as well as at LF, and a client sees all of CR, LF and CRLF as LF (HTML standard, section
+ * 9.2.6): text with a CR would be changed. A lone surrogate has no UTF-8.
  *
- * @throws FeedMessageException (400) saying what is wrong and what is allowed
+ * @throws FeedException FEED_MESSAGE (400) saying what is wrong and what is allowed
  */
 export function contentOf(data: unknown, type?: string): Content {
   if (type !== undefined) checkType(type);
-  const text = typeof data === 'string' ? data : data instanceof Uint8Array ? asUtf8(data) : undefined;
+  const text = typeof data === 'string' ? data : data instanceof Uint8Array ? decodeUtf8(data, "A message's bytes") : undefined;
   if (text === undefined) return { type, text: asJson(data), isJson: true };
   if (text.includes('\r')) {
-    throw new FeedMessageException(
-      "A message's text must not contain carriage returns: end its lines with a line feed, or send it in a JSON object.",
-    );
+    throw invalid("A message's text must not contain carriage returns: end its lines with a line feed, or send it in a JSON object.");
   }
-  if (!text.isWellFormed()) throw new FeedMessageException("A message's text must be Unicode without lone surrogates.");
+  if (!text.isWellFormed()) throw invalid("A message's text must be Unicode without lone surrogates.");
   return { type, text, isJson: false };
+}
+
+/**
+ * Decodes bytes that must be UTF-8.
+ *
+ * @param what names the bytes in the error
+ * @throws FeedException FEED_MESSAGE (400)
+ */
+export function decodeUtf8(bytes: Uint8Array, what: string): string {
+  try {
+    return strictUtf8.decode(bytes);
+  } catch {
+    throw invalid(`${what} must be UTF-8.`);
+  }
+}
+
+/** The text of a source's data: strings as they are, bytes as UTF-8, everything else as JSON. */
+export function textOf(data: unknown): string {
+  if (typeof data === 'string') return data;
+  if (data instanceof Uint8Array) return utf8.decode(data);
+  return JSON.stringify(data) ?? 'null';
+}
+
+/** Whether the text of a source's data is JSON, or the data itself. */
+export function isJsonData(data: unknown): boolean {
+  return typeof data !== 'string' && !(data instanceof Uint8Array);
 }
 
 function checkType(type: unknown): void {
   if (typeof type !== 'string' || type.length < 1 || type.length > longestType || /[\r\n\0]/.test(type) || !type.isWellFormed()) {
-    throw new FeedMessageException(`A message's type is 1 to ${longestType} characters, without line breaks, U+0000 and lone surrogates.`);
+    throw invalid(`A message's type is 1 to ${longestType} characters, without line breaks, U+0000 and lone surrogates.`);
   }
   if (type === resetType) {
-    throw new FeedMessageException(`The type "${resetType}" is how a feed tells that messages are lost: give your messages another one.`);
-  }
-}
-
-const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
-function asUtf8(bytes: Uint8Array): string {
-  try {
-    return strictUtf8.decode(bytes);
-  } catch {
-    throw new FeedMessageException("A message's bytes must be UTF-8.");
+    throw invalid(`The type "${resetType}" tells clients that messages are lost: give your messages another one.`);
   }
 }
 
@@ -48,6 +65,10 @@ function asJson(data: unknown): string {
   try {
     return JSON.stringify(data) ?? 'null';
   } catch (error) {
-    throw new FeedMessageException(`A message's data must be text, bytes or a JSON value: ${(error as Error).message}`);
+    throw invalid(`A message's data must be text, bytes or a JSON value: ${(error as Error).message}`);
   }
+}
+
+function invalid(message: string): FeedException {
+  return new FeedException('FEED_MESSAGE', { message });
 }

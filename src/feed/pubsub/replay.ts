@@ -1,8 +1,9 @@
-import type { History } from '../broker/broker.js';
-import { Notice, type PublishedMessage, resetType } from '../message/message.js';
-import { formatPosition, type Position } from '../message/position.js';
+import type { Broker, History } from '../broker/broker.js';
+import { BrokerUnavailableError } from '../errors/broker.errors.js';
+import { resetType, type StoredMessage, type TextMessage } from '../message/message.js';
+import { formatPosition, type Position, type Start } from '../message/position.js';
 
-/** Says how far a connection has come, where no message does. */
+/** Tells a client how far it has come, where no message does. */
 export class Mark {
   readonly position: string;
 
@@ -11,54 +12,175 @@ export class Mark {
   }
 }
 
-export type ReplayItem = PublishedMessage | Notice | Mark;
+/** What a replay sends. A message that is not a stored one leaves its reader's position where it is, or says what it is. */
+export type ReplayItem = StoredMessage | TextMessage | Mark;
 
-/** What a new follower gets before what is live. */
-export interface Replay {
-  /** Whoever comes back with this position misses nothing of what it would have got. */
-  readonly start: Position;
-  /** In the order in which they are to go out. */
-  readonly items: readonly ReplayItem[];
-  /** By feed, the offset up to which the items have it: live messages up to there came before, or are among them. */
-  readonly covered: ReadonlyMap<string, number>;
+/** Where a replay begins. */
+export interface ReplayStart {
+  readonly feeds: readonly string[];
+  /** Where to begin on each feed. */
+  readonly startOf: (feed: string) => Start;
+  /** Whether the reader resumes: it then gets its position first, and is told which feeds have lost messages. */
+  readonly isResumed: boolean;
+  /** How many bytes of text may be read ahead, over all feeds. */
+  readonly pageBytes: number;
 }
 
-/** Puts the histories of several feeds together, in the order of their messages' offsets. */
-export function replayOf(feeds: readonly string[], histories: readonly History[], isResumed: boolean): Replay {
-  const positions = histories.map(({ after }) => after).sort((a, b) => a.offset - b.offset);
-  const start = positions[0] as Position;
-  // The feeds may have been read one after the other. What has come since the first was read is live: in the order of all.
-  const end = Math.min(...histories.map((history) => history.end));
-  const covered = new Map(feeds.map((feed) => [feed, end]));
-  const messages = histories
-    .flatMap((history) => history.messages)
-    .filter(({ offset }) => offset <= end)
-    .sort((a, b) => a.offset - b.offset);
-  if (isResumed) {
-    const resets = histories.flatMap((history, n) => (history.isReset ? [resetOf(feeds[n] as string, history.messages[0], start)] : []));
-    return { start, items: [new Mark(start), ...resets, ...messages], covered };
+/** How far one feed has been read. */
+class Cursor {
+  private messages: readonly StoredMessage[] = [];
+  private taken = 0;
+  end = 0;
+  hasMore = false;
+
+  constructor(readonly feed: string) {}
+
+  get next(): StoredMessage | undefined {
+    return this.messages[this.taken];
   }
-  // Whoever gets the last messages of several feeds has not seen what came on the others since: how far it has come, the mark says.
-  const replayed = feeds.length > 1 ? messages.map((message) => at(message, start)) : messages;
-  return { start, items: [...replayed, new Mark({ epoch: start.epoch, offset: end })], covered };
-}
 
-/** A message that says of its follower only where that began. */
-function at({ feed, type, data }: PublishedMessage, position: Position): Notice {
-  return new Notice(feed, type, data, `${formatPosition(position)}/${feed}`);
+  take(): void {
+    this.taken += 1;
+  }
+
+  load({ messages, end, hasMore }: History): void {
+    this.messages = messages;
+    this.taken = 0;
+    this.end = end;
+    this.hasMore = hasMore;
+  }
 }
 
 /**
- * Says that messages of a feed are lost.
- *
- * @param oldest the first that there is
- * @param position where its follower is after it; where it has none, it stays where it was
+ * Reads what a broker stores of some feeds, in the order of their messages' offsets, a page at a time: a page is read when the one
+ * before it has been taken, so that a slow reader costs a page of memory, however long the history is.
  */
-export function resetOf(feed: string, oldest: PublishedMessage | undefined, position?: Position): Notice {
-  return new Notice(feed, resetType, { feed, oldest: oldest?.id ?? null }, position && formatPosition(position));
+export class Replay {
+  /** A client that resumes from this position misses nothing of what the replay sends. */
+  readonly start: Position;
+  private readonly ready: ReplayItem[];
+
+  private constructor(
+    private readonly broker: Broker,
+    private readonly cursors: readonly Cursor[],
+    histories: readonly History[],
+    private readonly limitBytes: number,
+    isResumed: boolean,
+  ) {
+    const positions = histories.map(({ after }) => after).sort((a, b) => a.offset - b.offset);
+    this.start = positions[0] as Position;
+    this.ready = isResumed ? [new Mark(this.start)] : [];
+    for (const [n, history] of histories.entries()) {
+      const cursor = cursors[n] as Cursor;
+      cursor.load(history);
+      if (isResumed && history.isReset) this.ready.push(resetOf(cursor.feed, cursor.next, this.start));
+    }
+    if (!isResumed) this.replayNewest();
+  }
+
+  /** @throws what the broker fails with */
+  static async open(broker: Broker, { feeds, startOf, isResumed, pageBytes }: ReplayStart): Promise<Replay> {
+    const limitBytes = Math.ceil(pageBytes / Math.max(1, feeds.length));
+    // A connection without a feed has a position, too.
+    const reads = feeds.length > 0 ? feeds.map((feed) => broker.read(feed, startOf(feed), limitBytes)) : [broker.read('', 'end', 0)];
+    const cursors = feeds.length > 0 ? feeds.map((feed) => new Cursor(feed)) : [new Cursor('')];
+    return new Replay(broker, cursors, await Promise.all(reads), limitBytes, isResumed);
+  }
+
+  /** The offset up to which the replay has, or will have, all messages of its feeds: a live one up to there is a repetition. */
+  get end(): number {
+    return this.cursors.reduce((least, { end }) => Math.min(least, end), Number.POSITIVE_INFINITY);
+  }
+
+  /** Whether everything up to the end has been taken. */
+  get isDone(): boolean {
+    return !this.hasItem && !this.isLimited;
+  }
+
+  /** Whether the next item has to be read first. */
+  get needsRead(): boolean {
+    return !this.hasItem && this.isLimited;
+  }
+
+  /** The next item; undefined where it has to be read first, and when the replay is done. */
+  take(): ReplayItem | undefined {
+    if (this.ready.length > 0) return this.ready.shift();
+    const cursor = this.next();
+    const message = cursor?.next;
+    cursor?.take();
+    return message;
+  }
+
+  /**
+   * Reads on, on the feeds of which all that was read has been taken.
+   *
+   * @throws what the broker fails with
+   */
+  async read(): Promise<void> {
+    const { epoch } = this.start;
+    const empty = this.cursors.filter(({ next, hasMore }) => hasMore && next === undefined);
+    const histories = await Promise.all(empty.map(({ feed, end }) => this.broker.read(feed, { epoch, offset: end }, this.limitBytes)));
+    for (const [n, history] of histories.entries()) {
+      if (history.after.epoch !== epoch) throw new BrokerUnavailableError('The broker has lost its messages.');
+      const cursor = empty[n] as Cursor;
+      cursor.load(history);
+      if (history.isReset) this.ready.push(resetOf(cursor.feed, cursor.next));
+    }
+  }
+
+  private get hasItem(): boolean {
+    return this.ready.length > 0 || this.next() !== undefined;
+  }
+
+  /** Whether a feed that has not been read to its end keeps the messages of the others from being sent. */
+  private get isLimited(): boolean {
+    const { end } = this;
+    return this.cursors.some((cursor) => cursor.hasMore && cursor.end === end);
+  }
+
+  /** The feed whose turn it is: messages go out in the order of all feeds, so none may be newer than what is still to be read. */
+  private next(): Cursor | undefined {
+    const { end } = this;
+    let first: Cursor | undefined;
+    for (const cursor of this.cursors) {
+      const offset = cursor.next?.offset ?? Number.POSITIVE_INFINITY;
+      if (offset <= end && offset < (first?.next?.offset ?? Number.POSITIVE_INFINITY)) first = cursor;
+    }
+    return first;
+  }
+
+  /**
+   * A reader that gets the newest messages of several feeds has not seen what the others had since: its position is that of the mark
+   * behind them.
+   */
+  private replayNewest(): void {
+    const { end, start, cursors } = this;
+    for (let cursor = this.next(); cursor; cursor = this.next()) {
+      const message = cursor.next as StoredMessage;
+      this.ready.push(cursors.length > 1 ? messageAt(message, start) : message);
+      cursor.take();
+    }
+    this.ready.push(new Mark({ epoch: start.epoch, offset: end }));
+  }
 }
 
-/** A message for a follower that is further already. */
-export function withoutPosition({ feed, type, data }: PublishedMessage): Notice {
-  return new Notice(feed, type, data);
+/** A message that tells its reader no more than where the replay began. */
+function messageAt({ feed, type, text, isJson }: StoredMessage, position: Position): TextMessage {
+  return { id: `${formatPosition(position)}/${feed}`, feed, type, text, isJson };
+}
+
+/**
+ * The message that tells a reader that messages of a feed are lost.
+ *
+ * @param oldest the first that is stored
+ * @param position where its reader is after it; without one, the reader's position does not change
+ */
+export function resetOf(feed: string, oldest: StoredMessage | undefined, position?: Position): TextMessage {
+  const text = JSON.stringify({ feed, oldest: oldest?.id ?? null });
+  return { id: position && formatPosition(position), feed, type: resetType, text, isJson: true };
+}
+
+/** The same message for a reader whose position is behind it already. */
+export function withoutPosition({ feed, type, text, isJson }: TextMessage): TextMessage {
+  return { id: undefined, feed, type, text, isJson };
 }

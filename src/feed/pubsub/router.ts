@@ -1,38 +1,29 @@
-import { type Broker, BrokerUnavailableError, type Start } from '../broker/broker.js';
-import { matchesFeed } from '../message/feed-pattern.js';
-import { type Replay, replayOf } from './replay.js';
-import { type Follower, Topic } from './topic.js';
+import type { Broker } from '../broker/broker.js';
+import { BrokerUnavailableError } from '../errors/broker.errors.js';
+import type { Position, Start } from '../message/position.js';
+import { Replay } from './replay.js';
+import { type FeedRules, RuleSet } from './rules.js';
+import { type Subscriber, Topic } from './topic.js';
 
-/** How the feeds that a pattern names behave. */
-export interface FeedRule {
-  /** `latest` gives each new follower the last message at once, as long as history keeps it. Default: nothing. */
-  readonly replay?: 'latest';
-  /** Whether a follower that is slow skips to the newest message instead of getting each one. Default: false. */
-  readonly conflate?: boolean;
-}
+/** Told when a feed gets its first subscriber in this process, and when it loses its last. */
+export type PresenceListener = (feed: string, hasSubscribers: boolean) => void;
 
-/** Rules by pattern: an id, or the beginning of one and a `*`. The most particular that matches counts. */
-export type FeedRules = Readonly<Record<string, FeedRule>>;
-
-/** Told when a feed gets its first follower in this process, and when it loses its last. */
-export type PresenceListener = (feed: string, isFollowed: boolean) => void;
-
-/** Knows who follows which feed: takes messages from the broker and gives them to the followers. */
+/** Knows the subscribers of each feed: takes messages from the broker and delivers them. */
 export class Router {
   private readonly topics = new Map<string, Topic>();
-  /** The most particular first: an id, then what says more of one. */
-  private readonly rules: [pattern: string, rule: FeedRule][];
+  private readonly rules: RuleSet;
 
+  /** @param pageBytes how many bytes of history a subscriber may have waiting */
   constructor(
     private readonly broker: Broker,
     rules: FeedRules,
+    private readonly pageBytes: number,
     private readonly onPresence: PresenceListener,
   ) {
-    const isWide = (pattern: string) => Number(pattern.endsWith('*'));
-    this.rules = Object.entries(rules).sort(([one], [other]) => isWide(one) - isWide(other) || other.length - one.length);
+    this.rules = new RuleSet(rules);
   }
 
-  /** How many feeds are followed. */
+  /** How many feeds have subscribers. */
   get size(): number {
     return this.topics.size;
   }
@@ -41,7 +32,7 @@ export class Router {
     return this.topics.get(feed);
   }
 
-  /** The feeds with the most followers, the most first. */
+  /** The feeds with the most subscribers, the most first. */
   busiest(most: number): { id: string; followers: number }[] {
     const found: Topic[] = [];
     for (const topic of this.topics.values()) {
@@ -54,80 +45,79 @@ export class Router {
   }
 
   /**
-   * Adds a follower to feeds. From this call on it gets their live messages; it holds them back until it has what this resolves
-   * with, which may have some of them, too.
+   * Subscribes to feeds. From this call on the subscriber gets their live messages; it holds them back until it has sent the replay
+   * that this resolves with, which may contain some of them.
    *
-   * @param since where to begin; undefined for what is live, and what the feeds' rules replay
-   * @throws what the broker fails with; the follower then follows none of the feeds
+   * @param since where to begin; undefined for live messages, and what the rules of the feeds replay
+   * @throws what the broker fails with; the subscriber is then subscribed to none of the feeds
    */
-  async follow(follower: Follower, feeds: readonly string[], since: Start | undefined): Promise<Replay> {
+  async subscribe(subscriber: Subscriber, feeds: readonly string[], since: Start | undefined): Promise<Replay> {
     try {
-      for (const feed of feeds) this.add(follower, feed);
+      for (const feed of feeds) this.add(subscriber, feed);
       for (const feed of feeds) {
         const ready = this.topics.get(feed)?.ready;
         if (ready) await ready;
       }
-      // Asked for before anybody is told of a follower, who might publish in answer: that is live then.
-      const reads =
-        feeds.length > 0 ? feeds.map((feed) => this.broker.read(feed, since ?? this.startOf(feed))) : [this.broker.read('', 'end')];
-      for (const feed of feeds) this.tell(feed);
-      return replayOf(feeds, await Promise.all(reads), since !== undefined);
+      // Requested before a listener hears of the subscriber and publishes in response: that is a live message then.
+      const replay = this.replay(feeds, since);
+      for (const feed of feeds) this.announce(feed);
+      return await replay;
     } catch (error) {
-      for (const feed of feeds) this.unfollow(follower, feed);
+      for (const feed of feeds) this.unsubscribe(subscriber, feed);
       throw error;
     }
   }
 
-  /**
-   * Adds a follower to feeds for what is live alone; while the broker's engine is away, for what is live once it is back.
-   */
-  async join(follower: Follower, feeds: readonly string[]): Promise<void> {
-    for (const feed of feeds) this.add(follower, feed);
-    for (const feed of feeds) await this.topics.get(feed)?.ready?.catch(unlessAway);
-    for (const feed of feeds) this.tell(feed);
+  /** Subscribes to the live messages of feeds alone; while the broker is unavailable, to those after it is available again. */
+  async subscribeLive(subscriber: Subscriber, feeds: readonly string[]): Promise<void> {
+    for (const feed of feeds) this.add(subscriber, feed);
+    for (const feed of feeds) await this.topics.get(feed)?.ready?.catch(ignoreUnavailable);
+    for (const feed of feeds) this.announce(feed);
   }
 
-  unfollow(follower: Follower, feed: string): void {
+  unsubscribe(subscriber: Subscriber, feed: string): void {
     const topic = this.topics.get(feed);
     if (!topic) return;
-    topic.delete(follower);
+    topic.delete(subscriber);
     if (topic.size > 0) return;
     this.topics.delete(feed);
-    this.broker.unfollow(feed);
-    if (topic.isTold) this.onPresence(feed, false);
+    this.broker.unsubscribe(feed);
+    if (topic.isAnnounced) this.onPresence(feed, false);
   }
 
-  /** Tells that a feed is followed, unless that is known. Whoever was its first follower may have left while the broker was waited for. */
-  private tell(feed: string): void {
+  /** Reads what a subscriber could not hold until now. */
+  replayAfter(feeds: readonly string[], position: Position): Promise<Replay> {
+    return this.replay(feeds, position);
+  }
+
+  private replay(feeds: readonly string[], since: Start | undefined): Promise<Replay> {
+    const startOf = (feed: string): Start => since ?? (this.rules.of(feed)?.replay === 'newest' ? 'newest' : 'end');
+    return Replay.open(this.broker, { feeds, startOf, isResumed: since !== undefined, pageBytes: this.pageBytes });
+  }
+
+  /** Tells that a feed has subscribers, once. The first one may have left while the broker was waited for. */
+  private announce(feed: string): void {
     const topic = this.topics.get(feed);
-    if (!topic || topic.isTold) return;
-    topic.isTold = true;
+    if (!topic || topic.isAnnounced) return;
+    topic.isAnnounced = true;
     this.onPresence(feed, true);
   }
 
-  private add(follower: Follower, feed: string): void {
+  private add(subscriber: Subscriber, feed: string): void {
     const known = this.topics.get(feed);
-    const topic = known ?? new Topic(feed, this.ruleOf(feed)?.conflate ?? false);
-    topic.add(follower);
+    const topic = known ?? new Topic(feed, this.rules.of(feed)?.conflate ?? false);
+    topic.add(subscriber);
     if (known) return;
     this.topics.set(feed, topic);
-    const ready = this.broker.follow(feed, topic);
+    const ready = this.broker.subscribe(feed, topic);
     if (!ready) return;
     topic.ready = ready.finally(() => {
       topic.ready = undefined;
     });
-    topic.ready.catch(() => {}); // told to whoever waits for it
-  }
-
-  private startOf(feed: string): Start {
-    return this.ruleOf(feed)?.replay === 'latest' ? 'newest' : 'end';
-  }
-
-  private ruleOf(feed: string): FeedRule | undefined {
-    return this.rules.find(([pattern]) => matchesFeed(pattern, feed))?.[1];
+    topic.ready.catch(() => {}); // the subscribers that wait for it get the error
   }
 }
 
-function unlessAway(error: unknown): void {
+function ignoreUnavailable(error: unknown): void {
   if (!(error instanceof BrokerUnavailableError)) throw error;
 }

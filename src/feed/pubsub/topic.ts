@@ -1,22 +1,22 @@
 import type { MessageSink } from '../broker/broker.js';
-import type { Notice, PublishedMessage } from '../message/message.js';
+import type { StoredMessage, TextMessage } from '../message/message.js';
 import { resetOf } from './replay.js';
 
-/** Whoever follows a feed. */
-export interface Follower {
-  /** A message that must reach it; a notice says that messages are lost. */
-  next(message: PublishedMessage | Notice): void;
-  /** A message that may be skipped for a newer one of the same feed while it cannot take more. */
-  latest(message: PublishedMessage): void;
+/** What the messages of a feed are delivered to. */
+export interface Subscriber {
+  /** A message that must arrive. One that is not stored says that messages are lost. */
+  deliver(message: StoredMessage | TextMessage): void;
+  /** A message that a newer one of the same feed may replace while the subscriber cannot take more. */
+  deliverNewest(message: StoredMessage): void;
 }
 
-/** A feed that is followed, and by whom. One follower is the common case, and costs no set. */
+/** A feed's subscribers in this process. One subscriber is the common case, and costs no set. */
 export class Topic implements MessageSink {
   /** Resolves when the broker delivers the feed's messages here; undefined once it does. */
   ready: Promise<void> | undefined = undefined;
-  /** Whether it has been told that the feed is followed. */
-  isTold = false;
-  private followers: Follower | Set<Follower> | undefined = undefined;
+  /** Whether listeners have been told that the feed has subscribers. */
+  isAnnounced = false;
+  private subscribers: Subscriber | Set<Subscriber> | undefined = undefined;
 
   constructor(
     readonly feed: string,
@@ -24,42 +24,38 @@ export class Topic implements MessageSink {
   ) {}
 
   get size(): number {
-    if (this.followers instanceof Set) return this.followers.size;
-    return this.followers ? 1 : 0;
+    if (this.subscribers instanceof Set) return this.subscribers.size;
+    return this.subscribers ? 1 : 0;
   }
 
-  add(follower: Follower): void {
-    if (this.followers instanceof Set) this.followers.add(follower);
-    else if (this.followers === undefined) this.followers = follower;
-    else if (this.followers !== follower) this.followers = new Set([this.followers, follower]);
+  add(subscriber: Subscriber): void {
+    if (this.subscribers instanceof Set) this.subscribers.add(subscriber);
+    else if (this.subscribers === undefined) this.subscribers = subscriber;
+    else if (this.subscribers !== subscriber) this.subscribers = new Set([this.subscribers, subscriber]);
   }
 
-  delete(follower: Follower): void {
-    if (this.followers instanceof Set) this.followers.delete(follower);
-    else if (this.followers === follower) this.followers = undefined;
+  delete(subscriber: Subscriber): void {
+    if (this.subscribers instanceof Set) this.subscribers.delete(subscriber);
+    else if (this.subscribers === subscriber) this.subscribers = undefined;
   }
 
-  has(follower: Follower): boolean {
-    return this.followers instanceof Set ? this.followers.has(follower) : this.followers === follower;
+  *[Symbol.iterator](): IterableIterator<Subscriber> {
+    if (this.subscribers instanceof Set) yield* this.subscribers;
+    else if (this.subscribers) yield this.subscribers;
   }
 
-  *[Symbol.iterator](): IterableIterator<Follower> {
-    if (this.followers instanceof Set) yield* this.followers;
-    else if (this.followers) yield this.followers;
+  next(message: StoredMessage): void {
+    if (this.subscribers instanceof Set) for (const subscriber of this.subscribers) this.deliver(subscriber, message);
+    else if (this.subscribers) this.deliver(this.subscribers, message);
   }
 
-  next(message: PublishedMessage): void {
-    if (this.followers instanceof Set) for (const follower of this.followers) this.give(follower, message);
-    else if (this.followers) this.give(this.followers, message);
-  }
-
-  lost(oldest: PublishedMessage | undefined): void {
+  lost(oldest: StoredMessage | undefined): void {
     const reset = resetOf(this.feed, oldest);
-    for (const follower of this) follower.next(reset);
+    for (const subscriber of this) subscriber.deliver(reset);
   }
 
-  private give(follower: Follower, message: PublishedMessage): void {
-    if (this.conflates) follower.latest(message);
-    else follower.next(message);
+  private deliver(subscriber: Subscriber, message: StoredMessage): void {
+    if (this.conflates) subscriber.deliverNewest(message);
+    else subscriber.deliver(message);
   }
 }

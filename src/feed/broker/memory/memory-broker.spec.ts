@@ -1,6 +1,5 @@
 import fc from 'fast-check';
-import type { PublishedMessage } from '../../message/message.js';
-import { nowhere } from '../../message/position.js';
+import { type StoredMessage } from '../../message/message.js';
 import { type HistoryBounds, messageOverhead } from '../broker.js';
 import { MemoryBroker } from './memory-broker.js';
 
@@ -8,7 +7,7 @@ const roomy: HistoryBounds = { historyLength: 1000, historyTtlMs: 60_000, histor
 
 const content = (text: string) => ({ type: undefined, text, isJson: false });
 
-const texts = (messages: readonly PublishedMessage[]) => messages.map(({ text }) => text);
+const texts = (messages: readonly StoredMessage[]) => messages.map(({ text }) => text);
 
 describe('MemoryBroker', () => {
   it('keeps what the bounds allow, in order, and says truly whether anything after a position is gone', async () => {
@@ -23,7 +22,7 @@ describe('MemoryBroker', () => {
         const broker = new MemoryBroker({ ...roomy, ...given });
         // The model: a list of all, from which the bounds take the oldest.
         let kept: { feed: string; offset: number; bytes: number }[] = [];
-        const all: PublishedMessage[] = [];
+        const all: StoredMessage[] = [];
         for (const [n, size] of drafts) {
           const feed = `feed${n}`;
           const message = await broker.publish(feed, content('x'.repeat(size)));
@@ -38,7 +37,7 @@ describe('MemoryBroker', () => {
         for (let n = 0; n < 5; n += 1) {
           const feed = `feed${n}`;
           const own = kept.filter((entry) => entry.feed === feed).map(({ offset }) => offset);
-          const offsets = (messages: readonly PublishedMessage[]) => messages.map(({ offset }) => offset);
+          const offsets = (messages: readonly StoredMessage[]) => messages.map(({ offset }) => offset);
           expect(offsets((await broker.read(feed, 'earliest')).messages)).toEqual(own);
           expect(offsets((await broker.read(feed, 'newest')).messages)).toEqual(own.slice(-1));
 
@@ -58,7 +57,7 @@ describe('MemoryBroker', () => {
 
   it('delivers to the feed that is followed, before publish() resolves, and not after unfollow()', async () => {
     const broker = new MemoryBroker(roomy);
-    const got: PublishedMessage[] = [];
+    const got: StoredMessage[] = [];
     await broker.follow('a', { next: (message) => got.push(message), lost: () => {} });
     await broker.publish('b', content('other'));
     const message = await broker.publish('a', content('mine'));

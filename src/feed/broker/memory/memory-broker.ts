@@ -1,38 +1,39 @@
-import { type Content, PublishedMessage } from '../../message/message.js';
-import type { Broker, History, HistoryBounds, MessageSink, Start } from '../broker.js';
+import { type Content, type StoredMessage, storedMessage } from '../../message/message.js';
+import type { Start } from '../../message/position.js';
+import type { Broker, History, HistoryBounds, MessageSink } from '../broker.js';
 import { MessageLog } from '../message-log.js';
 
-/** Keeps what it is given in this process, for this process. Delivers a message before `publish()` resolves. */
+/** Stores messages in this process, for this process. Delivers a message before `publish()` resolves. */
 export class MemoryBroker implements Broker {
   readonly name = 'memory';
   readonly unavailableSince = undefined;
-  /** Its epoch is another one for each broker: what an earlier process knew is gone. */
+  /** Each broker has an epoch of its own: what an earlier process stored is gone. */
   private readonly log: MessageLog;
   private readonly sinks = new Map<string, MessageSink>();
-  private undelivered: PublishedMessage[] = [];
+  private undelivered: StoredMessage[] = [];
 
   constructor(bounds: HistoryBounds) {
     this.log = new MessageLog(`${Date.now().toString(36)}${Math.floor(Math.random() * 36 ** 4).toString(36)}`, bounds);
   }
 
-  async publish(feed: string, { type, text, isJson }: Content): Promise<PublishedMessage> {
+  async publish(feed: string, content: Content): Promise<StoredMessage> {
     const { epoch, offset } = this.log;
-    const message = new PublishedMessage(feed, epoch, offset + 1, Date.now(), type, text, isJson);
+    const message = storedMessage(feed, epoch, offset + 1, Date.now(), content);
     this.log.append(message);
     this.deliver(message);
     return message;
   }
 
-  follow(feed: string, sink: MessageSink): undefined {
+  subscribe(feed: string, sink: MessageSink): undefined {
     this.sinks.set(feed, sink);
   }
 
-  unfollow(feed: string): void {
+  unsubscribe(feed: string): void {
     this.sinks.delete(feed);
   }
 
-  async read(feed: string, start: Start): Promise<History> {
-    return this.log.read(feed, start);
+  async read(feed: string, start: Start, limitBytes: number): Promise<History> {
+    return this.log.read(feed, start, limitBytes);
   }
 
   async close(): Promise<void> {
@@ -40,8 +41,8 @@ export class MemoryBroker implements Broker {
     this.log.clear();
   }
 
-  /** One message after the other: what somebody publishes in answer to one is delivered when that has reached everybody. */
-  private deliver(message: PublishedMessage): void {
+  /** One message after the other: what a subscriber publishes in response to one is delivered when that has reached all. */
+  private deliver(message: StoredMessage): void {
     this.undelivered.push(message);
     if (this.undelivered.length > 1) return;
     try {

@@ -1,16 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Content, PublishedMessage } from '../../message/message.js';
-import {
-  type Broker,
-  type BrokerContext,
-  type BrokerFactory,
-  BrokerMessageTooLargeError,
-  BrokerUnavailableError,
-  type History,
-  type MessageSink,
-  type Start,
-} from '../broker.js';
-import { Outage, reasonOf } from '../outage.js';
+import { BrokerUnavailableError, MessageTooLargeError, reasonOf } from '../../errors/broker.errors.js';
+import { FeedOptionsError } from '../../errors/feed-options.error.js';
+import { type Content, type StoredMessage, storedMessage } from '../../message/message.js';
+import { type Start } from '../../message/position.js';
+import { type Broker, type BrokerContext, type BrokerFactory, type History, type MessageSink } from '../broker.js';
+import { Outage } from '../outage.js';
 import { type NatsBrokerOptions, type NatsSettings, settingsOf } from './nats.options.js';
 import { NatsFeeds } from './nats-feeds.js';
 import { NatsSession } from './nats-session.js';
@@ -27,7 +21,7 @@ const [leastWaitMs, mostWaitMs] = [100, 2000];
  * Takes NATS 2.9 or later, with JetStream, and `@nats-io/transport-node` and `@nats-io/jetstream`.
  *
  * @param options a URL, such as `nats://host1:4222,host2:4222?prefix=orders`, or options
- * @throws BrokerOptionsError when an option is wrong
+ * @throws FeedOptionsError when an option is wrong
  */
 export function natsBroker(options: string | NatsBrokerOptions): BrokerFactory {
   const settings = settingsOf(options);
@@ -75,12 +69,12 @@ class NatsBroker implements Broker {
     timer.abort();
   }
 
-  async publish(feed: string, content: Content): Promise<PublishedMessage> {
+  async publish(feed: string, content: Content): Promise<StoredMessage> {
     return this.withEngine(async (session) => {
       const { type, text, isJson } = content;
       const { epoch } = this.feeds;
       const { offset, time } = await session.publish(feed, content);
-      return new PublishedMessage(feed, epoch as string, offset, time, type, text, isJson);
+      return storedMessage(feed, epoch as string, offset, time, { type, text, isJson });
     });
   }
 
@@ -111,7 +105,7 @@ class NatsBroker implements Broker {
       if (!this.session) throw this.lastCause;
       return await work(this.session);
     } catch (cause) {
-      if (cause instanceof BrokerMessageTooLargeError) throw cause;
+      if (cause instanceof MessageTooLargeError) throw cause;
       throw new BrokerUnavailableError(`NATS does not do its work: ${reasonOf(cause)}`, { cause });
     }
   }

@@ -1,4 +1,4 @@
-import type { Content } from '../../message/message.js';
+import { type Content } from '../../message/message.js';
 
 /**
  * The subject of a feed. A feed's id has slashes where a subject has dots, and dots, which become percent signs: no id has any.

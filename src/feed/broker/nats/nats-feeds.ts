@@ -1,5 +1,6 @@
-import { type Content, PublishedMessage } from '../../message/message.js';
-import type { History, HistoryBounds, MessageSink, Start } from '../broker.js';
+import { type Content, type StoredMessage, storedMessage } from '../../message/message.js';
+import { type Start } from '../../message/position.js';
+import { type History, type HistoryBounds, type MessageSink } from '../broker.js';
 import { MessageLog } from '../message-log.js';
 
 /** How many messages back the time of one is known. */
@@ -62,7 +63,7 @@ export class NatsFeeds {
 
   deliver(feed: string, offset: number, time: number, { type, text, isJson }: Content): void {
     const log = this.log as MessageLog;
-    const message = new PublishedMessage(feed, log.epoch, offset, time, type, text, isJson);
+    const message = storedMessage(feed, log.epoch, offset, time, { type, text, isJson });
     this.go(offset);
     log.append(message);
     this.times.offset[offset % knownTimes] = offset;
@@ -105,7 +106,7 @@ export class NatsFeeds {
   }
 
   /** The last message that is kept of a feed. */
-  newestOf(feed: string): PublishedMessage | undefined {
+  newestOf(feed: string): StoredMessage | undefined {
     return this.log?.newestOf(feed);
   }
 

@@ -1,7 +1,8 @@
 import { type JetStreamClient, jetstream } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
-import type { Content } from '../../message/message.js';
-import { BrokerMessageTooLargeError, type HistoryBounds } from '../broker.js';
+import { MessageTooLargeError } from '../../errors/broker.errors.js';
+import { type Content } from '../../message/message.js';
+import { type HistoryBounds } from '../broker.js';
 import type { NatsSettings } from './nats.options.js';
 import { decode, encode, feedOf, subjectOf } from './nats-codec.js';
 import type { NatsFeeds } from './nats-feeds.js';
@@ -96,14 +97,14 @@ export class NatsSession {
   /**
    * Resolves with the sequence and the time of the message, when it has been delivered in this process, too.
    *
-   * @throws BrokerMessageTooLargeError for more than the server's `max_payload`
+   * @throws MessageTooLargeError for more than the server's `max_payload`
    */
   async publish(feed: string, content: Content): Promise<{ offset: number; time: number }> {
     const { feeds, settings } = this.context;
     const before = feeds.offset;
     const data = encode(content);
     const most = this.connection.info?.max_payload ?? Number.POSITIVE_INFINITY;
-    if (data.length > most) throw new BrokerMessageTooLargeError(most - (data.length - Buffer.byteLength(content.text)));
+    if (data.length > most) throw new MessageTooLargeError(most - (data.length - Buffer.byteLength(content.text)));
     const { seq } = await this.client.publish(subjectOf(settings.prefix, feed), data);
     if (seq <= before) this.end(new Error('the stream has been made anew'));
     await this.reach(seq);

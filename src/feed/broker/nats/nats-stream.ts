@@ -12,8 +12,8 @@ import {
   type StreamInfo,
 } from '@nats-io/jetstream';
 import { createInbox, type Msg, millis, type NatsConnection, nanos } from '@nats-io/transport-node';
-import type { PublishedMessage } from '../../message/message.js';
-import type { HistoryBounds } from '../broker.js';
+import { type StoredMessage } from '../../message/message.js';
+import { type HistoryBounds } from '../broker.js';
 import type { NatsSettings } from './nats.options.js';
 import { feedOf } from './nats-codec.js';
 
@@ -120,7 +120,7 @@ export class NatsStream {
   }
 
   /** Whether the stream still has that message, and no other one in its place. */
-  async has({ offset, time }: Pick<PublishedMessage, 'offset' | 'time'>): Promise<boolean | 'another'> {
+  async has({ offset, time }: Pick<StoredMessage, 'offset' | 'time'>): Promise<boolean | 'another'> {
     const stored = await this.manager.streams.getMessage(this.name, { seq: offset });
     if (!stored) return false;
     return Math.abs(stored.time.getTime() - time) <= 1 || 'another';

@@ -1,5 +1,5 @@
 import type { NodeConnectionOptions } from '@nats-io/transport-node';
-import { BrokerOptionsError } from '../broker.js';
+import { FeedOptionsError } from '../../errors/feed-options.error.js';
 
 /** How to reach NATS, and what to call the things there. */
 export interface NatsBrokerOptions {
@@ -39,24 +39,24 @@ const urlForm = /^(nats|tls):\/\/(?:([^@/?]+)@)?([^@/?]+)\/?(?:\?(.*))?$/;
 const urlRule = 'nats://host1:4222,host2:4222 or the same with tls://, and ?prefix= if need be';
 const addressForm = /^(?:nats:\/\/)?(\[[\da-f:.]+\]|[\w.-]+)(?::(\d{1,5}))?$/i;
 
-/** @throws BrokerOptionsError */
+/** @throws FeedOptionsError */
 export function settingsOf(options: string | NatsBrokerOptions): NatsSettings {
   const given = typeof options === 'string' ? { url: options } : options;
   const unknown = Object.keys(given).find((name) => !names.includes(name));
-  if (unknown) throw new BrokerOptionsError(`The NATS broker has no option "${unknown}"; it has ${names.join(', ')}`, unknown);
+  if (unknown) throw new FeedOptionsError(`The NATS broker has no option "${unknown}"; it has ${names.join(', ')}`, unknown);
   if (given.url !== undefined && given.servers !== undefined) {
-    throw new BrokerOptionsError('The NATS broker takes either "url" or "servers"', 'servers');
+    throw new FeedOptionsError('The NATS broker takes either "url" or "servers"', 'servers');
   }
   const own = ownOptions.find((name) => given.client && name in given.client);
-  if (own) throw new BrokerOptionsError(`The NATS broker's option "client" cannot have "${own}": that is the broker's affair`, 'client');
+  if (own) throw new FeedOptionsError(`The NATS broker's option "client" cannot have "${own}": that is the broker's affair`, 'client');
   const url = given.url === undefined ? undefined : partsOf(given.url);
   const prefix = given.prefix ?? url?.prefix ?? 'nestjs-feed';
   if (!/^[\w-]{1,64}$/.test(prefix)) {
-    throw new BrokerOptionsError(`The NATS broker's prefix is 1 to 64 letters, digits, - and _, not ${JSON.stringify(prefix)}`, 'prefix');
+    throw new FeedOptionsError(`The NATS broker's prefix is 1 to 64 letters, digits, - and _, not ${JSON.stringify(prefix)}`, 'prefix');
   }
   const replicas = given.replicas ?? 1;
   if (!Number.isInteger(replicas) || replicas < 1 || replicas > 5) {
-    throw new BrokerOptionsError(`The NATS broker's replicas are 1 to 5, not ${replicas}`, 'replicas');
+    throw new FeedOptionsError(`The NATS broker's replicas are 1 to 5, not ${replicas}`, 'replicas');
   }
   return {
     servers: url?.servers ?? addressesOf([given.servers ?? '127.0.0.1:4222'].flat(), 'servers'),
@@ -70,17 +70,17 @@ export function settingsOf(options: string | NatsBrokerOptions): NatsSettings {
 function partsOf(url: string) {
   const [, protocol, credentials, hosts, query] = urlForm.exec(url) ?? [];
   // The URL itself stays out of what is thrown: it may hold a password.
-  if (!hosts) throw new BrokerOptionsError(`The NATS broker's URL is ${urlRule}`, 'url');
+  if (!hosts) throw new FeedOptionsError(`The NATS broker's URL is ${urlRule}`, 'url');
   const parameters = new URLSearchParams(query);
   const unknown = [...parameters.keys()].find((name) => name !== 'prefix');
-  if (unknown) throw new BrokerOptionsError(`The NATS broker's URL is ${urlRule}: there is no ?${unknown}=`, 'url');
+  if (unknown) throw new FeedOptionsError(`The NATS broker's URL is ${urlRule}: there is no ?${unknown}=`, 'url');
   const client: NatsClientOptions = protocol === 'tls' ? { tls: {} } : {};
   try {
     const [user, ...pass] = credentials?.split(':').map((part, n) => (n === 0 ? decodeURIComponent(part) : part)) ?? [];
     if (pass.length > 0) Object.assign(client, { user, pass: decodeURIComponent(pass.join(':')) });
     else if (user) client.token = user;
   } catch {
-    throw new BrokerOptionsError("The NATS broker's URL holds a user, password or token that is not percent-encoded", 'url');
+    throw new FeedOptionsError("The NATS broker's URL holds a user, password or token that is not percent-encoded", 'url');
   }
   return { servers: addressesOf(hosts.split(','), 'url'), prefix: parameters.get('prefix') ?? undefined, client };
 }
@@ -89,7 +89,7 @@ function addressesOf(servers: readonly string[], option: string): Address[] {
   return servers.map((server) => {
     const [, host, port = '4222'] = addressForm.exec(server) ?? [];
     if (!host || Number(port) < 1 || Number(port) > 65_535) {
-      throw new BrokerOptionsError(`A NATS server is a host:port, not ${JSON.stringify(server)}`, option);
+      throw new FeedOptionsError(`A NATS server is a host:port, not ${JSON.stringify(server)}`, option);
     }
     return { host: host.replace(/^\[|\]$/g, ''), port: Number(port) };
   });

@@ -1,4 +1,5 @@
-import type { BrokerFactory } from '../broker.js';
+import { FeedOptionsError } from '../../errors/feed-options.error.js';
+import { type BrokerFactory } from '../broker.js';
 import { type RedisBrokerOptions, redisTargetOf } from './redis.options.js';
 import { RedisBroker } from './redis-broker.js';
 
@@ -10,7 +11,7 @@ export type { RedisBrokerOptions } from './redis.options.js';
  * All processes of an application must have the same prefix and the same history options.
  *
  * @param options a URL, see `RedisBrokerOptions.url`, or more
- * @throws BrokerOptionsError when they are wrong
+ * @throws FeedOptionsError when they are wrong
  */
 export function redisBroker(options: string | RedisBrokerOptions): BrokerFactory {
   const target = redisTargetOf(options);

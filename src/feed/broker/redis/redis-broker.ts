@@ -1,16 +1,10 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Content, PublishedMessage } from '../../message/message.js';
-import {
-  type Broker,
-  type BrokerContext,
-  BrokerUnavailableError,
-  type History,
-  type MessageSink,
-  messageOverhead,
-  type Start,
-} from '../broker.js';
-import { Outage, reasonOf } from '../outage.js';
+import { BrokerUnavailableError, reasonOf } from '../../errors/broker.errors.js';
+import { type Content, type StoredMessage } from '../../message/message.js';
+import { type Start } from '../../message/position.js';
+import { type Broker, type BrokerContext, type History, type MessageSink, messageOverhead } from '../broker.js';
+import { Outage } from '../outage.js';
 import type { RedisTarget } from './redis.options.js';
 import { type Announcement, kindOf, messageOf, parse } from './redis-message.js';
 import { type Arguments, isRefusal, RedisSession } from './redis-session.js';
@@ -113,7 +107,7 @@ export class RedisBroker implements Broker {
     });
   }
 
-  async publish(feed: string, content: Content): Promise<PublishedMessage> {
+  async publish(feed: string, content: Content): Promise<StoredMessage> {
     const { type, text, isJson } = content;
     const { historyTtlMs, historyLength, historyBytes } = this.context;
     const values = [historyTtlMs * 1000, historyLength, historyBytes, messageOverhead, kindOf(content), type ?? '', text];
@@ -254,7 +248,7 @@ export class RedisBroker implements Broker {
     this.session?.give(reason);
   }
 
-  private deliver(followed: Followed, message: PublishedMessage): void {
+  private deliver(followed: Followed, message: StoredMessage): void {
     followed.last = message.offset;
     followed.sink.next(message);
   }
@@ -304,7 +298,7 @@ export class RedisBroker implements Broker {
 
   /** Returns how many messages that were. */
   private deliverMissed(all: readonly Followed[], replies: readonly Reply[], isEnd: boolean): number {
-    const missed: { followed: Followed; message: PublishedMessage }[] = [];
+    const missed: { followed: Followed; message: StoredMessage }[] = [];
     // The feeds are read one after the other. What has come since the first was read has been announced, and is held: in the order of all.
     const end = isEnd ? (replies[0]?.offset ?? 0) : Number.POSITIVE_INFINITY;
     for (const [n, followed] of all.entries()) {

@@ -1,4 +1,4 @@
-import { type Content, PublishedMessage } from '../../message/message.js';
+import { type Content, type StoredMessage, storedMessage } from '../../message/message.js';
 
 /**
  * A message as it is announced and kept: a line with its epoch, its offset, the offset of the feed's message before it, whether that is
@@ -6,7 +6,7 @@ import { type Content, PublishedMessage } from '../../message/message.js';
  * type; its text.
  */
 export interface Announcement {
-  readonly message: PublishedMessage;
+  readonly message: StoredMessage;
   readonly previous: number;
   readonly isExact: boolean;
 }
@@ -37,6 +37,6 @@ export function messageOf(
   type: string | undefined,
   text: string,
   isJson: boolean,
-): PublishedMessage {
-  return new PublishedMessage(feed, epoch, offset, Math.floor(offset / 1000), type, text, isJson);
+): StoredMessage {
+  return storedMessage(feed, epoch, offset, Math.floor(offset / 1000), { type, text, isJson });
 }

@@ -1,5 +1,5 @@
 import type { RedisOptions } from 'ioredis';
-import { BrokerOptionsError } from '../broker.js';
+import { FeedOptionsError } from '../../errors/feed-options.error.js';
 
 /** Where Redis, or Valkey, is, and how this application's keys are named there. */
 export interface RedisBrokerOptions {
@@ -39,11 +39,11 @@ export interface RedisTarget {
 const forms = 'redis://host:port/database, redis+sentinel://host:port,…/name or redis+cluster://host:port,…; rediss… for TLS';
 const ports = { single: 6379, sentinel: 26379, cluster: 6379 };
 
-/** @throws BrokerOptionsError saying what is wrong and what is allowed; it does not tell the URL, which may have a password */
+/** @throws FeedOptionsError saying what is wrong and what is allowed; it does not tell the URL, which may have a password */
 export function redisTargetOf(options: string | RedisBrokerOptions): RedisTarget {
   const { url, prefix: given, client = {} }: RedisBrokerOptions = typeof options === 'string' ? { url: options } : options;
   const parts = /^redis(s?)(?:\+(sentinel|cluster))?:\/\/(?:([^@/?]*)@)?([^@/?]+)(?:\/([^/?]*))?(?:\?prefix=([^&]*))?$/.exec(url);
-  if (!parts) throw new BrokerOptionsError(`The URL of Redis must be ${forms}. A prefix may follow: ?prefix=orders`, 'url');
+  if (!parts) throw new FeedOptionsError(`The URL of Redis must be ${forms}. A prefix may follow: ?prefix=orders`, 'url');
   const [, tls, mode = 'single', credentials = '', hosts = '', path = '', queried] = parts as unknown as [
     string,
     string,
@@ -53,13 +53,13 @@ export function redisTargetOf(options: string | RedisBrokerOptions): RedisTarget
     string,
     string?,
   ];
-  if (client.keyPrefix) throw new BrokerOptionsError('The client of Redis cannot have a keyPrefix: give the broker a "prefix"', 'client');
+  if (client.keyPrefix) throw new FeedOptionsError('The client of Redis cannot have a keyPrefix: give the broker a "prefix"', 'client');
   const prefix = given ?? (queried === undefined ? 'nestjs-feed' : decode(queried));
   if (!/^[\w.:-]{1,100}$/.test(prefix))
-    throw new BrokerOptionsError('The prefix must be 1 to 100 characters out of A-Z a-z 0-9 _ . : -', 'prefix');
+    throw new FeedOptionsError('The prefix must be 1 to 100 characters out of A-Z a-z 0-9 _ . : -', 'prefix');
   const addresses = hosts.split(',').map((host) => addressOf(host, ports[mode]));
   if (mode === 'single' && addresses.length > 1) {
-    throw new BrokerOptionsError(
+    throw new FeedOptionsError(
       'redis:// has one host: several are Sentinels (redis+sentinel://) or nodes of a cluster (redis+cluster://)',
       'url',
     );
@@ -83,7 +83,7 @@ export function redisTargetOf(options: string | RedisBrokerOptions): RedisTarget
 function addressOf(text: string, defaultPort: number): Address {
   const parts = /^(?:\[([\da-f:.]+)\]|([\w.-]+))(?::(\d{1,5}))?$/i.exec(text);
   const port = Number(parts?.[3] ?? defaultPort);
-  if (!parts || port > 65_535) throw new BrokerOptionsError(`The URL of Redis must be ${forms}.`, 'url');
+  if (!parts || port > 65_535) throw new FeedOptionsError(`The URL of Redis must be ${forms}.`, 'url');
   return { host: (parts[1] ?? parts[2]) as string, port };
 }
 
@@ -91,12 +91,12 @@ function addressOf(text: string, defaultPort: number): Address {
 function pathOf(mode: RedisTarget['mode'], path: string): RedisOptions {
   if (mode === 'sentinel') {
     if (!path)
-      throw new BrokerOptionsError('The URL of Sentinels must end with the name of a master: redis+sentinel://host:port,…/name', 'url');
+      throw new FeedOptionsError('The URL of Sentinels must end with the name of a master: redis+sentinel://host:port,…/name', 'url');
     return { name: path };
   }
   if (!path) return {};
-  if (mode === 'cluster') throw new BrokerOptionsError('A Redis cluster has no databases: the URL must end with its hosts.', 'url');
-  if (!/^\d{1,5}$/.test(path)) throw new BrokerOptionsError(`The database of Redis is a number: ${forms}.`, 'url');
+  if (mode === 'cluster') throw new FeedOptionsError('A Redis cluster has no databases: the URL must end with its hosts.', 'url');
+  if (!/^\d{1,5}$/.test(path)) throw new FeedOptionsError(`The database of Redis is a number: ${forms}.`, 'url');
   return { db: Number(path) };
 }
 
@@ -104,6 +104,6 @@ function decode(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    throw new BrokerOptionsError('The URL of Redis has a % that begins no character: write %25.', 'url');
+    throw new FeedOptionsError('The URL of Redis has a % that begins no character: write %25.', 'url');
   }
 }

@@ -1,0 +1,75 @@
+import { STATUS_CODES } from 'node:http';
+import { HttpException } from '@nestjs/common';
+
+/** Seconds after which a client may retry what the service cannot do at the moment. */
+const retryAfter = 5;
+
+/** Every error that a client of the feeds can get: its status, and its text where the thrower has nothing more precise to say. */
+const table = {
+  /** The id of a feed breaks the rule. */
+  FEED_ID: { status: 400, message: 'The feed id is not valid.' },
+  /** A request names no feed, or too many. */
+  FEED_IDS: { status: 400, message: 'Name the feed in the path, or one or several as ?id=a&id=b.' },
+  /** `?since=` is not a position. */
+  FEED_SINCE: { status: 400, message: 'since must be a message id, earliest or latest.' },
+  /** A message cannot be published, because some format could not reproduce it. */
+  FEED_MESSAGE: { status: 400, message: 'The message is not valid.' },
+  /** A key or a token is missing or not valid. `challenge` becomes `WWW-Authenticate` (RFC 6750 section 3). */
+  FEED_UNAUTHORIZED: { status: 401, message: 'This needs a token.' },
+  /** The token is valid, but does not grant this. */
+  FEED_FORBIDDEN: { status: 403, message: 'The token does not grant this.' },
+  /** No format that the client accepts is available. `formats` lists those that are. */
+  FEED_FORMAT: { status: 406, message: 'The format is not available.' },
+  /** The message has more bytes than `limit`. */
+  FEED_BODY_TOO_LARGE: { status: 413, message: 'The message is too large.' },
+  /** What is published is neither text nor JSON. */
+  FEED_MEDIA_TYPE: { status: 415, message: 'Publish text or JSON.' },
+  /** The client has as many connections as it may have, or opens them too fast (RFC 6585 section 4). */
+  FEED_TOO_MANY: { status: 429, message: 'The client has too many connections.', retryAfter },
+  /** No further connection is accepted: the limit is reached, the service is shutting down, or token keys cannot be fetched. */
+  FEED_UNAVAILABLE: { status: 503, message: 'The service is unavailable.', retryAfter },
+  /** The message broker cannot be reached. What was published may have been stored all the same. */
+  FEED_BROKER: { status: 503, message: 'The message broker is unavailable.', retryAfter },
+} satisfies Record<string, { status: number; message: string; retryAfter?: number }>;
+
+/** What programs tell errors by. */
+export type FeedErrorCode = keyof typeof table;
+
+/** What an error says beside its code. */
+export interface FeedErrorDetails {
+  /** What is wrong and what is allowed. Default: the text of the code. */
+  message?: string;
+  /** Seconds after which the client may try again: the answer's `Retry-After`. Default: 5 for 429 and 503, none for others. */
+  retryAfter?: number;
+  /** The most bytes that a message may have (413). */
+  limit?: number;
+  /** The formats that are available (406). */
+  formats?: readonly string[];
+  /** The answer's `WWW-Authenticate` (401); it is not a part of the body. */
+  challenge?: string;
+  cause?: unknown;
+}
+
+/**
+ * An error that a client of the feeds gets, as `{ statusCode, error, code, message }` and the details of its code.
+ * Compare `code` in your exception filters.
+ */
+export class FeedException extends HttpException {
+  /** Seconds after which the client may try again. */
+  readonly retryAfter: number | undefined;
+  /** What `WWW-Authenticate` says. */
+  readonly challenge: string | undefined;
+  /** The most bytes that a message may have. */
+  readonly limit: number | undefined;
+
+  constructor(
+    readonly code: FeedErrorCode,
+    { challenge, cause, ...details }: FeedErrorDetails = {},
+  ) {
+    const { status, ...defaults } = table[code];
+    super({ statusCode: status, error: STATUS_CODES[status], code, ...defaults, ...details }, status, { cause });
+    this.challenge = challenge;
+    this.limit = details.limit;
+    this.retryAfter = (this.getResponse() as FeedErrorDetails).retryAfter;
+  }
+}

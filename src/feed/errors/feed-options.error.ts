@@ -1,0 +1,36 @@
+import type { BaseIssue } from 'valibot';
+
+/** An option is wrong. Thrown when the application starts, or by the function that takes the option. */
+export class FeedOptionsError extends Error {
+  override readonly name = 'FeedOptionsError';
+  readonly code = 'FEED_OPTIONS';
+
+  constructor(
+    message: string,
+    /** The name of the wrong option. */
+    readonly option: string,
+  ) {
+    super(message);
+  }
+
+  /** Describes the first of the options that failed their check. */
+  static from([issue]: [BaseIssue<unknown>, ...BaseIssue<unknown>[]], known: string[]): FeedOptionsError {
+    const option = issue.path?.map((item) => String(item.key)).join('.') ?? 'options';
+    if (issue.expected === 'never') {
+      return new FeedOptionsError(`FeedModule has no option "${option}"; it has ${known.join(', ')}`, option);
+    }
+    return new FeedOptionsError(`FeedModule's option "${option}" ${issue.message}, not ${issue.received}`, option);
+  }
+}
+
+/** `FeedModule` was imported more than once in one application. Thrown when the application starts. */
+export class FeedModuleDuplicateError extends Error {
+  override readonly name = 'FeedModuleDuplicateError';
+  readonly code = 'FEED_MODULE_DUPLICATE';
+
+  constructor() {
+    super(
+      'FeedModule.forRoot() was imported more than once. Import it once, in the root module, and give each further path a route of its own with @Feed().',
+    );
+  }
+}
