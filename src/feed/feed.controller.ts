@@ -1,25 +1,27 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type CanActivate, Controller, Get, Post, Query, Req, Res, SetMetadata, type Type, UseGuards } from '@nestjs/common';
+import type { ServerResponse } from 'node:http';
+import { type CanActivate, Controller, Get, Inject, Post, Query, Req, Res, SetMetadata, type Type, UseGuards } from '@nestjs/common';
 import * as v from 'valibot';
 import { withoutToken } from './auth/credentials.js';
-import { assertMayPublish } from './auth/request-grant.js';
-import { FeedBodyTooLargeException, FeedBrokerException, FeedMessageException } from './errors/feed.errors.js';
-import { FeedService } from './feed.service.js';
-import { type AnyResponse, rawOf, targetOf } from './http/adapter.js';
+import { checkMayPublish } from './auth/grant.js';
+import { FeedOpener } from './connection/feed-opener.js';
+import { FeedException } from './errors/feed-exception.js';
+import { FEED_OPTIONS, type ResolvedFeedOptions } from './feed.options.js';
+import type { AnyRequest, AnyResponse } from './http/adapter.js';
 import { readBody } from './http/body.js';
-import { idPaths, pathFeed, queryFeeds } from './http/feed-request.js';
+import { FeedRequest, idPaths } from './http/feed-request.js';
 import { FEED_PATHS } from './http/feed-routes.js';
-import { contentOf } from './message/content.js';
+import { withErrorHead } from './http/head.js';
+import { contentOf, tooLarge } from './message/content.js';
 import { checkFeedId } from './message/feed-id.js';
+import { Publisher } from './pubsub/publisher.js';
+import { Router } from './pubsub/router.js';
 
-type FeedRequest = IncomingMessage & { params?: Record<string, string> };
-
-/** A message as the one who published it over HTTP is told of it. */
+/** A published message, as the answer to its publisher describes it. */
 export interface PublishAnswer {
   /** The message's id: the position on the feed after it, for `Last-Event-ID` and `?since=`. */
   id: string;
   feed: string;
-  /** How many follow the feed in this process. */
+  /** How many subscribers the feed has in this process. */
   subscribers: number;
 }
 
@@ -36,68 +38,72 @@ const fanOut = v.strictObject({
 });
 
 /**
- * The module's own routes: `GET <path>/:id` follows a feed, `GET <path>?id=a&id=b` several, `POST <path>/:id` publishes to one,
- * `POST <path>` to many. An id may have slashes, plain or as `%2F`.
+ * The built-in routes: `GET <path>/:id` follows a feed, `GET <path>?id=a&id=b` several, `POST <path>/:id` publishes to one, `POST <path>` to
+ * many. An id may have slashes, plain or as `%2F`.
  */
 export class FeedController {
-  constructor(readonly feeds: FeedService) {}
+  constructor(
+    private readonly opener: FeedOpener,
+    private readonly publisher: Publisher,
+    private readonly router: Router,
+    private readonly options: ResolvedFeedOptions,
+  ) {}
 
   @Get(['', ...idPaths])
   @SetMetadata(FEED_PATHS, ['', ...idPaths])
-  async follow(@Req() request: FeedRequest, @Res() response: ServerResponse): Promise<void> {
-    const feed = pathFeed(request);
-    const ids = feed === undefined ? queryFeeds(request) : [feed];
-    const { source, sourceHasIds } = this.feeds;
-    await this.feeds.connect(request, response, {
+  async follow(@Req() request: AnyRequest, @Res() response: ServerResponse): Promise<void> {
+    const asked = FeedRequest.of(request);
+    const { pathFeed } = asked;
+    const ids = pathFeed === undefined ? asked.queryFeeds : [pathFeed];
+    const { source, sourceHasIds } = this.options;
+    await this.opener.open(request, response, {
       feeds: ids,
-      source: source && (() => source({ id: ids[0] as string, ids, url: withoutToken(targetOf(request)), request: rawOf(request) })),
+      source: source && (() => source({ id: ids[0] as string, ids, url: withoutToken(asked.target), request: asked.raw })),
       resume: true,
       sourceHasIds,
-      labelled: feed === undefined,
+      labelled: pathFeed === undefined,
     });
   }
 
   @Post(idPaths)
   async publish(
-    @Req() request: FeedRequest,
+    @Req() request: AnyRequest,
     @Res({ passthrough: true }) response: AnyResponse,
     @Query('type') type?: string,
   ): Promise<PublishAnswer> {
-    const feed = checkFeedId(pathFeed(request));
-    assertMayPublish(request, [feed]);
-    const data = await readBody(request, this.feeds.bodyBytes);
+    const asked = FeedRequest.of(request);
+    const feed = checkFeedId(asked.pathFeed);
+    checkMayPublish(asked, [feed]);
+    const data = await readBody(asked, this.options.bodyBytes);
     const [answer] = await this.send([feed], data, type, response);
     return answer as PublishAnswer;
   }
 
   @Post()
   async publishMany(
-    @Req() request: FeedRequest,
+    @Req() request: AnyRequest,
     @Res({ passthrough: true }) response: AnyResponse,
   ): Promise<{ messages: PublishAnswer[] }> {
-    const body = v.safeParse(fanOut, await readBody(request, this.feeds.bodyBytes + namesBytes, ['application/json']));
+    const asked = FeedRequest.of(request);
+    const body = v.safeParse(fanOut, await readBody(asked, this.options.bodyBytes + namesBytes, ['application/json']));
     if (!body.success || !('data' in body.output)) {
-      throw new FeedMessageException(`The body must be { feeds: [1 to ${mostPublished} ids], type?: text, data }.`);
+      throw new FeedException('FEED_MESSAGE', { message: `The body must be { feeds: [1 to ${mostPublished} ids], type?: text, data }.` });
     }
     const { feeds, type, data } = body.output;
-    assertMayPublish(request, feeds.map(checkFeedId));
+    checkMayPublish(asked, feeds.map(checkFeedId));
     return { messages: await this.send([...new Set(feeds)], data, type, response) };
   }
 
   /** A value may be longer in the form in which it is published than in the one in which it came. */
   private async send(feeds: string[], data: unknown, type: string | undefined, response: AnyResponse): Promise<PublishAnswer[]> {
-    const { bodyBytes } = this.feeds;
+    const { bodyBytes } = this.options;
     const content = contentOf(data, type);
-    if (Buffer.byteLength(content.text) > bodyBytes) throw new FeedBodyTooLargeException(bodyBytes);
-    const messages = await this.feeds.publishContent(feeds, content).catch((error) => failAs(error, response));
-    return messages.map(({ id, feed }) => ({ id, feed, subscribers: this.feeds.subscribers(feed) }));
+    if (Buffer.byteLength(content.text) > bodyBytes) throw tooLarge(bodyBytes);
+    const messages = await this.publisher.publish(feeds, content).catch((error) => {
+      throw withErrorHead(error, response);
+    });
+    return messages.map(({ id, feed }) => ({ id, feed, subscribers: this.router.topic(feed)?.size ?? 0 }));
   }
-}
-
-/** Tells in the head, too, when to try again. */
-function failAs(error: unknown, response: AnyResponse): never {
-  if (error instanceof FeedBrokerException) rawOf(response).setHeader('Retry-After', error.retryAfter);
-  throw error;
 }
 
 /** The controller for a path and guards that are known when the module is imported. */
@@ -105,8 +111,8 @@ export function feedControllerAt(path: string, guards: readonly (CanActivate | T
   @Controller(path)
   @UseGuards(...guards)
   class FeedControllerAt extends FeedController {
-    constructor(feeds: FeedService) {
-      super(feeds);
+    constructor(opener: FeedOpener, publisher: Publisher, router: Router, @Inject(FEED_OPTIONS) options: ResolvedFeedOptions) {
+      super(opener, publisher, router, options);
     }
   }
   return FeedControllerAt;

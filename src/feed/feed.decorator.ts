@@ -1,31 +1,31 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Get, Inject, Req, Res, SetMetadata } from '@nestjs/common';
 import type { ObservableInput } from 'rxjs';
-import { FeedService } from './feed.service.js';
+import { FeedOpener } from './connection/feed-opener.js';
 import { FEED_PATHS } from './http/feed-routes.js';
 import type { FeedItem } from './message/message.js';
 
-const feeds = Symbol('FeedService');
+const opener = Symbol('FeedOpener');
 
-/** What `@Feed()` may be told of its route. */
+/** Options of a `@Feed()` route. */
 export interface FeedRouteOptions {
   /**
-   * The feed that a request's connection follows, or several: what is published to them reaches it, and it is counted under them.
-   * Default: one that is named as the request's path, such as `orders/42`.
+   * The feed that a request's connection follows, or several: it gets what is published to them, and is counted under them.
+   * Default: one named as the path of the request, such as `orders/42`.
    */
   feed?: (request: { params: Record<string, string> }) => string | string[];
 }
 
-type Handler = (this: { [feeds]: FeedService }, ...args: unknown[]) => unknown;
+type Handler = (this: { [opener]: FeedOpener }, ...args: unknown[]) => unknown;
 
 /**
- * Makes a controller's method a feed: `GET` on the path, answered with a response that stays open and carries what the
- * handler's Observable (or Promise of one, or async iterable) emits, and what is published to its feed.
+ * Makes a controller's method a feed: `GET` on the path, answered with a response that stays open and carries what the handler's
+ * Observable (or Promise of one, or async iterable) emits, and what is published to its feed.
  *
- * Where the handler returns nothing, `Last-Event-ID` and `?since=` resume the feed; the ids of a source are the source's own affair.
+ * Where the handler returns nothing, `Last-Event-ID` and `?since=` resume the feed; a source resumes by its own ids.
  *
- * Guards, pipes, interceptors and exception filters work as on any route, and before the first byte: what they or the handler
- * throw is an ordinary answer. Interceptors see the route complete when the feed is open, not its messages.
+ * Guards, pipes, interceptors and exception filters work as on any route, before the first byte: what they or the handler throw is an
+ * ordinary answer. Interceptors see the route complete when the feed is open, not its messages.
  *
  * @param path as for `@Get()`
  * @param options see `FeedRouteOptions`
@@ -40,34 +40,29 @@ export function Feed(path?: string | string[], { feed }: FeedRouteOptions = {}):
 
     const follow: Handler = async function (...args) {
       const request = args[arity] as IncomingMessage & { params: Record<string, string> };
-      const response = args[arity + 1] as ServerResponse;
-      this[feeds].admit(request, response);
-      const source = await handler.apply(this, args.slice(0, arity));
-      if (source !== undefined && !isSource(source)) {
-        throw new TypeError(`${handler.name}() must return an Observable, a Promise of one, an async iterable, or nothing`);
-      }
       const followed = feed?.(request);
-      await this[feeds].connect(request, response, {
+      await this[opener].open(request, args[arity + 1] as ServerResponse, {
         feeds: followed === undefined ? undefined : [followed].flat(),
-        source: source && (() => source),
+        source: async () => sourceOf(await handler.apply(this, args.slice(0, arity)), handler.name),
       });
     };
 
-    // What decorators below this one have said of the handler holds for what stands in for it.
+    // What decorators below this one have said of the handler also holds for its replacement.
     Object.defineProperty(follow, 'name', { value: handler.name });
     for (const kind of Reflect.getMetadataKeys(handler)) Reflect.defineMetadata(kind, Reflect.getMetadata(kind, handler), follow);
     descriptor.value = follow;
 
-    // Two parameters more: with the response injected, Nest leaves the answer to the handler.
+    // Two more parameters: with the response injected, Nest leaves the answer to the handler.
     Req()(target, key, arity);
     Res()(target, key, arity + 1);
-    Inject(FeedService)(target, feeds);
+    Inject(FeedOpener)(target, opener);
     SetMetadata(FEED_PATHS, [path ?? ''].flat())(target, key, descriptor);
     Get(path)(target, key, descriptor);
   };
 }
 
-/** Whether a feed can follow it; that it really is an Observable or an iterable, RxJS checks when it subscribes. */
-function isSource(value: unknown): value is ObservableInput<FeedItem> {
-  return typeof value === 'object' && value !== null;
+/** RxJS checks that it really is an Observable or an iterable when it subscribes. */
+function sourceOf(value: unknown, handler: string): ObservableInput<FeedItem> | undefined {
+  if (value === undefined || (typeof value === 'object' && value !== null)) return value as ObservableInput<FeedItem> | undefined;
+  throw new TypeError(`${handler}() must return an Observable, a Promise of one, an async iterable, or nothing`);
 }

@@ -1,15 +1,21 @@
 import { ConfigurableModuleBuilder } from '@nestjs/common';
+import { FeedAuthGuard } from './auth/feed-auth.guard.js';
+import { feedControllerAt } from './feed.controller.js';
 import type { FeedModuleExtras, FeedOptions } from './feed.options.js';
 
-/** The `Broker` of the module. */
-export const FEED_BROKER = Symbol('FEED_BROKER');
+/** Injects where the built-in routes are. */
+export const FEED_EXTRAS = Symbol('FEED_EXTRAS');
 
-/** `MODULE_OPTIONS_TOKEN` has the options as the application gave them; `FeedService` gets them resolved, as `FEED_OPTIONS`. */
-export const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } =
-  new ConfigurableModuleBuilder<FeedOptions>({ moduleName: 'Feed' })
-    .setClassMethodName('forRoot')
-    .setExtras<FeedModuleExtras>({ path: 'feeds', isGlobal: true }, (definition) => definition)
-    .build();
-
-/** The resolved options, for injection. */
-export const FEED_OPTIONS = Symbol('FEED_OPTIONS');
+/** `MODULE_OPTIONS_TOKEN` has the options as the application gave them, `FEED_OPTIONS` the resolved ones. */
+export const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModuleBuilder<FeedOptions>({ moduleName: 'Feed' })
+  .setClassMethodName('forRoot')
+  .setExtras<FeedModuleExtras>({ path: undefined, guards: undefined, isGlobal: true }, (definition, extras) => {
+    const { path, guards = [FeedAuthGuard], isGlobal = true } = extras;
+    return {
+      ...definition,
+      global: isGlobal,
+      controllers: path === undefined ? [] : [feedControllerAt(path, guards)],
+      providers: [...(definition.providers ?? []), { provide: FEED_EXTRAS, useValue: extras }],
+    };
+  })
+  .build();

@@ -1,21 +1,20 @@
 import { type DynamicModule, Logger, Module } from '@nestjs/common';
 import { DiscoveryModule, ModulesContainer } from '@nestjs/core';
-import { FeedAuthGuard } from './auth/feed-auth.guard.js';
+import { AUTH_OPTIONS } from './auth/auth.options.js';
 import { FeedTokenService } from './auth/feed-token.service.js';
-import type { Broker } from './broker/broker.js';
-import { FeedModuleDuplicateError } from './errors/feed.errors.js';
-import { feedControllerAt } from './feed.controller.js';
-import {
-  ASYNC_OPTIONS_TYPE,
-  ConfigurableModuleClass,
-  FEED_BROKER,
-  FEED_OPTIONS,
-  MODULE_OPTIONS_TOKEN,
-  OPTIONS_TYPE,
-} from './feed.module-definition.js';
-import { type FeedModuleExtras, type ResolvedFeedOptions, resolveFeedOptions } from './feed.options.js';
+import { Broker } from './broker/broker.js';
+import { Nodes } from './cluster/nodes.js';
+import { FeedOpener } from './connection/feed-opener.js';
+import { Registry } from './connection/registry.js';
+import { FeedModuleDuplicateError } from './errors/feed-options.error.js';
+import { ConfigurableModuleClass, FEED_EXTRAS, MODULE_OPTIONS_TOKEN } from './feed.module-definition.js';
+import { FEED_OPTIONS, type ResolvedFeedOptions, resolveFeedOptions } from './feed.options.js';
 import { FeedService } from './feed.service.js';
+import { FeedShutdown } from './feed.shutdown.js';
 import { FeedRoutes } from './http/feed-routes.js';
+import { Admission } from './limits/admission.js';
+import { Publisher } from './pubsub/publisher.js';
+import { Router } from './pubsub/router.js';
 
 /** Feeds for a Nest application. Import it once, with `forRoot()` or `forRootAsync()`. */
 @Module({
@@ -23,11 +22,19 @@ import { FeedRoutes } from './http/feed-routes.js';
   providers: [
     FeedService,
     FeedTokenService,
+    FeedShutdown,
     FeedRoutes,
-    { provide: FEED_BROKER, inject: [FEED_OPTIONS], useFactory: makeBroker },
-    { provide: FEED_OPTIONS, inject: [MODULE_OPTIONS_TOKEN], useFactory: resolveFeedOptions },
+    { provide: FEED_OPTIONS, inject: [MODULE_OPTIONS_TOKEN, FEED_EXTRAS], useFactory: resolveFeedOptions },
+    { provide: AUTH_OPTIONS, useExisting: FEED_OPTIONS },
+    { provide: Broker, inject: [FEED_OPTIONS], useFactory: makeBroker },
+    { provide: Admission, inject: [FEED_OPTIONS], useFactory: (options: ResolvedFeedOptions) => new Admission(options) },
+    { provide: Publisher, inject: [Broker], useFactory: (broker: Broker) => new Publisher(broker) },
+    { provide: Registry, inject: [FEED_OPTIONS, Broker, Admission], useFactory: makeRegistry },
+    { provide: Router, inject: [Registry], useFactory: ({ router }: Registry) => router },
+    { provide: FeedOpener, inject: [Admission, Registry, Router], useFactory: makeOpener },
+    { provide: Nodes, inject: [FEED_OPTIONS, Broker, Registry], useFactory: makeNodes },
   ],
-  exports: [FeedService, FeedTokenService, FEED_OPTIONS],
+  exports: [FeedService, FeedTokenService, FeedOpener, FEED_OPTIONS, AUTH_OPTIONS],
 })
 export class FeedModule extends ConfigurableModuleClass {
   /** @throws FeedModuleDuplicateError when the application imports the module more than once */
@@ -37,12 +44,8 @@ export class FeedModule extends ConfigurableModuleClass {
     if (imported.length > 1) throw new FeedModuleDuplicateError();
   }
 
-  static override forRoot(options: typeof OPTIONS_TYPE = {}): DynamicModule {
-    return withRoute(super.forRoot(options), options);
-  }
-
-  static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
-    return withRoute(super.forRootAsync(options), options);
+  static override forRoot(options: Parameters<typeof ConfigurableModuleClass.forRoot>[0] = {}): DynamicModule {
+    return super.forRoot(options);
   }
 }
 
@@ -51,6 +54,22 @@ function makeBroker(options: ResolvedFeedOptions): Broker | Promise<Broker> {
   return options.broker({ ...options, log: (message) => logger.warn(message) });
 }
 
-function withRoute(module: DynamicModule, { path = 'feeds', isGlobal = true, guards = [FeedAuthGuard] }: FeedModuleExtras): DynamicModule {
-  return { ...module, global: isGlobal, controllers: path === false ? [] : [feedControllerAt(path, guards)] };
+function makeRegistry(options: ResolvedFeedOptions, broker: Broker, admission: Admission): Registry {
+  const logger = new Logger(FeedService.name);
+  // Half of what a connection may hold is for the page of history that it is sent, half for what comes meanwhile.
+  const router = new Router(broker, options.rules, options.bufferBytes / 2, (feed, hasSubscribers) =>
+    registry.onPresence(feed, hasSubscribers),
+  );
+  const registry = new Registry(options, router, admission, ({ feeds }, error) => {
+    logger.error(`The source of feed "${feeds.join(', ')}" failed: ${error instanceof Error ? error.stack : String(error)}`);
+  });
+  return registry;
+}
+
+function makeOpener(admission: Admission, registry: Registry, router: Router): FeedOpener {
+  return new FeedOpener(admission, registry, router);
+}
+
+function makeNodes({ nodeName }: ResolvedFeedOptions, broker: Broker, registry: Registry): Nodes {
+  return new Nodes(broker, nodeName, () => registry.counts());
 }

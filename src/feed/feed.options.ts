@@ -5,85 +5,86 @@ import { type AuthOptions, authOptionRules, type ResolvedAuthOptions, resolveAut
 import type { BrokerFactory, HistoryBounds } from './broker/broker.js';
 import { MemoryBroker } from './broker/memory/memory-broker.js';
 import type { RegistryOptions } from './connection/registry.js';
-import { FeedOptionsError } from './errors/feed.errors.js';
+import { FeedOptionsError } from './errors/feed-options.error.js';
+import { milliseconds, wholeNumber } from './errors/option-rules.js';
 import { type LimitOptions, limitOptionRules, type ResolvedLimitOptions, resolveLimitOptions } from './limits/limit.options.js';
-import { openFileLimit, reserveOf } from './limits/open-files.js';
-import { feedPatternRule } from './message/feed-pattern.js';
-import type { FeedRules } from './pubsub/router.js';
+import { roomForFeeds } from './limits/open-files.js';
+import { feedPatternRule, isFeedPattern } from './message/feed-id.js';
+import type { FeedRules } from './pubsub/rules.js';
 import { intervalSource } from './source/interval-source.js';
 import type { FeedSource } from './source/source.js';
 
+/** Injects the resolved options. */
+export const FEED_OPTIONS = Symbol('FEED_OPTIONS');
+
 /** The options of `FeedModule`. */
 export interface FeedOptions extends AuthOptions, LimitOptions {
-  /**
-   * What feeds each connection of the built-in route `GET <path>/:id`.
-   * Default: a greeting, then a numbered chunk each `intervalMs`.
-   */
+  /** Makes the items of each connection on the built-in route, beside the messages of its feeds. Default: none. It excludes `intervalMs`. */
   source?: FeedSource;
-  /** Period of the default source, in milliseconds. Default: 1000. 0: the default source says nothing. */
+  /**
+   * Gives each connection on the built-in route a source: a greeting, then a numbered chunk in this period, in milliseconds. Default: 0:
+   * no such source.
+   */
   intervalMs?: number;
   /**
-   * How many connections may be open at once; one more is answered with 503 and `Retry-After`.
-   * Default: the process's limit on open files, less a twentieth (at least 64), which other work needs. 0: no limit.
+   * The most connections that may be open at once; one more gets 503 with `Retry-After`. Default: the process's limit on open files, less
+   * a twentieth (at least 64) for other work. 0: no limit.
    */
   maxConnections?: number;
-  /** Unsent bytes that one connection may hold before it ends with the reason `slow`. Default: 65536. */
+  /** The most unsent bytes of one connection; beyond, it ends as `slow`. Default: 65536. */
   bufferBytes?: number;
-  /** Unsent bytes that all connections together may hold; beyond, the one that holds most ends as `slow`. Default: 268435456. 0: no bound. */
+  /** The most unsent bytes of all connections together; beyond, the one that holds most ends as `slow`. Default: 268435456. 0: no bound. */
   totalBufferBytes?: number;
-  /** Silence after which a connection gets a heartbeat, in milliseconds. Default: 25000. 0: none. */
+  /** Silence after which a connection gets a heartbeat, in milliseconds. Default: 25000. 0: no heartbeats. */
   heartbeatMs?: number;
-  /** How long bytes may wait for a client without any progress before it ends as `stalled`, in milliseconds. Default: 30000. 0: for ever. */
+  /** The longest that bytes may wait for a client without progress, in milliseconds; then it ends as `stalled`. Default: 30000. 0: no bound. */
   stallMs?: number;
   /** The longest life of a connection, in milliseconds, less up to 20 % at random; then it ends as `aged`. Default: 0: no limit. */
   maxAgeMs?: number;
-  /**
-   * Whether to take the sockets of feeds out of Node's HTTP stack, where that is possible: it saves some 20 KB a connection.
-   * Default: true.
-   */
+  /** Whether the sockets of feeds are taken out of Node's HTTP stack where possible, which saves some 20 KB a connection. Default: true. */
   handover?: boolean;
   /**
-   * The longest that a shutdown takes to end its feeds, in milliseconds. They are ended one after the other, spread over the first 60 %
-   * of it; the rest is for clients to read the end. Default: 10000. 0: all at once, without waiting.
+   * The longest that a shutdown takes to end its feeds, in milliseconds. They end one after the other, spread over the first 60 % of it; the
+   * rest is for clients to read the end. Default: 10000. 0: all at once, without waiting.
    */
   drainMs?: number;
   /**
-   * How long a shutdown goes on as before, but not ready any more, so that load balancers send new clients elsewhere, in milliseconds.
-   * It is a part of the drain time. Default: 0.
+   * The part of the drain time in which the service goes on as before, but is not ready any more, so that load balancers send new clients
+   * elsewhere, in milliseconds. Default: 0: none.
    */
   lameDuckMs?: number;
-  /** The most bytes that a message published over HTTP may have; a larger one is answered with 413. Default: 65536. */
+  /** The most bytes of a message published over HTTP; a larger one gets 413. Default: 65536. */
   bodyBytes?: number;
   /**
-   * What keeps messages and carries them between processes: `redisBroker()` of `nestjs-feed/redis`, `natsBroker()` of
-   * `nestjs-feed/nats`. Default: this process's memory, for this process alone.
+   * Stores messages and carries them between processes: `redisBroker()` of `nestjs-feed/redis`, `natsBroker()` of `nestjs-feed/nats`, or
+   * your own. Default: the memory of this process, for this process alone.
    */
   broker?: BrokerFactory;
-  /** What this process is called among those that share a broker, each by another name. Default: `<host name>-<process id>`. */
+  /** The name of this process among those that share a broker; each has another one. Default: `<host name>-<process id>`. */
   nodeName?: string;
-  /** How many messages of each feed are kept for those who come back. Default: 100. 0: none. */
+  /** The most messages stored of each feed. Default: 100. 0: none. */
   historyLength?: number;
-  /** How long a message is kept, in milliseconds. Default: 300000. */
+  /** How long a message is stored, in milliseconds. Default: 300000. */
   historyTtlMs?: number;
-  /** Bytes that are kept of each feed; a message counts with its data's bytes and 512 more. Default: 1048576. */
+  /** The most bytes stored of each feed; a message counts as its data's bytes and 512 more. Default: 1048576. */
   historyBytes?: number;
-  /** Bytes that are kept of all feeds together; beyond, the oldest messages go first. Default: 134217728. */
+  /** The most bytes stored of all feeds together; beyond, the oldest messages are dropped. Default: 134217728. */
   historyTotalBytes?: number;
   /**
-   * How feeds behave, by pattern: an id, or the beginning of one and a `*`. The most particular that matches counts.
-   * Default: `{}`. Example: `{ 'prices/*': { replay: 'latest', conflate: true } }`.
+   * How feeds behave, by pattern: an id, or the beginning of one and a `*`. The most specific pattern that matches applies.
+   * Default: `{}`. Example: `{ 'prices/*': { replay: 'newest', conflate: true } }`.
    */
   rules?: FeedRules;
 }
 
-/** Where the module's own route is and who sees the module; given beside the options, in `forRootAsync` beside the factory. */
+/** Where the built-in routes are and which modules see this one. In `forRootAsync()` they stand next to the factory. */
 export interface FeedModuleExtras {
-  /** Path of the built-in route, `GET <path>/:id`. Default: `feeds`. `false`: no built-in route, only `@Feed()` ones. */
-  path?: string | false;
+  /** Path of the built-in routes: `GET <path>/:id` follows a feed, `POST <path>/:id` publishes to it. Default: no built-in routes. */
+  path?: string;
+  /** Guards of the built-in routes. Default: `[FeedAuthGuard]`. */
+  guards?: readonly (CanActivate | Type<CanActivate>)[];
   /** Whether `FeedService` and `@Feed()` work in every module without importing this one. Default: true. */
   isGlobal?: boolean;
-  /** Who guards the built-in routes, in the place of `FeedAuthGuard`. Default: `[FeedAuthGuard]`. */
-  guards?: readonly (CanActivate | Type<CanActivate>)[];
 }
 
 /** The options with every default filled in. */
@@ -101,51 +102,37 @@ export interface ResolvedFeedOptions extends HistoryBounds, RegistryOptions, Res
   readonly rules: FeedRules;
 }
 
-const count = (unit: string, least: number) =>
-  v.pipe(
-    v.number(`must be a whole number of ${unit}`),
-    v.safeInteger(`must be a whole number of ${unit}`),
-    v.minValue(least, `must be ${least} or more ${unit}`),
-  );
-
-/** A timer's longest delay is 2³¹ − 1 ms: beyond it Node falls back to 1 ms. */
-const duration = v.pipe(count('milliseconds', 0), v.maxValue(2 ** 31 - 1, 'must be 2147483647 or fewer milliseconds'));
-
 /** What each option may be. The service's environment is checked against the same rules. */
 export const feedOptionRules = {
   source: v.custom<FeedSource>((value) => typeof value === 'function', 'must be a function that returns an Observable'),
-  intervalMs: duration,
-  maxConnections: count('connections', 0),
-  bufferBytes: count('bytes', 1024),
-  totalBufferBytes: count('bytes', 0),
-  heartbeatMs: duration,
-  stallMs: duration,
-  maxAgeMs: duration,
+  intervalMs: milliseconds(),
+  maxConnections: wholeNumber('connections'),
+  bufferBytes: wholeNumber('bytes', 1024),
+  totalBufferBytes: wholeNumber('bytes'),
+  heartbeatMs: milliseconds(),
+  stallMs: milliseconds(),
+  maxAgeMs: milliseconds(),
   handover: v.boolean('must be true or false'),
-  drainMs: duration,
-  lameDuckMs: duration,
-  bodyBytes: count('bytes', 1),
-  broker: v.custom<BrokerFactory>((value) => typeof value === 'function', 'must be what redisBroker() or natsBroker() returns'),
+  drainMs: milliseconds(),
+  lameDuckMs: milliseconds(),
+  bodyBytes: wholeNumber('bytes', 1),
+  broker: v.custom<BrokerFactory>((value) => typeof value === 'function', 'must be a function such as redisBroker() and natsBroker() return'),
   nodeName: v.pipe(
     v.string('must be a string'),
     v.regex(/^[\x21-\x7e]{1,100}$/, 'must be 1 to 100 visible ASCII characters without spaces'),
   ),
-  historyLength: count('messages', 0),
-  historyTtlMs: v.pipe(duration, v.minValue(1, 'must be 1 or more milliseconds')),
-  historyBytes: count('bytes', 0),
-  historyTotalBytes: count('bytes', 0),
+  historyLength: wholeNumber('messages'),
+  historyTtlMs: milliseconds(1),
+  historyBytes: wholeNumber('bytes'),
+  historyTotalBytes: wholeNumber('bytes'),
   rules: v.record(
-    v.pipe(
-      v.string(),
-      v.regex(/^[\w.~:@/-]*\*?$/, `must have patterns for names: ${feedPatternRule}`),
-      v.nonEmpty(`must have patterns for names: ${feedPatternRule}`),
-    ),
+    v.pipe(v.string(), v.check(isFeedPattern, `must have patterns for names: ${feedPatternRule}`)),
     v.strictObject(
       {
-        replay: v.optional(v.literal('latest', "must be 'latest' where it is given")),
+        replay: v.optional(v.literal('newest', "must be 'newest' where it is given")),
         conflate: v.optional(v.boolean('must be true or false')),
       },
-      "must be { replay?: 'latest', conflate?: boolean }",
+      "must be { replay?: 'newest', conflate?: boolean }",
     ),
     'must be rules by pattern',
   ),
@@ -160,41 +147,45 @@ const schema = v.strictObject(v.entriesFromObjects([v.partial(v.object(feedOptio
  *
  * @throws FeedOptionsError naming the option, what it was and what is allowed
  */
-export function resolveFeedOptions(options: FeedOptions): ResolvedFeedOptions {
+export function resolveFeedOptions(options: FeedOptions, { path, guards }: FeedModuleExtras = {}): ResolvedFeedOptions {
   const result = v.safeParse(schema, options);
   if (!result.success) throw FeedOptionsError.from(result.issues, Object.keys(feedOptionRules));
-  const { source, intervalMs = 1000, maxConnections, bufferBytes, handover, drainMs = 10_000, lameDuckMs = 0, ...more } = result.output;
+  const given = result.output;
+  const { source, intervalMs = 0, drainMs = 10_000, lameDuckMs = 0 } = given;
   if (lameDuckMs > drainMs) {
     const message = `FeedModule's option "lameDuckMs" is a part of the drain time: it must be ${drainMs} ("drainMs") or fewer milliseconds, not ${lameDuckMs}`;
     throw new FeedOptionsError(message, 'lameDuckMs');
   }
+  const auth = resolveAuthOptions(given);
+  if (path !== undefined && guards === undefined && !auth.public && !hasSecret(auth)) {
+    const message = `FeedModule's route "${path}" would have no access control: give it "jwtSecret", "jwksUrl", "publishKey" or "guards", or declare it "public: true"`;
+    throw new FeedOptionsError(message, 'path');
+  }
   return {
-    ...resolveAuthOptions(more),
-    ...resolveLimitOptions(more),
+    ...auth,
+    ...resolveLimitOptions(given),
     sourceHasIds: source !== undefined,
     source: source ?? (intervalMs > 0 ? intervalSource(intervalMs) : undefined),
-    maxConnections: (maxConnections ?? openFilesForFeeds()) || Number.POSITIVE_INFINITY,
-    bufferBytes: bufferBytes ?? 65_536,
-    totalBufferBytes: more.totalBufferBytes ?? 268_435_456,
-    heartbeatMs: more.heartbeatMs ?? 25_000,
-    stallMs: more.stallMs ?? 30_000,
-    maxAgeMs: more.maxAgeMs ?? 0,
-    handover: handover ?? true,
+    maxConnections: (given.maxConnections ?? roomForFeeds()) || Number.POSITIVE_INFINITY,
+    bufferBytes: given.bufferBytes ?? 65_536,
+    totalBufferBytes: given.totalBufferBytes ?? 268_435_456,
+    heartbeatMs: given.heartbeatMs ?? 25_000,
+    stallMs: given.stallMs ?? 30_000,
+    maxAgeMs: given.maxAgeMs ?? 0,
+    handover: given.handover ?? true,
     drainMs,
     lameDuckMs,
-    bodyBytes: more.bodyBytes ?? 65_536,
-    broker: more.broker ?? ((context) => new MemoryBroker(context)),
-    nodeName: more.nodeName ?? `${hostname()}-${process.pid}`,
-    historyLength: more.historyLength ?? 100,
-    historyTtlMs: more.historyTtlMs ?? 300_000,
-    historyBytes: more.historyBytes ?? 1_048_576,
-    historyTotalBytes: more.historyTotalBytes ?? 134_217_728,
-    rules: more.rules ?? {},
+    bodyBytes: given.bodyBytes ?? 65_536,
+    broker: given.broker ?? ((context) => new MemoryBroker(context)),
+    nodeName: given.nodeName ?? `${hostname()}-${process.pid}`,
+    historyLength: given.historyLength ?? 100,
+    historyTtlMs: given.historyTtlMs ?? 300_000,
+    historyBytes: given.historyBytes ?? 1_048_576,
+    historyTotalBytes: given.historyTotalBytes ?? 134_217_728,
+    rules: given.rules ?? {},
   };
 }
 
-/** The descriptors that feeds may take: all that the process may open but a reserve. */
-function openFilesForFeeds(): number {
-  const limit = openFileLimit();
-  return Math.max(1, Math.floor(limit - reserveOf(limit)));
+function hasSecret({ publishKey, jwtSecret, jwksUrl }: AuthOptions): boolean {
+  return (publishKey ?? jwtSecret ?? jwksUrl) !== undefined;
 }

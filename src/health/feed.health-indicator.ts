@@ -18,7 +18,7 @@ export class FeedHealthIndicator {
    * @returns up, or down while the service drains and while 95 % of the limit or more are open
    */
   isHealthy<Key extends string>(key: Key): HealthIndicatorResult<Key> {
-    const { open, limit, isDraining } = this.feeds;
+    const { open, limit, isDraining } = this.feeds.status;
     const indicator = this.indicators.check(key);
     const known = { open, limit: Number.isFinite(limit) ? limit : null };
     if (isDraining) return indicator.down({ ...known, message: 'draining' });
@@ -32,7 +32,7 @@ export class FeedHealthIndicator {
    * engine is there (`ok`) or away (`degraded`)
    */
   broker<Key extends string>(key: Key): HealthIndicatorResult<Key> {
-    const { name, unavailableSince } = this.feeds.broker;
+    const { name, unavailableSince } = this.feeds.status.broker;
     const indicator = this.indicators.check(key);
     if (unavailableSince === undefined) return indicator.up({ state: 'ok', broker: name });
     const message = 'away: what is published is refused, and so is whoever comes to follow only that; feeds that are open go on';

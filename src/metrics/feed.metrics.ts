@@ -48,7 +48,7 @@ export class FeedMetrics {
       registers: [this.registry],
     });
     const failures = this.counter('feed_publish_failures_total', 'What was published and the broker did not take.');
-    feeds.watchPublishing((ms, isPublished) => {
+    feeds.onPublish((ms, isPublished) => {
       if (isPublished) duration.observe(ms / 1000);
       else failures.inc();
     });
@@ -69,10 +69,10 @@ export class FeedMetrics {
     assign(this.bytes, counts.bytes);
     assignBy(this.closed, counts.closed);
     assignBy(this.rejected, counts.rejectedBy);
-    const { name, unavailableSince } = this.feeds.broker;
+    const { name, unavailableSince } = this.feeds.status.broker;
     this.brokerUp.set({ broker: name }, unavailableSince === undefined ? 1 : 0);
     this.nodes.set(this.feeds.cluster().length);
-    this.isDraining.set(this.feeds.isDraining ? 1 : 0);
+    this.isDraining.set(this.feeds.status.isDraining ? 1 : 0);
   }
 
   private gauge(name: string, help: string, labelNames: string[] = []): Gauge {

@@ -34,7 +34,7 @@ export class HeapCollector {
 
   @Interval(1000)
   look(): void {
-    const { open, opened, rejected } = this.feeds;
+    const { open, opened, rejected } = this.feeds.status;
     const came = opened + rejected;
     this.quietSeconds = came - this.cameBefore > open * quiet ? 0 : this.quietSeconds + 1;
     this.cameBefore = came;

@@ -45,8 +45,7 @@ export async function serve(config: Config, workers?: Workers): Promise<Service>
     await app.listen({ host: config.host, port: config.port, backlog } as never); // as Node's own `listen()`, on both adapters
     // What goes wrong before this point is told once, in words for whoever starts the service.
     app.useLogger(new ConsoleLogger({ logLevels: ['log', 'warn', 'error', 'fatal'], json: config.log === 'json' }));
-    const { broker: carrier, unavailableReason = 'no answer yet' } = app.get(FeedService, { strict: false });
-    const { name, unavailableSince } = carrier;
+    const { name, unavailableSince, unavailableReason = 'no answer yet' } = app.get(FeedService, { strict: false }).status.broker;
     if (unavailableSince !== undefined) warnings.push(`${name} is away (${unavailableReason}): until it is back, nothing can be published`);
     const { port } = app.getHttpServer().address() as { port: number };
     return { port, warnings, close: () => app.close() };

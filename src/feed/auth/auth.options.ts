@@ -1,34 +1,42 @@
 import * as v from 'valibot';
-import { FeedOptionsError } from '../errors/feed.errors.js';
+import { FeedOptionsError } from '../errors/feed-options.error.js';
 
-/** The options that decide who may read and publish. Without `jwtSecret` and `jwksUrl` anyone may read. */
+/** Which clients may read and publish over the module's own routes, and over routes with `FeedAuthGuard`. */
 export interface AuthOptions {
   /**
-   * Key that lets its bearer (`Authorization: Bearer <key>`) publish to every feed and read every feed: one or more visible
+   * Whether every client may read every feed; publishing then still needs the key or a token. Default: false: reading needs the key or a
+   * token, too.
+   */
+  public?: boolean;
+  /**
+   * Key that allows its bearer (`Authorization: Bearer <key>`) to publish to every feed and to read every feed: one or more visible
    * ASCII characters. Default: none, so that publishing over HTTP needs a token.
    */
   publishKey?: string;
   /**
-   * Secret that tokens are signed with (HS256, HS384 or HS512): reading and publishing need a token from then on.
-   * RFC 7518 section 3.2 asks for at least 32 bytes. Default: none. Not together with `jwksUrl`.
+   * Secret that tokens are signed with (HS256, HS384 or HS512). RFC 7518 section 3.2 asks for at least 32 bytes. Default: none. It
+   * excludes `jwksUrl`.
    */
   jwtSecret?: string;
   /**
-   * Where the public keys are that tokens are verified with, as a JSON Web Key Set (RFC 7517): reading and publishing need a
-   * token from then on. Keys are fetched when the first token comes and kept for 10 minutes; a token that names a key which is
-   * not among them has the set fetched anew, at most once in 30 seconds. Default: none. Not together with `jwtSecret`.
+   * URL of the public keys that tokens are verified with: a JSON Web Key Set (RFC 7517). Keys are fetched for the first token and cached
+   * for 10 minutes; a token that names an unknown key has the set fetched again, at most once in 30 seconds. Default: none. It excludes
+   * `jwtSecret`.
    */
   jwksUrl?: string;
-  /** What a token's `iss` must be. Default: anything. */
+  /** Required `iss` of a token. Default: any. */
   jwtIssuer?: string;
-  /** What must be a token's `aud`, or among its values. Default: anything. */
+  /** Required `aud` of a token, or one of several. Default: any. */
   jwtAudience?: string;
-  /** Name of the cookie that a token may come in. Default: `feed_token`. */
+  /** Name of the cookie that may carry a token. Default: `feed_token`. */
   tokenCookie?: string;
 }
 
+/** Injects the resolved options. */
+export const AUTH_OPTIONS = Symbol('AUTH_OPTIONS');
+
 /** The options with every default filled in. */
-export type ResolvedAuthOptions = Readonly<AuthOptions & { tokenCookie: string }>;
+export type ResolvedAuthOptions = Readonly<AuthOptions & { public: boolean; tokenCookie: string }>;
 
 const keyRule = 'must be one or more visible ASCII characters without spaces';
 const urlRule = 'must be an http or https URL without a user name and a password';
@@ -38,10 +46,11 @@ const text = v.pipe(v.string('must be a string'), v.nonEmpty('must be a string o
 
 /** What each option may be. */
 export const authOptionRules = {
+  public: v.boolean('must be true or false'),
   publishKey: v.pipe(
     v.string(keyRule),
     v.rawCheck(({ dataset, addIssue }) => {
-      // An error is likely to be logged, and what is nearly the key is as secret as the key.
+      // Errors are logged, and a mistyped key gives the key away.
       if (dataset.typed && !/^[\x21-\x7e]+$/.test(dataset.value)) addIssue({ message: keyRule, received: 'what was given' });
     }),
   ),
@@ -53,7 +62,7 @@ export const authOptionRules = {
   tokenCookie: v.pipe(v.string(cookieRule), v.regex(/^[\w!#$%&'*+.^`|~-]+$/, cookieRule)),
 };
 
-/** `fetch` refuses URLs with credentials in them. */
+/** `fetch` rejects URLs with credentials. */
 function isFetchable(value: string): boolean {
   if (!URL.canParse(value)) return false;
   const { protocol, username, password } = new URL(value);
@@ -61,24 +70,24 @@ function isFetchable(value: string): boolean {
 }
 
 /**
- * Checks what the options say together, each having been checked by itself, and fills in the defaults.
+ * Checks the options against each other and fills in the defaults.
  *
- * @throws FeedOptionsError for two kinds of keys, and for rules about tokens without any key
+ * @throws FeedOptionsError for two kinds of keys, and for rules about tokens without a key
  */
 export function resolveAuthOptions(options: AuthOptions): ResolvedAuthOptions {
-  const { publishKey, jwtSecret, jwksUrl, jwtIssuer, jwtAudience, tokenCookie } = options;
+  const { public: isPublic = false, publishKey, jwtSecret, jwksUrl, jwtIssuer, jwtAudience, tokenCookie } = options;
   if (jwtSecret !== undefined && jwksUrl !== undefined) {
     throw new FeedOptionsError(
-      'FeedModule takes tokens signed with "jwtSecret" or with the keys at "jwksUrl": give one of the two, not both',
+      'FeedModule verifies tokens with "jwtSecret" or with the keys at "jwksUrl": give one of the two',
       'jwksUrl',
     );
   }
   if (jwtSecret === undefined && jwksUrl === undefined) {
-    // Whoever names an issuer believes that tokens are asked for.
+    // An issuer without a key would look like a check that is never made.
     const lonely = (['jwtIssuer', 'jwtAudience'] as const).find((option) => options[option] !== undefined);
-    if (lonely) throw new FeedOptionsError(`FeedModule's option "${lonely}" needs "jwtSecret" or "jwksUrl" beside it`, lonely);
+    if (lonely) throw new FeedOptionsError(`FeedModule's option "${lonely}" needs "jwtSecret" or "jwksUrl" too`, lonely);
   }
-  return { publishKey, jwtSecret, jwksUrl, jwtIssuer, jwtAudience, tokenCookie: tokenCookie ?? 'feed_token' };
+  return { public: isPublic, publishKey, jwtSecret, jwksUrl, jwtIssuer, jwtAudience, tokenCookie: tokenCookie ?? 'feed_token' };
 }
 
 /** Whether a secret is shorter than the 32 bytes that HS256 asks for (RFC 7518 section 3.2), and so is easier to guess. */

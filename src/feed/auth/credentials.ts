@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { FeedRequest } from '../http/feed-request.js';
 
 /** A token, or the publish key, as it came with a request. */
 export interface Credential {
@@ -7,31 +7,29 @@ export interface Credential {
 }
 
 /**
- * Finds a request's token: in `Authorization: Bearer`, else in the cookie, else in `?token=`, which is for clients that cannot
- * set headers, such as `EventSource` (RFC 6750 sections 2.1 and 2.3). One that is empty is none, and `Authorization` with another
- * scheme is somebody else's.
+ * Finds the token of a request: in `Authorization: Bearer`, else in the cookie, else in `?token=`, which is for clients that cannot set
+ * headers, such as `EventSource` (RFC 6750 sections 2.1 and 2.3). An empty one counts as missing; `Authorization` with another scheme is
+ * ignored.
  *
- * @param target the request's target as the client sent it
- * @param cookie the cookie's name
+ * @param cookie the name of the cookie
  */
-export function credentialOf({ headers }: IncomingMessage, target: string, cookie: string): Credential | undefined {
+export function credentialOf({ raw: { headers }, query }: FeedRequest, cookie: string): Credential | undefined {
   const inHeader = /^bearer +(.+)$/i.exec(headers.authorization ?? '')?.[1];
   if (inHeader) return { token: inHeader, from: 'header' };
   const inCookie = cookieOf(headers.cookie ?? '', cookie);
   if (inCookie) return { token: inCookie, from: 'cookie' };
-  const query = target.indexOf('?');
-  const inQuery = query < 0 ? null : new URLSearchParams(target.slice(query)).get('token');
+  const inQuery = query.get('token');
   if (inQuery) return { token: inQuery, from: 'query' };
   return undefined;
 }
 
-/** A request's target without the token in it, for all that may be logged or shown; the rest stays byte for byte. */
+/** A request's target without its token, for everything that may be logged or shown. The rest stays byte for byte. */
 export function withoutToken(target: string): string {
   const query = target.indexOf('?');
   if (query < 0) return target;
   const path = target.slice(0, query);
   const parameters = target.slice(query + 1).split('&');
-  // A name may be percent-encoded: what is left out is exactly what is read as the token.
+  // A name may be percent-encoded: what is removed is exactly what is read as the token.
   const kept = parameters.filter((parameter) => !new URLSearchParams(`?${parameter}`).has('token'));
   return kept.length > 0 ? `${path}?${kept.join('&')}` : path;
 }

@@ -1,76 +1,64 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
 import { type CanActivate, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
-import { FeedForbiddenException, FeedUnauthorizedException } from '../errors/access.errors.js';
-import { FeedUnavailableException } from '../errors/feed.errors.js';
-import { FEED_OPTIONS } from '../feed.module-definition.js';
-import { type AnyRequest, type AnyResponse, rawOf, targetOf } from '../http/adapter.js';
-import type { ResolvedAuthOptions } from './auth.options.js';
+import { FeedException } from '../errors/feed-exception.js';
+import { FeedRequest, type Grant } from '../http/feed-request.js';
+import { withErrorHead } from '../http/head.js';
+import { AUTH_OPTIONS, type ResolvedAuthOptions } from './auth.options.js';
 import { type Credential, credentialOf } from './credentials.js';
 import { isCrossSite } from './cross-site.js';
-import { Grant } from './grant.js';
-import { grant } from './request-grant.js';
+import { TokenGrant } from './grant.js';
+import { Secret } from './secret.js';
 import { TokenVerifier } from './token-verifier.js';
+import { unauthorized } from './unauthorized.js';
 
 /**
- * Finds out what a request may do, and notes it: `assertMayRead()` and `assertMayPublish()` then decide about the ids.
- * `GET` and `HEAD` read, every other method publishes. Without a key for tokens in the options anyone may read.
+ * Verifies the key or token of a request and notes what it grants; the route then checks the feeds. `GET` and `HEAD` read, every other
+ * method publishes.
  */
 @Injectable()
 export class FeedAuthGuard implements CanActivate {
   private readonly verifier: TokenVerifier | undefined;
-  private readonly publishKey: Buffer | undefined;
-  private readonly tokenCookie: string;
+  private readonly publishKey: Secret | undefined;
 
-  constructor(@Inject(FEED_OPTIONS) options: ResolvedAuthOptions) {
+  constructor(@Inject(AUTH_OPTIONS) private readonly options: ResolvedAuthOptions) {
     this.verifier = TokenVerifier.of(options);
-    this.publishKey = options.publishKey === undefined ? undefined : digest(options.publishKey);
-    this.tokenCookie = options.tokenCookie;
+    this.publishKey = options.publishKey === undefined ? undefined : new Secret(options.publishKey);
   }
 
   /**
    * @returns true
-   * @throws FeedUnauthorizedException (401, with `WWW-Authenticate`) without a key or a token, and with a wrong one
-   * @throws FeedForbiddenException (403) when another site's page has the browser publish with the token in its cookie
-   * @throws FeedUnavailableException (503, with `Retry-After`) when the keys for tokens cannot be had
+   * @throws FeedException FEED_UNAUTHORIZED (401, with `WWW-Authenticate`) where the key or token is missing or not valid; FEED_FORBIDDEN
+   * (403) where a page of another site makes the browser publish with the token in its cookie; FEED_UNAVAILABLE (503, with
+   * `Retry-After`) where the keys of tokens cannot be fetched
    */
   async canActivate(context: ExecutionContext): Promise<boolean> {
     const http = context.switchToHttp();
-    const request = http.getRequest<AnyRequest>();
-    const response = rawOf(http.getResponse<AnyResponse>());
+    const request = FeedRequest.of(http.getRequest());
     try {
-      const granted = await this.authenticate(rawOf(request), targetOf(request));
-      if (granted) grant(request, granted);
+      request.grant = await this.authenticate(request);
       return true;
     } catch (error) {
-      if (error instanceof FeedUnauthorizedException) response.setHeader('WWW-Authenticate', error.challenge);
-      if (error instanceof FeedUnavailableException) response.setHeader('Retry-After', error.retryAfter);
-      throw error;
+      throw withErrorHead(error, http.getResponse());
     }
   }
 
-  private async authenticate(request: IncomingMessage, target: string): Promise<Grant | undefined> {
-    const reads = request.method === 'GET' || request.method === 'HEAD';
-    if (reads && !this.verifier) return undefined;
-    const credential = credentialOf(request, target, this.tokenCookie);
-    if (credential && this.isPublishKey(credential)) return Grant.everything;
+  private async authenticate(request: FeedRequest): Promise<Grant | undefined> {
+    const { method } = request.raw;
+    const isRead = method === 'GET' || method === 'HEAD';
+    if (isRead && this.options.public) return undefined;
+    const credential = credentialOf(request, this.options.tokenCookie);
+    if (credential && this.isPublishKey(credential)) return TokenGrant.everything;
     if (!credential || !this.verifier) {
-      const needs = reads ? 'Reading needs a token.' : 'Publishing needs the publish key or a token.';
-      throw new FeedUnauthorizedException(needs, credential && 'invalid_token');
+      const message = isRead ? 'Reading needs a token.' : 'Publishing needs the publish key or a token.';
+      throw unauthorized(message, credential !== undefined);
     }
-    if (!reads && credential.from === 'cookie' && isCrossSite(request)) {
-      throw new FeedForbiddenException("A page of another site cannot publish with this site's cookie.");
+    if (!isRead && credential.from === 'cookie' && isCrossSite(request.raw)) {
+      throw new FeedException('FEED_FORBIDDEN', { message: "A page of another site cannot publish with this site's cookie." });
     }
     return this.verifier.verify(credential.token);
   }
 
-  /** The key counts in the header only: it opens everything and does not expire, which is too much for a URL or a cookie. */
+  /** The key is accepted in the header only: it opens everything and does not expire, which is too much for a URL or a cookie. */
   private isPublishKey({ token, from }: Credential): boolean {
-    return from === 'header' && this.publishKey !== undefined && timingSafeEqual(digest(token), this.publishKey);
+    return from === 'header' && this.publishKey !== undefined && this.publishKey.matches(token);
   }
-}
-
-/** Of one length whatever it is of, so that the time of a comparison tells nothing of the key. */
-function digest(value: string): Buffer {
-  return createHash('sha256').update(value).digest();
 }

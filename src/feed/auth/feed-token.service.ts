@@ -1,48 +1,47 @@
 import { randomUUID } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { SignJWT } from 'jose';
-import { FeedTokenError } from '../errors/access.errors.js';
-import { FEED_OPTIONS } from '../feed.module-definition.js';
-import type { ResolvedAuthOptions } from './auth.options.js';
+import { FeedOptionsError } from '../errors/feed-options.error.js';
+import { AUTH_OPTIONS, type ResolvedAuthOptions } from './auth.options.js';
 
-/** What a token is for. */
+/** What a token allows, and for how long. */
 export interface FeedTokenRequest {
   /** Feeds that may be read: ids, and beginnings of ids followed by `*`, such as `orders/*`. */
   feeds: string | readonly string[];
   /** Feeds that may be published to, in the same way. Default: none. */
   publish?: string | readonly string[];
-  /** How long the token holds, in seconds. A connection ends with it, as `expired`. Default: 7200, two hours. */
+  /** How long the token is valid, in seconds. A connection ends with it, as `expired`. Default: 7200, two hours. */
   expiresIn?: number;
-  /** Whose token it is. Default: nobody's in particular. */
+  /** Who the token is for: its claim `sub`. Default: none. */
   subject?: string;
 }
 
 const patternRule = 'an id, or the beginning of ids with a * at its end, without white space';
 
-/** Makes tokens for an application's own clients. */
+/** Issues tokens for the clients of an application. */
 @Injectable()
 export class FeedTokenService {
-  constructor(@Inject(FEED_OPTIONS) private readonly options: ResolvedAuthOptions) {}
+  constructor(@Inject(AUTH_OPTIONS) private readonly options: ResolvedAuthOptions) {}
 
   /**
-   * Makes a token that this and every other service with the same `jwtSecret` takes: signed with HS256, with the claims `feeds`,
+   * Issues a token that every service with the same `jwtSecret` accepts: signed with HS256, with the claims `feeds`,
    * `publish`, `sub`, `iat`, `exp` and `jti`, and with `iss` and `aud` where the options name them.
    *
-   * @throws FeedTokenError without `jwtSecret`, and for what cannot be granted
+   * @throws FeedOptionsError without `jwtSecret`, and for values that cannot be granted
    */
   async create({ feeds, publish = [], expiresIn = 7200, subject }: FeedTokenRequest): Promise<string> {
     const { jwtSecret, jwtIssuer, jwtAudience } = this.options;
     if (jwtSecret === undefined) {
-      throw new FeedTokenError(
-        'Tokens are made with the option "jwtSecret"; those of "jwksUrl" come from whoever has its keys',
+      throw new FeedOptionsError(
+        'FeedTokenService signs tokens with the option "jwtSecret"; with "jwksUrl", the issuer of those keys signs them',
         'jwtSecret',
       );
     }
     if (!Number.isSafeInteger(expiresIn) || expiresIn < 1) {
-      throw new FeedTokenError(`expiresIn must be a whole number of seconds, 1 or more, not ${expiresIn}`, 'expiresIn');
+      throw new FeedOptionsError(`expiresIn must be a whole number of seconds, 1 or more, not ${expiresIn}`, 'expiresIn');
     }
     if (subject !== undefined && (typeof subject !== 'string' || subject === '')) {
-      throw new FeedTokenError(`subject must be a string of one character or more, not ${JSON.stringify(subject)}`, 'subject');
+      throw new FeedOptionsError(`subject must be a string of one character or more, not ${JSON.stringify(subject)}`, 'subject');
     }
     const now = Math.floor(Date.now() / 1000);
     return new SignJWT({
@@ -63,9 +62,9 @@ export class FeedTokenService {
 function patternsOf(option: 'feeds' | 'publish', value: string | readonly string[]): string[] {
   const patterns = [value].flat();
   for (const pattern of patterns) {
-    // A star before the end would stand for itself in a token, which nobody means who writes one.
+    // A star before the end would stand for itself in a token, which is surely not meant.
     if (typeof pattern !== 'string' || !/^([^\s\p{Cc}*]+\*?|\*)$/u.test(pattern)) {
-      throw new FeedTokenError(`${option} takes patterns: ${patternRule}, not ${JSON.stringify(pattern)}`, option);
+      throw new FeedOptionsError(`${option} takes patterns: ${patternRule}, not ${JSON.stringify(pattern)}`, option);
     }
   }
   return patterns;

@@ -1,26 +1,26 @@
-import { matchesFeed } from '../message/feed-pattern.js';
+import { FeedException } from '../errors/feed-exception.js';
+import type { FeedRequest, Grant } from '../http/feed-request.js';
+import { matchesFeed } from '../message/feed-id.js';
 
-/** What the bearer of a key or a token may do. */
-export class Grant {
-  /** What the publish key grants. */
-  static readonly everything = new Grant(['*'], ['*']);
+/** What a key or a token allows, by patterns of feeds. */
+export class TokenGrant implements Grant {
+  /** What the publish key allows. */
+  static readonly everything = new TokenGrant(['*'], ['*']);
 
   constructor(
     private readonly feeds: readonly string[],
     private readonly publish: readonly string[],
-    /** Whose token it is: its `sub`. */
     readonly subject?: string,
-    /** When the token ends, in milliseconds since 1970. Default: never. It may be farther away than a timer reaches. */
     readonly expiresAt?: number,
   ) {}
 
   /**
-   * What a verified token's claims grant: `feeds` may be read and `publish` may be published to, each an array of patterns or
-   * one pattern. A pattern is an id, or the beginning of ids followed by `*`; a `*` elsewhere stands for itself.
-   * Whatever else a claim holds grants nothing.
+   * What the claims of a verified token allow: `feeds` may be read and `publish` may be published to, each an array of patterns or one
+   * pattern. A pattern is an id, or the beginning of ids followed by `*`; a `*` elsewhere stands for itself. Claims of other types
+   * allow nothing.
    */
-  static from({ feeds, publish, sub, exp }: Readonly<Record<string, unknown>>): Grant {
-    return new Grant(
+  static from({ feeds, publish, sub, exp }: Readonly<Record<string, unknown>>): TokenGrant {
+    return new TokenGrant(
       patternsIn(feeds),
       patternsIn(publish),
       typeof sub === 'string' ? sub : undefined,
@@ -28,12 +28,34 @@ export class Grant {
     );
   }
 
-  mayRead(id: string): boolean {
-    return this.feeds.some((pattern) => matchesFeed(pattern, id));
+  mayRead(feed: string): boolean {
+    return this.feeds.some((pattern) => matchesFeed(pattern, feed));
   }
 
-  mayPublish(id: string): boolean {
-    return this.publish.some((pattern) => matchesFeed(pattern, id));
+  mayPublish(feed: string): boolean {
+    return this.publish.some((pattern) => matchesFeed(pattern, feed));
+  }
+}
+
+/**
+ * Checks that a request may read all of these feeds; one without a grant may. Whether a feed has messages makes no difference.
+ *
+ * @throws FeedException FEED_FORBIDDEN (403)
+ */
+export function checkMayRead({ grant }: FeedRequest, feeds: readonly string[]): void {
+  if (grant && !feeds.every((feed) => grant.mayRead(feed))) {
+    throw new FeedException('FEED_FORBIDDEN', { message: 'The token does not grant reading this feed.' });
+  }
+}
+
+/**
+ * Checks that a request may publish to all of these feeds; one without a grant may.
+ *
+ * @throws FeedException FEED_FORBIDDEN (403)
+ */
+export function checkMayPublish({ grant }: FeedRequest, feeds: readonly string[]): void {
+  if (grant && !feeds.every((feed) => grant.mayPublish(feed))) {
+    throw new FeedException('FEED_FORBIDDEN', { message: 'The token does not grant publishing to this feed.' });
   }
 }
 

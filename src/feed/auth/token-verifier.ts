@@ -1,9 +1,9 @@
 import { Logger } from '@nestjs/common';
 import { createRemoteJWKSet, customFetch, errors, type JWTVerifyGetKey, type JWTVerifyOptions, jwtVerify } from 'jose';
-import { FeedUnauthorizedException } from '../errors/access.errors.js';
-import { FeedUnavailableException } from '../errors/feed.errors.js';
+import { FeedException } from '../errors/feed-exception.js';
 import type { AuthOptions } from './auth.options.js';
-import { Grant } from './grant.js';
+import { unauthorized } from './unauthorized.js';
+import { TokenGrant } from './grant.js';
 
 /** Clocks of two machines may differ by this much, in seconds, when `exp` and `nbf` are looked at (RFC 7519 section 4.1.4). */
 const clockTolerance = 5;
@@ -11,10 +11,10 @@ const clockTolerance = 5;
 /** How long a key set may take to arrive, in milliseconds. */
 const timeoutDuration = 3000;
 
-/** Seconds that a key set is left alone after it could not be had, and after which a client may try again. */
-const retryAfter = 5;
+/** How long a key set is not requested again after that has failed, in milliseconds. */
+const pauseMs = 5000;
 
-/** The one secret's algorithms and the public keys' are never mixed: a public key must not do as a secret (RFC 8725 section 3.1). */
+/** The algorithms of a secret and of public keys are never mixed: a public key must not serve as a secret (RFC 8725 section 3.1). */
 const hmacs = ['HS256', 'HS384', 'HS512'];
 const signatures = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'];
 
@@ -38,40 +38,40 @@ export class TokenVerifier {
 
   /**
    * @returns what the token grants
-   * @throws FeedUnauthorizedException (401) when the token does not hold
-   * @throws FeedUnavailableException (503) when the key set cannot be had, so that nobody can tell
+   * @throws FeedException FEED_UNAUTHORIZED (401) when the token is not valid; FEED_UNAVAILABLE (503) when the key set cannot be fetched,
+   * so that the token cannot be verified
    */
-  async verify(token: string): Promise<Grant> {
+  async verify(token: string): Promise<TokenGrant> {
     try {
       const { payload } = await jwtVerify(token, this.key, this.rules);
-      return Grant.from(payload);
+      return TokenGrant.from(payload);
     } catch (error) {
-      if (error instanceof FeedUnavailableException) throw error;
-      throw new FeedUnauthorizedException(refusalFor(error), 'invalid_token');
+      if (error instanceof FeedException) throw error;
+      throw unauthorized(reasonFor(error), true);
     }
   }
 }
 
-/** What to tell the client. The signature is checked first: claims are told of only to who has a token of the right issuer. */
-function refusalFor(error: unknown): string {
+/** What the client is told. The signature is checked first: only a client with a token of the right issuer learns about claims. */
+function reasonFor(error: unknown): string {
   if (error instanceof errors.JWTExpired) return 'The token has expired.';
   if (error instanceof errors.JWTClaimValidationFailed) {
-    return error.claim === 'nbf' ? 'The token is not valid yet.' : `The token's claim ${error.claim} is not what it must be.`;
+    return error.claim === 'nbf' ? 'The token is not valid yet.' : `The claim ${error.claim} of the token is not accepted.`;
   }
   return 'The token is not valid.';
 }
 
 /**
- * The keys at a URL, each found by its `kid`; a token without one needs a set with a single key for its algorithm.
- * A set that could not be had is left alone for a while, whatever number of clients comes back at once.
+ * The keys at a URL, each found by its `kid`; a token without one needs a set with a single key for its algorithm. A set that could not
+ * be fetched is not requested again for a while, however many clients reconnect.
  */
 function keySetAt(url: URL): JWTVerifyGetKey {
   const logger = new Logger('FeedAccess');
-  let leftAloneUntil = 0;
+  let pausedUntil = 0;
   const keys = createRemoteJWKSet(url, {
     timeoutDuration,
     [customFetch]: async (...request) => {
-      if (performance.now() < leftAloneUntil) throw new Error('It could not be had a moment ago.');
+      if (performance.now() < pausedUntil) throw new Error('The last request has just failed.');
       return fetch(...request);
     },
   });
@@ -80,16 +80,16 @@ function keySetAt(url: URL): JWTVerifyGetKey {
       return await keys(header, token);
     } catch (error) {
       if (error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWKSMultipleMatchingKeys) throw error;
-      if (performance.now() >= leftAloneUntil) {
-        leftAloneUntil = performance.now() + retryAfter * 1000;
-        logger.error(`No keys for tokens from ${url.origin}${url.pathname}: ${reasonOf(error)}`);
+      if (performance.now() >= pausedUntil) {
+        pausedUntil = performance.now() + pauseMs;
+        logger.error(`The keys that verify tokens cannot be fetched from ${url.origin}${url.pathname}: ${reasonOf(error)}`);
       }
-      throw new FeedUnavailableException('The keys that tokens are verified with cannot be had at the moment.', retryAfter);
+      throw new FeedException('FEED_UNAVAILABLE', { message: 'The keys that verify tokens cannot be fetched at the moment.' });
     }
   };
 }
 
-/** `fetch` tells what happened in the cause. */
+/** `fetch` gives the reason in the cause. */
 function reasonOf(error: unknown): string {
   const { message, cause } = error as Error;
   return cause instanceof Error ? `${message}: ${cause.message}` : message;

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Broker, MessageSink } from '../broker/broker.js';
-import type { PublishedMessage } from '../message/message.js';
+import type { StoredMessage } from '../message/message.js';
 import type { FeedCounts } from '../stats/counts.js';
 
 /** The feed on which nodes announce themselves. No client can follow it or publish to it: the id of a feed has no `$`. */
@@ -51,7 +51,7 @@ export class Nodes implements MessageSink {
   start(): void {
     if (this.broker.name === 'memory') return;
     // Where this fails, it is followed from the time on when the engine is back.
-    this.broker.follow(nodesFeed, this)?.catch(() => {});
+    this.broker.subscribe(nodesFeed, this)?.catch(() => {});
     this.timer = setInterval(() => void this.announce(), this.period).unref();
     void this.announce();
   }
@@ -68,13 +68,13 @@ export class Nodes implements MessageSink {
     if (!this.timer) return;
     clearInterval(this.timer);
     this.timer = undefined;
-    this.broker.unfollow(nodesFeed);
+    this.broker.unsubscribe(nodesFeed);
     if (this.broker.unavailableSince !== undefined) return;
     const toldAll = this.publish({ id: this.id }).catch(() => {});
     await Promise.race([toldAll, sleep(farewellMs, undefined, { ref: false })]);
   }
 
-  next({ text }: PublishedMessage): void {
+  next({ text }: StoredMessage): void {
     const announcement = announcementOf(text);
     if (!announcement || announcement.id === this.id) return;
     const { id, node } = announcement;

@@ -1,48 +1,48 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Observer, Unsubscribable } from 'rxjs';
 
-/** Items in a row after which everybody else has a turn of the event loop. */
+/** Items in a row after which the event loop gets a turn. */
 const longestRun = 16;
 
-/** An observer that can say when it has enough for now. */
-export interface FillableObserver<T> extends Observer<T> {
+/** An observer that says when it has enough for now. */
+export interface BackpressureObserver<T> extends Observer<T> {
   readonly isFull: boolean;
 }
 
 /**
- * Draws from an async iterable no faster than the client reads: an Observable pushes, an iterable waits to be asked.
+ * Pulls an async iterable with backpressure: the next value is requested only when the client can take it.
  * `unsubscribe()` calls the iterator's `return()`, so that a generator's `finally` runs.
  */
 export class AsyncSource<T> implements Unsubscribable {
   private readonly iterator: AsyncIterator<T>;
   private isStopped = false;
-  private isAsking = false;
+  private isPulling = false;
 
   constructor(
     iterable: AsyncIterable<T>,
-    private readonly observer: FillableObserver<T>,
+    private readonly observer: BackpressureObserver<T>,
   ) {
     this.iterator = iterable[Symbol.asyncIterator]();
-    void this.ask();
+    void this.pull();
   }
 
-  /** The observer has room again. */
+  /** The observer can take more. */
   resume(): void {
-    void this.ask();
+    void this.pull();
   }
 
   unsubscribe(): void {
     if (this.isStopped) return;
     this.isStopped = true;
-    // What a generator's own clean-up throws concerns nobody any more: its connection is gone.
+    // The connection is closed: an error of the generator's own clean-up has no reader.
     Promise.resolve(this.iterator.return?.()).catch(() => {});
   }
 
-  private async ask(): Promise<void> {
-    if (this.isAsking) return;
-    this.isAsking = true;
+  private async pull(): Promise<void> {
+    if (this.isPulling) return;
+    this.isPulling = true;
     try {
-      // Promises alone give no turn away: an iterable that never waits, and a client that takes all at once, would halt everything else.
+      // Promises alone never yield to the event loop: an iterable that never waits, and a client that takes everything, would block it.
       for (let run = 1; !this.isStopped; run += 1) {
         const { done, value } = await this.iterator.next();
         if (this.isStopped) return;
@@ -60,7 +60,7 @@ export class AsyncSource<T> implements Unsubscribable {
       this.isStopped = true;
       this.observer.error(error);
     } finally {
-      this.isAsking = false;
+      this.isPulling = false;
     }
   }
 }

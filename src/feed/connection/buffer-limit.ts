@@ -1,33 +1,41 @@
-import type { Connection } from './connection.js';
+import type { EndReason } from '../stats/end-reason.js';
 
-/** How many times the bytes that may wait are counted anew while they come in: the bound is exact to one part of so many. */
-const looks = 16;
+/** How many times the waiting bytes are counted while the bound fills up: it is exact to one part of so many. */
+const checks = 16;
+
+/** What holds bytes that wait for a client. */
+export interface Buffered {
+  readonly bufferedBytes: number;
+  end(reason: EndReason): void;
+}
 
 /**
- * Keeps what waits for all clients together under a bound: the connection for which most waits ends first.
+ * Bounds the bytes that wait for all clients together: beyond, the connection that holds most ends first.
  *
- * Only connections whose clients have not taken all are known here. Their bytes are counted from time to time, not with each write.
+ * It only knows connections whose clients have not taken everything. Their bytes are counted from time to time, not with each write.
  */
 export class BufferLimit {
-  private readonly connections = new Set<Connection>();
-  /** Bytes that came in since they were last counted. */
-  private since = 0;
+  private readonly connections = new Set<Buffered>();
+  /** Bytes that came since the last count. */
+  private uncounted = 0;
 
   /** @param bound bytes; 0 for none */
   constructor(private readonly bound: number) {}
 
-  add(connection: Connection, bytes: number): void {
+  /** More bytes wait for a connection. */
+  add(connection: Buffered, bytes: number): void {
     this.connections.add(connection);
-    this.since += bytes;
-    if (this.bound > 0 && this.since >= this.bound / looks) this.look();
+    this.uncounted += bytes;
+    if (this.bound > 0 && this.uncounted >= this.bound / checks) this.check();
   }
 
-  delete(connection: Connection): void {
+  /** The client has taken everything, or the connection is closed. */
+  delete(connection: Buffered): void {
     this.connections.delete(connection);
   }
 
-  private look(): void {
-    this.since = 0;
+  private check(): void {
+    this.uncounted = 0;
     let waiting = 0;
     for (const { bufferedBytes } of this.connections) waiting += bufferedBytes;
     if (waiting <= this.bound) return;

@@ -1,31 +1,36 @@
 import type { Format } from '../format/format.js';
-import { type FeedItem, isMessage } from '../message/message.js';
+import { isJsonData, textOf } from '../message/content.js';
+import { type FeedItem, isMessage, type TextMessage } from '../message/message.js';
+
+/** The times after which clients of a server that shuts down reconnect, in milliseconds: spread at random. */
+const [soonestMs, latestMs] = [500, 5000];
 
 /**
- * Encodes what sources emit in one format, ready for sockets: once for each emission, however many connections it goes to.
+ * Encodes messages in one format, ready for sockets: once for each message, however many connections it goes to.
  *
- * An Observable that many connections share hands the same value to one after the other, without a pause. So the last frame is
- * kept until the current callback ends, and given to whoever brings the same value. An object that comes to the same
- * connection again was emitted again, and may have changed: it is encoded anew. The frame's parts are this object's own
- * fields, so that a message which goes to one connection alone allocates nothing but its bytes.
+ * A topic, or an Observable that many connections share, passes the same value to one connection after the other, without a pause. So
+ * the last frame is kept until the current callback ends, and used for the same value. An object that comes to the same connection
+ * again was emitted again, and may have changed: it is encoded again. The parts of the frame are fields of this object, so that a
+ * message which goes to one connection alone allocates nothing but its bytes.
  */
 export class Encoder {
   /** Which emission the frame is of. */
   emission = 0;
   /** The message's bytes, without HTTP's framing. */
   bytes = 0;
-  /** How the frame, while it is a string, is to be written: where all is ASCII, Latin-1 does it without a look at each character. */
+  /** The message as text, without HTTP's framing. */
+  body = '';
+  /** How the frame, while it is a string, is to be written: Latin-1 is faster for ASCII, since it does not look at each character. */
   encoding: 'latin1' | 'utf8' = 'latin1';
-  private item: FeedItem = undefined;
+  private value: unknown = undefined;
   private isKept = false;
-  private body = '';
   /** The frame as bytes, from its second connection on: what many write then waits in memory once, however slow they are. */
   private plain: Buffer | undefined = undefined;
   private chunk: Buffer | undefined = undefined;
   private isShared = false;
-  private readonly forget = () => {
+  private readonly clear = () => {
     this.isKept = false;
-    this.item = undefined;
+    this.value = undefined;
     this.body = '';
     this.plain = undefined;
     this.chunk = undefined;
@@ -35,24 +40,75 @@ export class Encoder {
 
   constructor(private readonly format: Format) {
     const { heartbeat } = format;
-    this.heartbeats = { plain: Buffer.from(heartbeat), chunk: Buffer.from(framed(heartbeat, true) as string) };
+    this.heartbeats = { plain: Buffer.from(heartbeat), chunk: Buffer.from(chunkOf(heartbeat, heartbeat.length)) };
   }
 
   /**
-   * Makes the frame of an item, or keeps it where it is made already.
+   * Encodes a message of a feed, unless its frame is there already.
+   *
+   * @param seen the last emission that the connection got
+   */
+  encode(message: TextMessage, seen: number): void {
+    if (!this.isEncoded(message, seen)) this.keep(message, this.format.encode(message));
+  }
+
+  /**
+   * Encodes an item of a source, unless its frame is there already.
    *
    * @param seen the last emission that the connection got
    * @throws TypeError when the format cannot express the item
    */
-  encode(item: FeedItem, seen: number): void {
-    if (this.isKept && item === this.item && (typeof item !== 'object' || seen !== this.emission)) {
-      this.isShared = true;
-      return;
+  encodeItem(item: FeedItem, seen: number): void {
+    if (this.isEncoded(item, seen)) return;
+    const { id, feed, type, data } = isMessage(item) ? item : { id: undefined, feed: undefined, type: undefined, data: item };
+    this.keep(item, this.format.encode({ id, feed, type, text: textOf(data), isJson: isJsonData(data) }));
+  }
+
+  /** The frame: one chunk (RFC 9112 section 7.1) for a socket, or plain for a response that frames its chunks itself. */
+  frame(isChunked: boolean): string | Buffer {
+    if (!this.isShared) return this.framed(this.body, this.bytes, isChunked);
+    if (isChunked) {
+      this.chunk ??= Buffer.from(chunkOf(this.body, this.bytes), this.encoding);
+      return this.chunk;
     }
-    const body = this.format.encode(isMessage(item) ? item : { data: item });
-    if (!this.isKept) process.nextTick(this.forget);
+    this.plain ??= Buffer.from(this.body, this.encoding);
+    return this.plain;
+  }
+
+  /** Frames what was encoded before. */
+  framed(body: string, bytes: number, isChunked: boolean): string {
+    return isChunked ? chunkOf(body, bytes) : body;
+  }
+
+  /** The frame that tells a position; undefined in a format that cannot. */
+  mark(position: string, isChunked: boolean): string | undefined {
+    return this.framedAscii(this.format.mark?.(position), isChunked);
+  }
+
+  /** The frame that tells a client when to reconnect, at a time of its own; undefined in a format that cannot. */
+  retry(isChunked: boolean): string | undefined {
+    return this.framedAscii(this.format.retry?.(Math.round(soonestMs + Math.random() * (latestMs - soonestMs))), isChunked);
+  }
+
+  /** The frame that a client ignores: the same bytes for all connections. */
+  heartbeat(isChunked: boolean): Buffer {
+    return isChunked ? this.heartbeats.chunk : this.heartbeats.plain;
+  }
+
+  private framedAscii(body: string | undefined, isChunked: boolean): string | undefined {
+    return body && this.framed(body, body.length, isChunked);
+  }
+
+  private isEncoded(value: unknown, seen: number): boolean {
+    if (!this.isKept || value !== this.value || (typeof value === 'object' && seen === this.emission)) return false;
+    this.isShared = true;
+    return true;
+  }
+
+  private keep(value: unknown, body: string): void {
+    if (!this.isKept) process.nextTick(this.clear);
     this.isKept = true;
-    this.item = item;
+    this.value = value;
     this.body = body;
     this.bytes = Buffer.byteLength(body);
     this.encoding = this.bytes === body.length ? 'latin1' : 'utf8';
@@ -61,39 +117,8 @@ export class Encoder {
     this.plain = undefined;
     this.chunk = undefined;
   }
-
-  /** The frame: as one chunk (RFC 9112 section 7.1) for a socket, or plain for a response that frames its chunks by itself. */
-  frame(chunked: boolean): string | Buffer {
-    if (!this.isShared) return chunked ? this.asChunk() : this.body;
-    if (chunked) {
-      this.chunk ??= Buffer.from(this.asChunk(), this.encoding);
-      return this.chunk;
-    }
-    this.plain ??= Buffer.from(this.body, this.encoding);
-    return this.plain;
-  }
-
-  private asChunk(): string {
-    return `${this.bytes.toString(16)}\r\n${this.body}\r\n`;
-  }
-
-  /** The frame that tells a position; undefined in a format that cannot. */
-  mark(position: string, chunked: boolean): string | undefined {
-    return framed(this.format.mark?.(position), chunked);
-  }
-
-  /** The frame that tells a client when to come back; undefined in a format that cannot. */
-  retry(ms: number, chunked: boolean): string | undefined {
-    return framed(this.format.retry?.(ms), chunked);
-  }
-
-  /** The frame that a client ignores: the same bytes for all connections. */
-  heartbeat(chunked: boolean): Buffer {
-    return chunked ? this.heartbeats.chunk : this.heartbeats.plain;
-  }
 }
 
-/** Frames what is ASCII. */
-function framed(body: string | undefined, chunked: boolean): string | undefined {
-  return chunked && body !== undefined ? `${body.length.toString(16)}\r\n${body}\r\n` : body;
+function chunkOf(body: string, bytes: number): string {
+  return `${bytes.toString(16)}\r\n${body}\r\n`;
 }

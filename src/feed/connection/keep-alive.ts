@@ -1,9 +1,23 @@
-/** What looks after itself when the pulse comes by. */
+import type { EndReason } from '../stats/end-reason.js';
+import type { Transport } from '../transport/transport.js';
+
+/** A connection that is kept alive, or ended in time. */
 export interface KeptAlive {
-  look(pulse: KeepAlive): void;
+  readonly transport: Transport | undefined;
+  readonly reason: EndReason | undefined;
+  readonly client: { readonly expiresAt?: number | undefined };
+  /** The beat of the last write. */
+  readonly sentBeat: number;
+  /** The beat at which bytes last left for the client, and how many had left by then. */
+  progressBeat: number;
+  progressBytes: number;
+  /** The beat at which it reaches its longest life. */
+  readonly lastBeat: number;
+  sendHeartbeat(): void;
+  end(reason: EndReason): void;
 }
 
-/** What connections are held to, in milliseconds; 0 for not at all. */
+/** Bounds of connections, in milliseconds; 0 for none. */
 export interface KeepAliveOptions {
   /** Silence after which a connection gets a heartbeat. */
   readonly heartbeatMs: number;
@@ -13,28 +27,28 @@ export interface KeepAliveOptions {
   readonly maxAgeMs: number;
 }
 
-/** Beats between the shortest time that is watched and what it is watched with. */
+/** How many beats there are in the shortest of these times. */
 const exactness = 4;
 /** The longest and the shortest beat, in milliseconds. */
 const [longestBeatMs, shortestBeatMs] = [1000, 10];
-/** How long one turn of the event loop may be busy with a walk, in milliseconds. */
+/** How long a walk over the connections may block the event loop, in milliseconds. */
 const sliceMs = 2;
-/** Connections that are visited between two looks at the clock. */
+/** How many connections are visited before the clock is read again. */
 const stride = 64;
-/** The part of its life that a connection may lose at random, so that those which came together do not come back together. */
+/** The part of its life that a connection may lose at random, so that clients which came together do not reconnect together. */
 const ageJitter = 0.2;
 
 /**
- * The one timer of all connections. At each beat it walks over them, in slices, and each looks after itself: whether it is silent,
- * stalled, or has had its time. Time is counted in beats, so that a connection keeps small numbers and a write reads no clock.
+ * The one timer of all connections. At each beat it walks over them, in slices, and checks each: whether it is silent,
+ * stalled, or too old. Time is counted in beats, so that a connection keeps small numbers and a write reads no clock.
  */
 export class KeepAlive {
   /** Beats so far. */
   beat = 1;
   /** The time at the last beat, in milliseconds since 1970. */
   now = Date.now();
-  readonly heartbeatBeats: number;
-  readonly stallBeats: number;
+  private readonly heartbeatBeats: number;
+  private readonly stallBeats: number;
   private readonly beatMs: number;
   private readonly maxAgeMs: number;
   private timer: NodeJS.Timeout | undefined = undefined;
@@ -51,13 +65,13 @@ export class KeepAlive {
     this.maxAgeMs = maxAgeMs;
   }
 
-  /** The beat at which a connection that opens now has had its time; Infinity for none. */
+  /** The beat at which a connection that opens now reaches its longest life; Infinity for none. */
   ageBeat(): number {
     if (this.maxAgeMs === 0) return Number.POSITIVE_INFINITY;
     return this.beat + Math.max(1, Math.ceil((this.maxAgeMs * (1 - Math.random() * ageJitter)) / this.beatMs));
   }
 
-  /** Beats until there are no connections any more. */
+  /** Beats as long as there are connections. */
   start(): void {
     this.timer ??= setInterval(() => this.onBeat(), this.beatMs).unref();
   }
@@ -78,7 +92,7 @@ export class KeepAlive {
     }
   }
 
-  /** Visits connections until the slice is over; whatever else the event loop has to do comes before the next slice. */
+  /** Visits connections for one slice of time; the event loop gets a turn before the next slice. */
   private visit(): void {
     const until = performance.now() + sliceMs;
     do {
@@ -88,9 +102,30 @@ export class KeepAlive {
           this.walk = undefined;
           return;
         }
-        next.value.look(this);
+        this.check(next.value);
       }
     } while (performance.now() < until);
     setImmediate(() => this.visit()).unref();
+  }
+
+  private check(connection: KeptAlive): void {
+    const { transport, progressBytes } = connection;
+    if (!transport) return;
+    const { beat } = this;
+    const isWaiting = transport.waitingBytes > 0;
+    const sentBytes = isWaiting ? transport.sentBytes : progressBytes;
+    if (!isWaiting || sentBytes !== progressBytes) {
+      connection.progressBytes = sentBytes;
+      connection.progressBeat = beat;
+    } else if (beat - connection.progressBeat >= this.stallBeats) {
+      connection.end('stalled');
+      transport.destroy(); // also where it has ended otherwise, and its client does not read the end
+      return;
+    }
+    if (connection.reason !== undefined) return;
+    const { expiresAt = Number.POSITIVE_INFINITY } = connection.client;
+    if (expiresAt <= this.now) connection.end('expired');
+    else if (beat >= connection.lastBeat) connection.end('aged');
+    else if (!isWaiting && beat - connection.sentBeat >= this.heartbeatBeats) connection.sendHeartbeat();
   }
 }

@@ -1,18 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Observable, Subject } from 'rxjs';
-import type { Start } from '../broker/broker.js';
-import type { ClientLimits } from '../limits/client-limits.js';
-import type { Replay } from '../pubsub/replay.js';
+import type { Admission, Client } from '../limits/admission.js';
 import type { Router } from '../pubsub/router.js';
 import type { FeedCount, FeedCounts } from '../stats/counts.js';
 import { type EndReason, endReasons } from '../stats/end-reason.js';
 import type { FeedEvent } from '../stats/events.js';
 import { BufferLimit } from './buffer-limit.js';
-import { Connection, type ConnectionOwner, type Holder } from './connection.js';
+import { Connection, type ConnectionContext } from './connection.js';
 import type { Encoder } from './encoder.js';
 import { KeepAlive, type KeepAliveOptions } from './keep-alive.js';
 
-/** Where there is time, a drain ends no more than one connection in so many milliseconds. */
+/** A drain ends no more than one connection in so many milliseconds, where there is time. */
 const shortestGapMs = 1;
 /** How often a drain ends those that are due, in milliseconds. */
 const drainStepMs = 5;
@@ -25,51 +23,46 @@ export interface RegistryOptions extends KeepAliveOptions {
   readonly totalBufferBytes: number;
 }
 
-/** All connections of the process and what they have done: the one list of who is connected. */
-export class Registry implements ConnectionOwner {
-  readonly events$: Observable<FeedEvent>;
-  private readonly connections = new Set<Connection>();
+/** All connections of the process, and what they have done. */
+export class Registry implements ConnectionContext {
   readonly bufferBytes: number;
-  readonly pulse: KeepAlive;
-  private readonly crowding: BufferLimit;
-  private readonly closedBy = Object.fromEntries(endReasons.map((reason) => [reason, 0])) as Record<EndReason, number>;
+  readonly bufferLimit: BufferLimit;
+  readonly keepAlive: KeepAlive;
+  private readonly connections = new Set<Connection>();
   private readonly events = new Subject<FeedEvent>();
-  private turns = 0;
-  private isCountingTurns = false;
+  /** Connections and feeds as they begin and end. Without a listener, no event is made. */
+  readonly events$: Observable<FeedEvent> = this.events.asObservable();
+  private readonly ended = Object.fromEntries(endReasons.map((reason) => [reason, 0])) as Record<EndReason, number>;
   private made = 0;
   private peak = 0;
-  private openedEver = 0;
+  /** Connections that were ever opened. */
+  opened = 0;
   private messages = 0;
   private bytes = 0;
 
   constructor(
     options: RegistryOptions,
-    private readonly router: Router,
-    private readonly limits: ClientLimits,
-    readonly onFailed: (connection: Connection, error: unknown) => void,
+    readonly router: Router,
+    private readonly admission: Admission,
+    private readonly onError: (connection: Connection, error: unknown) => void,
   ) {
-    this.events$ = this.events.asObservable();
     this.bufferBytes = options.bufferBytes;
-    this.pulse = new KeepAlive(this.connections, options);
-    this.crowding = new BufferLimit(options.totalBufferBytes);
+    this.bufferLimit = new BufferLimit(options.totalBufferBytes);
+    this.keepAlive = new KeepAlive(this.connections, options);
   }
 
-  /** Connections that are there, the ones whose head is not out yet included. */
+  /** Connections that are there, those included whose head is not sent yet. */
   get open(): number {
     return this.connections.size;
   }
 
-  get opened(): number {
-    return this.openedEver;
-  }
-
-  /** Makes a connection, which counts from now on; it is opened by its own `open()`, or given up with `drop()`. */
-  make(feeds: readonly string[], encoder: Encoder, holder: Holder): Connection {
+  /** Makes a connection, which counts from now on. `Connection.open()` opens it, `drop()` gives it up. */
+  make(feeds: readonly string[], encoder: Encoder, client: Client): Connection {
     this.made += 1;
-    const connection = new Connection(this, this.made, feeds, encoder, holder);
+    const connection = new Connection(this, this.made, feeds, encoder, client);
     this.connections.add(connection);
-    if (holder.client !== undefined) this.limits.open(holder.client);
-    this.pulse.start();
+    if (client.key !== undefined) this.admission.clients.open(client.key);
+    this.keepAlive.start();
     return connection;
   }
 
@@ -83,8 +76,8 @@ export class Registry implements ConnectionOwner {
   /** Ends the connections that follow a feed, or all there are; returns how many. */
   end(feed: string | undefined, reason: EndReason): number {
     let ended = 0;
-    for (const connection of this.connections) {
-      if (connection.reason !== undefined || (feed !== undefined && !connection.feeds.includes(feed))) continue;
+    for (const connection of feed === undefined ? this.connections : [...(this.router.topic(feed) ?? [])]) {
+      if (!(connection instanceof Connection) || connection.reason !== undefined) continue;
       connection.end(reason);
       ended += 1;
     }
@@ -108,67 +101,50 @@ export class Registry implements ConnectionOwner {
     this.end(undefined, 'drained');
   }
 
-  /** Cuts all connections, whatever waits unsent. */
+  /** Cuts all connections, whatever waits. */
   destroy(): void {
     for (const connection of this.connections) connection.destroy();
   }
 
-  counts(): Omit<FeedCounts, 'rejected' | 'rejectedBy' | 'limit'> {
+  counts(): FeedCounts {
     let bufferedBytes = 0;
     let handedOver = 0;
     for (const connection of this.connections) {
       bufferedBytes += connection.bufferedBytes;
       if (connection.isHandedOver) handedOver += 1;
     }
+    const { rejected, rejectedBy, maxConnections } = this.admission;
     return {
       open: this.open,
       peak: this.peak,
-      opened: this.openedEver,
-      closed: { ...this.closedBy },
+      opened: this.opened,
+      rejected,
+      rejectedBy,
+      closed: { ...this.ended },
       feeds: this.router.size,
       handedOver,
       messages: this.messages,
       bytes: this.bytes,
       bufferedBytes,
+      limit: Number.isFinite(maxConnections) ? maxConnections : null,
     };
   }
 
   count(id: string): FeedCount {
     const counted: FeedCount = { id, open: 0, bufferedBytes: 0 };
-    for (const follower of this.router.topic(id) ?? []) {
-      if (!(follower instanceof Connection) || !follower.isOpen) continue;
+    for (const subscriber of this.router.topic(id) ?? []) {
+      if (!(subscriber instanceof Connection) || !subscriber.isOpen) continue;
       counted.open += 1;
-      counted.bufferedBytes += follower.bufferedBytes;
+      counted.bufferedBytes += subscriber.bufferedBytes;
     }
     return counted;
   }
 
-  follow(connection: Connection, feed: string, since: Start | undefined): Promise<Replay> {
-    return this.router.follow(connection, [feed], since);
-  }
-
-  unfollow(connection: Connection, feed: string): void {
-    this.router.unfollow(connection, feed);
-  }
-
-  /** Counts only the turns in which, and behind which, somebody asks. */
-  turn(): number {
-    if (!this.isCountingTurns) {
-      this.isCountingTurns = true;
-      setImmediate(() => {
-        this.isCountingTurns = false;
-        this.turns += 1;
-      }).unref();
-    }
-    return this.turns;
-  }
-
-  onOpened(connection: Connection): void {
-    this.openedEver += 1;
+  onOpened({ number, feeds, client }: Connection): void {
+    this.opened += 1;
     this.peak = Math.max(this.peak, this.connections.size);
     if (!this.events.observed) return;
-    const { number, feeds, holder } = connection;
-    this.events.next({ type: 'opened', time: Date.now(), connection: number, feeds, subject: holder.subject });
+    this.events.next({ type: 'opened', time: Date.now(), connection: number, feeds, subject: client.subject });
   }
 
   onSent(bytes: number): void {
@@ -176,34 +152,30 @@ export class Registry implements ConnectionOwner {
     this.bytes += bytes;
   }
 
-  onFull(connection: Connection, bytes: number): void {
-    this.crowding.add(connection, bytes);
-  }
-
-  onDrained(connection: Connection): void {
-    this.crowding.delete(connection);
+  onFailed(connection: Connection, error: unknown): void {
+    this.onError(connection, error);
   }
 
   onClosed(connection: Connection): void {
     if (!this.connections.delete(connection)) return;
-    const { number, feeds, holder, reason = 'client', durationMs } = connection;
-    this.closedBy[reason] += 1;
-    this.crowding.delete(connection);
+    const { number, feeds, client, reason = 'client', durationMs } = connection;
+    this.ended[reason] += 1;
+    this.bufferLimit.delete(connection);
     if (this.events.observed) {
-      const { subject } = holder;
+      const { subject } = client;
       this.events.next({ type: 'closed', time: Date.now(), connection: number, feeds, subject, reason, durationMs });
     }
     this.leave(connection);
   }
 
-  /** A feed got its first follower, or lost its last. */
-  onPresence(feed: string, isFollowed: boolean): void {
-    if (this.events.observed) this.events.next({ type: isFollowed ? 'followed' : 'unfollowed', time: Date.now(), feed });
+  /** A feed got its first subscriber, or lost its last. */
+  onPresence(feed: string, hasSubscribers: boolean): void {
+    if (this.events.observed) this.events.next({ type: hasSubscribers ? 'followed' : 'unfollowed', time: Date.now(), feed });
   }
 
   private leave(connection: Connection): void {
-    const { client } = connection.holder;
-    if (client !== undefined) this.limits.close(client);
-    for (const feed of connection.feeds) this.router.unfollow(connection, feed);
+    const { key } = connection.client;
+    if (key !== undefined) this.admission.clients.close(key);
+    for (const feed of connection.feeds) this.router.unsubscribe(connection, feed);
   }
 }

@@ -1,98 +1,172 @@
-import { type FeedItem, PublishedMessage } from '../message/message.js';
-import type { Mark, Replay } from '../pubsub/replay.js';
+import type { StoredMessage, TextMessage } from '../message/message.js';
+import type { Position, Start } from '../message/position.js';
+import type { Replay, ReplayItem } from '../pubsub/replay.js';
 
-/** What a connection keeps until it can go out: before its head is out, while history is read, and while that goes out. */
+/** An item of a source, encoded when it came. */
+export class EncodedItem {
+  constructor(
+    readonly body: string,
+    readonly bytes: number,
+    readonly encoding: 'latin1' | 'utf8',
+  ) {}
+}
+
+export type Entry = StoredMessage | TextMessage | EncodedItem;
+
+/** A replay that is on its way. */
+export interface ExpectedReplay {
+  readonly feed: string;
+  /** Whether the feed has been unfollowed meanwhile. */
+  isCancelled: boolean;
+}
+
+/** What an entry counts as beside its text, in bytes: its place in the queue. */
+const overhead = 64;
+
+/**
+ * What a connection holds until its client can take it: replay, of which a page at a time is in memory, then what came since, in order.
+ *
+ * Messages of feeds need not wait here, since history has them: those that find no room are dropped, and read from history later.
+ */
 export class SendQueue {
-  failure: { error: unknown } | undefined = undefined;
-  isComplete = false;
-  /** Bytes of what has arrived, as far as they are known without encoding. */
+  /** Bytes of what came since. */
   bytes = 0;
-  private replayed: readonly (FeedItem | Mark)[] = [];
-  private arrived: FeedItem[] = [];
-  /** The first that has not gone out, counted over both. */
-  private next = 0;
+  /** In order. A message that newer ones may replace has its feed as the key, everything else a number. */
+  private readonly entries = new Map<string | number, Entry>();
+  private count = 0;
+  private readonly replays: Replay[] = [];
+  private readonly expected = new Set<ExpectedReplay>();
+  /** Before the first message that was dropped. */
+  private missedFrom: Position | undefined = undefined;
+  /** By feed, the offset up to which replays have had its messages. */
+  private covered: Map<string, number> | undefined = undefined;
 
-  /** @param holds how many wait for something other than room: for the head, for history */
-  constructor(private holds: number) {}
+  /** Whether messages of feeds wait here that history has, too. */
+  get isReplaying(): boolean {
+    return this.expected.size > 0 || this.replays.length > 0 || this.missedFrom !== undefined;
+  }
 
+  /** Whether anything came since. */
+  get hasEntries(): boolean {
+    return this.entries.size > 0;
+  }
+
+  /** Whether everything has been taken. */
   get isEmpty(): boolean {
-    return this.replayed.length + this.arrived.length === this.next;
+    return this.entries.size === 0 && !this.isReplaying;
   }
 
-  /** Whether anything has arrived. */
-  get hasArrived(): boolean {
-    return this.arrived.length > 0;
+  /** Bytes that are in memory. */
+  get waitingBytes(): number {
+    return this.replays.reduce((sum, { waitingBytes }) => sum + waitingBytes, this.bytes);
   }
 
-  get isReleased(): boolean {
-    return this.holds === 0;
+  /** Lets nothing out until the replay of a feed has come, or is given up. */
+  expect(feed: string): ExpectedReplay {
+    const expected = { feed, isCancelled: false };
+    this.expected.add(expected);
+    return expected;
   }
 
-  hold(): void {
-    this.holds += 1;
+  /** @param replay undefined where it could not be read */
+  resolve(expected: ExpectedReplay, replay: Replay | undefined): void {
+    this.expected.delete(expected);
+    if (replay && !expected.isCancelled) this.replay(replay);
   }
 
-  release(): void {
-    this.holds -= 1;
+  /** Drops what waits of a conflated feed, and its replay. */
+  unfollow(feed: string): void {
+    this.delete(feed);
+    for (const expected of this.expected) if (expected.feed === feed) expected.isCancelled = true;
   }
 
-  push(item: FeedItem): void {
-    this.arrived.push(item);
-    this.bytes += sizeOf(item);
+  /** Puts a replay before what came since. */
+  replay(replay: Replay): void {
+    this.replays.push(replay);
   }
 
-  shift(): FeedItem | Mark {
-    const index = this.next - this.replayed.length;
-    this.next += 1;
-    if (index < 0) return this.replayed[this.next - 1];
-    const item = this.arrived[index];
-    this.bytes -= sizeOf(item);
-    if (index >= mostGone) {
-      this.replayed = [];
-      this.arrived = this.arrived.slice(index + 1);
-      this.next = 0;
+  push(entry: Entry): void {
+    this.count += 1;
+    this.set(this.count, entry);
+  }
+
+  /** Puts a message in the place of an older one of the same feed. */
+  pushNewest(message: StoredMessage): void {
+    this.delete(message.feed);
+    this.set(message.feed, message);
+  }
+
+  /** What is to be sent next; undefined where it has to be read first, and when all has been taken. */
+  shift(): Entry | ReplayItem | undefined {
+    while (this.replays[0] !== undefined && this.expected.size === 0) {
+      const [replay] = this.replays;
+      const item = replay.take();
+      if (item !== undefined || !replay.isDone) return item;
+      this.replays.shift();
+      this.endReplay(replay);
     }
-    return item;
+    if (this.isReplaying) return undefined;
+    for (const [key, entry] of this.entries) {
+      this.delete(key);
+      return entry;
+    }
+    return undefined;
   }
 
-  /** As `push()`, in the place of what is there of the same feed. */
-  pushLatest(message: PublishedMessage): void {
-    const from = Math.max(0, this.next - this.replayed.length);
-    const isOlder = (item: FeedItem, index: number) => index >= from && item instanceof PublishedMessage && item.feed === message.feed;
-    this.bytes -= this.arrived.reduce<number>((sum, item, index) => sum + (isOlder(item, index) ? sizeOf(item) : 0), 0);
-    this.arrived = this.arrived.filter((item, index) => !isOlder(item, index));
-    this.push(message);
+  /**
+   * Reads on, where the next item has to be read.
+   *
+   * @param replayFrom reads messages that were dropped
+   * @throws what the broker fails with
+   */
+  async read(replayFrom: (startOf: (feed: string) => Start) => Promise<Replay>): Promise<void> {
+    const [replay] = this.replays;
+    if (replay) return replay.read();
+    const { missedFrom } = this;
+    if (missedFrom === undefined) return;
+    const { epoch, offset } = missedFrom;
+    this.replay(await replayFrom((feed) => ({ epoch, offset: Math.max(offset, this.covered?.get(feed) ?? 0) })));
+    if (this.missedFrom === missedFrom) this.missedFrom = undefined;
   }
 
-  /** What has arrived is there whether it goes out or not: it counts no longer. */
-  settle(): void {
-    this.replayed = [...this.replayed.slice(this.next), ...this.arrived];
-    this.arrived = [];
-    this.next = 0;
-    this.bytes = 0;
+  /** Whether the next item has to be read. */
+  get needsRead(): boolean {
+    return this.expected.size === 0 && (this.replays[0]?.needsRead ?? this.missedFrom !== undefined);
   }
 
-  /** Puts a replay before what has arrived, and takes out of that what the replay covers. */
-  replay({ items, covered }: Pick<Replay, 'items' | 'covered'>): void {
-    const before = Math.min(this.next, this.replayed.length);
-    const news = this.arrived
-      .slice(this.next - before)
-      .filter((item) => !(item instanceof PublishedMessage) || item.offset > (covered.get(item.feed) ?? -1));
-    this.replayed = [...this.replayed.slice(before), ...items];
-    this.arrived = news;
-    this.next = 0;
-    this.bytes = news.reduce<number>((sum, item) => sum + sizeOf(item), 0);
+  /** Drops the messages of feeds: they are read from history when their turn comes. */
+  dropMessages(): void {
+    for (const [key, entry] of this.entries) {
+      if (entry instanceof EncodedItem || !('offset' in entry)) continue;
+      this.missedFrom ??= { epoch: entry.epoch, offset: entry.offset - 1 };
+      this.delete(key);
+    }
+  }
+
+  private delete(key: string | number): void {
+    const entry = this.entries.get(key);
+    if (entry === undefined) return;
+    this.bytes -= sizeOf(entry);
+    this.entries.delete(key);
+  }
+
+  private set(key: string | number, entry: Entry): void {
+    this.bytes += sizeOf(entry);
+    this.entries.set(key, entry);
+  }
+
+  /** Drops what came since and was a part of the replay as well. */
+  private endReplay({ feeds, end }: Replay): void {
+    if (this.entries.size === 0 && this.missedFrom === undefined) return;
+    this.covered ??= new Map();
+    for (const feed of feeds) this.covered.set(feed, end);
+    for (const [key, entry] of this.entries) {
+      if (!(entry instanceof EncodedItem) && 'offset' in entry && entry.offset <= (this.covered.get(entry.feed) ?? -1)) this.delete(key);
+    }
   }
 }
 
-/** How many that have gone out are kept until they are let go of together. */
-const mostGone = 64;
-
-/** What anything is taken to cost beside what is known of it, in bytes. */
-const overhead = 256;
-
-function sizeOf(item: FeedItem): number {
-  if (item instanceof PublishedMessage) return overhead + item.text.length;
-  if (typeof item === 'string') return overhead + item.length;
-  return overhead + (item instanceof Uint8Array ? item.byteLength : 0);
+function sizeOf(entry: Entry): number {
+  return overhead + (entry instanceof EncodedItem ? entry.bytes : entry.text.length);
 }
+

@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-/** A response as the framework has it: Express's is Node's own, Fastify's reply has Node's as `raw`. */
-export type AnyResponse = ServerResponse | FastifyReply;
-/** A request as the framework has it. */
+/** A request as the framework passes it: Express's is Node's own, Fastify's has Node's as `raw`. */
 export type AnyRequest = IncomingMessage | { raw: IncomingMessage };
+/** A response as the framework passes it. */
+export type AnyResponse = ServerResponse | FastifyReply;
 
 interface FastifyReply {
   raw: ServerResponse;
@@ -17,28 +17,16 @@ export function rawOf<T extends IncomingMessage | ServerResponse>(framed: T | { 
   return 'raw' in framed ? framed.raw : framed;
 }
 
-/** Keeps the framework from answering; what it was told for the head goes over to Node's response. */
-export function takeOver(response: AnyResponse): void {
+/** Keeps the framework from answering. Status and headers that it was given so far go over to Node's response. */
+export function hijack(response: AnyResponse): void {
   if (!('raw' in response)) return;
   response.hijack();
   response.raw.statusCode = response.statusCode;
   for (const [name, value] of Object.entries(response.getHeaders())) if (value !== undefined) response.raw.setHeader(name, value);
 }
 
-/** The request's target as the client sent it: Express cuts a mounted router's path off `url` and keeps the whole elsewhere. */
+/** The request's target as the client sent it: Express removes a mounted router's path from `url` and keeps the whole elsewhere. */
 export function targetOf(request: AnyRequest): string {
   const { originalUrl, url } = request as { originalUrl?: string; url?: string };
   return originalUrl ?? url ?? '';
-}
-
-/** The path of a target, decoded, without the slashes around it and its query; a target may be a whole URL (RFC 9112 section 3.2.2). */
-export function pathOf(target: string): string {
-  const url = target.replace(/^https?:\/\/[^/?]*/i, '');
-  const query = url.indexOf('?');
-  const path = (query < 0 ? url : url.slice(0, query)).replace(/^\/+/, '').replace(/\/$/, '');
-  try {
-    return decodeURIComponent(path);
-  } catch {
-    return path; // it is no encoding that anybody would have meant
-  }
 }

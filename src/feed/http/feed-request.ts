@@ -1,64 +1,125 @@
-import type { Start } from '../broker/broker.js';
-import { FeedIdsException, FeedSinceException } from '../errors/feed.errors.js';
+import type { IncomingMessage } from 'node:http';
+import { FeedException } from '../errors/feed-exception.js';
+import { chooseFormat } from '../format/formats.js';
+import type { Format } from '../format/format.js';
 import { checkFeedId } from '../message/feed-id.js';
-import { nowhere, parsePosition } from '../message/position.js';
+import { nowhere, parsePosition, parseSince, type Start } from '../message/position.js';
 import { type AnyRequest, rawOf, targetOf } from './adapter.js';
 
-/** How many feeds a connection may ask for at once. */
+/** How many feeds a connection may request at once. */
 export const mostFollowed = 100;
 
-/** The query of a request as the client sent it. */
-export function queryOf(request: AnyRequest): URLSearchParams {
-  const target = targetOf(request);
-  const query = target.indexOf('?');
-  return new URLSearchParams(query < 0 ? '' : target.slice(query));
-}
-
 /**
- * Routes for the id of a feed in a path. An id may have slashes, and what a wildcard route looks like differs between Express and
- * Fastify: so each number of segments has a route; an id of more than four is written with `%2F`.
+ * Routes for the id of a feed in a path. An id may have slashes, and wildcard routes look different in Express and Fastify: so each
+ * number of segments has a route; an id of more than four is written with `%2F`.
  */
 export const idPaths = [':a', ':a/:b', ':a/:b/:c', ':a/:b/:c/:d'];
 
-/**
- * The feed that a request's path names, slashes included; undefined where it names none.
- *
- * @throws FeedIdException (400)
- */
-export function pathFeed({ params: { a, b, c, d } = {} }: { params?: Record<string, string> }): string | undefined {
-  return a === undefined ? undefined : checkFeedId([a, b, c, d].filter((segment) => segment !== undefined).join('/'));
+/** What the token of a request allows. */
+export interface Grant {
+  /** Who the token is for: its `sub`. */
+  readonly subject?: string | undefined;
+  /** When the token expires, in milliseconds since 1970. Undefined: never. */
+  readonly expiresAt?: number | undefined;
+  mayRead(feed: string): boolean;
+  mayPublish(feed: string): boolean;
 }
 
-/**
- * The feeds that a request's query names: `?id=a&id=b`.
- *
- * @throws FeedIdException, FeedIdsException (400)
- */
-export function queryFeeds(request: AnyRequest): string[] {
-  const feeds = [...new Set(queryOf(request).getAll('id'))];
-  if (feeds.length === 0) throw new FeedIdsException('Name the feed in the path, or one or several as ?id=a&id=b.');
-  if (feeds.length > mostFollowed)
-    throw new FeedIdsException(`A connection can ask for ${mostFollowed} feeds at most, not ${feeds.length}.`);
-  return feeds.map(checkFeedId);
+const read = Symbol('FeedRequest');
+
+interface ReadRequest extends IncomingMessage {
+  [read]?: FeedRequest;
 }
 
-/**
- * Where a request wants to begin: `Last-Event-ID`, which `EventSource` sends when it comes back (HTML standard, section 9.2.4), or
- * else `?since=`. A `Last-Event-ID` that is no position leads to a reset, since `EventSource` could not do without it.
- *
- * @param sourceHasIds whether it may be the id of a source instead, which is then left to that
- * @returns undefined where the request says nothing
- * @throws FeedSinceException (400)
- */
-export function startOf(request: AnyRequest, sourceHasIds: boolean): Start | undefined {
-  const last = rawOf(request).headers['last-event-id'];
-  const position = typeof last === 'string' && last !== '' ? (parsePosition(last) ?? (sourceHasIds ? undefined : nowhere)) : undefined;
-  if (position) return position;
-  const since = queryOf(request).get('since');
-  if (since === null) return undefined;
-  if (since === 'earliest') return 'earliest';
-  if (since === 'latest') return 'end';
-  const asked = parsePosition(since);
-  if (!asked) throw new FeedSinceException();
-  return asked;
+/** What a request asks of the feeds: read once, and passed on from the guard to the transport. */
+export class FeedRequest {
+  /** Node's own request. */
+  readonly raw: IncomingMessage;
+  /** The target as the client sent it, path and query. */
+  readonly target: string;
+  /** The path, decoded, without the slashes around it. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+  /** What its token allows; undefined where no guard of the module has looked for one. */
+  grant: Grant | undefined = undefined;
+
+  private constructor(private readonly request: AnyRequest) {
+    this.raw = rawOf(request);
+    this.target = targetOf(request);
+    const queryAt = this.target.indexOf('?');
+    this.path = pathOf(queryAt < 0 ? this.target : this.target.slice(0, queryAt));
+    this.query = new URLSearchParams(queryAt < 0 ? '' : this.target.slice(queryAt));
+  }
+
+  /** The same object for the same request, from the guard to the handler. */
+  static of(request: AnyRequest): FeedRequest {
+    const raw: ReadRequest = rawOf(request);
+    raw[read] ??= new FeedRequest(request);
+    return raw[read];
+  }
+
+  /** Whether the client wants the head of the response alone. */
+  get isHead(): boolean {
+    return this.raw.method === 'HEAD';
+  }
+
+  /** What a body parser of the application has made of the body; undefined where none has read it. */
+  get parsedBody(): unknown {
+    return (this.request as { body?: unknown }).body;
+  }
+
+  /**
+   * The feed that the path names, slashes included; undefined where it names none.
+   *
+   * @throws FeedException FEED_ID (400)
+   */
+  get pathFeed(): string | undefined {
+    const { a, b, c, d } = (this.request as { params?: Record<string, string> }).params ?? {};
+    return a === undefined ? undefined : checkFeedId([a, b, c, d].filter((segment) => segment !== undefined).join('/'));
+  }
+
+  /**
+   * The feeds that the query names: `?id=a&id=b`.
+   *
+   * @throws FeedException FEED_ID, FEED_IDS (400)
+   */
+  get queryFeeds(): string[] {
+    const feeds = [...new Set(this.query.getAll('id'))];
+    if (feeds.length === 0) throw new FeedException('FEED_IDS');
+    if (feeds.length > mostFollowed) {
+      throw new FeedException('FEED_IDS', { message: `A connection can ask for ${mostFollowed} feeds at most, not ${feeds.length}.` });
+    }
+    return feeds.map(checkFeedId);
+  }
+
+  /** @throws FeedException FEED_FORMAT (406) when the client accepts none of the formats */
+  get format(): Format {
+    return chooseFormat(this.raw.headers.accept, this.query.get('format'));
+  }
+
+  /**
+   * Where the client wants to begin: `Last-Event-ID`, which `EventSource` sends when it reconnects (HTML standard, section 9.2.4), else
+   * `?since=`. A `Last-Event-ID` that is no position leads to a reset, since `EventSource` cannot leave it out.
+   *
+   * @param sourceHasIds whether it may be the id of a source instead, which then resumes by itself
+   * @returns undefined where the request does not say
+   * @throws FeedException FEED_SINCE (400)
+   */
+  position(sourceHasIds: boolean): Start | undefined {
+    const last = this.raw.headers['last-event-id'];
+    const position = typeof last === 'string' && last !== '' ? (parsePosition(last) ?? (sourceHasIds ? undefined : nowhere)) : undefined;
+    if (position) return position;
+    const since = this.query.get('since');
+    return since === null ? undefined : parseSince(since);
+  }
+}
+
+/** The decoded path; a target may be a whole URL (RFC 9112 section 3.2.2). */
+function pathOf(target: string): string {
+  const path = target.replace(/^https?:\/\/[^/]*/i, '').replace(/^\/+|\/$/g, '');
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path; // not percent-encoded
+  }
 }

@@ -1,10 +1,10 @@
 import { Injectable, RequestMapping } from '@nestjs/common';
 import { DiscoveryService, MetadataScanner, Reflector } from '@nestjs/core';
 
-/** Where the paths of a `@Feed()` route are kept, on the method. */
+/** The metadata key of a `@Feed()` route's paths, on the method. */
 export const FEED_PATHS = 'nestjs-feed:paths';
 
-/** Knows which paths lead to feeds: the `@Feed()` routes of all controllers. */
+/** Knows the routes of feeds: the `@Feed()` methods of all controllers, and the module's own. */
 @Injectable()
 export class FeedRoutes {
   constructor(
@@ -14,8 +14,8 @@ export class FeedRoutes {
   ) {}
 
   /**
-   * Matches the paths of all feeds, and as few others as can be told without the application's router: what comes before a
-   * controller's path (a global prefix, a version, a mounted module's path) is left open.
+   * Matches the request targets of all feeds, and as few others as can be told without the application's router: what comes before a
+   * controller's path (a global prefix, a version, a mounted module's path) may be anything.
    */
   pattern(): RegExp {
     const endings = this.discovery.getControllers().flatMap(({ metatype }) => {
@@ -27,24 +27,24 @@ export class FeedRoutes {
         return paths.flatMap((path) => prefixes.map((prefix) => ending(`${prefix}/${path}`)));
       });
     });
-    return endings.length === 0 ? /(?!)/ : new RegExp(`(?:^|/)(?:${endings.join('|')})/?$`, 'i');
+    return endings.length === 0 ? /(?!)/ : new RegExp(`^(?:[^?]*/)?(?:${endings.join('|')})/?(?:\\?|$)`, 'i');
   }
 }
 
-/** The key under which Nest keeps a route's path, read off a route of our own: it exports the decorator, not the key. */
+/** Nest's metadata key of a route's path, read from a route of our own: Nest exports the decorator, not the key. */
 const PATH = (() => {
   const probe = () => {};
   RequestMapping({ path: 'probe' })({}, 'probe', { value: probe });
   return Reflect.getMetadataKeys(probe).find((key) => Reflect.getMetadata(key, probe) === 'probe') as string;
 })();
 
-/** A route's path as a pattern: plain segments as they are, parameters as any segment, and from anything else on, anything. */
+/** A route's path as a pattern: plain segments as they are, parameters as any segment; from anything else on, anything. */
 function ending(path: string): string {
   const segments: string[] = [];
   for (const segment of path.split('/').filter(Boolean)) {
-    if (/^:\w+$/.test(segment)) segments.push('[^/]+');
+    if (/^:\w+$/.test(segment)) segments.push('[^/?]+');
     else if (/^[\w.~-]+$/.test(segment)) segments.push(segment.replaceAll('.', '\\.'));
-    else return [...segments, '.*'].join('/');
+    else return [...segments, '[^?]*'].join('/');
   }
   return segments.join('/');
 }

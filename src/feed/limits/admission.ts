@@ -1,88 +1,93 @@
-import { grantOf } from '../auth/request-grant.js';
-import type { Holder } from '../connection/connection.js';
-import { type FeedBrokerException, FeedTooManyException, FeedUnavailableException } from '../errors/feed.errors.js';
-import type { ResolvedFeedOptions } from '../feed.options.js';
-import { type AnyRequest, type AnyResponse, rawOf } from '../http/adapter.js';
+import { FeedException } from '../errors/feed-exception.js';
+import type { FeedRequest } from '../http/feed-request.js';
 import { type RejectReason, rejectReasons } from '../stats/counts.js';
-import { ClientAddress, clientOf } from './client-address.js';
+import { ClientAddress } from './client-address.js';
 import { ClientLimits } from './client-limits.js';
+import type { ResolvedLimitOptions } from './limit.options.js';
 
-/** Seconds after which a client that was refused may try again. */
-export const retryAfter = 5;
+/** Who a connection counts for. */
+export interface Client {
+  /** The subject of its token: the claim `sub`. */
+  readonly subject?: string | undefined;
+  /** When its token expires, in milliseconds since 1970. */
+  readonly expiresAt?: number | undefined;
+  /** What limits count it as: its subject, or its address. Undefined where there are no limits for clients. */
+  readonly key?: string | undefined;
+}
 
-/** Most connections are for nobody in particular: one object for all of them. */
-const nobody: Holder = {};
+/** Most connections have no client in particular: one object for all of them. */
+const anyClient: Client = {};
 
-/** Lets requests for a feed in as long as there is room, tells the others when to come back, and counts those by reason. */
+/** Accepts requests for feeds within the limits, and counts those that it rejects by reason. */
 export class Admission {
   readonly clients: ClientLimits;
+  /** Whether the service is shutting down. */
+  isDraining = false;
   private readonly addresses: ClientAddress;
   private readonly counts = Object.fromEntries(rejectReasons.map((reason) => [reason, 0])) as Record<RejectReason, number>;
 
-  constructor(private readonly options: ResolvedFeedOptions) {
+  constructor(
+    private readonly options: ResolvedLimitOptions & { readonly maxConnections: number },
+  ) {
     this.clients = new ClientLimits(options);
     this.addresses = new ClientAddress(options.trustedProxies);
   }
 
-  /** All requests that were ever refused, and why. */
+  /** The most connections that may be open; Infinity for no limit. */
+  get maxConnections(): number {
+    return this.options.maxConnections;
+  }
+
+  /** Rejected requests since the process started. */
   get rejected(): number {
     return Object.values(this.counts).reduce((sum, count) => sum + count);
   }
 
+  /** The same by reason. */
   get rejectedBy(): Record<RejectReason, number> {
     return { ...this.counts };
   }
 
+  /** Counts a rejected request. */
+  count(reason: RejectReason): void {
+    this.counts[reason] += 1;
+  }
+
   /**
-   * Lets a request pass that may become a connection; nothing is allocated yet.
+   * Accepts a request that may become a connection; nothing is allocated yet.
    *
    * @param open connections open now
-   * @throws FeedUnavailableException (503, with `Retry-After`) at the limit and while the service shuts down
-   * @throws FeedTooManyException (429, with `Retry-After`) at a limit for each client
+   * @returns who the connection counts for
+   * @throws FeedException FEED_UNAVAILABLE (503) at the limit and while the service shuts down; FEED_TOO_MANY (429) at a limit of the client
    */
-  admit(request: AnyRequest, response: AnyResponse, open: number, isDraining: boolean): void {
+  admit(request: FeedRequest, open: number): Client {
     const { maxConnections } = this.options;
-    if (isDraining) {
-      throw this.refusal(response, 'draining', new FeedUnavailableException('The service is shutting down.', retryAfter));
-    }
-    if (open >= maxConnections) {
-      throw this.refusal(response, 'limit', new FeedUnavailableException(`All ${maxConnections} connections are taken.`, retryAfter));
-    }
-    if (this.clients.areSet) this.admitClient(clientOf(request, this.addresses), response);
+    if (this.isDraining) throw this.rejection('draining', 'FEED_UNAVAILABLE', 'The service is shutting down.');
+    if (open >= maxConnections) throw this.rejection('limit', 'FEED_UNAVAILABLE', `All ${maxConnections} connections are in use.`);
+    const { subject, expiresAt } = request.grant ?? anyClient;
+    if (!this.clients.isLimited) return subject === undefined && expiresAt === undefined ? anyClient : { subject, expiresAt };
+    const key = subject === undefined ? this.addresses.of(request.raw) : `sub:${subject}`;
+    this.admitClient(key);
+    return { subject, expiresAt, key };
   }
 
-  /** Counts a refusal, and readies the response for it. */
-  refusal<E extends FeedUnavailableException | FeedTooManyException | FeedBrokerException>(
-    response: AnyResponse,
-    reason: RejectReason,
-    error: E,
-  ): E {
-    this.counts[reason] += 1;
-    const res = rawOf(response);
-    res.setHeader('Retry-After', error.retryAfter);
-    // Descriptors are what there is too few of: one that was refused must not keep one. HTTP/2 has no such header.
-    if (res.req.httpVersionMajor === 1) res.setHeader('Connection', 'close');
-    return error;
-  }
-
-  /** Whom a connection is for, as far as anybody asks. */
-  holderOf(request: AnyRequest): Holder {
-    const grant = grantOf(request);
-    if (!this.clients.areSet) return grant ?? nobody;
-    return { subject: grant?.subject, expiresAt: grant?.expiresAt, client: clientOf(request, this.addresses) };
-  }
-
-  private admitClient(client: string, response: AnyResponse): void {
+  private admitClient(key: string): void {
     const { maxConnectionsPerClient, connectionRatePerClient } = this.options;
-    switch (this.clients.admit(client)) {
-      case 'client': {
-        const message = `A client may have ${maxConnectionsPerClient} connections.`;
-        throw this.refusal(response, 'client', new FeedTooManyException(message, retryAfter));
-      }
-      case 'rate': {
-        const message = `A client may open ${connectionRatePerClient} connections a minute.`;
-        throw this.refusal(response, 'rate', new FeedTooManyException(message, this.clients.retryAfter(client)));
-      }
+    const reason = this.clients.check(key);
+    if (reason === 'client') throw this.rejection(reason, 'FEED_TOO_MANY', `A client may have ${maxConnectionsPerClient} connections.`);
+    if (reason === 'rate') {
+      const message = `A client may open ${connectionRatePerClient} connections a minute.`;
+      throw this.rejection(reason, 'FEED_TOO_MANY', message, this.clients.retryAfter(key));
     }
+  }
+
+  private rejection(
+    reason: RejectReason,
+    code: 'FEED_UNAVAILABLE' | 'FEED_TOO_MANY',
+    message: string,
+    retryAfter?: number,
+  ): FeedException {
+    this.count(reason);
+    return new FeedException(code, { message, ...(retryAfter !== undefined && { retryAfter }) });
   }
 }

@@ -2,19 +2,19 @@ import type { ResolvedLimitOptions } from './limit.options.js';
 
 const minuteMs = 60_000;
 
-/** How many clients of the last minute are remembered, in each generation: some 10 MB at the worst. */
+/** How many clients of the last minute each generation stores: some 10 MB at the most. */
 const mostClients = 65_536;
 
 /**
  * Counts what each client has open, and limits how many new connections a minute it opens, by a token bucket that holds a minute's worth.
  *
- * Only what was admitted is ever noted: clients that are refused, however often, cost a look. A bucket that is not full is a time,
- * the one when it will be full again, as in the generic cell rate algorithm (ITU-T I.371); since no bucket takes longer than a minute
- * for that, buckets are kept in two generations, the older of which is forgotten as a whole every minute: no timer, no search.
+ * Only admitted connections are noted: a rejected client costs a look-up, however often it comes. A bucket that is not full is stored as
+ * the time when it will be full again, as in the generic cell rate algorithm (ITU-T I.371). No bucket takes longer than a minute for
+ * that: buckets are kept in two generations, the older of which is dropped as a whole every minute, without a timer or a search.
  */
 export class ClientLimits {
-  /** Whether there is anything to ask for. Where not, nothing is kept and everybody admitted. */
-  readonly areSet: boolean;
+  /** Whether there are limits. Without any, nothing is kept and every client is admitted. */
+  readonly isLimited: boolean;
   private readonly most: number;
   private readonly rate: number;
   private readonly connections = new Map<string, number>();
@@ -30,21 +30,21 @@ export class ClientLimits {
   ) {
     this.most = limits.maxConnectionsPerClient;
     this.rate = limits.connectionRatePerClient;
-    this.areSet = this.most < Number.POSITIVE_INFINITY || this.rate < Number.POSITIVE_INFINITY;
+    this.isLimited = this.most < Number.POSITIVE_INFINITY || this.rate < Number.POSITIVE_INFINITY;
   }
 
-  /** Entries that are kept: one for each client with open connections, and up to two for each that opened some lately. */
+  /** Entries: one for each client with open connections, and up to two for each that opened some lately. */
   get size(): number {
     return this.connections.size + this.buckets.size + this.olderBuckets.size;
   }
 
   /**
-   * Asks whether a client may open a connection; asking alone changes nothing.
+   * Checks whether a client may open a connection.
    *
-   * @returns which limit forbids it: `client` where it has as many open as it may, `rate` where it has opened as many lately;
+   * @returns the limit that forbids it: `client` where it has as many open as it may, `rate` where it has opened too many lately;
    * undefined where it may
    */
-  admit(client: string): 'client' | 'rate' | undefined {
+  check(client: string): 'client' | 'rate' | undefined {
     if (this.most < Number.POSITIVE_INFINITY && (this.connections.get(client) ?? 0) >= this.most) return 'client';
     if (this.rate < Number.POSITIVE_INFINITY && this.lacks(client) > 0) return 'rate';
     return undefined;
@@ -68,7 +68,7 @@ export class ClientLimits {
     else this.connections.delete(client);
   }
 
-  /** The time in milliseconds, times the rate: a connection takes 60,000 of these ticks whatever the rate, and all is whole numbers. */
+  /** The time in milliseconds, times the rate: a connection takes 60,000 of these ticks at any rate, so that all are whole numbers. */
   private get ticks(): number {
     return Math.floor(this.now()) * this.rate;
   }
@@ -87,7 +87,7 @@ export class ClientLimits {
   private take(client: string): void {
     const now = this.ticks;
     const fullAt = this.fullAt(client, now) + minuteMs;
-    // Whoever comes from that many addresses is not held by a limit for each: better to forget some early than to grow.
+    // A client with that many addresses is not stopped by a limit for each: dropping some early is better than growing.
     if (now >= this.changesAt || this.buckets.size >= mostClients) {
       this.olderBuckets = this.buckets;
       this.buckets = new Map();

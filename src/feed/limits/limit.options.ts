@@ -1,23 +1,24 @@
 import * as v from 'valibot';
+import { wholeNumber } from '../errors/option-rules.js';
 import { isProxy } from './client-address.js';
 
 /**
- * What one client may take of the service; beyond, it is answered with 429 (RFC 6585 section 4) and `Retry-After`. A client is the
- * subject of a request's token, or the address that the request comes from: see `ClientAddress`.
+ * What one client may use of the service; beyond, it gets 429 (RFC 6585 section 4) with `Retry-After`. A client is the subject of a
+ * request's token, or the address that the request comes from: see `ClientAddress`.
  */
 export interface LimitOptions {
-  /** How many connections one client may have open at once. Default: 0: no limit. */
+  /** The most connections that one client may have open at once. Default: 0: no limit. */
   maxConnectionsPerClient?: number;
   /**
-   * How many new connections one client may open, per minute. It may open all of them at once, and gets them back one by one, evenly
-   * over the minute, so that in its first minute it may open twice as many at most. Default: 0: no limit.
+   * The most connections that one client may open per minute. It may open all of them at once, and gets them back one by one, evenly
+   * over the minute: in its first minute it may open up to twice as many. Default: 0: no limit.
    */
   connectionRatePerClient?: number;
   /**
-   * The proxies whose `X-Forwarded-For` is believed: addresses and subnets (`10.0.0.7`, `2001:db8::/32`), or `loopback`, `private`
-   * (RFC 1918, RFC 4193, link-local) and `unix` (whoever comes over a Unix socket, which tells no address). Each must add the address
-   * that it was called from to the header, and must not be where clients come from themselves. Default: `[]`: nobody is believed, so
-   * that all who come through a proxy are one client.
+   * The proxies whose `X-Forwarded-For` is trusted: addresses and subnets (`10.0.0.7`, `2001:db8::/32`), or `loopback`, `private`
+   * (RFC 1918, RFC 4193, link-local) and `unix` (peers on a Unix socket, which have no address). Each must add the address of its peer
+   * to the header, and clients must not come from these addresses themselves. Default: `[]`: none, so that all clients behind a proxy
+   * count as one.
    */
   trustedProxies?: readonly string[];
 }
@@ -25,19 +26,12 @@ export interface LimitOptions {
 /** The options with every default filled in; Infinity for no limit. */
 export type ResolvedLimitOptions = Readonly<Required<LimitOptions>>;
 
-const limit = (unit: string) =>
-  v.pipe(
-    v.number(`must be a whole number of ${unit}`),
-    v.safeInteger(`must be a whole number of ${unit}`),
-    v.minValue(0, `must be 0 or more ${unit}`),
-  );
-
 const proxyRule = 'must be IP addresses, subnets such as 10.0.0.0/8, loopback, private or unix';
 
 /** What each option may be. */
 export const limitOptionRules = {
-  maxConnectionsPerClient: limit('connections'),
-  connectionRatePerClient: limit('connections'),
+  maxConnectionsPerClient: wholeNumber('connections'),
+  connectionRatePerClient: wholeNumber('connections'),
   trustedProxies: v.array(v.pipe(v.string(proxyRule), v.check(isProxy, proxyRule)), proxyRule),
 };
 

@@ -2,27 +2,33 @@ interface ResourceReport {
   userLimits?: { open_files?: { soft: number | 'unlimited' } };
 }
 
-/** What feeds leave to everything else of so many descriptors: a twentieth, and 64 at least. */
-export function reserveOf(limit: number): number {
+/** How many of so many descriptors are reserved for other work than feeds: a twentieth, and 64 at least. */
+function reserveOf(limit: number): number {
   return Math.max(64, limit / 20);
 }
 
-/** How many connections, on which nobody has asked for anything yet, there may be even where others have taken all descriptors. */
-const leastUnasked = 16;
+/** How many idle sockets there may be even where all descriptors are in use. */
+const leastIdle = 16;
+
+/** How many connections of feeds the process may hold: all its descriptors but the reserve. */
+export function roomForFeeds(): number {
+  const limit = openFileLimit();
+  return Math.max(1, Math.floor(limit - reserveOf(limit)));
+}
 
 /**
- * How many connections there may be on which nobody has asked for anything yet: half of the reserve is theirs, and what feeds do not need yet.
+ * How many sockets that have not sent a request there may be: half of the reserve, and what feeds do not use yet.
  *
- * @param open the feeds' connections
+ * @param open connections of feeds
  */
 export function roomForIdle(open: number): number {
   const limit = openFileLimit();
   if (limit === Number.POSITIVE_INFINITY) return limit;
-  return Math.max(leastUnasked, limit - reserveOf(limit) / 2 - open);
+  return Math.max(leastIdle, limit - reserveOf(limit) / 2 - open);
 }
 
-/** How many files and sockets this process may have open, or Infinity where the system does not say. */
-export function openFileLimit(): number {
+/** How many files and sockets this process may have open; Infinity where the system does not say. */
+function openFileLimit(): number {
   known ??= readLimit();
   return known;
 }
@@ -32,7 +38,7 @@ let known: number | undefined;
 function readLimit(): number {
   const report: NodeJS.ProcessReport & { excludeNetwork?: boolean } = process.report;
   const { excludeNetwork } = report;
-  // The names of the peers of sockets that are open already would be looked up, while everything waits.
+  // Otherwise the report resolves the names of all peers, which blocks the process.
   report.excludeNetwork = true;
   const { userLimits } = report.getReport() as ResourceReport;
   report.excludeNetwork = excludeNetwork;

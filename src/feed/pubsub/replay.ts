@@ -24,6 +24,8 @@ export interface ReplayStart {
   readonly isResumed: boolean;
   /** How many bytes of text may be read ahead, over all feeds. */
   readonly pageBytes: number;
+  /** Whether its messages leave the reader's position where it is, since that is further already on other feeds. Default: false. */
+  readonly hidesPositions?: boolean;
 }
 
 /** How far one feed has been read. */
@@ -37,6 +39,12 @@ class Cursor {
 
   get next(): StoredMessage | undefined {
     return this.messages[this.taken];
+  }
+
+  get waitingBytes(): number {
+    let bytes = 0;
+    for (let n = this.taken; n < this.messages.length; n += 1) bytes += (this.messages[n] as StoredMessage).text.length;
+    return bytes;
   }
 
   take(): void {
@@ -58,6 +66,8 @@ class Cursor {
 export class Replay {
   /** A client that resumes from this position misses nothing of what the replay sends. */
   readonly start: Position;
+  readonly feeds: readonly string[];
+  private readonly hidesPositions: boolean;
   private readonly ready: ReplayItem[];
 
   private constructor(
@@ -65,8 +75,10 @@ export class Replay {
     private readonly cursors: readonly Cursor[],
     histories: readonly History[],
     private readonly limitBytes: number,
-    isResumed: boolean,
+    { feeds, isResumed, hidesPositions = false }: ReplayStart,
   ) {
+    this.feeds = feeds;
+    this.hidesPositions = hidesPositions;
     const positions = histories.map(({ after }) => after).sort((a, b) => a.offset - b.offset);
     this.start = positions[0] as Position;
     this.ready = isResumed ? [new Mark(this.start)] : [];
@@ -79,12 +91,13 @@ export class Replay {
   }
 
   /** @throws what the broker fails with */
-  static async open(broker: Broker, { feeds, startOf, isResumed, pageBytes }: ReplayStart): Promise<Replay> {
+  static async open(broker: Broker, start: ReplayStart): Promise<Replay> {
+    const { feeds, startOf, pageBytes } = start;
     const limitBytes = Math.ceil(pageBytes / Math.max(1, feeds.length));
     // A connection without a feed has a position, too.
     const reads = feeds.length > 0 ? feeds.map((feed) => broker.read(feed, startOf(feed), limitBytes)) : [broker.read('', 'end', 0)];
     const cursors = feeds.length > 0 ? feeds.map((feed) => new Cursor(feed)) : [new Cursor('')];
-    return new Replay(broker, cursors, await Promise.all(reads), limitBytes, isResumed);
+    return new Replay(broker, cursors, await Promise.all(reads), limitBytes, start);
   }
 
   /** The offset up to which the replay has, or will have, all messages of its feeds: a live one up to there is a repetition. */
@@ -104,11 +117,14 @@ export class Replay {
 
   /** The next item; undefined where it has to be read first, and when the replay is done. */
   take(): ReplayItem | undefined {
-    if (this.ready.length > 0) return this.ready.shift();
-    const cursor = this.next();
-    const message = cursor?.next;
-    cursor?.take();
-    return message;
+    const item = this.ready.length > 0 ? this.ready.shift() : this.takeMessage();
+    if (!this.hidesPositions || item === undefined) return item;
+    return item instanceof Mark ? this.take() : withoutPosition(item);
+  }
+
+  /** Bytes that were read and not taken. */
+  get waitingBytes(): number {
+    return this.cursors.reduce((sum, { waitingBytes }) => sum + waitingBytes, 0);
   }
 
   /**
@@ -126,6 +142,13 @@ export class Replay {
       cursor.load(history);
       if (history.isReset) this.ready.push(resetOf(cursor.feed, cursor.next));
     }
+  }
+
+  private takeMessage(): StoredMessage | undefined {
+    const cursor = this.next();
+    const message = cursor?.next;
+    cursor?.take();
+    return message;
   }
 
   private get hasItem(): boolean {
@@ -181,6 +204,6 @@ export function resetOf(feed: string, oldest: StoredMessage | undefined, positio
 }
 
 /** The same message for a reader whose position is behind it already. */
-export function withoutPosition({ feed, type, text, isJson }: TextMessage): TextMessage {
+function withoutPosition({ feed, type, text, isJson }: TextMessage): TextMessage {
   return { id: undefined, feed, type, text, isJson };
 }

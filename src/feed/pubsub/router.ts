@@ -1,6 +1,6 @@
 import type { Broker } from '../broker/broker.js';
 import { BrokerUnavailableError } from '../errors/broker.errors.js';
-import type { Position, Start } from '../message/position.js';
+import type { Start } from '../message/position.js';
 import { Replay } from './replay.js';
 import { type FeedRules, RuleSet } from './rules.js';
 import { type Subscriber, Topic } from './topic.js';
@@ -49,9 +49,15 @@ export class Router {
    * that this resolves with, which may contain some of them.
    *
    * @param since where to begin; undefined for live messages, and what the rules of the feeds replay
+   * @param hidesPositions whether the replay leaves the subscriber's position where it is
    * @throws what the broker fails with; the subscriber is then subscribed to none of the feeds
    */
-  async subscribe(subscriber: Subscriber, feeds: readonly string[], since: Start | undefined): Promise<Replay> {
+  async subscribe(
+    subscriber: Subscriber,
+    feeds: readonly string[],
+    since: Start | undefined,
+    hidesPositions = false,
+  ): Promise<Replay> {
     try {
       for (const feed of feeds) this.add(subscriber, feed);
       for (const feed of feeds) {
@@ -59,7 +65,8 @@ export class Router {
         if (ready) await ready;
       }
       // Requested before a listener hears of the subscriber and publishes in response: that is a live message then.
-      const replay = this.replay(feeds, since);
+      const startOf = (feed: string): Start => since ?? (this.rules.of(feed)?.replay === 'newest' ? 'newest' : 'end');
+      const replay = this.replay(feeds, startOf, since !== undefined, hidesPositions);
       for (const feed of feeds) this.announce(feed);
       return await replay;
     } catch (error) {
@@ -85,14 +92,18 @@ export class Router {
     if (topic.isAnnounced) this.onPresence(feed, false);
   }
 
-  /** Reads what a subscriber could not hold until now. */
-  replayAfter(feeds: readonly string[], position: Position): Promise<Replay> {
-    return this.replay(feeds, position);
+  /** Replays what a subscriber has missed. */
+  replayFrom(feeds: readonly string[], startOf: (feed: string) => Start): Promise<Replay> {
+    return this.replay(feeds, startOf, true, false);
   }
 
-  private replay(feeds: readonly string[], since: Start | undefined): Promise<Replay> {
-    const startOf = (feed: string): Start => since ?? (this.rules.of(feed)?.replay === 'newest' ? 'newest' : 'end');
-    return Replay.open(this.broker, { feeds, startOf, isResumed: since !== undefined, pageBytes: this.pageBytes });
+  private replay(
+    feeds: readonly string[],
+    startOf: (feed: string) => Start,
+    isResumed: boolean,
+    hidesPositions: boolean,
+  ): Promise<Replay> {
+    return Replay.open(this.broker, { feeds, startOf, isResumed, hidesPositions, pageBytes: this.pageBytes });
   }
 
   /** Tells that a feed has subscribers, once. The first one may have left while the broker was waited for. */

@@ -1,34 +1,33 @@
 import { Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { Server as HttpsServer } from 'node:https';
 import type { Server, Socket } from 'node:net';
-import type { Outlet } from '../connection/connection.js';
 import { IdleSockets } from './idle-sockets.js';
-import { isChunked } from './plain-response.js';
 import { SocketProxy } from './socket-proxy.js';
 import { proxyFor } from './tls-socket-proxy.js';
+import { Transport } from './transport.js';
 
 type ConnectionListener = (this: Server, connection: unknown) => void;
 
-/** How long a connection may be silent before Node's HTTP code, with its own time limits, takes charge of it, in milliseconds. */
+/** How long a socket may be silent before Node's HTTP code, with its own time limits, takes charge of it, in milliseconds. */
 const silenceMs = 1000;
 
 /**
- * Puts itself between a server and Node's HTTP code, so that the connections of feeds can later be handed over: a connection
- * that begins with a request for a feed gets a stand-in, every other one goes straight to Node's HTTP code.
+ * Stands between a server and Node's HTTP code, so that the sockets of feeds can be handed over later: a socket whose first bytes
+ * request a feed gets a proxy, every other one goes straight to Node's HTTP code.
  */
 export class Handover {
   private readonly listener: ConnectionListener;
-  /** Connections that have not said anything yet, by when they were accepted. */
+  /** Sockets that have sent nothing yet, by when they were accepted. */
   private readonly silent = new Map<Socket, number>();
   private timer: NodeJS.Timeout | undefined;
 
   private constructor(
     private readonly server: HttpServer | HttpsServer,
-    private readonly isFeed: (path: string) => boolean,
-    private readonly unasked: IdleSockets,
+    private readonly isFeed: (target: string) => boolean,
+    private readonly idle: IdleSockets,
   ) {
     const event = server instanceof HttpsServer ? 'secureConnection' : 'connection';
-    // Node's own listener is the one that the server's constructor added; others, of the application, stay as they are.
+    // Node's own listener is the one that the server's constructor added; those of the application stay as they are.
     this.listener = server.listeners(event)[0] as ConnectionListener;
     const accept = (socket: Socket) => this.accept(socket);
     server.removeListener(event, this.listener);
@@ -37,16 +36,16 @@ export class Handover {
   }
 
   /**
-   * @param isFeed whether a path, without its query, may be that of a feed; one that is not costs its request some time only
-   * @param mostUnasked how many connections there may be, at this moment, on which nobody has asked for anything yet
+   * @param isFeed whether a request target may be that of a feed; a false match costs its request some time, nothing else
+   * @param mostIdle how many sockets that have not sent a request there may be at the moment
    * @returns undefined where a server is not of Node's HTTP/1.1 kind
    */
-  static install(server: unknown, isFeed: (path: string) => boolean, mostUnasked: () => number): Handover | undefined {
+  static install(server: unknown, isFeed: (target: string) => boolean, mostIdle: () => number): Handover | undefined {
     if (!(server instanceof HttpServer || server instanceof HttpsServer)) return undefined;
-    return new Handover(server, isFeed, new IdleSockets(mostUnasked));
+    return new Handover(server, isFeed, new IdleSockets(mostIdle));
   }
 
-  /** Lets go of connections that have not said anything: a server that closes waits for them otherwise. */
+  /** Closes the sockets that have sent nothing: a server that closes would wait for them. */
   close(): void {
     clearTimeout(this.timer);
     this.timer = undefined;
@@ -60,13 +59,13 @@ export class Handover {
       return;
     }
     this.silent.set(socket, performance.now());
-    waiting.set(socket, this);
+    handovers.set(socket, this);
     socket.on('data', onFirstBytes).on('end', onSilentEnd).on('error', onSilentError).on('close', onSilentClose);
     this.timer ??= setTimeout(() => this.sweep(), silenceMs).unref();
-    this.unasked.add(socket);
+    this.idle.add(socket);
   }
 
-  /** Gives Node what has been silent for long, as something that may still become a feed. */
+  /** Gives Node the sockets that have been silent for long, each with a proxy: it may still become a feed. */
   private sweep(): void {
     this.timer = undefined;
     const now = performance.now();
@@ -75,7 +74,7 @@ export class Handover {
         this.timer = setTimeout(() => this.sweep(), silenceMs - (now - since)).unref();
         return;
       }
-      this.forget(socket);
+      this.stopListening(socket);
       if (this.server.listening) this.listener.call(this.server, proxyFor(socket));
       else socket.destroy();
     }
@@ -83,7 +82,7 @@ export class Handover {
 
   /** @internal */
   begin(socket: Socket, bytes: Buffer): void {
-    this.forget(socket);
+    this.stopListening(socket);
     const connection = this.mayBeFeed(bytes) ? proxyFor(socket) : socket;
     socket.pause();
     socket.unshift(bytes);
@@ -92,55 +91,53 @@ export class Handover {
   }
 
   /** @internal */
-  forget(socket: Socket): void {
+  stopListening(socket: Socket): void {
     this.silent.delete(socket);
-    waiting.delete(socket);
+    handovers.delete(socket);
     socket.off('data', onFirstBytes).off('end', onSilentEnd).off('error', onSilentError).off('close', onSilentClose);
   }
 
-  /** Whether a connection that begins with these bytes is, or may turn out to be, one for a feed. */
+  /** Whether these first bytes are, or may become, a request for a feed. */
   private mayBeFeed(bytes: Buffer): boolean {
     for (let n = 0; n < get.length && n < bytes.length; n += 1) if (bytes[n] !== get[n]) return false;
     const end = bytes.indexOf(0x20, get.length);
-    if (end < 0) return true; // the target goes on in the next packet
-    const target = bytes.toString('latin1', get.length, end);
-    const query = target.indexOf('?');
-    return this.isFeed(query < 0 ? target : target.slice(0, query));
+    // Without an end the target goes on in the next packet.
+    return end < 0 || this.isFeed(bytes.toString('latin1', get.length, end));
   }
 }
 
 const get = Buffer.from('GET ');
 
-const waiting = new WeakMap<Socket, Handover>();
+const handovers = new WeakMap<Socket, Handover>();
 
 function onFirstBytes(this: Socket, bytes: Buffer) {
-  waiting.get(this)?.begin(this, bytes);
+  handovers.get(this)?.begin(this, bytes);
 }
 function onSilentEnd(this: Socket) {
   this.destroy();
 }
 function onSilentError() {}
 function onSilentClose(this: Socket) {
-  waiting.get(this)?.forget(this);
+  handovers.get(this)?.stopListening(this);
 }
 
 function onRequest(request: IncomingMessage, response: ServerResponse) {
-  const socket: Socket | SocketProxy = request.socket;
-  if (socket instanceof SocketProxy) socket.begin(request, response);
-  IdleSockets.asked(socket instanceof SocketProxy ? socket.socket : socket);
+  const connection: unknown = request.socket;
+  if (connection instanceof SocketProxy) connection.begin(request, response);
+  IdleSockets.noteRequest(connection instanceof SocketProxy ? connection.socket : request.socket);
 }
 
 /**
- * Sends a response's head and takes its socket out of the HTTP stack. Node then sees a response that is finished and a
- * connection that is gone, and frees all that it kept for them.
+ * Sends the head of a response and takes its socket out of Node's HTTP stack. Node then sees a finished response and a closed
+ * connection, and frees all that it kept for them.
  *
- * @returns undefined, and nothing is sent, where that cannot be: the connection has no stand-in, or somebody else wants to see or
- * change what is written
+ * @returns undefined, and nothing is sent, where that cannot be: the socket has no proxy, or other code wants to see or change what
+ * is written
  */
-export function handOver(request: IncomingMessage, response: ServerResponse): Outlet | undefined {
+export function handOver(request: IncomingMessage, response: ServerResponse): Transport | undefined {
   const proxy: unknown = request.socket;
   if (!(proxy instanceof SocketProxy)) return undefined;
-  // A middleware, such as one that compresses, has put its own method in the place of Node's.
+  // A middleware, such as one that compresses, has replaced Node's method.
   if (Object.hasOwn(response, 'write') || Object.hasOwn(response, 'end')) return undefined;
   // This response waits for its turn behind an earlier one on the same connection.
   if (response.socket !== (proxy as unknown as Socket) || proxy.isBacklogged) return undefined;
@@ -151,10 +148,10 @@ export function handOver(request: IncomingMessage, response: ServerResponse): Ou
   socket.on('data', ignore).on('end', onLeft);
   if (socket.readableEnded) socket.destroy();
   else socket.resume();
-  return { stream: socket, chunked: isChunked(request) };
+  return new Transport(socket, request.httpVersionMinor >= 1); // HTTP/1.0 knows no chunks
 }
 
-// What a client sends after its request is thrown away; when it says that it will send no more, it has left.
+// What a client sends after its request is thrown away; when it says that it sends no more, it has left.
 function ignore() {}
 function onLeft(this: Socket) {
   this.destroy();

@@ -1,29 +1,29 @@
 import type { Socket } from 'node:net';
 
-const unaskedOf = new WeakMap<Socket, IdleSockets>();
+const idleSocketsOf = new WeakMap<Socket, IdleSockets>();
 
 /**
- * Connections on which nobody has asked for anything yet, and which take a descriptor each: Node gives them a minute and more for that. Where
- * descriptors are short, the one that has taken longest has to go.
+ * Sockets that have not sent a request yet. Each takes a descriptor, and Node gives them a minute and more. When descriptors run low,
+ * the oldest is closed.
  */
 export class IdleSockets {
   private readonly sockets = new Set<Socket>();
 
-  /** @param most how many there may be at this moment */
+  /** @param most how many there may be at the moment */
   constructor(private readonly most: () => number) {}
 
   add(socket: Socket): void {
     this.sockets.add(socket);
-    unaskedOf.set(socket, this);
-    socket.on('close', onAskedOrClosed);
+    idleSocketsOf.set(socket, this);
+    socket.on('close', onRequestOrClose);
     if (this.sockets.size <= this.most()) return;
     const [oldest] = this.sockets;
     oldest?.destroy();
   }
 
-  /** Something has been asked for on it. */
-  static asked(socket: Socket): void {
-    onAskedOrClosed.call(socket);
+  /** The socket has sent a request. */
+  static noteRequest(socket: Socket): void {
+    onRequestOrClose.call(socket);
   }
 
   /** @internal */
@@ -32,10 +32,10 @@ export class IdleSockets {
   }
 }
 
-function onAskedOrClosed(this: Socket) {
-  const unasked = unaskedOf.get(this);
-  if (!unasked) return;
-  unasked.delete(this);
-  unaskedOf.delete(this);
-  this.off('close', onAskedOrClosed);
+function onRequestOrClose(this: Socket) {
+  const idle = idleSocketsOf.get(this);
+  if (!idle) return;
+  idle.delete(this);
+  idleSocketsOf.delete(this);
+  this.off('close', onRequestOrClose);
 }

@@ -4,19 +4,19 @@ import { Server as HttpsServer } from 'node:https';
 import type { Server, Socket } from 'node:net';
 import { type TLSSocket, Server as TlsServer } from 'node:tls';
 
-/** A connection whose TLS handshake goes on. */
+/** A socket whose TLS handshake is not complete. */
 interface Handshake {
   readonly socket: Socket;
-  readonly forget: () => void;
+  readonly remove: () => void;
 }
 
 /**
- * What a server's `close()` waits for although no response is open on it: requests that have not come to their end, HTTP/2 sessions, and TLS
- * handshakes, which nobody but Node's own timeout of 120 s ends.
+ * Ends what a server's `close()` waits for although no feed is open: incomplete requests, HTTP/2 sessions, and TLS handshakes, which
+ * Node's own timeout ends only after 120 s.
  */
 export class ServerCloser {
   private readonly sessions = new Set<Http2Session>();
-  /** By the peer's address and port, the only thing in which a socket and the TLS socket on it agree. */
+  /** By the peer's address and port: the only thing that a socket and the TLS socket on it have in common. */
   private readonly handshakes = new Map<string, Handshake>();
 
   constructor(private readonly server: Server) {
@@ -26,14 +26,15 @@ export class ServerCloser {
     });
     if (!(server instanceof TlsServer)) return;
     server.on('connection', (socket: Socket) => this.begin(socket));
-    server.on('secureConnection', (socket: TLSSocket) => this.handshakes.get(peerOf(socket))?.forget());
+    server.on('secureConnection', (socket: TLSSocket) => this.handshakes.get(peerOf(socket))?.remove());
   }
 
-  /** Lets no session begin anything more: each ends with what is open on it (GOAWAY, RFC 9113 section 6.8). */
+  /** Ends HTTP/2 sessions once their streams have ended (GOAWAY, RFC 9113 section 6.8). */
   close(): void {
     for (const session of this.sessions) session.close();
   }
 
+  /** Ends all of them at once. */
   destroy(): void {
     const { server } = this;
     if (server instanceof HttpServer || server instanceof HttpsServer) server.closeAllConnections();
@@ -43,12 +44,12 @@ export class ServerCloser {
 
   private begin(socket: Socket): void {
     const peer = peerOf(socket);
-    const forget = () => {
+    const remove = () => {
       this.handshakes.delete(peer);
-      socket.off('close', forget);
+      socket.off('close', remove);
     };
-    this.handshakes.set(peer, { socket, forget });
-    socket.on('close', forget);
+    this.handshakes.set(peer, { socket, remove });
+    socket.on('close', remove);
   }
 }
 

@@ -3,29 +3,29 @@ import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 
 /**
- * Stands in for a socket towards Node's HTTP code, so that the real socket can be taken away from it.
+ * Represents a socket towards Node's HTTP code, so that the real socket can be taken away from it.
  *
- * Until then it passes everything on, both ways. Afterwards it swallows what is still written to it, and what Node does to
- * it, such as destroying it, no longer concerns the socket. `http.Server` accepts any Duplex as a connection (Node's
- * documentation of its 'connection' event).
+ * Until then it passes everything on, both ways. Afterwards it drops what is still written to it, and what Node does to it, such as
+ * destroying it, no longer reaches the socket. `http.Server` accepts any Duplex as a connection (Node's documentation of its
+ * 'connection' event).
  *
- * Requests are passed on one at a time, each once the one before it is answered: Node would make thousands of what a peer pipelines in
- * one packet, before anybody else has a turn, though a feed is the last request on its connection.
+ * Requests are passed on one at a time, each once the one before it is answered: of what a peer pipelines in one packet Node would
+ * make thousands of requests in one turn of the event loop, though a feed is the last request on its connection.
  */
 export class SocketProxy extends Duplex {
   /** Whether the socket has been taken out. */
   private isDetached = false;
-  /** Tells the writer that there is room again, while there is none. */
-  private onRoom: (() => void) | undefined = undefined;
-  /** What came behind a request that is not answered yet; the socket is paused meanwhile. */
-  private held: Buffer | undefined = undefined;
+  /** The writer's callback, while the socket is full. */
+  private onWritable: (() => void) | undefined = undefined;
+  /** What came behind a request that is not answered yet. The socket is paused meanwhile. */
+  private pending: Buffer | undefined = undefined;
   /** Requests that are not answered yet: one, or two where a body and the next head could not be told apart. */
   private unanswered = 0;
   /** The last of them. */
   private request: IncomingMessage | undefined = undefined;
-  /** Whether it will pass on more in the next turn of the event loop. */
-  private isDue = false;
-  /** Whether what comes is thrown away. */
+  /** Whether more is passed on in the next turn of the event loop. */
+  private isScheduled = false;
+  /** Whether input is thrown away. */
   private ignoresInput = false;
 
   constructor(readonly socket: Socket) {
@@ -37,27 +37,27 @@ export class SocketProxy extends Duplex {
 
   /** Whether bytes wait here that the socket has not been given. */
   get isBacklogged(): boolean {
-    return this.onRoom !== undefined || this.writableLength > 0;
+    return this.onWritable !== undefined || this.writableLength > 0;
   }
 
-  /** Takes the socket out: nothing of this object, and nothing of Node's HTTP code, knows it any more. */
+  /** Takes the socket out: neither this object nor Node's HTTP code has to do with it from now on. */
   detach(): Socket {
     const { socket } = this;
     this.isDetached = true;
-    this.held = undefined;
+    this.pending = undefined;
     proxyOf.delete(socket);
     socket.off('data', onData).off('end', onEnd).off('drain', onDrain);
     socket.off('timeout', onTimeout).off('error', onError).off('close', onClose);
     socket.setTimeout(0);
-    // The socket may have said that it is full, or gone, at the head: who waits for room here is not left waiting, or is never freed.
+    // The head may have filled the socket, or found it closed: a writer that waits here would wait for ever, and never be freed.
     this.forwardDrain();
     return socket;
   }
 
-  /** From now on throws away what comes; only that the client sends no more is still passed on. */
+  /** Throws input away from now on. The end of the input is still passed on. */
   ignoreInput(): void {
     this.ignoresInput = true;
-    this.held = undefined;
+    this.pending = undefined;
     this.pass();
   }
 
@@ -68,57 +68,57 @@ export class SocketProxy extends Duplex {
     response.on('close', onAnswered);
   }
 
-  /** @internal The next request has a turn of the event loop of its own: others come in between. */
+  /** @internal The next request gets a turn of the event loop of its own: other sockets come in between. */
   answered(): void {
     this.unanswered -= 1;
     if (this.unanswered === 0) this.request = undefined;
-    if (this.held) this.passSoon();
+    if (this.pending) this.passSoon();
   }
 
   /** @internal */
   receive(chunk: Buffer): void {
     if (this.ignoresInput) return;
-    this.held = this.held ? Buffer.concat([this.held, chunk]) : chunk;
+    this.pending = this.pending ? Buffer.concat([this.pending, chunk]) : chunk;
     this.pass();
   }
 
-  /** @internal Passes on what is held, head by head, until a request has to be answered first. */
+  /** @internal Passes on what is pending, head by head, until a request has to be answered first. */
   pass(): void {
-    this.isDue = false;
+    this.isScheduled = false;
     if (this.isDetached) return;
-    while (this.held && this.wantsMore) {
-      const { held } = this;
-      const end = held.indexOf(headEnd) + headEnd.length;
-      const isLast = end < headEnd.length || end === held.length;
-      this.held = isLast ? undefined : held.subarray(end);
-      this.push(isLast ? held : held.subarray(0, end));
+    while (this.pending && this.wantsMore) {
+      const { pending } = this;
+      const end = pending.indexOf(headEnd) + headEnd.length;
+      const isLast = end < headEnd.length || end === pending.length;
+      this.pending = isLast ? undefined : pending.subarray(end);
+      this.push(isLast ? pending : pending.subarray(0, end));
     }
-    if (!this.held && this.socket.readableEnded) this.push(null);
-    else if (this.held || this.readableLength > 0) this.socket.pause();
+    if (!this.pending && this.socket.readableEnded) this.push(null);
+    else if (this.pending || this.readableLength > 0) this.socket.pause();
     else this.socket.resume();
   }
 
-  /** Whether Node has read all that it was given, and waits for more: for a request, or for the rest of one's body. */
+  /** Whether Node has read everything so far, and waits for a request, or for the rest of a request's body. */
   private get wantsMore(): boolean {
     return this.readableLength === 0 && (this.request === undefined || !this.request.complete);
   }
 
   override _read(): void {
     if (this.isDetached) return;
-    // Not at once: what Node is about to be given may be a request.
-    if (this.held) this.passSoon();
+    // Not at once: Node may be about to read a request.
+    if (this.pending) this.passSoon();
     else this.socket.resume();
   }
 
   private passSoon(): void {
-    if (this.isDue) return;
-    this.isDue = true;
+    if (this.isScheduled) return;
+    this.isScheduled = true;
     setImmediate(pass, this);
   }
 
   override _write(chunk: Buffer | string, encoding: BufferEncoding, callback: () => void): void {
     if (this.isDetached || this.socket.write(chunk, encoding)) callback();
-    else this.onRoom = callback;
+    else this.onWritable = callback;
   }
 
   override _final(callback: () => void): void {
@@ -131,22 +131,22 @@ export class SocketProxy extends Duplex {
     callback(error);
   }
 
-  /** Ends the socket once all is written, as Node asks for after a response that is a connection's last. */
+  /** Ends the socket once everything is written. Node calls this after the last response of a connection. */
   destroySoon(): void {
-    this.held = undefined;
+    this.pending = undefined;
     if (this.isDetached) this.destroy();
     else this.socket.destroySoon();
   }
 
   /** @internal */
   forwardDrain(): void {
-    const { onRoom } = this;
-    this.onRoom = undefined;
-    onRoom?.();
+    const { onWritable } = this;
+    this.onWritable = undefined;
+    onWritable?.();
   }
 
-  // What Node's HTTP code, the frameworks and their plug-ins ask a socket for. After the socket was taken out it still knows
-  // its addresses, for request loggers that write their line then.
+  // What Node's HTTP code, the frameworks and their plug-ins use of a socket. After the socket was taken out, its addresses are still
+  // there for request loggers, which write their line then.
   setTimeout(ms: number, callback?: () => void): this {
     if (callback) this.once('timeout', callback);
     if (!this.isDetached) this.socket.setTimeout(ms);

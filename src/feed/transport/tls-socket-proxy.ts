@@ -2,12 +2,12 @@ import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { SocketProxy } from './socket-proxy.js';
 
-/** Stands in for a socket, of TLS or without. */
+/** A proxy for a socket, with TLS or without. */
 export function proxyFor(socket: Socket): SocketProxy {
   return socket instanceof TLSSocket ? new TlsSocketProxy(socket) : new SocketProxy(socket);
 }
 
-/** A stand-in that knows what is asked of a TLS socket, and of no other: whoever asks may go by what is there. */
+/** A proxy with the members that only a TLS socket has: frameworks tell TLS by their presence. */
 class TlsSocketProxy extends SocketProxy {
   constructor(private readonly secure: TLSSocket) {
     super(secure);

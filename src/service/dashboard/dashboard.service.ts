@@ -77,8 +77,8 @@ export class DashboardService {
       time: Date.now(),
       counts,
       viewers: workers.reduce((sum, { viewers }) => sum + viewers, 0),
-      isDraining: this.feeds.isDraining,
-      broker: this.feeds.broker,
+      isDraining: this.feeds.status.isDraining,
+      broker: { name, unavailableSince },
       // Without a key anybody may look; where reading needs a token, not everybody may know which feeds there are.
       busiest: this.options.needsToken && this.options.key === undefined ? null : busiestOf(workers),
       workers: workers.map(({ number, open, rssBytes, delayMs }) => ({ number, open, rssBytes, delayMs })),

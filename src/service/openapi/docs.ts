@@ -1,7 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { INestApplication } from '@nestjs/common';
-import { FEED_OPTIONS } from '../../feed/feed.module-definition.js';
-import type { ResolvedFeedOptions } from '../../feed/feed.options.js';
+import { FEED_OPTIONS, type ResolvedFeedOptions } from '../../feed/feed.options.js';
 import { documentOf } from './document.js';
 
 const page = '/docs';

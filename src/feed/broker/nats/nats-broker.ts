@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BrokerUnavailableError, MessageTooLargeError, reasonOf } from '../../errors/broker.errors.js';
-import { FeedOptionsError } from '../../errors/feed-options.error.js';
 import { type Content, type StoredMessage, storedMessage } from '../../message/message.js';
 import { type Start } from '../../message/position.js';
 import { type Broker, type BrokerContext, type BrokerFactory, type History, type MessageSink } from '../broker.js';
@@ -78,19 +77,19 @@ class NatsBroker implements Broker {
     });
   }
 
-  follow(feed: string, sink: MessageSink): Promise<void> {
+  subscribe(feed: string, sink: MessageSink): Promise<void> {
     this.feeds.follow(feed, sink);
     return this.withEngine((session) => session.catchUp());
   }
 
-  unfollow(feed: string): void {
+  unsubscribe(feed: string): void {
     this.feeds.unfollow(feed);
   }
 
-  read(feed: string, start: Start): Promise<History> {
+  read(feed: string, start: Start, limitBytes: number): Promise<History> {
     return this.withEngine(async (session) => {
       await session.catchUp();
-      return this.feeds.read(feed, start);
+      return this.feeds.read(feed, start, limitBytes);
     });
   }
 

@@ -43,8 +43,8 @@ export class NatsFeeds {
   }
 
   /** Only once there has been an epoch. */
-  read(feed: string, start: Start): History {
-    return (this.log as MessageLog).read(feed, start);
+  read(feed: string, start: Start, limitBytes: number): History {
+    return (this.log as MessageLog).read(feed, start, limitBytes);
   }
 
   /** Begins with a stream, from its first message on. What was known of another one is gone. */

@@ -1,4 +1,3 @@
-import { FeedOptionsError } from '../../errors/feed-options.error.js';
 import { type BrokerFactory } from '../broker.js';
 import { type RedisBrokerOptions, redisTargetOf } from './redis.options.js';
 import { RedisBroker } from './redis-broker.js';

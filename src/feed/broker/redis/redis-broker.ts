@@ -116,7 +116,7 @@ export class RedisBroker implements Broker {
     return messageOf(feed, epoch, Number(offset), type, text, isJson);
   }
 
-  async follow(feed: string, sink: MessageSink): Promise<void> {
+  async subscribe(feed: string, sink: MessageSink): Promise<void> {
     const followed: Followed = { feed, sink, last: undefined, isNew: true, isLost: false };
     this.followed.set(feed, followed);
     await this.ready();
@@ -131,11 +131,11 @@ export class RedisBroker implements Broker {
     }
   }
 
-  unfollow(feed: string): void {
+  unsubscribe(feed: string): void {
     if (this.followed.delete(feed)) this.session?.unsubscribe(this.keyPrefix + feed).catch(ignore);
   }
 
-  async read(feed: string, start: Start): Promise<History> {
+  async read(feed: string, start: Start, limitBytes: number): Promise<History> {
     await this.ready();
     const reply = await this.fetch(feed, start);
     this.noteSeen(reply.epoch, reply.offset);
@@ -385,10 +385,10 @@ function historyOf(start: Start, { epoch, offset, isKnown, dropped, announcement
   if (typeof start !== 'string') {
     const isReset = !isKnown || dropped > start.offset;
     const after = isReset ? (first ? dropped : offset) : start.offset;
-    return { messages, after: { epoch, offset: after }, end: offset, isReset };
+    return { messages, after: { epoch, offset: after }, end: offset, hasMore: false, isReset };
   }
   const before = start === 'newest' && first ? first.offset - 1 : dropped;
-  return { messages, after: { epoch, offset: first ? before : offset }, end: offset, isReset: false };
+  return { messages, after: { epoch, offset: first ? before : offset }, end: offset, hasMore: false, isReset: false };
 }
 
 function away(error: unknown): BrokerUnavailableError {

@@ -1,0 +1,152 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { NEVER, type ObservableInput } from 'rxjs';
+import { checkMayRead } from '../auth/grant.js';
+import { BrokerUnavailableError } from '../errors/broker.errors.js';
+import type { Format } from '../format/format.js';
+import { formats, labelled } from '../format/formats.js';
+import { labelledText } from '../format/text.js';
+import { type AnyRequest, type AnyResponse, hijack, rawOf } from '../http/adapter.js';
+import { FeedRequest } from '../http/feed-request.js';
+import { setFeedHead, withErrorHead } from '../http/head.js';
+import type { Admission } from '../limits/admission.js';
+import { checkNotInternal } from '../message/feed-id.js';
+import type { FeedItem } from '../message/message.js';
+import { formatPosition, type Start } from '../message/position.js';
+import { toFeedException } from '../pubsub/publisher.js';
+import type { Replay } from '../pubsub/replay.js';
+import type { Router } from '../pubsub/router.js';
+import { handOver } from '../transport/handover.js';
+import { plainResponse } from '../transport/plain-response.js';
+import type { Transport } from '../transport/transport.js';
+import { claimSocket, endTurn, takeTurn } from '../transport/turn.js';
+import type { Connection } from './connection.js';
+import { Encoder } from './encoder.js';
+import type { Registry } from './registry.js';
+
+/** Silence after which the kernel checks whether a client is still there, in milliseconds: a host that has vanished sends nothing. */
+const keepAliveMs = 60_000;
+
+/** What makes the items of one connection. */
+export type SourceFactory = () => ObservableInput<FeedItem> | undefined | Promise<ObservableInput<FeedItem> | undefined>;
+
+/** What a new connection follows. */
+export interface ConnectOptions {
+  /** The feeds whose published messages it gets. Default: one named as the path of the request. */
+  feeds?: readonly string[] | undefined;
+  /** Makes its source, once the request has been accepted. Default: no source. */
+  source?: SourceFactory | undefined;
+  /** Whether it begins where `Last-Event-ID` or `?since=` says. Default: where it has no source, whose own ids these may be. */
+  resume?: boolean;
+  /** Whether the source gives ids of its own: a `Last-Event-ID` that is no position of a feed is then left to it. Default: false. */
+  sourceHasIds?: boolean;
+  /** Whether messages in the format `text` name their feed. Default: where it follows several. */
+  labelled?: boolean;
+}
+
+/** Opens feeds: the way in of a request, from what it asks for to a connection on a transport. */
+export class FeedOpener {
+  private readonly encoders = new Map([...formats, labelledText].map((format) => [format, new Encoder(format)]));
+
+  constructor(
+    private readonly admission: Admission,
+    private readonly registry: Registry,
+    private readonly router: Router,
+  ) {}
+
+  /**
+   * Opens a feed on a response: its head is sent with the first message, or a turn of the event loop later.
+   *
+   * @returns the connection; undefined where there is none, because the request was `HEAD` or the client has left
+   * @throws FeedException as the route answers it, and what the source fails with before the head is sent
+   */
+  async open(request: AnyRequest, response: AnyResponse, options: ConnectOptions = {}): Promise<Connection | undefined> {
+    const asked = FeedRequest.of(request);
+    if (!(await takeTurn(asked.raw, rawOf(response)))) {
+      hijack(response);
+      return undefined;
+    }
+    try {
+      return await this.accept(asked, response, options);
+    } catch (error) {
+      throw withErrorHead(this.errorOf(error), response);
+    } finally {
+      endTurn(asked.raw);
+    }
+  }
+
+  private async accept(request: FeedRequest, response: AnyResponse, options: ConnectOptions): Promise<Connection | undefined> {
+    const feeds = [...new Set(options.feeds ?? [request.path])];
+    feeds.forEach(checkNotInternal);
+    checkMayRead(request, feeds);
+    const { format } = request;
+    const client = this.admission.admit(request, this.registry.open);
+    const sent = (options.labelled ?? feeds.length > 1) ? labelled(format) : format;
+    const connection = this.registry.make(feeds, this.encoders.get(sent) as Encoder, client);
+    try {
+      // Whether the connection resumes may depend on its source; otherwise the source is made once the feeds have been subscribed to, so
+      // that a state which it reads then and the messages after it leave no gap.
+      const early = options.resume === undefined ? await options.source?.() : undefined;
+      const resumes = options.resume ?? early === undefined;
+      const position = resumes ? request.position(options.sourceHasIds ?? false) : undefined;
+      if (request.isHead) {
+        this.registry.drop(connection);
+        this.setHead(request, response, format);
+        rawOf(response).end();
+        return undefined;
+      }
+      const hasSource = options.resume === undefined ? early !== undefined : options.source !== undefined;
+      const replay = await this.subscribe(connection, resumes, position, hasSource);
+      if (replay) connection.replay(replay);
+      const source = options.resume === undefined ? early : await options.source?.();
+      if (source && source !== NEVER) connection.subscribe(source);
+      if (!connection.isReady) await nextTurn();
+      if (request.raw.socket.destroyed) {
+        this.registry.drop(connection);
+        return undefined;
+      }
+      connection.open(() => {
+        this.setHead(request, response, format);
+        if (replay) rawOf(response).setHeader('Feed-Position', formatPosition(replay.start));
+        return this.makeTransport(request.raw, rawOf(response));
+      });
+      return connection;
+    } catch (error) {
+      this.registry.drop(connection);
+      throw error;
+    }
+  }
+
+  /** Subscribes a connection to its feeds. One with a source needs no broker, where it misses nothing by that. */
+  private async subscribe(
+    connection: Connection,
+    resumes: boolean,
+    position: Start | undefined,
+    hasSource: boolean,
+  ): Promise<Replay | undefined> {
+    const { feeds } = connection;
+    try {
+      if (resumes) return await this.router.subscribe(connection, feeds, position);
+    } catch (error) {
+      if (!(error instanceof BrokerUnavailableError && hasSource && position === undefined)) throw error;
+    }
+    await this.router.subscribeLive(connection, feeds);
+    return undefined;
+  }
+
+  private setHead({ raw }: FeedRequest, response: AnyResponse, format: Format): void {
+    hijack(response);
+    setFeedHead(raw, rawOf(response), format);
+  }
+
+  private makeTransport(request: IncomingMessage, response: ServerResponse): Transport {
+    claimSocket(request);
+    if (request.httpVersionMajor === 1) request.socket.setKeepAlive(true, keepAliveMs);
+    return handOver(request, response) ?? plainResponse(request, response);
+  }
+
+  private errorOf(error: unknown): unknown {
+    if (error instanceof BrokerUnavailableError) this.admission.count('broker');
+    return toFeedException(error);
+  }
+}

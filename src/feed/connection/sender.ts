@@ -1,0 +1,201 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { StoredMessage, TextMessage } from '../message/message.js';
+import type { Start } from '../message/position.js';
+import { Mark, type Replay, type ReplayItem } from '../pubsub/replay.js';
+import type { EndReason } from '../stats/end-reason.js';
+import type { Transport } from '../transport/transport.js';
+import type { BufferLimit, Buffered } from './buffer-limit.js';
+import type { Encoder } from './encoder.js';
+import type { KeepAlive } from './keep-alive.js';
+import { EncodedItem, type Entry, SendQueue } from './send-queue.js';
+
+/** What the senders of all connections share. */
+export interface SenderContext {
+  /** Unsent bytes that one connection may hold. */
+  readonly bufferBytes: number;
+  readonly bufferLimit: BufferLimit;
+  readonly keepAlive: KeepAlive;
+  /** A message of so many bytes was written, without HTTP's framing. */
+  onSent(bytes: number): void;
+}
+
+/**
+ * `opening`: subscribed, the head is not sent yet; `replaying`: the send queue goes out, as fast as the client reads; `live`: messages are
+ * written as they come; `ending`: what waits goes out, and nothing more is accepted; `ended`: the transport ends.
+ */
+export type State = 'opening' | 'replaying' | 'live' | 'ending' | 'ended';
+
+/**
+ * The way of a connection's messages from the send queue to the transport, under a byte bound: a part of `Connection`, which decides what is
+ * sent and when it ends.
+ */
+export abstract class Sender implements Buffered {
+  /** Why the connection ended; undefined while it is open. */
+  reason: EndReason | undefined = undefined;
+  transport: Transport | undefined = undefined;
+  /** The beat of the last write. */
+  sentBeat = 0;
+  protected state: State = 'opening';
+  /** What waits for the client, beside the bytes in the transport; undefined while nothing does. */
+  protected queue: SendQueue | undefined = new SendQueue();
+  private isReading = false;
+  /** The encoder's last emission that was sent here. */
+  private emission = 0;
+
+  constructor(
+    private readonly sending: SenderContext,
+    private readonly encoder: Encoder,
+  ) {}
+
+  abstract end(reason?: EndReason): void;
+  /** Everything has been sent: a source that waits can go on. */
+  protected abstract onFlushed(): void;
+  /** Replays the messages of feeds that were dropped here, since history has them. */
+  protected abstract replayFrom(startOf: (feed: string) => Start): Promise<Replay>;
+  protected abstract onFailed(error: unknown): void;
+
+  /** Bytes that wait for its client. */
+  get bufferedBytes(): number {
+    return (this.transport?.waitingBytes ?? 0) + (this.queue?.waitingBytes ?? 0);
+  }
+
+  /** Whether a source that can wait should. */
+  get isFull(): boolean {
+    return this.queue !== undefined || (this.transport?.isFull ?? true);
+  }
+
+  /** Keeps the client, and what is between, from taking silence for the end. */
+  sendHeartbeat(): void {
+    this.sentBeat = this.sending.keepAlive.beat;
+    this.transport?.write(this.encoder.heartbeat(this.transport.isChunked));
+  }
+
+  /** Sends a message of a feed, or queues it. */
+  protected sendMessage(message: StoredMessage | TextMessage): void {
+    if (this.queue) this.enqueue(message, this.queue);
+    else if (!this.isCutOff()) this.write(message);
+  }
+
+  /** Sends the newest message of a conflated feed, or queues it in the place of the one before. */
+  protected sendNewest(message: StoredMessage): void {
+    if (!this.queue && !this.transport?.isFull) {
+      this.write(message);
+      return;
+    }
+    this.queue ??= new SendQueue();
+    this.queue.pushNewest(message);
+    this.sending.bufferLimit.add(this, message.text.length);
+  }
+
+  /**
+   * Sends an item of a source, or queues it.
+   *
+   * @throws TypeError when the format cannot express it
+   */
+  protected sendItem(item: unknown): void {
+    const { encoder, queue } = this;
+    if (!queue && this.isCutOff()) return;
+    encoder.encodeItem(item, this.emission);
+    this.emission = encoder.emission;
+    if (encoder.bytes === 0) return;
+    if (queue) this.enqueue(new EncodedItem(encoder.body, encoder.bytes, encoder.encoding), queue);
+    else this.writeFrame(encoder.frame((this.transport as Transport).isChunked), encoder.encoding, encoder.bytes);
+  }
+
+  /** Sends what waits, as far as the client takes it; reads on where history goes on. */
+  protected flush(): void {
+    const { queue, transport } = this;
+    if (!transport || this.state === 'ended') return;
+    if (queue) {
+      transport.cork(); // many small messages make one system call
+      for (let entry = this.nextEntry(); entry !== undefined; entry = this.nextEntry()) this.writeEntry(entry, transport);
+      transport.uncork();
+      if (queue.needsRead && !transport.isFull) void this.read(queue);
+      if (!queue.isEmpty || this.queue !== queue) return;
+      this.queue = undefined;
+    }
+    if (!transport.isFull) this.sending.bufferLimit.delete(this);
+    if (this.reason !== undefined) this.finish();
+    else {
+      this.state = 'live';
+      this.onFlushed();
+    }
+  }
+
+  /** Ends the response in the way that fits the reason: in good order only where everything was sent. */
+  protected finish(): void {
+    const { transport, reason, queue, encoder } = this;
+    if (!transport || this.state === 'ended') return;
+    this.state = 'ended';
+    this.queue = undefined;
+    if (reason === 'slow' || reason === 'stalled') {
+      transport.destroy();
+      return;
+    }
+    const retry = reason === 'drained' ? encoder.retry(transport.isChunked) : undefined;
+    if (retry !== undefined) transport.write(retry, 'latin1');
+    transport.end(reason !== 'error' && (queue?.isEmpty ?? true));
+  }
+
+  private enqueue(entry: Entry, queue: SendQueue): void {
+    const { transport, sending } = this;
+    const before = queue.bytes;
+    queue.push(entry);
+    if ((this.state === 'opening' || queue.isReplaying) && queue.bytes > sending.bufferBytes / 2) queue.dropMessages();
+    // What waits for the server, not for the client, counts against the bound of all connections alone.
+    if (transport?.isFull && transport.exceeds(sending.bufferBytes, queue.bytes)) this.end('slow');
+    else sending.bufferLimit.add(this, Math.max(0, queue.bytes - before));
+  }
+
+  /** Ends a connection whose transport has more bytes waiting than it may. */
+  private isCutOff(): boolean {
+    if (!this.transport?.exceeds(this.sending.bufferBytes, 0)) return false;
+    this.end('slow');
+    return true;
+  }
+
+  private nextEntry(): Entry | ReplayItem | undefined {
+    return this.state === 'ended' || this.transport?.isFull ? undefined : this.queue?.shift();
+  }
+
+  private async read(queue: SendQueue): Promise<void> {
+    if (this.isReading) return;
+    this.isReading = true;
+    try {
+      await queue.read((startOf) => this.replayFrom(startOf));
+      await nextTurn(); // other connections get a turn between two pages
+    } catch (error) {
+      this.onFailed(error);
+      this.end('error');
+      this.finish(); // the rest cannot be read: the response ends incomplete
+    }
+    this.isReading = false;
+    this.flush();
+  }
+
+  private writeEntry(entry: Entry | ReplayItem, transport: Transport): void {
+    if (entry instanceof EncodedItem) {
+      this.writeFrame(this.encoder.framed(entry.body, entry.bytes, transport.isChunked), entry.encoding, entry.bytes);
+    } else if (entry instanceof Mark) {
+      const frame = this.encoder.mark(entry.position, transport.isChunked);
+      if (frame !== undefined) transport.write(frame, 'latin1');
+    } else {
+      this.write(entry);
+    }
+  }
+
+  private write(message: TextMessage): void {
+    const { encoder } = this;
+    encoder.encode(message, this.emission);
+    this.emission = encoder.emission;
+    this.writeFrame(encoder.frame((this.transport as Transport).isChunked), encoder.encoding, encoder.bytes);
+  }
+
+  private writeFrame(frame: string | Buffer, encoding: BufferEncoding, bytes: number): void {
+    const { sending } = this;
+    const takesMore = (this.transport as Transport).write(frame, encoding);
+    this.sentBeat = sending.keepAlive.beat;
+    sending.onSent(bytes);
+    if (!takesMore) sending.bufferLimit.add(this, bytes);
+  }
+}

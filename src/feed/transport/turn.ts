@@ -1,0 +1,52 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
+/** Sockets that carry a feed. */
+const feedSockets = new WeakSet<Socket>();
+
+/** Sockets on which a feed is being opened. */
+const openingSockets = new WeakSet<Socket>();
+
+/**
+ * Opens one feed at a time on a connection: a request that was pipelined behind another waits until that turns out not to become a
+ * feed, and one behind a feed is never answered. HTTP/2 carries many responses on one connection.
+ *
+ * @returns whether it is this request's turn; if not, its client has left, or another feed has the connection
+ */
+export async function takeTurn(request: IncomingMessage, response: ServerResponse): Promise<boolean> {
+  const { httpVersionMajor, socket } = request;
+  if (httpVersionMajor !== 1) return true;
+  // Until its turn has come, a response has no socket, and is not told that its client has left.
+  if (!response.socket && !(await hasSocket(response, socket))) return false;
+  while (openingSockets.has(socket)) await nextTurn();
+  if (feedSockets.has(socket)) return false;
+  openingSockets.add(socket);
+  return true;
+}
+
+/** It is decided whether the request becomes a feed. */
+export function endTurn({ socket }: IncomingMessage): void {
+  openingSockets.delete(socket);
+}
+
+/** The socket carries a feed from now on. */
+export function claimSocket({ httpVersionMajor, socket }: IncomingMessage): void {
+  if (httpVersionMajor === 1) feedSockets.add(socket);
+}
+
+/** Resolves when Node gives the response its socket, because all before it have been answered, or when that is closed. */
+function hasSocket(response: ServerResponse, socket: Socket): Promise<boolean> {
+  return new Promise((resolve) => {
+    if (socket.destroyed) return resolve(false);
+    const settle = (isTurn: boolean) => {
+      response.off('socket', onTurn);
+      socket.off('close', onClose);
+      resolve(isTurn);
+    };
+    const onTurn = () => settle(true);
+    const onClose = () => settle(false);
+    response.on('socket', onTurn);
+    socket.on('close', onClose);
+  });
+}
