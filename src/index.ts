@@ -6,7 +6,7 @@ export type { BrokerContext, BrokerFactory, History, HistoryBounds, MessageSink 
 export { Broker } from './feed/broker/broker.js';
 export type { NodeCounts } from './feed/cluster/nodes.js';
 export type { FeedConnection } from './feed/connection/feed-connection.js';
-export type { ConnectOptions, SourceFactory } from './feed/connection/feed-opener.js';
+export type { ConnectOptions } from './feed/connection/feed-opener.js';
 export { BrokerUnavailableError, MessageTooLargeError } from './feed/errors/broker.errors.js';
 export type { FeedErrorCode, FeedErrorDetails } from './feed/errors/feed-exception.js';
 export { FeedException } from './feed/errors/feed-exception.js';

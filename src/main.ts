@@ -1,9 +1,9 @@
 import cluster from 'node:cluster';
 import { randomBytes } from 'node:crypto';
 import { type Config, readConfig } from './service/config.js';
-import { tell } from './service/log.js';
+import { log } from './service/log.js';
 import { onSignals } from './service/signals.js';
-import { announce, reasonOf } from './service/start.js';
+import { logStart, startFailure } from './service/start.js';
 import { freePort } from './service/workers/free-port.js';
 import type { Started } from './service/workers/messages.js';
 import { Primary } from './service/workers/primary.js';
@@ -14,25 +14,25 @@ async function serveAlone(config: Config): Promise<Started> {
   return serve(config);
 }
 
-/** Keeps workers running that serve. This process, the primary, does not, and loads nothing that it would need for that. */
-async function keepWorkers(config: Config): Promise<Started> {
+/** Keeps workers running that serve. This process, the primary, serves nothing, and does not load Nest. */
+async function startPrimary(config: Config): Promise<Started> {
   const { workers, host, port, feed, shutdownMs } = config;
   const shared = { PORT: `${port || (await freePort(host))}`, FEED_PUBLISH_KEY: feed.publishKey };
   const primary = new Primary({
-    workers,
+    count: workers,
     env: (number) => ({ ...shared, FEED_WORKER: `${number}`, FEED_NODE_NAME: feed.nodeName && `${feed.nodeName}-${number}` }),
     shutdownMs,
-    tell: (line) => tell(config.log, 'warn', line),
+    log: (line) => log(config.log, 'warn', line),
   });
   onSignals(
-    () => void primary.drain().then((isOrderly) => process.exit(isOrderly ? 0 : 1)),
+    () => void primary.drain().then((isInTime) => process.exit(isInTime ? 0 : 1)),
     () => primary.kill(),
   );
   return primary.start();
 }
 
-/** Serves beside other workers; the primary says how that goes. */
-async function work(config: Config): Promise<never> {
+/** Serves as one of several workers, until the primary asks it to drain. */
+async function runWorker(config: Config): Promise<never> {
   const { WorkerLink } = await import('./service/workers/worker-link.js');
   const link = new WorkerLink(config.worker);
   try {
@@ -43,7 +43,7 @@ async function work(config: Config): Promise<never> {
     await close();
     process.exit(0);
   } catch (error) {
-    await link.failed(reasonOf(error, config));
+    await link.failed(startFailure(error, config));
     process.exit(1);
   }
 }
@@ -51,11 +51,12 @@ async function work(config: Config): Promise<never> {
 let config: Config | undefined;
 try {
   config = readConfig(process.env);
-  if (cluster.isWorker && config.workers > 1) await work(config);
-  const madeKey = config.feed.publishKey === undefined ? randomBytes(24).toString('base64url') : undefined;
-  config.feed.publishKey ??= madeKey;
-  announce(config, await (config.workers > 1 ? keepWorkers : serveAlone)(config), madeKey);
+  if (cluster.isWorker && config.workers > 1) await runWorker(config);
+  const generatedKey = config.feed.publishKey === undefined ? randomBytes(24).toString('base64url') : undefined;
+  config.feed.publishKey ??= generatedKey;
+  const started = await (config.workers > 1 ? startPrimary : serveAlone)(config);
+  logStart(config, started, generatedKey);
 } catch (error) {
-  tell(config?.log ?? 'text', 'error', reasonOf(error, config));
+  log(config?.log ?? 'text', 'error', startFailure(error, config));
   process.exitCode = 1;
 }

@@ -3,21 +3,20 @@ import { createServer, type IncomingHttpHeaders, type RequestListener, type Serv
 import { type AddressInfo, createServer as createNetServer, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { createServer as createTlsServer } from 'node:tls';
-import { Global, type LoggerService, Module } from '@nestjs/common';
+import { Global, Logger, type LoggerService, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Subject } from 'rxjs';
 import { generate } from 'selfsigned';
 import { Webhook as Verifier } from 'standardwebhooks';
-import { FeedModule, FeedService } from '../src/index.js';
+import { FeedModule, FeedOptionsError, FeedService } from '../src/index.js';
 import {
   type FeedEvent,
   Webhook,
   type WebhookBody,
   type WebhookCounts,
+  type WebhookListener,
   WebhookModule,
   type WebhookOptions,
-  WebhookOptionsError,
-  type WebhookWatch,
 } from '../src/webhook/index.js';
 import { Peer } from './peer.js';
 import { platforms, serve, until } from './serve.js';
@@ -114,20 +113,20 @@ class Receiver {
   }
 }
 
-/** Remembers what it is told. */
-class Notes implements WebhookWatch {
+/** Notes the calls. */
+class Notes implements WebhookListener {
   readonly lines: string[] = [];
   readonly told = new Subject<string>();
 
-  failing(target: string, reason: string): void {
+  onFailure(target: string, reason: string): void {
     this.note(`${target} failing: ${reason}`);
   }
 
-  working(target: string, { failures }: WebhookCounts): void {
+  onRecovery(target: string, { failures }: WebhookCounts): void {
     this.note(`${target} working after ${failures}`);
   }
 
-  gaveUp(target: string, { waiting }: WebhookCounts): void {
+  onLoss(target: string, { waiting }: WebhookCounts): void {
     this.note(`${target} gave up ${waiting}`);
   }
 
@@ -235,6 +234,34 @@ describe('the webhook', () => {
     ]);
   });
 
+  it.each([
+    [
+      'throws',
+      () => {
+        throw new Error('the listener failed');
+      },
+    ],
+    ['rejects', async () => Promise.reject(new Error('the listener failed'))],
+  ])('delivers events although its listener %s', async (_, fail) => {
+    const { error } = Logger.prototype;
+    const errors: string[] = [];
+    Logger.prototype.error = (message) => void errors.push(message);
+    Object.assign(notes, { onFailure: fail, onRecovery: fail, onLoss: fail });
+    const receiver = await Receiver.start((response, count) => response.writeHead(count === 2 ? 500 : 200).end());
+    const webhook = hook(receiver.url, { batchLength: 1 });
+    emit(1, 3);
+    await until(() => webhook.counts().sent === 3);
+    expect(receiver.times).toEqual([1, 2, 2, 3]);
+    receiver.server.close();
+    receiver.server.closeAllConnections();
+    emit(4);
+    await webhook.close();
+    expect(webhook.counts()).toMatchObject({ sent: 3, waiting: 1 });
+    await until(() => errors.length === 4);
+    Logger.prototype.error = error;
+    expect(errors[0]).toMatch(/^The webhook's listener failed: Error: the listener failed\n/);
+  });
+
   it('leaves a target alone for as long as it asks, and repeats a request with its id, signed anew', async () => {
     const receiver = await Receiver.start((response, count) => response.writeHead(count < 2 ? 503 : 200, { 'retry-after': '1' }).end());
     hook(receiver.url);
@@ -247,7 +274,7 @@ describe('the webhook', () => {
     expect(Number(second.headers['webhook-timestamp'])).toBeGreaterThan(Number(first.headers['webhook-timestamp']));
     expect(second.headers['webhook-signature']).not.toBe(first.headers['webhook-signature']);
     await until(() => notes.lines.length === 2);
-    expect(notes.lines[0]).toBe(`${receiver.url} failing: it answered with status 503`);
+    expect(notes.lines[0]).toBe(`${receiver.url} failing: response status 503`);
   });
 
   it('repeats a request until it succeeds, before any other', async () => {
@@ -268,7 +295,7 @@ describe('the webhook', () => {
     expect(second?.headers['webhook-id']).toBe(first?.headers['webhook-id']);
     await until(() => webhook.counts().sent === 1);
     expect(first?.socket.destroyed).toBe(true);
-    expect(notes.lines).toEqual([`${receiver.url} failing: no answer within 50 ms`, `${receiver.url} working after 1`]);
+    expect(notes.lines).toEqual([`${receiver.url} failing: no response within 50 ms`, `${receiver.url} working after 1`]);
   });
 
   it.each([301, 302, 303, 307, 308])('does not follow a redirect (%i)', async (status) => {
@@ -279,7 +306,7 @@ describe('the webhook', () => {
     hook(receiver.url);
     emit(1);
     await receiver.takes(2);
-    expect(notes.lines[0]).toBe(`${receiver.url} failing: it answered with status ${status}`);
+    expect(notes.lines[0]).toBe(`${receiver.url} failing: response status ${status}`);
     expect(other.sockets.size).toBe(0);
   });
 
@@ -287,11 +314,11 @@ describe('the webhook', () => {
     ['closes', (socket) => socket.end(), /socket hang up/],
     ['resets', (socket) => socket.resetAndDestroy(), /ECONNRESET/],
     ['talks rubbish', (socket) => socket.end('220 ready\r\n'), /Parse Error/],
-    ['upgrades', (socket) => socket.write(`${switching}Connection: upgrade\r\nUpgrade: x\r\n\r\n`), /without an answer/],
+    ['upgrades', (socket) => socket.write(`${switching}Connection: upgrade\r\nUpgrade: x\r\n\r\n`), /without a response/],
     ['switches to nothing', (socket) => socket.write(`${switching}\r\n`), /status 101/],
     ['never ends its head', (socket) => socket.write(`HTTP/1.1 200 OK\r\nA: ${'a'.repeat(100_000)}`), /Header overflow/i],
-    ['sends one letter', (socket) => socket.write('H'), /no answer within 100 ms/],
-    ['sends only promises', (socket) => socket.write('HTTP/1.1 102 Processing\r\n\r\n'), /no answer within 100 ms/],
+    ['sends one letter', (socket) => socket.write('H'), /no response within 100 ms/],
+    ['sends only promises', (socket) => socket.write('HTTP/1.1 102 Processing\r\n\r\n'), /no response within 100 ms/],
   ])('tries again when the target %s', async (_, misbehave, reason) => {
     const receiver = new Receiver(ok);
     let connections = 0;
@@ -389,7 +416,7 @@ describe('the webhook', () => {
       [4, 2],
     ]);
     expect(webhook.counts()).toEqual({ sent: 2, dropped: 2, waiting: 0, failures: 6 });
-    expect(notes.lines).toEqual([`${receiver.url} failing: it answered with status 400`, `${receiver.url} working after 6`]);
+    expect(notes.lines).toEqual([`${receiver.url} failing: response status 400`, `${receiver.url} working after 6`]);
   });
 
   it.each([
@@ -457,7 +484,7 @@ describe('the webhook', () => {
       await receiver.takes(1);
       await webhook.close();
       expect(receiver.requests.length).toBeGreaterThan(1);
-      expect(notes.lines).toEqual([`${receiver.url} failing: it answered with status 500`, `${receiver.url} gave up 5`]);
+      expect(notes.lines).toEqual([`${receiver.url} failing: response status 500`, `${receiver.url} gave up 5`]);
     });
 
     it.each([0, 50])('breaks off a request that is not answered, after %i ms', async (flushMs) => {
@@ -535,8 +562,8 @@ describe('the webhook', () => {
     ],
   ])('refuses %p', (options, message) => {
     const make = () => new Webhook(events, { url: 'http://a', secret, ...options } as WebhookOptions);
-    expect(make).toThrow(new WebhookOptionsError(message, Object.keys(options)[0] as string));
-    expect(make).toThrow(expect.objectContaining({ code: 'WEBHOOK_OPTIONS', option: Object.keys(options)[0] }));
+    expect(make).toThrow(new FeedOptionsError(message, Object.keys(options)[0] as string));
+    expect(make).toThrow(expect.objectContaining({ code: 'FEED_OPTIONS', option: Object.keys(options)[0] }));
   });
 
   describe.each(['forRoot', 'forRootAsync'] as const)('as a module, by %s()', (method) => {
@@ -567,8 +594,8 @@ describe('the webhook', () => {
       await app.close();
       expect(receiver.times).toEqual([1, 1, 2, 3]);
       expect(lines.filter((line) => line.includes('events'))).toEqual([
-        `${receiver.url} does not take events: it answered with status 500. They wait, and are sent again.`,
-        `${receiver.url} takes events again. Since the start: requests that failed 1, events dropped 0.`,
+        `Sending events to ${receiver.url} failed: response status 500. They are queued and retried.`,
+        `Sending events to ${receiver.url} succeeds again. Since the start: 1 requests failed, 0 events dropped.`,
       ]);
     });
 
@@ -577,11 +604,11 @@ describe('the webhook', () => {
       const app = await start({ url: receiver.url, secret, flushMs: 50 });
       emit(1, 3);
       await app.close();
-      expect(lines).toContain(`${receiver.url} did not take the last 3 events before the shutdown.`);
+      expect(lines).toContain(`The last 3 events were not sent to ${receiver.url} before the shutdown.`);
     });
 
     it('stops the start when an option is wrong', async () => {
-      await expect(start({ url: '', secret })).rejects.toThrow(WebhookOptionsError);
+      await expect(start({ url: '', secret })).rejects.toThrow(FeedOptionsError);
     });
   });
 });

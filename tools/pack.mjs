@@ -25,6 +25,7 @@ export const packages = [
   'prom-client',
   'rxjs',
   'uplot',
+  'yaml',
 ];
 
 function pack(folder) {

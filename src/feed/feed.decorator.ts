@@ -43,7 +43,7 @@ export function Feed(path?: string | string[], { feed }: FeedRouteOptions = {}):
       const followed = feed?.(request);
       await this[opener].open(request, args[arity + 1] as ServerResponse, {
         feeds: followed === undefined ? undefined : [followed].flat(),
-        source: async () => sourceOf(await handler.apply(this, args.slice(0, arity)), handler.name),
+        handler: async () => ({ source: sourceOf(await handler.apply(this, args.slice(0, arity)), handler.name) }),
       });
     };
 

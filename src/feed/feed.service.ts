@@ -106,8 +106,7 @@ export class FeedService {
    * and what the source fails with before the first byte
    */
   connect(request: AnyRequest, response: AnyResponse, options: ConnectOptions = {}): Promise<FeedConnection | undefined> {
-    const { resume = options.source === undefined } = options;
-    return this.opener.open(request, response, { ...options, resume });
+    return this.opener.open(request, response, options);
   }
 
   /**

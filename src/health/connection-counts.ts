@@ -2,14 +2,14 @@ import { Injectable, Optional } from '@nestjs/common';
 import { FeedService } from '../feed/feed.service.js';
 import { type FeedCount, type FeedCounts, sumOf } from '../feed/stats/counts.js';
 import { type ProcessCounts, ProcessHealth } from './process-health.js';
-import { type Answers, Workers } from './workers.js';
+import { type WorkerResponses, Workers } from './workers.js';
 
-/** Which processes answered, where several serve one port. */
-export interface Answered {
+/** Where several workers serve one port: which of them the counts include. */
+export interface CountedWorkers {
   workers?: {
-    /** The ids of those that are counted. */
+    /** The process ids of the workers that are included. */
     pids: number[];
-    /** The ids of those that are not, since they did not answer within a second. */
+    /** The process ids of the workers that are left out, since they did not respond within a second. */
     missing: number[];
   };
 }
@@ -17,13 +17,13 @@ export interface Answered {
 /** The counts of one process. */
 export type WorkerCounts = { pid: number } & FeedCounts & ProcessCounts;
 
-/** The counts of all processes that serve one port: sums, and the worst of the event loops' delays. */
-export type ServiceCounts = FeedCounts & ProcessCounts & Answered;
+/** The counts of all workers that serve one port: sums, and the highest of their event loop delays. */
+export type ServiceCounts = FeedCounts & ProcessCounts & CountedWorkers;
 
-/** The counts of all processes that share a broker: sums, and what each has told. */
+/** The counts of all nodes that share a broker: sums, and the counts of each node. */
 export type ClusterCounts = FeedCounts & { nodes: ReturnType<FeedService['cluster']> };
 
-/** Counts connections: those of this process, and those of others. */
+/** Counts the connections of this worker, of all workers that serve its port, and of all nodes that share its broker. */
 @Injectable()
 export class ConnectionCounts {
   constructor(
@@ -31,8 +31,8 @@ export class ConnectionCounts {
     private readonly process: ProcessHealth,
     @Optional() private readonly workers?: Workers,
   ) {
-    workers?.answer('counts', () => this.own());
-    workers?.answer('count', (id = '') => feeds.count(id));
+    workers?.handle('counts', () => this.own());
+    workers?.handle('count', (id = '') => feeds.count(id));
   }
 
   worker(): WorkerCounts {
@@ -41,14 +41,14 @@ export class ConnectionCounts {
 
   async service(): Promise<ServiceCounts> {
     if (!this.workers) return this.own();
-    const answered = await this.workers.ask<FeedCounts & ProcessCounts>('counts');
-    const all = answered.answers.map(({ answer }) => answer);
+    const result = await this.workers.query<FeedCounts & ProcessCounts>('counts');
+    const all = result.responses.map(({ value }) => value);
     const delays = all.map(({ eventLoopDelayMs }) => eventLoopDelayMs);
     return {
       ...sumOf(all),
       rssBytes: sum(all.map(({ rssBytes }) => rssBytes)),
       eventLoopDelayMs: { p50: Math.max(0, ...delays.map(({ p50 }) => p50)), p99: Math.max(0, ...delays.map(({ p99 }) => p99)) },
-      ...workersOf(answered),
+      ...workersOf(result),
     };
   }
 
@@ -57,21 +57,21 @@ export class ConnectionCounts {
     return { ...sumOf(nodes), nodes };
   }
 
-  /** Counts of one feed in this process. */
+  /** Counts one feed in this process. */
   workerFeed(id: string): FeedCount & { pid: number } {
     return { ...this.feeds.count(id), pid: process.pid };
   }
 
-  /** Counts of one feed in all processes that serve one port. */
-  async serviceFeed(id: string): Promise<FeedCount & Answered> {
+  /** Counts one feed in all workers that serve one port. */
+  async serviceFeed(id: string): Promise<FeedCount & CountedWorkers> {
     if (!this.workers) return this.feeds.count(id);
-    const answered = await this.workers.ask<FeedCount>('count', id);
-    const all = answered.answers.map(({ answer }) => answer);
+    const result = await this.workers.query<FeedCount>('count', id);
+    const all = result.responses.map(({ value }) => value);
     return {
       id,
       open: sum(all.map(({ open }) => open)),
       bufferedBytes: sum(all.map(({ bufferedBytes }) => bufferedBytes)),
-      ...workersOf(answered),
+      ...workersOf(result),
     };
   }
 
@@ -80,8 +80,8 @@ export class ConnectionCounts {
   }
 }
 
-function workersOf({ answers, missing }: Answers<unknown>): Answered {
-  return { workers: { pids: answers.map(({ pid }) => pid), missing } };
+function workersOf({ responses, missing }: WorkerResponses<unknown>): CountedWorkers {
+  return { workers: { pids: responses.map(({ pid }) => pid), missing } };
 }
 
 function sum(numbers: number[]): number {

@@ -3,9 +3,9 @@ import { HealthCheck, type HealthCheckResult, HealthCheckService } from '@nestjs
 import type { FeedCount } from '../feed/stats/counts.js';
 import { type ClusterCounts, ConnectionCounts, type ServiceCounts, type WorkerCounts } from './connection-counts.js';
 import { FeedHealthIndicator } from './feed.health-indicator.js';
-import { HealthScopeException, scopeRule } from './scope.js';
+import { HealthScopeException } from './health.errors.js';
 
-/** What probes and people ask the service. */
+/** Health checks for probes, and the counts of connections. */
 @Controller('health')
 export class HealthController {
   constructor(
@@ -14,16 +14,16 @@ export class HealthController {
     private readonly counts: ConnectionCounts,
   ) {}
 
-  /** The whole check: 200, or 503 while something is down. */
-  @Get()
+  /** Readiness: 200, or 503 while the service drains or is near its connection limit. */
+  @Get(['', 'ready'])
   @HealthCheck()
-  check(): Promise<HealthCheckResult> {
+  ready(): Promise<HealthCheckResult> {
     return this.health.check([() => this.indicator.isHealthy('feeds'), () => this.indicator.broker('broker')]);
   }
 
   /**
-   * Whether the process can answer at all. It is not terminus that says so: its checks fail from the shutdown's first moment on, and whoever
-   * asks this would end a process that is just draining.
+   * Liveness: 200 whenever the process can respond. Terminus is not asked, since its checks fail from the beginning of the shutdown on: an
+   * orchestrator would kill a process that is still draining.
    */
   @Get('live')
   @Header('Cache-Control', 'no-cache, no-store, must-revalidate')
@@ -31,24 +31,17 @@ export class HealthController {
     return { status: 'ok', info: {}, error: {}, details: {} };
   }
 
-  /** Whether to send new connections here: 503 while draining or near the limit. */
-  @Get('ready')
-  @HealthCheck()
-  ready(): Promise<HealthCheckResult> {
-    return this.health.check([() => this.indicator.isHealthy('feeds'), () => this.indicator.broker('broker')]);
-  }
-
   /**
    * The counts, of all feeds or of one.
    *
-   * @throws HealthScopeException (400) for a scope that there is not, and for several ids
+   * @throws HealthScopeException (400) for an unknown scope, and for several ids
    */
   @Get('connections')
   async connections(
     @Query('id') id?: unknown,
     @Query('scope') scope: unknown = 'service',
   ): Promise<FeedCount | WorkerCounts | ServiceCounts | ClusterCounts> {
-    if (id !== undefined && typeof id !== 'string') throw new HealthScopeException('Ask for the counts of one id, or of all feeds.');
+    if (id !== undefined && typeof id !== 'string') throw new HealthScopeException('Name one id, or none for the counts of all feeds.');
     switch (scope) {
       case 'worker':
         return id === undefined ? this.counts.worker() : this.counts.workerFeed(id);
@@ -56,9 +49,9 @@ export class HealthController {
         return id === undefined ? this.counts.service() : this.counts.serviceFeed(id);
       case 'cluster':
         if (id === undefined) return this.counts.cluster();
-        throw new HealthScopeException('With an id, scope is worker or service: the nodes of a cluster tell no counts of single feeds.');
+        throw new HealthScopeException('With an id, scope is worker or service: nodes do not share the counts of single feeds.');
       default:
-        throw new HealthScopeException(scopeRule);
+        throw new HealthScopeException('scope is worker, service or cluster.');
     }
   }
 }

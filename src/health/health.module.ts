@@ -6,8 +6,8 @@ import { HealthController } from './health.controller.js';
 import { ProcessHealth } from './process-health.js';
 
 /**
- * Health routes under `/health`, for an application that imports `FeedModule`. One with a health check of its own takes
- * `FeedHealthIndicator` alone: it is a provider that needs `TerminusModule` and `FeedModule`.
+ * Health routes at `/health`, for an application that imports `FeedModule`. If yours has a health check already, provide
+ * `FeedHealthIndicator` instead: it needs `TerminusModule` and `FeedModule`.
  */
 @Module({
   imports: [TerminusModule],

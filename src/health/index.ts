@@ -1,7 +1,7 @@
-export type { Answered, ClusterCounts, ServiceCounts, WorkerCounts } from './connection-counts.js';
+export type { ClusterCounts, CountedWorkers, ServiceCounts, WorkerCounts } from './connection-counts.js';
 export { FeedHealthIndicator } from './feed.health-indicator.js';
+export { HealthScopeException } from './health.errors.js';
 export { HealthModule } from './health.module.js';
 export type { ProcessCounts } from './process-health.js';
-export { HealthScopeException } from './scope.js';
-export type { Answers } from './workers.js';
+export type { WorkerResponses } from './workers.js';
 export { Workers } from './workers.js';

@@ -1,19 +1,20 @@
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import { Injectable, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
 
-/** What the process as a whole costs. */
+/** The memory and the responsiveness of a process. */
 export interface ProcessCounts {
+  /** Resident memory. */
   rssBytes: number;
-  /** How late the event loop was, in milliseconds, over the last 10 to 20 seconds. */
+  /** The event loop's delay over the last 10 to 20 seconds, in milliseconds. */
   eventLoopDelayMs: { p50: number; p99: number };
 }
 
-/** Length of a window of the event loop's delays, in milliseconds. */
+/** The length of a measuring window, in milliseconds. */
 const windowMs = 10_000;
-/** How often the delay is sampled, in milliseconds; what is measured includes it. More often would cost an idle process 1 % of a CPU. */
+/** The sampling interval, in milliseconds; measured delays include it. A shorter one would cost an idle process 1 % of a CPU. */
 const resolution = 20;
 
-/** Watches the process. Two histograms take turns, so that old delays are forgotten and there is always a full window. */
+/** Measures the process. Two histograms alternate, so that old delays drop out while one of them always covers a full window. */
 @Injectable()
 export class ProcessHealth implements OnModuleInit, OnModuleDestroy {
   private current: IntervalHistogram = monitorEventLoopDelay({ resolution });

@@ -1,27 +1,26 @@
-/** What the processes that serve together answered to a question. */
-export interface Answers<T> {
-  /** One from each, and of which process it is. */
-  answers: { pid: number; answer: T }[];
-  /** The processes that did not answer in time. */
+/** The responses of the workers to a query. */
+export interface WorkerResponses<T> {
+  /** One for each worker that responded, by its process id. */
+  responses: { pid: number; value: T }[];
+  /** The process ids of the workers that did not respond in time. */
   missing: number[];
 }
 
 /**
- * The processes that serve one port together, this one among them; the port, and its token, for whoever starts several. Where nothing is
- * provided for it, this process is alone.
+ * The workers that serve one port, this process among them: the port and injection token for an application that starts several. Without a
+ * provider for it, this process is the only one.
  */
 export abstract class Workers {
-  /** Which of them this process is, from 1 on; one that takes the place of another has its number. */
+  /** The number of this worker, from 1 on. A worker that replaces another takes over its number. */
   abstract readonly number: number;
 
   /**
-   * Says how this process answers a question.
+   * Registers this worker's handler for a query.
    *
-   * @param question its name
-   * @param how told what the question is about, if it is about anything; what it returns must be JSON
+   * @param handler gets the query's argument, if it has one; returns the response, which must be JSON, or a promise of it
    */
-  abstract answer(question: string, how: (about?: string) => unknown): void;
+  abstract handle(query: string, handler: (argument?: string) => unknown): void;
 
-  /** Asks all of them, this one included, as they are after this call; one that does not answer within a second is left out and named. */
-  abstract ask<T>(question: string, about?: string): Promise<Answers<T>>;
+  /** Queries all workers, this one included. One that does not respond within a second is listed as missing. */
+  abstract query<T>(name: string, argument?: string): Promise<WorkerResponses<T>>;
 }

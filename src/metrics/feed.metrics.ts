@@ -2,59 +2,59 @@ import { Injectable } from '@nestjs/common';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { FeedService } from '../feed/feed.service.js';
 
-/** What a publish may take, in seconds: from memory's microseconds to an engine that hardly answers. */
-const durations = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+/** Histogram buckets of the publish duration, in seconds: from the memory broker's microseconds to a server that hardly responds. */
+const durationBuckets = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
 /**
- * What `FeedService` knows, as Prometheus's metrics, in a registry of their own; for an application that has metrics already, too:
+ * The counts of `FeedService` as Prometheus metrics, in a registry of their own, which an application can merge with its own:
  * `Registry.merge([yours, feedMetrics.registry])`.
  *
- * All but the duration of publishing is read when the registry is: until then nothing is counted that would not be anyway.
+ * All but the publish duration is read from `FeedService` at each scrape, so that nothing is counted twice.
  */
 @Injectable()
 export class FeedMetrics {
   readonly registry = new Registry();
-  /** The first, so that it is asked first: it reads the others as well. */
+  /** The first metric of the registry: collecting it sets the others as well. */
   private readonly open = new Gauge({
     name: 'feed_connections_open',
-    help: 'Connections open now.',
+    help: 'Connections that are open.',
     registers: [this.registry],
     collect: () => this.read(),
   });
-  private readonly peak = this.gauge('feed_connections_peak', 'The most connections that were open at one time.');
-  private readonly opened = this.counter('feed_connections_opened_total', 'Connections that were ever opened.');
-  private readonly closed = this.counter('feed_connections_closed_total', 'Connections that ended, by reason.', ['reason']);
-  private readonly rejected = this.counter('feed_connections_rejected_total', 'Requests for a feed that were refused, by reason.', [
+  private readonly peak = this.gauge('feed_connections_peak', 'The highest number of connections that were open at one time.');
+  private readonly opened = this.counter('feed_connections_opened_total', 'Connections opened.');
+  private readonly closed = this.counter('feed_connections_closed_total', 'Connections that ended, by end reason.', ['reason']);
+  private readonly rejected = this.counter('feed_connections_rejected_total', 'Requests for a feed that were rejected, by reason.', [
     'reason',
   ]);
   private readonly handedOver = this.gauge(
     'feed_connections_handed_over',
-    "Open connections whose socket was taken out of Node's HTTP stack.",
+    "Open connections whose socket was handed over from Node's HTTP stack.",
   );
-  private readonly limit = this.gauge('feed_connections_limit', 'The most connections that may be open; missing where there is no limit.');
-  private readonly followed = this.gauge('feed_feeds_followed', 'Feeds that somebody follows.');
-  private readonly messages = this.counter('feed_messages_sent_total', 'Messages written, counted once for each connection.');
-  private readonly bytes = this.counter('feed_sent_bytes_total', "Bytes of those messages, without HTTP's framing.");
-  private readonly buffered = this.gauge('feed_buffered_bytes', 'Bytes that wait for clients to read.');
-  private readonly brokerUp = this.gauge('feed_broker_up', "Whether what keeps the feeds' messages is there (1) or away (0).", ['broker']);
-  private readonly nodes = this.gauge('feed_nodes', 'Processes that share the broker, this one among them.');
-  private readonly isDraining = this.gauge('feed_draining', 'Whether the process shuts down (1).');
+  private readonly limit = this.gauge('feed_connections_limit', 'The connection limit; missing where there is none.');
+  private readonly followed = this.gauge('feed_feeds_followed', 'Feeds with at least one subscriber.');
+  private readonly messages = this.counter('feed_messages_sent_total', 'Messages sent, counted once for each connection.');
+  private readonly bytes = this.counter('feed_sent_bytes_total', 'Bytes of the messages sent, without HTTP framing.');
+  private readonly buffered = this.gauge('feed_buffered_bytes', 'Bytes that are queued for clients.');
+  private readonly brokerUp = this.gauge('feed_broker_up', 'Whether the message broker is available (1) or unavailable (0).', ['broker']);
+  private readonly nodes = this.gauge('feed_nodes', 'Nodes that share the broker, including this one.');
+  private readonly isDraining = this.gauge('feed_draining', 'Whether the process is shutting down (1) or not (0).');
 
   constructor(private readonly feeds: FeedService) {
     const duration = new Histogram({
       name: 'feed_publish_duration_seconds',
-      help: 'How long it took until the broker had what was published at once, to one feed or to many.',
-      buckets: durations,
+      help: 'Time until the broker confirmed a publish call, to one feed or to many.',
+      buckets: durationBuckets,
       registers: [this.registry],
     });
-    const failures = this.counter('feed_publish_failures_total', 'What was published and the broker did not take.');
+    const failures = this.counter('feed_publish_failures_total', 'Publish calls that the broker did not confirm.');
     feeds.onPublish((ms, isPublished) => {
       if (isPublished) duration.observe(ms / 1000);
       else failures.inc();
     });
   }
 
-  /** Reads all at once: some of it takes a walk over all connections. */
+  /** Sets all metrics from one call: counting walks over all connections. */
   private read(): void {
     const counts = this.feeds.counts();
     this.open.set(counts.open);
@@ -84,7 +84,7 @@ export class FeedMetrics {
   }
 }
 
-/** A counter that another has counted: prom-client's can only grow by themselves. */
+/** Sets a counter to a total that is counted elsewhere: prom-client's counters can only be incremented. */
 function assign(counter: Counter, value: number): void {
   counter.reset();
   counter.inc(value);

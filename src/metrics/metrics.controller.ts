@@ -8,20 +8,20 @@ interface WithHeader {
   header(name: string, value: string): unknown;
 }
 
-/** What Prometheus asks. */
+/** The route that Prometheus scrapes. */
 @Controller('metrics')
 export class MetricsController {
   constructor(private readonly metrics: Metrics) {}
 
   /**
-   * The metrics of this process, or of all that serve its port.
+   * The metrics of this process, or of all workers that serve its port.
    *
-   * @throws MetricsScopeException (400) for a scope that there is not
+   * @throws MetricsScopeException (400) for an unknown scope
    */
   @Get()
   get(@Res({ passthrough: true }) response: WithHeader, @Query('scope') scope: unknown = 'service'): Promise<string> {
     if (scope !== 'worker' && scope !== 'service') throw new MetricsScopeException();
-    // Not `@Header()`, which the refusal, JSON, would have as well: Nest warns of that.
+    // `@Header()` would apply to the JSON of an error as well, of which Nest warns.
     response.header('Content-Type', Registry.PROMETHEUS_CONTENT_TYPE);
     return this.metrics[scope]();
   }

@@ -1,6 +1,6 @@
 import { BadRequestException, HttpStatus } from '@nestjs/common';
 
-/** 400: `?scope=` names nothing that there are metrics of. */
+/** 400: `?scope=` is unknown. */
 export class MetricsScopeException extends BadRequestException {
   readonly code = 'METRICS_SCOPE';
 
@@ -9,7 +9,7 @@ export class MetricsScopeException extends BadRequestException {
       statusCode: HttpStatus.BAD_REQUEST,
       error: 'Bad Request',
       code: 'METRICS_SCOPE',
-      message: 'scope is worker (the process that answers) or service (all that serve its port).',
+      message: 'scope is worker (the process that responds) or service (all workers of its port).',
     });
   }
 }

@@ -4,8 +4,8 @@ import { MetricsController } from './metrics.controller.js';
 import { Metrics } from './metrics.js';
 
 /**
- * `GET /metrics` for Prometheus, for an application that imports `FeedModule`: feeds, and the process as prom-client knows it. One
- * that has such a route takes `FeedMetrics` alone: it is a provider that needs `FeedModule`.
+ * `GET /metrics` for Prometheus, for an application that imports `FeedModule`: the metrics of feeds, and prom-client's default metrics. If
+ * yours has such a route already, provide `FeedMetrics` instead: it needs `FeedModule`.
  */
 @Module({
   controllers: [MetricsController],

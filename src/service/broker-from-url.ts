@@ -1,8 +1,9 @@
-import { type BrokerFactory, BrokerOptionsError } from '../feed/broker/broker.js';
+import type { BrokerFactory } from '../feed/broker/broker.js';
+import { FeedOptionsError } from '../feed/errors/feed-options.error.js';
 import { ConfigError } from './config.js';
 
-/** What makes the broker that FEED_BROKER names, and the packages that this needs. Each is loaded only where it is asked for. */
-const engines = [
+/** The brokers by the scheme of their URL, and the packages that each needs. Each is imported only when it is configured. */
+const brokers = [
   {
     scheme: /^redis/,
     packages: 'ioredis',
@@ -18,17 +19,17 @@ const engines = [
 /**
  * Makes the broker's factory.
  *
- * @param broker `memory`, or the URL of an engine
- * @returns undefined for memory, which the module has by itself
- * @throws ConfigError naming FEED_BROKER: what is wrong with the URL, or which package is missing
+ * @param url `memory`, or the broker's URL
+ * @returns undefined for memory, the module's default
+ * @throws ConfigError naming FEED_BROKER, with what is wrong with the URL, or which package is missing
  */
-export async function brokerOf(broker: string): Promise<BrokerFactory | undefined> {
-  const engine = engines.find(({ scheme }) => scheme.test(broker));
+export async function brokerFromUrl(url: string): Promise<BrokerFactory | undefined> {
+  const broker = brokers.find(({ scheme }) => scheme.test(url));
   try {
-    return await engine?.load(broker);
+    return await broker?.load(url);
   } catch (error) {
-    if (error instanceof BrokerOptionsError) throw new ConfigError('FEED_BROKER', `is not right: ${error.message}`);
+    if (error instanceof FeedOptionsError) throw new ConfigError('FEED_BROKER', `is invalid: ${error.message}`);
     if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error;
-    throw new ConfigError('FEED_BROKER', `names an engine whose client is not installed: npm install ${engine?.packages}`);
+    throw new ConfigError('FEED_BROKER', `needs a client that is not installed: npm install ${broker?.packages}`);
   }
 }

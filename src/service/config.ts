@@ -1,37 +1,36 @@
 import * as v from 'valibot';
 import { isWeakSecret } from '../feed/auth/auth.options.js';
-import { FeedOptionsError } from '../feed/errors/feed.errors.js';
+import { FeedOptionsError } from '../feed/errors/feed-options.error.js';
 import { type FeedOptions, feedOptionRules, resolveFeedOptions } from '../feed/feed.options.js';
-import { matchesFeed } from '../feed/message/feed-pattern.js';
-import type { FeedRules } from '../feed/pubsub/router.js';
-import { WebhookOptionsError } from '../webhook/webhook.errors.js';
+import { matchesFeed } from '../feed/message/feed-id.js';
+import type { FeedRules } from '../feed/pubsub/rules.js';
 import { resolveWebhookOptions, type WebhookOptions } from '../webhook/webhook.options.js';
 import type { LogFormat } from './log.js';
 
-/** What the service takes from its environment, checked. */
+/** The service's configuration, checked. */
 export interface Config {
   host: string;
   port: number;
   adapter: 'express' | 'fastify';
   path: string;
-  /** `memory`, or the URL of an engine, which may have a password. */
+  /** `memory`, or the broker's URL, which may contain a password. */
   broker: string;
-  /** How many processes serve. */
+  /** The number of workers. */
   workers: number;
-  /** Which of them this is, from 1 on; the primary sets it. */
+  /** The number of this worker, from 1 on; the primary sets it. */
   worker: number;
   log: LogFormat;
-  /** Undefined: there is none. */
+  /** Undefined: it is not served. */
   dashboard: { key: string | undefined } | undefined;
   feed: FeedOptions;
   webhook: WebhookOptions | undefined;
-  /** The longest that a process takes to end its feeds and what tells of them, in milliseconds. */
+  /** The longest that a process takes to end its feeds and to send the last events, in milliseconds. */
   shutdownMs: number;
-  /** What whoever starts the service should know, a line each. */
+  /** For the operator, a line each. */
   warnings: string[];
 }
 
-/** A variable of the environment has a wrong value. */
+/** An environment variable is invalid. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   readonly code = 'CONFIG';
@@ -63,6 +62,9 @@ const list = <Rule extends v.GenericSchema<string[], string[]>>(rule: Rule) =>
     ),
   );
 
+const whole = (min: number, max: number, rule: string) =>
+  v.pipe(v.string(), v.trim(), v.regex(/^\d+$/, rule), v.transform(Number), v.minValue(min, rule), v.maxValue(max, rule));
+
 const patterns = list(v.array(v.string()));
 
 const onOff = v.optional(
@@ -72,112 +74,102 @@ const onOff = v.optional(
   ),
 );
 
-const portRule = 'must be a port: a whole number from 0 to 65535';
-const workersRule = 'must be a whole number of processes from 1 to 64';
 const brokerRule = 'must be memory, or a URL: redis://… (rediss, redis+sentinel, redis+cluster) or nats://… (tls)';
 const pathRule = 'must be a path: segments of A-Z a-z 0-9 . _ ~ - with / between them';
 
-const service = {
-  HOST: v.optional(v.pipe(v.string(), v.trim(), v.nonEmpty('must name an address to listen on')), '127.0.0.1'),
-  PORT: v.optional(v.pipe(v.string(), v.trim(), v.regex(/^\d+$/, portRule), v.transform(Number), v.maxValue(65_535, portRule)), '8080'),
-  FEED_ADAPTER: v.optional(v.picklist(['express', 'fastify'], 'must be express or fastify'), 'express'),
-  FEED_PATH: v.optional(
-    v.pipe(
-      v.string(),
-      v.regex(/^\/?[\w.~-]+(\/[\w.~-]+)*\/?$/, pathRule),
-      v.regex(/^(?!\/?(health|metrics)(\/|$))/i, 'must not be where the health checks and the metrics are: health, metrics'),
+interface Variable {
+  rule: v.GenericSchema;
+  /** The option of the feeds or of the webhook that it sets. */
+  option?: keyof FeedOptions | keyof WebhookOptions;
+  /** Error messages do not show the value of a secret. */
+  isSecret?: true;
+}
+
+/** The environment variables, each with the rule for its value. */
+const variables = {
+  HOST: { rule: v.optional(v.pipe(v.string(), v.trim(), v.nonEmpty('must name an address to listen on')), '127.0.0.1') },
+  PORT: { rule: v.optional(whole(0, 65_535, 'must be a port: a whole number from 0 to 65535'), '8080') },
+  WORKERS: { rule: v.optional(whole(1, 64, 'must be a whole number of processes from 1 to 64'), '1') },
+  FEED_ADAPTER: { rule: v.optional(v.picklist(['express', 'fastify'], 'must be express or fastify'), 'express') },
+  FEED_PATH: {
+    rule: v.optional(
+      v.pipe(
+        v.string(),
+        v.regex(/^\/?[\w.~-]+(\/[\w.~-]+)*\/?$/, pathRule),
+        v.regex(/^(?!\/?(health|metrics)(\/|$))/i, 'must not begin with health or metrics, which are routes of their own'),
+      ),
+      'test',
     ),
-    'test',
-  ),
-  FEED_BROKER: v.optional(
-    v.pipe(v.string(), v.trim(), v.regex(/^(memory$|rediss?(\+sentinel|\+cluster)?:\/\/|nats:\/\/|tls:\/\/)/, brokerRule)),
-    'memory',
-  ),
-  WORKERS: v.optional(
-    v.pipe(
-      v.string(),
-      v.trim(),
-      v.regex(/^\d+$/, workersRule),
-      v.transform(Number),
-      v.minValue(1, workersRule),
-      v.maxValue(64, workersRule),
+  },
+  FEED_BROKER: {
+    rule: v.optional(
+      v.pipe(v.string(), v.trim(), v.regex(/^(memory$|rediss?(\+sentinel|\+cluster)?:\/\/|nats:\/\/|tls:\/\/)/, brokerRule)),
+      'memory',
     ),
-    '1',
-  ),
-  FEED_LOG: v.optional(v.picklist(['text', 'json'], 'must be text or json'), 'text'),
-  FEED_DASHBOARD: onOff,
-  FEED_DASHBOARD_KEY: v.optional(feedOptionRules.publishKey),
-  FEED_WORKER: v.optional(v.pipe(v.string(), v.transform(Number)), '1'),
-  FEED_REPLAY_LATEST: patterns,
-  FEED_CONFLATE: patterns,
-  FEED_WEBHOOK_URL: v.optional(v.string()),
-  FEED_WEBHOOK_SECRET: v.optional(v.string()),
-};
+    isSecret: true,
+  },
+  FEED_LOG: { rule: v.optional(v.picklist(['text', 'json'], 'must be text or json'), 'text') },
+  FEED_DASHBOARD: { rule: onOff },
+  FEED_DASHBOARD_KEY: { rule: v.optional(feedOptionRules.publishKey), isSecret: true },
+  FEED_WORKER: { rule: v.optional(v.pipe(v.string(), v.transform(Number)), '1') },
+  FEED_REPLAY_NEWEST: { option: 'rules', rule: patterns },
+  FEED_CONFLATE: { option: 'rules', rule: patterns },
+  FEED_WEBHOOK_URL: { option: 'url', rule: v.optional(v.string()) },
+  FEED_WEBHOOK_SECRET: { option: 'secret', rule: v.optional(v.string()), isSecret: true },
+  FEED_INTERVAL_MS: { option: 'intervalMs', rule: number(feedOptionRules.intervalMs) },
+  FEED_MAX_CONNECTIONS: { option: 'maxConnections', rule: number(feedOptionRules.maxConnections) },
+  FEED_MAX_CONNECTIONS_PER_CLIENT: { option: 'maxConnectionsPerClient', rule: number(feedOptionRules.maxConnectionsPerClient) },
+  FEED_CONNECTION_RATE_PER_CLIENT: { option: 'connectionRatePerClient', rule: number(feedOptionRules.connectionRatePerClient) },
+  FEED_TRUSTED_PROXIES: { option: 'trustedProxies', rule: list(feedOptionRules.trustedProxies) },
+  FEED_BUFFER_BYTES: { option: 'bufferBytes', rule: number(feedOptionRules.bufferBytes) },
+  FEED_TOTAL_BUFFER_BYTES: { option: 'totalBufferBytes', rule: number(feedOptionRules.totalBufferBytes) },
+  FEED_HEARTBEAT_MS: { option: 'heartbeatMs', rule: number(feedOptionRules.heartbeatMs) },
+  FEED_STALL_MS: { option: 'stallMs', rule: number(feedOptionRules.stallMs) },
+  FEED_MAX_AGE_MS: { option: 'maxAgeMs', rule: number(feedOptionRules.maxAgeMs) },
+  FEED_HANDOVER: { option: 'handover', rule: onOff },
+  FEED_DRAIN_MS: { option: 'drainMs', rule: number(feedOptionRules.drainMs) },
+  FEED_LAME_DUCK_MS: { option: 'lameDuckMs', rule: number(feedOptionRules.lameDuckMs) },
+  FEED_BODY_BYTES: { option: 'bodyBytes', rule: number(feedOptionRules.bodyBytes) },
+  FEED_HISTORY_LENGTH: { option: 'historyLength', rule: number(feedOptionRules.historyLength) },
+  FEED_HISTORY_TTL_MS: { option: 'historyTtlMs', rule: number(feedOptionRules.historyTtlMs) },
+  FEED_HISTORY_BYTES: { option: 'historyBytes', rule: number(feedOptionRules.historyBytes) },
+  FEED_HISTORY_TOTAL_BYTES: { option: 'historyTotalBytes', rule: number(feedOptionRules.historyTotalBytes) },
+  FEED_NODE_NAME: { option: 'nodeName', rule: v.optional(feedOptionRules.nodeName) },
+  FEED_PUBLISH_KEY: { option: 'publishKey', rule: v.optional(feedOptionRules.publishKey), isSecret: true },
+  FEED_JWT_SECRET: { option: 'jwtSecret', rule: v.optional(feedOptionRules.jwtSecret), isSecret: true },
+  FEED_JWKS_URL: { option: 'jwksUrl', rule: v.optional(feedOptionRules.jwksUrl), isSecret: true },
+  FEED_JWT_ISSUER: { option: 'jwtIssuer', rule: v.optional(feedOptionRules.jwtIssuer) },
+  FEED_JWT_AUDIENCE: { option: 'jwtAudience', rule: v.optional(feedOptionRules.jwtAudience) },
+  FEED_TOKEN_COOKIE: { option: 'tokenCookie', rule: v.optional(feedOptionRules.tokenCookie) },
+} as const satisfies Record<string, Variable>;
 
-/** The module's options by their variables, which carry the same names. */
-const options = {
-  FEED_INTERVAL_MS: ['intervalMs', number(feedOptionRules.intervalMs)],
-  FEED_MAX_CONNECTIONS: ['maxConnections', number(feedOptionRules.maxConnections)],
-  FEED_MAX_CONNECTIONS_PER_CLIENT: ['maxConnectionsPerClient', number(feedOptionRules.maxConnectionsPerClient)],
-  FEED_CONNECTION_RATE_PER_CLIENT: ['connectionRatePerClient', number(feedOptionRules.connectionRatePerClient)],
-  FEED_TRUSTED_PROXIES: ['trustedProxies', list(feedOptionRules.trustedProxies)],
-  FEED_BUFFER_BYTES: ['bufferBytes', number(feedOptionRules.bufferBytes)],
-  FEED_TOTAL_BUFFER_BYTES: ['totalBufferBytes', number(feedOptionRules.totalBufferBytes)],
-  FEED_HEARTBEAT_MS: ['heartbeatMs', number(feedOptionRules.heartbeatMs)],
-  FEED_STALL_MS: ['stallMs', number(feedOptionRules.stallMs)],
-  FEED_MAX_AGE_MS: ['maxAgeMs', number(feedOptionRules.maxAgeMs)],
-  FEED_HANDOVER: ['handover', onOff],
-  FEED_DRAIN_MS: ['drainMs', number(feedOptionRules.drainMs)],
-  FEED_LAME_DUCK_MS: ['lameDuckMs', number(feedOptionRules.lameDuckMs)],
-  FEED_BODY_BYTES: ['bodyBytes', number(feedOptionRules.bodyBytes)],
-  FEED_HISTORY_LENGTH: ['historyLength', number(feedOptionRules.historyLength)],
-  FEED_HISTORY_TTL_MS: ['historyTtlMs', number(feedOptionRules.historyTtlMs)],
-  FEED_HISTORY_BYTES: ['historyBytes', number(feedOptionRules.historyBytes)],
-  FEED_HISTORY_TOTAL_BYTES: ['historyTotalBytes', number(feedOptionRules.historyTotalBytes)],
-  FEED_NODE_NAME: ['nodeName', v.optional(feedOptionRules.nodeName)],
-  FEED_PUBLISH_KEY: ['publishKey', v.optional(feedOptionRules.publishKey)],
-  FEED_JWT_SECRET: ['jwtSecret', v.optional(feedOptionRules.jwtSecret)],
-  FEED_JWKS_URL: ['jwksUrl', v.optional(feedOptionRules.jwksUrl)],
-  FEED_JWT_ISSUER: ['jwtIssuer', v.optional(feedOptionRules.jwtIssuer)],
-  FEED_JWT_AUDIENCE: ['jwtAudience', v.optional(feedOptionRules.jwtAudience)],
-  FEED_TOKEN_COOKIE: ['tokenCookie', v.optional(feedOptionRules.tokenCookie)],
-} as const satisfies Record<string, readonly [keyof FeedOptions, v.GenericSchema]>;
+type Name = keyof typeof variables;
+type Values = { [Key in Name]: v.InferOutput<(typeof variables)[Key]['rule']> };
 
-const optionSchemas = Object.fromEntries(Object.entries(options).map(([variable, [, schema]]) => [variable, schema]));
+const table = Object.entries(variables) as [Name, Variable][];
+const schema = v.object(Object.fromEntries(table.map(([name, { rule }]) => [name, rule])));
 
-/** Variables that hold secrets: what they were is not told. */
-const secrets = new Set([
-  'FEED_BROKER',
-  'FEED_PUBLISH_KEY',
-  'FEED_DASHBOARD_KEY',
-  'FEED_JWT_SECRET',
-  'FEED_JWKS_URL',
-  'FEED_WEBHOOK_SECRET',
-]);
+/** How long a shutdown waits for the webhook after the last feed has ended, in milliseconds: `FEED_DRAIN_MS` bounds the rest. */
+const webhookFlushMs = 500;
 
 /**
  * Reads the service's configuration.
  *
- * @param env a variable that is set to nothing counts as not set
- * @throws ConfigError naming the variable, what it was (but for secrets) and what is allowed
+ * @param env a variable with an empty value counts as missing
+ * @throws ConfigError naming the variable, its value (unless that is secret) and what is allowed
  */
 export function readConfig(env: NodeJS.ProcessEnv): Config {
-  const values = read(service, env);
-  const { FEED_REPLAY_LATEST: replayed = [], FEED_CONFLATE: conflated = [] } = values;
-  const given = read(optionSchemas, env);
-  const feed: FeedOptions = {
-    ...Object.fromEntries(Object.entries(options).map(([variable, [option]]) => [option, given[variable]])),
-    rules: rulesOf(replayed, conflated),
-  };
+  const values = read(env);
+  const given = Object.fromEntries(table.flatMap(([name, { option }]) => (option ? [[option, values[name]]] : [])));
+  const { url, secret, ...options } = given as Partial<WebhookOptions> & FeedOptions;
+  const feed: FeedOptions = { ...options, rules: rulesOf(values.FEED_REPLAY_NEWEST ?? [], values.FEED_CONFLATE ?? []) };
+  const webhook = url === undefined && secret === undefined ? undefined : ({ url, secret, flushMs: webhookFlushMs } as WebhookOptions);
   const { drainMs } = check(() => resolveFeedOptions(feed));
+  const flushMs = webhook ? check(() => resolveWebhookOptions(webhook)).flushMs : 0;
   if (values.WORKERS > 1 && values.FEED_BROKER === 'memory') {
-    throw new ConfigError(
-      'FEED_BROKER',
-      `must be redis://… or nats://… where WORKERS is ${values.WORKERS}: memory would carry a message to those alone who follow it in the same process`,
-    );
+    const reason = 'the memory broker does not share messages between processes';
+    throw new ConfigError('FEED_BROKER', `must be redis://… or nats://… with WORKERS=${values.WORKERS}: ${reason}`);
   }
-  const { jwtSecret } = feed;
-  const webhook = webhookOf(values.FEED_WEBHOOK_URL, values.FEED_WEBHOOK_SECRET);
   return {
     host: values.HOST,
     port: values.PORT,
@@ -190,61 +182,42 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     dashboard: (values.FEED_DASHBOARD ?? true) ? { key: values.FEED_DASHBOARD_KEY } : undefined,
     feed,
     webhook,
-    shutdownMs: drainMs + (webhook ? resolveWebhookOptions(webhook).flushMs : 0),
+    shutdownMs: drainMs + flushMs,
     warnings:
-      jwtSecret !== undefined && isWeakSecret(jwtSecret)
-        ? ['FEED_JWT_SECRET has fewer than 32 bytes: RFC 7518 section 3.2 asks for that many, since shorter ones can be guessed']
+      feed.jwtSecret !== undefined && isWeakSecret(feed.jwtSecret)
+        ? ['FEED_JWT_SECRET has fewer than 32 bytes and could be guessed: set a longer one (RFC 7518 section 3.2)']
         : [],
   };
 }
 
-function read<Entries extends v.ObjectEntries>(
-  entries: Entries,
-  env: NodeJS.ProcessEnv,
-): v.InferOutput<v.ObjectSchema<Entries, undefined>> {
-  const set = Object.fromEntries(Object.keys(entries).map((name) => [name, env[name] || undefined]));
-  const result = v.safeParse(v.object(entries), set);
-  if (result.success) return result.output;
-  const [issue] = result.issues;
-  const variable = String(issue.path?.[0]?.key);
-  throw new ConfigError(variable, secrets.has(variable) ? issue.message : `${issue.message}, not ${JSON.stringify(env[variable])}`);
+function read(env: NodeJS.ProcessEnv): Values {
+  const result = v.safeParse(schema, Object.fromEntries(table.map(([name]) => [name, env[name] || undefined])));
+  if (result.success) return result.output as Values;
+  const [{ path, message }] = result.issues;
+  const name = path?.[0]?.key as Name;
+  const { isSecret }: Variable = variables[name];
+  throw new ConfigError(name, isSecret ? message : `${message}, not ${JSON.stringify(env[name])}`);
 }
 
-/** A rule for each pattern, which says all that the others say of the same feeds: the most particular one counts. */
+/** A rule for each pattern. Only the most specific rule applies to a feed, so that each one includes what the others say of its feeds. */
 function rulesOf(replayed: string[], conflated: string[]): FeedRules {
   const isIn = (patterns: string[], feed: string) => patterns.some((pattern) => matchesFeed(pattern, feed));
   return Object.fromEntries(
     [...replayed, ...conflated].map((pattern) => [
       pattern,
-      { replay: isIn(replayed, pattern) ? 'latest' : undefined, conflate: isIn(conflated, pattern) },
+      { replay: isIn(replayed, pattern) ? 'newest' : undefined, conflate: isIn(conflated, pattern) },
     ]),
   );
 }
 
-/** How long a shutdown waits for the webhook's target after the last feed has ended: `FEED_DRAIN_MS` is the longest that it is meant to take. */
-const webhookFlushMs = 500;
-
-function webhookOf(url: string | undefined, secret: string | undefined): WebhookOptions | undefined {
-  if (url === undefined && secret === undefined) return undefined;
-  const webhook = { url, secret, flushMs: webhookFlushMs } as WebhookOptions;
-  check(() => resolveWebhookOptions(webhook));
-  return webhook;
-}
-
-/** Has the options' own check speak of the variables that they came from. */
+/** Names the variables that set an invalid option. */
 function check<T>(resolve: () => T): T {
   try {
     return resolve();
   } catch (error) {
-    if (!(error instanceof FeedOptionsError || error instanceof WebhookOptionsError)) throw error;
-    const { option, message } = error;
-    const variable = Object.entries(options).find(([, [name]]) => name === option)?.[0] ?? other[option.split('.')[0] as string] ?? option;
-    throw new ConfigError(variable, `is not right: ${message}`);
+    if (!(error instanceof FeedOptionsError)) throw error;
+    const [option] = error.option.split('.');
+    const names = table.filter((entry) => entry[1].option === option).map(([name]) => name);
+    throw new ConfigError(names.join(' or ') || error.option, `is invalid: ${error.message}`);
   }
 }
-
-const other: Record<string, string> = {
-  rules: 'FEED_REPLAY_LATEST or FEED_CONFLATE',
-  url: 'FEED_WEBHOOK_URL',
-  secret: 'FEED_WEBHOOK_SECRET',
-};

@@ -3,29 +3,29 @@ import { Injectable } from '@nestjs/common';
 import { Interval } from '@nestjs/schedule';
 import { FeedService } from '../feed/feed.service.js';
 
-/** How many connections must have been opened for what they left behind to be worth a collection. */
-const worthwhile = 1000;
+/** How many connections must have been opened since the last collection for another one to be worthwhile. */
+const minOpened = 1000;
 /** How many quiet seconds end a ramp. */
 const settledSeconds = 3;
-/** The part of the open connections that may come in a second, or be refused, which still counts as quiet. */
-const quiet = 0.01;
+/** A second is quiet if the requests for feeds in it, opened and rejected, are at most this part of the open connections. */
+const quietShare = 0.01;
 /**
- * By how much of what it holds the heap may grow until V8 collects, in per cent, while no ramp is on. By itself V8 lets it grow fourfold:
- * what Nest and Express leave of ordinary requests, such as those that publish, would take 100 MB more.
+ * How far the heap may grow between collections outside a ramp, in per cent. V8's default is fourfold: the garbage of ordinary requests in
+ * Nest and Express, such as those that publish, would take 100 MB more.
  */
-const calmGrowth = 25;
+const settledGrowth = 25;
 
 /**
- * Has V8 give memory back once a ramp of new connections has settled.
+ * Has V8 free memory once a ramp of new connections has settled.
  *
- * What Nest and Express make for a request is garbage as soon as its socket was handed over. What of it V8 has moved to its old
- * generation by then stays until that has doubled, and its pages stay as long as a single live object is on each. A full
- * collection that compacts makes less than 3 KB a connection of 7 to 9. It stops the process for 80 to 130 ms at 10,000 connections,
- * once after a ramp, and once those that came too many have been refused: they would wait for it. It needs `--expose-gc`, which `npm start` sets.
+ * The objects that Nest and Express create for a request are garbage once its socket has been handed over. Those that V8 has promoted to its
+ * old generation stay until that has doubled, and a page stays as long as it holds one live object. A full, compacting collection reduces
+ * 7 to 9 KB a connection to less than 3. It pauses the process for 80 to 130 ms at 10,000 connections, once after a ramp, and not while
+ * requests beyond the limit are still being rejected, which would wait for it. It needs `--expose-gc`, which `npm start` sets.
  */
 @Injectable()
 export class HeapCollector {
-  private cameBefore = 0;
+  private lastRequests = 0;
   private openedAtCollection = 0;
   private quietSeconds = 0;
   private growth = 0;
@@ -33,27 +33,27 @@ export class HeapCollector {
   constructor(private readonly feeds: FeedService) {}
 
   @Interval(1000)
-  look(): void {
+  check(): void {
     const { open, opened, rejected } = this.feeds.status;
-    const came = opened + rejected;
-    this.quietSeconds = came - this.cameBefore > open * quiet ? 0 : this.quietSeconds + 1;
-    this.cameBefore = came;
+    const requests = opened + rejected;
+    this.quietSeconds = requests - this.lastRequests > open * quietShare ? 0 : this.quietSeconds + 1;
+    this.lastRequests = requests;
     const isSettled = this.quietSeconds >= settledSeconds;
-    this.grow(isSettled ? calmGrowth : 0);
-    if (!isSettled || opened - this.openedAtCollection < worthwhile) return;
+    this.setGrowth(isSettled ? settledGrowth : 0);
+    if (!isSettled || opened - this.openedAtCollection < minOpened) return;
     this.openedAtCollection = opened;
     compact();
   }
 
-  /** Sets by how many per cent the heap may grow between collections; 0 leaves that to V8, since in a ramp each one delays first bytes. */
-  private grow(percent: number): void {
+  /** Sets how far the heap may grow between collections, in per cent. 0: V8's default, since each collection in a ramp delays first bytes. */
+  private setGrowth(percent: number): void {
     if (percent === this.growth || !globalThis.gc) return;
     this.growth = percent;
     setFlagsFromString(`--heap-growing-percent=${percent}`);
   }
 }
 
-/** Collects and compacts: V8 by itself would rather not, and in a ramp it would cost new connections 30 ms of their first byte's time. */
+/** Collects and compacts. V8 rarely compacts by itself, and compacting in a ramp would delay first bytes by 30 ms. */
 function compact(): void {
   setFlagsFromString('--compact-on-every-full-gc');
   globalThis.gc?.();

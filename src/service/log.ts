@@ -1,12 +1,12 @@
-/** How the service writes what it has to say: lines for people, or as Nest's logger does with `json`, an object a line. */
+/** The format of the service's log: plain lines, or with `json` a JSON object a line, as Nest's logger writes them. */
 export type LogFormat = 'text' | 'json';
 
 /**
- * Says something where there is no logger: before the application has one, and in the process that only keeps workers, which does not load Nest.
+ * Writes a line where Nest's logger is not available: before the application exists, and in the primary, which does not load Nest.
  *
- * @param more what else a program may want to know of it; only in JSON
+ * @param fields further fields of the JSON object; left out of plain lines
  */
-export function tell(format: LogFormat, level: 'log' | 'warn' | 'error', message: string, more: object = {}): void {
-  const line = format === 'text' ? message : JSON.stringify({ level, pid: process.pid, timestamp: Date.now(), message, ...more });
+export function log(format: LogFormat, level: 'log' | 'warn' | 'error', message: string, fields: object = {}): void {
+  const line = format === 'text' ? message : JSON.stringify({ level, pid: process.pid, timestamp: Date.now(), message, ...fields });
   process[level === 'log' ? 'stdout' : 'stderr'].write(`${line}\n`);
 }

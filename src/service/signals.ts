@@ -1,18 +1,18 @@
 import { constants } from 'node:os';
 
 /**
- * The first SIGINT or SIGTERM asks for an orderly end; whoever sends a second one does not want to wait.
+ * Handles SIGINT and SIGTERM: the first one starts an orderly shutdown, the second one exits at once.
  *
- * @param atOnce done before the process ends at the second
+ * @param onSecond called before the process exits at the second signal
  */
-export function onSignals(atFirst: () => void, atOnce: () => void = () => {}): void {
+export function onSignals(onFirst: () => void, onSecond: () => void = () => {}): void {
   let signals = 0;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
       signals += 1;
-      if (signals === 1) atFirst();
+      if (signals === 1) onFirst();
       if (signals < 2) return;
-      atOnce();
+      onSecond();
       process.exit(128 + constants.signals[signal]);
     });
   }

@@ -1,24 +1,28 @@
 import { type Config, ConfigError } from './config.js';
-import { tell } from './log.js';
+import { log } from './log.js';
 import type { Started } from './workers/messages.js';
 import { WorkersStartError } from './workers/primary.js';
 
-/** Says, once, how the service is reached, and what else whoever started it should know. In JSON that is a line without secrets. */
-export function announce(config: Config, { port, warnings }: Started, madeKey: string | undefined): void {
+/**
+ * Logs the service's addresses, commands to try it, and the warnings of its start. As JSON that is a line without secrets.
+ *
+ * @param generatedKey the publish key, where none was configured
+ */
+export function logStart(config: Config, { port, warnings }: Started, generatedKey: string | undefined): void {
   const url = `http://${reachable(config.host)}:${port}`;
   const feed = `${url}/${config.path.replace(/^\/|\/$/g, '')}/42`;
   const workers = config.workers > 1 ? `, ${config.workers} workers` : '';
   const serves = `nestjs-feed serves on ${url} (${config.adapter}${workers}); health: ${url}/health`;
   const lines = [serves, `try it: curl -N ${feed}`];
-  if (madeKey) lines.push(`publish: curl -H 'Authorization: Bearer ${madeKey}' -H 'Content-Type: text/plain' -d hello ${feed}`);
-  // A log is read by many, and a key in it would let all of them publish.
-  const publishing = madeKey ? '; FEED_PUBLISH_KEY is not set, and the key made in its place is not told here' : '';
+  if (generatedKey) lines.push(`publish: curl -H 'Authorization: Bearer ${generatedKey}' -H 'Content-Type: text/plain' -d hello ${feed}`);
+  // Everyone who can read the log could publish with a key in it.
+  const publishing = generatedKey ? '; FEED_PUBLISH_KEY is not set: the generated key is not logged, set one to publish' : '';
   const message = config.log === 'json' ? `${serves}${publishing}` : lines.join('\n');
-  tell(config.log, 'log', message, { url, adapter: config.adapter, workers: config.workers });
-  for (const warning of warnings) tell(config.log, 'warn', warning);
+  log(config.log, 'log', message, { url, adapter: config.adapter, workers: config.workers });
+  for (const warning of warnings) log(config.log, 'warn', warning);
 }
 
-/** Where a client on this machine reaches a server that listens on `host`. */
+/** The host under which a client on this machine reaches a server that listens on `host`. */
 function reachable(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1';
   if (host === '::') return '[::1]';
@@ -26,17 +30,17 @@ function reachable(host: string): string {
 }
 
 /**
- * Why the service did not start: in a line, where it is something that whoever starts it can mend.
+ * Why the service did not start: a line where the operator can correct it, else the error's stack.
  *
- * @param config what is known of it by then
+ * @param config as far as it is known
  */
-export function reasonOf(error: unknown, { host, port }: Partial<Config> = {}): string {
+export function startFailure(error: unknown, { host, port }: Partial<Config> = {}): string {
   if (error instanceof ConfigError || error instanceof WorkersStartError) return error.message;
   switch ((error as NodeJS.ErrnoException).code) {
     case 'EADDRINUSE':
-      return `PORT ${port} on ${host} is in use: end what listens there, or set PORT to another one`;
+      return `PORT ${port} on ${host} is in use: stop the process that listens there, or set PORT to another port`;
     case 'EACCES':
-      return `PORT ${port} on ${host} may not be opened by this user: ports below 1024 are often reserved`;
+      return `PORT ${port} on ${host} needs more privileges: set PORT to 1024 or higher`;
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
     case 'EAI_AGAIN':

@@ -1,6 +1,6 @@
-/** A queue that holds so many items and no more: the oldest makes room for one too many. */
+/** A queue of bounded length: when it is full, the oldest item is dropped for a new one. */
 export class BoundedQueue<T> {
-  /** Written round and round, so that to drop the oldest of many costs no more than of few. It grows as it is first filled. */
+  /** A ring buffer, so that dropping the oldest item takes constant time. It grows until it is first full. */
   private readonly ring: (T | undefined)[] = [];
   private first = 0;
   private size = 0;
@@ -22,9 +22,9 @@ export class BoundedQueue<T> {
     return true;
   }
 
-  /** Takes the oldest items out, `most` at most. */
-  take(most: number): T[] {
-    return Array.from({ length: Math.min(most, this.size) }, () => this.shift());
+  /** Removes and returns the oldest items, up to `count` of them. */
+  take(count: number): T[] {
+    return Array.from({ length: Math.min(count, this.size) }, () => this.shift());
   }
 
   private shift(): T {

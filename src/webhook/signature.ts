@@ -1,24 +1,24 @@
 import { createHmac } from 'node:crypto';
 
-/** What marks a secret that is written as Standard Webhooks says. */
+/** The prefix of a secret in Standard Webhooks' format. */
 const prefix = 'whsec_';
 
 /**
- * The key that a secret stands for: the bytes that are base64 behind `whsec_`, else those of the text itself, in UTF-8.
+ * The signing key of a secret: the bytes that are base64 after `whsec_`; of any other secret its UTF-8 bytes.
  *
- * @returns the key; empty where the secret is, or is not base64 behind `whsec_`
+ * @returns the key; empty if the secret is empty, or not base64 after `whsec_`
  */
 export function signingKey(secret: string): Buffer {
   if (!secret.startsWith(prefix)) return Buffer.from(secret);
   const encoded = secret.slice(prefix.length);
   const key = Buffer.from(encoded, 'base64');
-  // Buffer passes over what is not base64; a receiver's library would not.
+  // Buffer skips characters that are not base64, which the libraries of receivers do not.
   return key.toString('base64') === encoded ? key : Buffer.alloc(0);
 }
 
 /**
- * The headers that prove who sent a request and when, as Standard Webhooks 1.0.0 has them
- * (https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md, "Signature scheme").
+ * The headers that sign a request (Standard Webhooks 1.0.0,
+ * https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md, "Signature scheme").
  *
  * @param id the same for each attempt to send a body; without a `.`
  * @param time of the attempt, in milliseconds since 1970

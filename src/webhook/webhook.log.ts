@@ -1,19 +1,19 @@
 import { Logger } from '@nestjs/common';
-import { Webhook, type WebhookCounts, type WebhookWatch } from './webhook.js';
+import { Webhook, type WebhookCounts, type WebhookListener } from './webhook.js';
 
-/** Tells the application's log how a webhook fares. */
-export class WebhookLog implements WebhookWatch {
+/** Logs failures and recoveries of a webhook. */
+export class WebhookLog implements WebhookListener {
   private readonly logger = new Logger(Webhook.name);
 
-  failing(target: string, reason: string): void {
-    this.logger.warn(`${target} does not take events: ${reason}. They wait, and are sent again.`);
+  onFailure(target: string, reason: string): void {
+    this.logger.warn(`Sending events to ${target} failed: ${reason}. They are queued and retried.`);
   }
 
-  working(target: string, { failures, dropped }: WebhookCounts): void {
-    this.logger.log(`${target} takes events again. Since the start: requests that failed ${failures}, events dropped ${dropped}.`);
+  onRecovery(target: string, { failures, dropped }: WebhookCounts): void {
+    this.logger.log(`Sending events to ${target} succeeds again. Since the start: ${failures} requests failed, ${dropped} events dropped.`);
   }
 
-  gaveUp(target: string, { waiting }: WebhookCounts): void {
-    this.logger.warn(`${target} did not take the last ${waiting} events before the shutdown.`);
+  onLoss(target: string, { waiting }: WebhookCounts): void {
+    this.logger.warn(`The last ${waiting} events were not sent to ${target} before the shutdown.`);
   }
 }

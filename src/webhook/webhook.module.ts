@@ -9,8 +9,8 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
   .build();
 
 /**
- * Tells a URL who follows which feed, for an application that imports `FeedModule`: with `forRoot()` or `forRootAsync()`.
- * `Webhook` is there for injection, with its `counts()`.
+ * Posts connection and presence events to a URL, for an application that imports `FeedModule`. Import it with `forRoot()` or
+ * `forRootAsync()`, and inject `Webhook` for its `counts()`.
  */
 @Module({
   providers: [
@@ -27,7 +27,7 @@ export class WebhookModule extends ConfigurableModuleClass implements OnApplicat
     super();
   }
 
-  /** Every feed has been ended by now: sends what tells of that. */
+  /** Sends the remaining events: all connections have been closed by now. */
   onApplicationShutdown(): Promise<void> {
     return this.webhook.close();
   }

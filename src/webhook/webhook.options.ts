@@ -1,31 +1,31 @@
 import * as v from 'valibot';
+import { FeedOptionsError } from '../feed/errors/feed-options.error.js';
 import { signingKey } from './signature.js';
-import { WebhookOptionsError } from './webhook.errors.js';
 
-/** Where a webhook sends events, and how hard it tries. */
+/** The options of a webhook. */
 export interface WebhookOptions {
-  /** Where events are posted to: an `http://` or `https://` URL. A user and a password in it are sent as Basic authentication. */
+  /** The `http://` or `https://` URL that events are posted to. A user and password in it are sent as Basic authentication. */
   url: string;
-  /** What requests are signed with: `whsec_` and base64 of 24 to 64 random bytes, or any text, of which the UTF-8 bytes are the key. */
+  /** The secret that requests are signed with: `whsec_` and base64 of 24 to 64 random bytes, or any text, whose UTF-8 bytes are the key. */
   secret: string;
   /** The most events in one request. Default: 100. */
   batchLength?: number;
-  /** How long a first event waits for others to share its request, in milliseconds. Default: 100. 0: no longer than a turn. */
+  /** How long an event waits for others to share its request, in milliseconds. Default: 100. 0: it does not wait. */
   batchMs?: number;
-  /** How many events may wait behind those of the request under way; beyond, the oldest are dropped. Default: 10000. */
+  /** How many events may be queued while a request is in progress; beyond that, the oldest ones are dropped. Default: 10000. */
   queueLength?: number;
-  /** The longest that a request may take until its answer begins, in milliseconds. Default: 10000. */
+  /** The longest time until a response begins, in milliseconds. Default: 10000. */
   timeoutMs?: number;
-  /** The longest wait before a request's first retry, in milliseconds; each further one may be twice as long. Default: 1000. */
+  /** The longest delay before the first retry of a request, in milliseconds; it doubles with each further one. Default: 1000. */
   retryMs?: number;
-  /** The longest wait before any retry that the target did not ask for with `Retry-After`, in milliseconds. Default: 60000. */
+  /** The longest delay before any retry, in milliseconds; a `Retry-After` of the target may be longer. Default: 60000. */
   maxRetryMs?: number;
   /**
-   * How often a request may be refused until its events are dropped: answered with another status than 2xx, and than 429, 502, 503 and
-   * 504, which say nothing about the request. Default: 10. 0: any number of times.
+   * How often a request may be rejected until its events are dropped. A rejection is any status other than 2xx, and other than 429, 502, 503
+   * and 504, which do not depend on the request. Default: 10. 0: it is retried without limit.
    */
   refusals?: number;
-  /** The longest that a shutdown waits for the target to take what is left, in milliseconds. Default: 2000. */
+  /** The longest that a shutdown waits for the remaining events to be sent, in milliseconds. Default: 2000. */
   flushMs?: number;
 }
 
@@ -61,17 +61,31 @@ const schema = v.strictObject({
   flushMs: v.optional(milliseconds(0), 2000),
 });
 
-/** The options with every default filled in; the secret is the key that it stands for. */
+/** The options with all defaults; the secret is its signing key. */
 export type ResolvedWebhookOptions = Readonly<v.InferOutput<typeof schema>>;
 
 /**
- * Checks the options and fills in the defaults; an option that is `undefined` gets its default.
+ * Checks the options and applies the defaults; an option that is `undefined` gets its default.
  *
- * @throws WebhookOptionsError naming the option, what it was (but for secrets) and what is allowed
+ * @throws FeedOptionsError naming the option, its value (unless that is secret) and what is allowed
  */
 export function resolveWebhookOptions(options: WebhookOptions): ResolvedWebhookOptions {
-  // An option that is missing is told of by its own rule, as one that is undefined.
+  // A missing option is reported by its own rule, as one that is undefined.
   const result = v.safeParse(schema, Object.assign({ url: undefined, secret: undefined }, options));
-  if (!result.success) throw WebhookOptionsError.from(result.issues, Object.keys(schema.entries));
+  if (!result.success) throw optionsError(result.issues[0]);
   return result.output;
+}
+
+function optionsError({ path, expected, message, received }: v.BaseIssue<unknown>): FeedOptionsError {
+  const option = path?.map((item) => String(item.key)).join('.') ?? 'options';
+  if (expected === 'never') {
+    return new FeedOptionsError(`The webhook has no option "${option}"; it has ${Object.keys(schema.entries).join(', ')}`, option);
+  }
+  const value = option === 'secret' ? '' : `, not ${option === 'url' ? withoutSecrets(received) : received}`;
+  return new FeedOptionsError(`The webhook's option "${option}" ${message}${value}`, option);
+}
+
+/** Even an invalid URL may contain a password or a token: removes everything up to the last `@`, and the query. */
+function withoutSecrets(quoted: string): string {
+  return quoted.replace(/[?#].*(?=")/s, '').replace(/(?<=^").*@/s, '');
 }

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
+import { Logger } from '@nestjs/common';
 import type { Observable, Subscription } from 'rxjs';
 import type { FeedEvent } from '../feed/stats/events.js';
+import { backoff } from '../feed/time/backoff.js';
 import { BoundedQueue } from './bounded-queue.js';
-import { backoff } from './retry.js';
 import { signedHeaders } from './signature.js';
 import { type Failure, Target } from './target.js';
 import { type ResolvedWebhookOptions, resolveWebhookOptions, type WebhookOptions } from './webhook.options.js';
@@ -11,67 +12,68 @@ import { type ResolvedWebhookOptions, resolveWebhookOptions, type WebhookOptions
 export interface WebhookBody {
   /** In the order in which they happened. */
   events: FeedEvent[];
-  /** How many events between those of the request before and these were dropped. Not there: none. */
+  /** How many events between those of the previous request and these were dropped; missing where none were. */
   dropped?: number;
 }
 
-/** What became of the events since the process started. */
+/** The webhook's counts since the process started. */
 export interface WebhookCounts {
-  /** Events that the target took. */
+  /** Events that the target accepted. */
   sent: number;
-  /** Events that were dropped because too many waited, or the target refused them again and again. */
+  /** Events that were dropped because the queue was full, or because the target kept rejecting them. */
   dropped: number;
-  /** Events that are yet to be sent, those of the request under way included. */
+  /** Events that are not sent yet, including those of the current request. */
   waiting: number;
   /** Requests that failed. */
   failures: number;
 }
 
-/** Is told how a webhook fares: once when that changes, however many events and requests there are. */
-export interface WebhookWatch {
-  /** A request failed, and the one before it had not. */
-  failing(target: string, reason: string): void;
-  /** A request was taken, and the one before it had failed. */
-  working(target: string, counts: WebhookCounts): void;
-  /** The webhook was closed before the target took everything. */
-  gaveUp(target: string, counts: WebhookCounts): void;
+/** Gets the changes of a webhook's state, each one once, however many events and requests there are. */
+export interface WebhookListener {
+  /** A request failed after one that succeeded. */
+  onFailure(target: string, reason: string): void;
+  /** A request succeeded after one that failed. */
+  onRecovery(target: string, counts: WebhookCounts): void;
+  /** The webhook was closed before all events were sent. */
+  onLoss(target: string, counts: WebhookCounts): void;
 }
 
 /**
- * Posts events to a URL: in order, several in a request, one request at a time, signed as Standard Webhooks says.
+ * Posts events to a URL: in order, several in a request, one request at a time, signed according to Standard Webhooks.
  *
- * Events arrive at least once, unless they are dropped: a request is sent again, with the same `webhook-id`, until it is answered
- * with 2xx, also where the target took it and its answer was lost. Meanwhile events wait in a queue of bounded length, and
- * nobody waits for the webhook. A request that is refused as often as `refusals` says is dropped, so that it does not hold up all others.
+ * Events arrive at least once, unless they are dropped: a request is repeated with the same `webhook-id` until its response has a 2xx status.
+ * Meanwhile events wait in a queue of bounded length, and the feeds go on. A request that is rejected as often as `refusals` allows is dropped,
+ * so that it does not block the next ones.
  */
 export class Webhook {
+  private readonly logger = new Logger(Webhook.name);
   private readonly options: ResolvedWebhookOptions;
   private readonly target: Target;
   private readonly queue: BoundedQueue<FeedEvent>;
   private readonly subscription: Subscription;
   /** Runs while there are events. */
   private delivery: Promise<void> | undefined;
-  /** Events of the request under way. */
-  private underWay = 0;
+  /** The number of events in the current request. */
+  private inRequest = 0;
   private sent = 0;
   private dropped = 0;
-  /** How many of the dropped events the target has been told of. */
-  private droppedTold = 0;
+  /** How many of the dropped events have been reported to the target. */
+  private droppedReported = 0;
   private failures = 0;
   private isFailing = false;
   private isClosing = false;
   private isClosed = false;
-  /** Ends the pause that the delivery makes, if it makes one. */
+  /** Ends the current delay of the delivery. */
   private wake = () => {};
 
   /**
    * @param events$ subscribed at once, until `close()`
-   * @throws WebhookOptionsError naming the option, what it was (but for secrets) and what is allowed
+   * @throws FeedOptionsError naming the option, its value (unless that is secret) and what is allowed
    */
   constructor(
     events$: Observable<FeedEvent>,
     options: WebhookOptions,
-    private readonly watch?: WebhookWatch,
+    private readonly listener?: WebhookListener,
   ) {
     this.options = resolveWebhookOptions(options);
     this.target = new Target(this.options.url, this.options.timeoutMs);
@@ -81,19 +83,19 @@ export class Webhook {
 
   counts(): WebhookCounts {
     const { sent, dropped, failures } = this;
-    return { sent, dropped, waiting: this.underWay + this.queue.length, failures };
+    return { sent, dropped, waiting: this.inRequest + this.queue.length, failures };
   }
 
-  /** Takes no further events, and waits until those there are were sent, `flushMs` at most; what fails is tried again at once. */
+  /** Stops taking events, and resolves when the remaining ones are sent, or after `flushMs`. Failed requests are retried without back-off. */
   async close(): Promise<void> {
     this.subscription.unsubscribe();
     this.isClosing = true;
     this.wake();
     // The only timer here that keeps the process alive.
-    const timer = setTimeout(() => this.giveUp(), this.options.flushMs);
+    const timer = setTimeout(() => this.end(), this.options.flushMs);
     await this.delivery;
     clearTimeout(timer);
-    this.giveUp();
+    this.end();
   }
 
   private add(event: FeedEvent): void {
@@ -104,7 +106,7 @@ export class Webhook {
   private async deliver(): Promise<void> {
     const { batchLength, batchMs } = this.options;
     while (this.queue.length > 0 && !this.isClosed) {
-      if (this.queue.length < batchLength && !this.isClosing) await this.pause(batchMs);
+      if (this.queue.length < batchLength && !this.isClosing) await this.delay(batchMs);
       await this.send(this.queue.take(batchLength));
     }
     this.delivery = undefined;
@@ -112,55 +114,64 @@ export class Webhook {
 
   private async send(events: FeedEvent[]): Promise<void> {
     const { secret, retryMs, maxRetryMs, refusals } = this.options;
-    const { droppedTold } = this;
-    let refused = 0;
+    const { droppedReported } = this;
+    let rejections = 0;
     const id = `msg_${randomUUID()}`;
-    const body = JSON.stringify({ events, dropped: this.dropped - this.droppedTold || undefined } satisfies WebhookBody);
-    this.droppedTold = this.dropped;
-    this.underWay = events.length;
+    const body = JSON.stringify({ events, dropped: this.dropped - this.droppedReported || undefined } satisfies WebhookBody);
+    this.droppedReported = this.dropped;
+    this.inRequest = events.length;
     for (let retry = 0; !this.isClosed; retry += 1) {
       const failure = await this.target.post(body, signedHeaders(secret, id, body));
       if (!failure) return this.succeed();
       if (this.isClosed) return;
       this.fail(failure);
-      if (failure.isRefusal) refused += 1;
-      if (failure.isRefusal && refused === refusals && !this.isClosing) return this.drop(droppedTold);
-      await this.pause(Math.max(failure.retryAfterMs, backoff(this.isClosing ? 0 : retry, retryMs, maxRetryMs)));
+      if (failure.isRejection) rejections += 1;
+      if (failure.isRejection && rejections === refusals && !this.isClosing) return this.drop(droppedReported);
+      const delay = backoff(this.isClosing ? 0 : retry, { minMs: retryMs, maxMs: maxRetryMs });
+      await this.delay(Math.max(failure.retryAfterMs, delay));
     }
   }
 
   private succeed(): void {
-    this.sent += this.underWay;
-    this.underWay = 0;
+    this.sent += this.inRequest;
+    this.inRequest = 0;
     if (!this.isFailing) return;
     this.isFailing = false;
-    this.watch?.working(this.target.name, this.counts());
+    this.notify((listener) => listener.onRecovery(this.target.name, this.counts()));
   }
 
-  /** @param droppedTold what the target knew before the request that it has never taken */
-  private drop(droppedTold: number): void {
-    this.dropped += this.underWay;
-    this.droppedTold = droppedTold;
-    this.underWay = 0;
+  /** @param droppedReported what had been reported before the request that the target has never accepted */
+  private drop(droppedReported: number): void {
+    this.dropped += this.inRequest;
+    this.droppedReported = droppedReported;
+    this.inRequest = 0;
   }
 
   private fail({ reason }: Failure): void {
     this.failures += 1;
     if (this.isFailing) return;
     this.isFailing = true;
-    this.watch?.failing(this.target.name, reason);
+    this.notify((listener) => listener.onFailure(this.target.name, reason));
   }
 
-  private giveUp(): void {
+  private end(): void {
     if (this.isClosed) return;
     this.isClosed = true;
     this.target.destroy();
     this.wake();
     const counts = this.counts();
-    if (counts.waiting > 0) this.watch?.gaveUp(this.target.name, counts);
+    if (counts.waiting > 0) this.notify((listener) => listener.onLoss(this.target.name, counts));
   }
 
-  private pause(ms: number): Promise<void> {
+  /** Calls the listener. Its errors, also those of a promise that it returns, are logged and do not stop the delivery. */
+  private notify(call: (listener: WebhookListener) => unknown): void {
+    const { listener } = this;
+    if (!listener) return;
+    const run = async () => call(listener);
+    run().catch((error) => this.logger.error(`The webhook's listener failed: ${error instanceof Error ? error.stack : String(error)}`));
+  }
+
+  private delay(ms: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, ms).unref();
       this.wake = () => {

@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 
-/** A secret that candidates are compared with, in a time that says nothing about it. */
+/** A secret that requests are compared with. Digests are compared, which have one length, so that the time taken reveals nothing of the secret. */
 export class Secret {
   private readonly digest: Buffer;
 
@@ -13,7 +13,6 @@ export class Secret {
   }
 }
 
-/** All digests have one length: the length of a secret stays secret, too. */
 function digestOf(value: string): Buffer {
   return createHash('sha256').update(value).digest();
 }

@@ -27,21 +27,23 @@ import type { Registry } from './registry.js';
 /** Silence after which the kernel checks whether a client is still there, in milliseconds: a host that has vanished sends nothing. */
 const keepAliveMs = 60_000;
 
-/** What makes the items of one connection. */
-export type SourceFactory = () => ObservableInput<FeedItem> | undefined | Promise<ObservableInput<FeedItem> | undefined>;
-
 /** What a new connection follows. */
 export interface ConnectOptions {
   /** The feeds whose published messages it gets. Default: one named as the path of the request. */
   feeds?: readonly string[] | undefined;
-  /** Makes its source, once the request has been accepted. Default: no source. */
-  source?: SourceFactory | undefined;
+  /** Makes its source, once its feeds have been subscribed to: a state that it reads and the messages after it leave no gap. Default: none. */
+  source?: (() => ObservableInput<FeedItem>) | undefined;
   /** Whether it begins where `Last-Event-ID` or `?since=` says. Default: where it has no source, whose own ids these may be. */
   resume?: boolean;
   /** Whether the source gives ids of its own: a `Last-Event-ID` that is no position of a feed is then left to it. Default: false. */
   sourceHasIds?: boolean;
   /** Whether messages in the format `text` name their feed. Default: where it follows several. */
   labelled?: boolean;
+}
+
+/** What a route follows: its handler may have no source, and is called before anything is subscribed to, since it may fail. */
+export interface RouteOptions extends ConnectOptions {
+  handler?: () => Promise<{ readonly source: ObservableInput<FeedItem> | undefined }>;
 }
 
 /** Opens feeds: the way in of a request, from what it asks for to a connection on a transport. */
@@ -60,7 +62,7 @@ export class FeedOpener {
    * @returns the connection; undefined where there is none, because the request was `HEAD` or the client has left
    * @throws FeedException as the route answers it, and what the source fails with before the head is sent
    */
-  async open(request: AnyRequest, response: AnyResponse, options: ConnectOptions = {}): Promise<Connection | undefined> {
+  async open(request: AnyRequest, response: AnyResponse, options: RouteOptions = {}): Promise<Connection | undefined> {
     const asked = FeedRequest.of(request);
     if (!(await takeTurn(asked.raw, rawOf(response)))) {
       hijack(response);
@@ -75,7 +77,7 @@ export class FeedOpener {
     }
   }
 
-  private async accept(request: FeedRequest, response: AnyResponse, options: ConnectOptions): Promise<Connection | undefined> {
+  private async accept(request: FeedRequest, response: AnyResponse, options: RouteOptions): Promise<Connection | undefined> {
     const feeds = [...new Set(options.feeds ?? [request.path])];
     feeds.forEach(checkNotInternal);
     checkMayRead(request, feeds);
@@ -84,22 +86,20 @@ export class FeedOpener {
     const sent = (options.labelled ?? feeds.length > 1) ? labelled(format) : format;
     const connection = this.registry.make(feeds, this.encoders.get(sent) as Encoder, client);
     try {
-      // Whether the connection resumes may depend on its source; otherwise the source is made once the feeds have been subscribed to, so
-      // that a state which it reads then and the messages after it leave no gap.
-      const early = options.resume === undefined ? await options.source?.() : undefined;
-      const resumes = options.resume ?? early === undefined;
-      const position = resumes ? request.position(options.sourceHasIds ?? false) : undefined;
+      const handled = await options.handler?.();
+      const makeSource = handled?.source === undefined ? options.source : () => handled.source as ObservableInput<FeedItem>;
+      const { resume = makeSource === undefined, sourceHasIds = false } = options;
+      const position = resume ? request.position(sourceHasIds) : undefined;
       if (request.isHead) {
         this.registry.drop(connection);
         this.setHead(request, response, format);
         rawOf(response).end();
         return undefined;
       }
-      const hasSource = options.resume === undefined ? early !== undefined : options.source !== undefined;
-      const replay = await this.subscribe(connection, resumes, position, hasSource);
+      const replay = await this.subscribe(connection, resume, position, makeSource !== undefined);
       if (replay) connection.replay(replay);
-      const source = options.resume === undefined ? early : await options.source?.();
-      if (source && source !== NEVER) connection.subscribe(source);
+      const source = makeSource?.() ?? NEVER;
+      if (source !== NEVER) connection.subscribe(source);
       if (!connection.isReady) await nextTurn();
       if (request.raw.socket.destroyed) {
         this.registry.drop(connection);

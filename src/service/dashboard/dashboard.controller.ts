@@ -5,12 +5,12 @@ import { DashboardFiles } from './dashboard.files.js';
 import { DashboardGuard, DashboardKey } from './dashboard.key.js';
 import { DashboardOptions } from './dashboard.options.js';
 import { type DashboardNumbers, DashboardService } from './dashboard.service.js';
-import { type AnyRequest, formOf, type Reply, rawOf } from './exchange.js';
+import { type AnyRequest, type Reply, rawOf, readForm } from './exchange.js';
 
-/** The query with which the form says that a key was wrong. */
+/** The query of the form after a wrong key. */
 const wrong = 'wrong';
 
-/** The page, what it is made of, and its numbers. */
+/** The dashboard's page, its files and its numbers. */
 @Controller('dashboard')
 export class DashboardController {
   private readonly page: string;
@@ -25,7 +25,7 @@ export class DashboardController {
     this.page = files.page.replace('data-feeds=""', `data-feeds="${path}"`).replace('data-token=""', `data-token="${needsToken}"`);
   }
 
-  /** The dashboard, or the form that asks for its key. What they name is beside `/dashboard`, so a slash behind it is taken off. */
+  /** The dashboard, or the form for its key. Their links are relative to `/dashboard`, so a trailing slash is redirected. */
   @Get()
   @Header('Content-Type', 'text/html; charset=utf-8')
   @Header('Cache-Control', 'no-store')
@@ -33,22 +33,22 @@ export class DashboardController {
     const raw = rawOf(request);
     const [path, query] = (raw.url ?? '').split('?');
     if (path?.endsWith('/')) return redirect(reply, HttpStatus.PERMANENT_REDIRECT);
-    if (this.key.admits(raw)) return this.page;
+    if (this.key.allows(raw)) return this.page;
     reply.status(HttpStatus.UNAUTHORIZED);
     reply.header('WWW-Authenticate', 'Bearer realm="dashboard"');
-    return this.files.form.replace('<!-- message -->', query === wrong ? 'That is not the key.' : '');
+    return this.files.form.replace('<!-- message -->', query === wrong ? 'The key is wrong.' : '');
   }
 
-  /** Leads back to the dashboard, with the cookie that opens it where the key is right. */
+  /** Redirects to the dashboard, and sets its cookie if the key is right. */
   @Post('key')
   async open(@Req() request: AnyRequest, @Res({ passthrough: true }) reply: Reply): Promise<string> {
-    const key = (await formOf(request)).get('key') ?? '';
-    if (!this.key.isRight(key)) return redirect(reply, HttpStatus.SEE_OTHER, `?${wrong}`);
-    reply.header('Set-Cookie', this.key.cookieFor(rawOf(request)));
+    const key = (await readForm(request)).get('key') ?? '';
+    if (!this.key.matches(key)) return redirect(reply, HttpStatus.SEE_OTHER, `?${wrong}`);
+    reply.header('Set-Cookie', this.key.setCookie(rawOf(request)));
     return redirect(reply, HttpStatus.SEE_OTHER);
   }
 
-  /** The numbers as they are now, for a page that cannot have the feed. */
+  /** The current numbers, for a page that cannot follow the feed. */
   @Get('now')
   @UseGuards(DashboardGuard)
   @Header('Cache-Control', 'no-store')
@@ -56,7 +56,7 @@ export class DashboardController {
     return this.numbers.now();
   }
 
-  /** The numbers, each second. It is no feed that anybody could publish to. */
+  /** The numbers, each second. The feed has no id, so that nothing can be published to it. */
   @Feed('feed', { feed: () => [] })
   @UseGuards(DashboardGuard)
   feed(): Observable<DashboardNumbers> {
@@ -74,7 +74,7 @@ export class DashboardController {
   }
 }
 
-/** To the dashboard, from beneath it. */
+/** Redirects to the dashboard from a path below it. */
 function redirect(reply: Reply, status: HttpStatus, query = ''): string {
   reply.status(status);
   reply.header('Location', `../dashboard${query}`);

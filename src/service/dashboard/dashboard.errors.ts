@@ -1,6 +1,6 @@
 import { HttpStatus, UnauthorizedException } from '@nestjs/common';
 
-/** 401: the dashboard has a key, and the request has none, or another. */
+/** 401: the dashboard has a key, and the request has none or a wrong one. */
 export class DashboardKeyException extends UnauthorizedException {
   readonly code = 'DASHBOARD_KEY';
 
@@ -9,7 +9,7 @@ export class DashboardKeyException extends UnauthorizedException {
       statusCode: HttpStatus.UNAUTHORIZED,
       error: 'Unauthorized',
       code: 'DASHBOARD_KEY',
-      message: 'The dashboard needs its key: as Authorization: Bearer, or in the form at /dashboard.',
+      message: 'The dashboard needs its key: send it as Authorization: Bearer, or enter it at /dashboard.',
     });
   }
 }

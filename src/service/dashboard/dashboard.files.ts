@@ -10,17 +10,17 @@ const types: Record<string, string> = {
   svg: 'image/svg+xml',
 };
 
-/** The page's own files, and those of the chart library. */
+/** The files that the page loads: its own, and those of the chart library. */
 const own = ['app.js', 'charts.js', 'follow.js', 'history.js', 'icon.svg', 'live.js', 'style.css', 'table.js', 'words.js'];
 const charts: Record<string, string> = { 'uplot.js': 'uplot/dist/uPlot.iife.min.js', 'uplot.css': 'uplot/dist/uPlot.min.css' };
 
-/** A file as it is served. */
-export interface ServedFile {
+interface ServedFile {
+  /** The media type. */
   type: string;
   text: string;
 }
 
-/** What the page is made of, read once. */
+/** The dashboard's files, read once. */
 export class DashboardFiles {
   private constructor(
     /** The dashboard, and the form that asks for its key. */
@@ -44,12 +44,12 @@ export class DashboardFiles {
 }
 
 /**
- * Why there can be no dashboard, in a line for whoever starts the service; undefined where there can.
+ * A warning for the operator where the dashboard cannot be served; else undefined.
  *
- * @param feedPath where the feeds are
+ * @param feedPath the path of the feeds
  */
-export function whyNoDashboard(feedPath: string): string | undefined {
-  if (/^\/?dashboard(\/|$)/.test(feedPath)) return '/dashboard is not served: FEED_PATH has the feeds there';
+export function dashboardWarning(feedPath: string): string | undefined {
+  if (/^\/?dashboard(\/|$)/.test(feedPath)) return '/dashboard is not served: FEED_PATH uses the same path';
   try {
     for (const path of Object.values(charts)) resolve(path);
     return undefined;

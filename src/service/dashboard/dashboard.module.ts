@@ -7,7 +7,7 @@ import { DashboardKey } from './dashboard.key.js';
 import { DashboardOptions } from './dashboard.options.js';
 import { DashboardService } from './dashboard.service.js';
 
-/** Everything comes from here, and nothing is in the page itself. */
+/** Scripts, styles and images are loaded from this service alone; inline ones are not allowed. */
 const policy = [
   "default-src 'none'",
   ...["script-src 'self'", "style-src 'self'", "img-src 'self'", "connect-src 'self'", "form-action 'self'"],

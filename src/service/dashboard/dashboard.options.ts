@@ -1,9 +1,9 @@
-/** How the dashboard is served; its own token. */
+/** The dashboard's options, and their injection token. */
 export abstract class DashboardOptions {
-  /** What whoever looks must have; undefined: anybody may. */
+  /** The key that opens the dashboard. Undefined: it is public. */
   abstract readonly key: string | undefined;
-  /** Where the service's feeds are. */
+  /** The path of the service's feeds. */
   abstract readonly feedPath: string;
-  /** Whether a token decides who reads them. */
+  /** Whether reading feeds needs a token. */
   abstract readonly needsToken: boolean;
 }

@@ -1,9 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 
-/** A request as Express has it, or Fastify. */
+/** A request of Express or Fastify. */
 export type AnyRequest = IncomingMessage | { raw: IncomingMessage };
 
-/** What the responses of both can do. */
+/** The methods that the responses of both have. */
 export interface Reply {
   header(name: string, value: string): unknown;
   status(code: number): unknown;
@@ -14,12 +14,12 @@ export function rawOf(request: AnyRequest): IncomingMessage {
   return 'raw' in request ? request.raw : request;
 }
 
-/** The fields of a form, as far as its first bytes go. */
-export async function formOf(request: AnyRequest, most = 4096): Promise<URLSearchParams> {
+/** The fields of a form; what exceeds the limit is ignored. */
+export async function readForm(request: AnyRequest, maxLength = 4096): Promise<URLSearchParams> {
   let text = '';
   for await (const chunk of rawOf(request).setEncoding('utf8')) {
     text += chunk;
-    if (text.length > most) break;
+    if (text.length > maxLength) break;
   }
   return new URLSearchParams(text);
 }

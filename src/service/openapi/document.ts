@@ -1,47 +1,25 @@
 import { readFileSync } from 'node:fs';
+import type { OpenAPIObject } from '@nestjs/swagger';
+import { parse } from 'yaml';
 import type { ResolvedFeedOptions } from '../../feed/feed.options.js';
-import { feedPaths, feedSchemas } from './feed.paths.js';
-import { healthPaths, healthSchemas } from './health.paths.js';
-import { metricsPaths } from './metrics.paths.js';
-import type { Components, Document } from './openapi.js';
-import { refusalSchema } from './refusals.js';
 
-const about = `
-
-A feed's response does not end, so this page cannot show it: \`curl -N\` does, and so does \`EventSource\` in a page.
-
-Every refusal is JSON with a \`code\` for programs and a \`message\` for people.`;
-
-function securitySchemes({ jwtSecret, jwksUrl, tokenCookie }: ResolvedFeedOptions): Components['securitySchemes'] {
-  if (jwtSecret === undefined && jwksUrl === undefined) {
-    return { bearer: { type: 'http', scheme: 'bearer', description: 'The publish key.' } };
-  }
-  return {
-    bearer: { type: 'http', scheme: 'bearer', description: 'A token (JWT), or the publish key.' },
-    cookie: { type: 'apiKey', in: 'cookie', name: tokenCookie, description: 'A token.' },
-    query: { type: 'apiKey', in: 'query', name: 'token', description: 'A token, for clients that cannot set headers, as `EventSource`.' },
-  };
-}
+const read = (path: string) => readFileSync(new URL(path, import.meta.url), 'utf8');
 
 /**
- * Describes the service as its options make it: who needs a token, and how large a message may be.
+ * Makes the service's OpenAPI document from openapi.yaml: with its path and limits, and with the credentials that it accepts.
  *
- * @param path where the feeds are, with a slash before it and none behind
+ * @param path the path of the feeds, with a leading slash and no trailing one
  */
-export function documentOf(path: string, options: ResolvedFeedOptions): Document {
-  const { name, version, description, license } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'));
-  return {
-    openapi: '3.1.0',
-    info: { title: name, version, description: description + about, license: { name: license } },
-    tags: [
-      { name: 'feeds', description: 'Responses that stay open' },
-      { name: 'publishing', description: 'Messages for those who follow' },
-      { name: 'health', description: 'What probes and people ask' },
-    ],
-    paths: { ...feedPaths(path, options), ...healthPaths, ...metricsPaths },
-    components: {
-      schemas: { ...feedSchemas, ...healthSchemas, Error: refusalSchema },
-      securitySchemes: securitySchemes(options),
-    },
-  };
+export function documentOf(path: string, { bodyBytes, tokenCookie, jwtSecret, jwksUrl }: ResolvedFeedOptions): OpenAPIObject {
+  const { name, version, description, license } = JSON.parse(read('../../../package.json'));
+  const values: Record<string, unknown> = { path, bodyBytes, tokenCookie, name, version, description, license };
+  const document = parse(read('openapi.yaml').replace(/\$(\w+)/g, (placeholder, key) => `${values[key] ?? placeholder}`));
+  const hasTokens = jwtSecret !== undefined || jwksUrl !== undefined;
+  if (!hasTokens) {
+    for (const { get, post } of [document.paths[path], document.paths[`${path}/{id}`]]) {
+      get.security = [];
+      post.security = [{ bearer: [] }];
+    }
+  }
+  return JSON.parse(JSON.stringify(document, (key, value) => (key === 'x-if' || (value?.['x-if'] && !hasTokens) ? undefined : value)));
 }

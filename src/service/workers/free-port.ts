@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 
 /**
- * A port that is free, for workers that all listen on the same one: also for those that are started later, when no other has it open.
+ * Finds a free port for several workers to listen on. It is chosen once, so that a replacement finds it even while no other worker listens.
  *
- * @throws what keeps this process from listening on the host
+ * @throws the error of listening on the host
  */
 export async function freePort(host: string): Promise<number> {
   const server = createServer().listen(0, host);

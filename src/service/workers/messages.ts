@@ -1,26 +1,31 @@
-import type { Answers } from '../../health/workers.js';
+import type { WorkerResponses } from '../../health/workers.js';
 
-/** What a worker that serves tells of its start. */
+/** What a worker reports once it listens. */
 export interface Started {
   port: number;
-  /** What whoever starts the service should know, a line each. */
+  /** For the operator, a line each. */
   warnings: string[];
 }
 
-export interface Question {
+/** A query to all workers. */
+export interface Query {
   name: string;
-  about?: string;
+  argument?: string;
 }
 
-/** What a worker tells the primary. */
-export type FromWorker =
+/** A message from a worker to the primary. */
+export type WorkerMessage =
   | { type: 'started'; started: Started }
   | { type: 'failed'; reason: string }
-  | { type: 'ask'; id: number; question: Question }
-  | { type: 'answer'; round: number; answer: unknown };
+  /** The worker queries all workers. */
+  | { type: 'query'; id: number; query: Query }
+  /** The worker responds to a request. */
+  | { type: 'response'; request: number; value: unknown };
 
-/** What the primary tells a worker. */
-export type FromPrimary =
+/** A message from the primary to a worker. */
+export type PrimaryMessage =
   | { type: 'drain' }
-  | { type: 'question'; round: number; question: Question }
-  | { type: 'answers'; id: number; answers: Answers<unknown> };
+  /** The primary asks for this worker's response to a query. */
+  | { type: 'request'; request: number; query: Query }
+  /** The responses of all workers to this worker's query. */
+  | { type: 'result'; id: number; result: WorkerResponses<unknown> };

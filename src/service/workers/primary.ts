@@ -1,20 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { FromWorker, Started } from './messages.js';
-import { type WorkerOwner, WorkerProcess } from './worker-process.js';
+import type { Started, WorkerMessage } from './messages.js';
+import { WorkerProcess, type WorkerProcessListener } from './worker-process.js';
 import { WorkerQueries } from './worker-queries.js';
 
-/** How long workers may take to exit, beyond what they need for their feeds, in milliseconds. */
-const graceMs = 900;
+/** How long workers may take to exit once their shutdown is over, in milliseconds. */
+const exitMs = 900;
 
 export interface PrimaryOptions {
-  /** How many. */
-  workers: number;
-  /** What a worker has in its environment beside the primary's, by its number, from 1 on. */
+  /** The number of workers. */
+  count: number;
+  /** What is added to the environment of a worker, by its number, from 1 on. */
   env(number: number): NodeJS.ProcessEnv;
-  /** The longest that a worker takes to end its feeds and what belongs to them, in milliseconds. */
+  /** The longest that a worker's shutdown takes, in milliseconds. */
   shutdownMs: number;
-  /** Told, in a line, when a worker has ended that should not have. */
-  tell(line: string): void;
+  /** Gets a line when a worker has exited unexpectedly. */
+  log(line: string): void;
 }
 
 /** The workers could not be started. */
@@ -23,95 +23,95 @@ export class WorkersStartError extends Error {
   readonly code = 'WORKERS_START';
 }
 
-/** Keeps a number of workers running that serve one port. It serves nothing itself. */
-export class Primary implements WorkerOwner {
-  private readonly slots: readonly WorkerProcess[];
-  private readonly rounds: WorkerQueries;
-  private readonly reasons = new Map<WorkerProcess, string>();
-  private readonly waiting: Set<WorkerProcess>;
+/** Keeps a number of workers running that serve one port. This process serves no requests itself. */
+export class Primary implements WorkerProcessListener {
+  private readonly workers: readonly WorkerProcess[];
+  private readonly queries: WorkerQueries;
+  private readonly failures = new Map<WorkerProcess, string>();
+  private readonly starting: Set<WorkerProcess>;
   private state: 'new' | 'starting' | 'serving' | 'ending' = 'new';
   private onStarted: (started: Started) => void = () => {};
   private onFailed: (error: Error) => void = () => {};
 
   constructor(private readonly options: PrimaryOptions) {
-    this.slots = Array.from({ length: options.workers }, (_, n) => new WorkerProcess(n + 1, options.env(n + 1), this));
-    this.waiting = new Set(this.slots);
-    this.rounds = new WorkerQueries(() => this.slots.filter(({ isListening }) => isListening));
+    this.workers = Array.from({ length: options.count }, (_, n) => new WorkerProcess(n + 1, options.env(n + 1), this));
+    this.starting = new Set(this.workers);
+    this.queries = new WorkerQueries(() => this.workers.filter(({ isListening }) => isListening));
   }
 
   /**
    * Starts the workers.
    *
-   * @returns what the last of them told, once all listen
-   * @throws WorkersStartError with what the first said that failed; the others are killed
+   * @returns the report of the last one, once all listen
+   * @throws WorkersStartError with the reason of the first one that failed; the others are killed
    */
   start(): Promise<Started> {
     this.state = 'starting';
     return new Promise((resolve, reject) => {
       this.onStarted = resolve;
       this.onFailed = reject;
-      for (const slot of this.slots) slot.start();
+      for (const worker of this.workers) worker.start();
     });
   }
 
   /**
-   * Has all workers end their feeds and then themselves. One that has not listened yet, or takes too long, is killed.
+   * Has all workers drain and exit. One that does not listen yet, or takes too long, is killed.
    *
-   * @returns whether none took too long
+   * @returns whether all exited in time
    */
   async drain(): Promise<boolean> {
     this.state = 'ending';
-    const drained = Promise.all(this.slots.map((slot) => slot.drain()));
-    const isOrderly = await Promise.race([drained.then(() => true), sleep(this.options.shutdownMs + graceMs, false, { ref: false })]);
+    const exited = Promise.all(this.workers.map((worker) => worker.drain()));
+    const isInTime = await Promise.race([exited.then(() => true), sleep(this.options.shutdownMs + exitMs, false, { ref: false })]);
     this.kill();
-    await drained;
-    return isOrderly;
+    await exited;
+    return isInTime;
   }
 
-  /** Ends all workers at once. */
+  /** Kills all workers. */
   kill(): void {
     this.state = 'ending';
-    for (const slot of this.slots) slot.kill();
+    for (const worker of this.workers) worker.kill();
   }
 
-  onMessage(slot: WorkerProcess, message: FromWorker): void {
+  onMessage(worker: WorkerProcess, message: WorkerMessage): void {
     switch (message.type) {
       case 'started':
-        this.waiting.delete(slot);
-        if (this.state !== 'starting' || this.waiting.size > 0) return;
+        this.starting.delete(worker);
+        if (this.state !== 'starting' || this.starting.size > 0) return;
         this.state = 'serving';
         this.onStarted(message.started);
         return;
       case 'failed':
-        this.reasons.set(slot, message.reason);
+        this.failures.set(worker, message.reason);
         return;
-      case 'ask':
-        void this.ask(slot, message);
+      case 'query':
+        void this.query(worker, message);
         return;
-      case 'answer':
-        this.rounds.answered(slot.pid, message.round, message.answer);
+      case 'response':
+        this.queries.onResponse(worker.pid, message.request, message.value);
     }
   }
 
-  onEnded(slot: WorkerProcess, pid: number, how: string): void {
-    this.rounds.gone(pid);
-    const reason = this.reasons.get(slot);
-    this.reasons.delete(slot);
+  onExit(worker: WorkerProcess, pid: number, cause: string): void {
+    this.queries.onExit(pid);
+    const reason = this.failures.get(worker);
+    this.failures.delete(worker);
     switch (this.state) {
       case 'starting':
         this.kill();
-        this.onFailed(new WorkersStartError(reason ?? `worker ${slot.number} (pid ${pid}) ${how} before all workers listened`));
+        this.onFailed(new WorkersStartError(reason ?? `worker ${worker.number} (pid ${pid}) ${cause} before all workers listened`));
         return;
       case 'serving': {
-        const seconds = (slot.restart() / 1000).toFixed(1);
-        this.options.tell(`worker ${slot.number} (pid ${pid}) ${how}${reason ? `: ${reason}` : ''}; another starts in ${seconds} s`);
+        const seconds = (worker.restart() / 1000).toFixed(1);
+        this.options.log(`worker ${worker.number} (pid ${pid}) ${cause}${reason ? `: ${reason}` : ''}; restarting it in ${seconds} s`);
       }
     }
   }
 
-  private async ask(slot: WorkerProcess, { id, question }: Extract<FromWorker, { type: 'ask' }>): Promise<void> {
-    const { pid } = slot;
-    const answers = await this.rounds.ask(question);
-    if (slot.pid === pid) slot.send({ type: 'answers', id, answers });
+  private async query(worker: WorkerProcess, { id, query }: Extract<WorkerMessage, { type: 'query' }>): Promise<void> {
+    const { pid } = worker;
+    const result = await this.queries.query(query);
+    if (worker.pid === pid) worker.send({ type: 'result', id, result });
   }
 }

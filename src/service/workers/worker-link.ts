@@ -1,68 +1,68 @@
 import { Logger } from '@nestjs/common';
-import { type Answers, Workers } from '../../health/workers.js';
-import type { FromPrimary, FromWorker, Question, Started } from './messages.js';
+import { type WorkerResponses, Workers } from '../../health/workers.js';
+import type { PrimaryMessage, Query, Started, WorkerMessage } from './messages.js';
 
-/** The worker's side: tells the primary how it fares, and asks the other workers through it. */
+/** A worker's side of the channel to the primary: reports its state, and queries the other workers through it. */
 export class WorkerLink extends Workers {
   private readonly logger = new Logger(WorkerLink.name);
-  private readonly hows = new Map<string, (about?: string) => unknown>();
-  private readonly asked = new Map<number, (answers: Answers<never>) => void>();
-  private count = 0;
+  private readonly handlers = new Map<string, (argument?: string) => unknown>();
+  private readonly pending = new Map<number, (result: WorkerResponses<never>) => void>();
+  private lastId = 0;
   private drain = () => {};
-  /** Resolves when this worker is to end its feeds and itself. */
+  /** Resolves when the primary asks this worker to drain and exit. */
   readonly drained = new Promise<void>((resolve) => {
     this.drain = resolve;
   });
 
   constructor(readonly number: number) {
     super();
-    process.on('message', (message: FromPrimary) => this.onMessage(message));
+    process.on('message', (message: PrimaryMessage) => this.onMessage(message));
   }
 
   started(started: Started): void {
     send({ type: 'started', started });
   }
 
-  /** Resolves when it has been told. */
+  /** Resolves when the message has been sent. */
   failed(reason: string): Promise<void> {
     return new Promise((resolve) => send({ type: 'failed', reason }, resolve));
   }
 
-  answer(question: string, how: (about?: string) => unknown): void {
-    this.hows.set(question, how);
+  handle(query: string, handler: (argument?: string) => unknown): void {
+    this.handlers.set(query, handler);
   }
 
-  ask<T>(name: string, about?: string): Promise<Answers<T>> {
-    this.count += 1;
-    const id = this.count;
-    send({ type: 'ask', id, question: { name, about } });
-    return new Promise<Answers<T>>((resolve) => this.asked.set(id, resolve));
+  query<T>(name: string, argument?: string): Promise<WorkerResponses<T>> {
+    this.lastId += 1;
+    const id = this.lastId;
+    send({ type: 'query', id, query: { name, argument } });
+    return new Promise<WorkerResponses<T>>((resolve) => this.pending.set(id, resolve));
   }
 
-  private onMessage(message: FromPrimary): void {
+  private onMessage(message: PrimaryMessage): void {
     switch (message.type) {
       case 'drain':
         this.drain();
         return;
-      case 'question':
-        void this.answerTo(message.round, message.question);
+      case 'request':
+        void this.respond(message.request, message.query);
         return;
-      case 'answers':
-        this.asked.get(message.id)?.(message.answers as Answers<never>);
-        this.asked.delete(message.id);
+      case 'result':
+        this.pending.get(message.id)?.(message.result as WorkerResponses<never>);
+        this.pending.delete(message.id);
     }
   }
 
-  private async answerTo(round: number, { name, about }: Question): Promise<void> {
+  private async respond(request: number, { name, argument }: Query): Promise<void> {
     try {
-      send({ type: 'answer', round, answer: await this.hows.get(name)?.(about) });
+      send({ type: 'response', request, value: await this.handlers.get(name)?.(argument) });
     } catch (error) {
-      this.logger.error(`The question "${name}" has no answer: ${(error as Error).stack}`);
+      this.logger.error(`The handler of the query "${name}" failed: ${(error as Error).stack}`);
     }
   }
 }
 
-/** What cannot be sent need not be: without its primary a worker ends. */
-function send(message: FromWorker, onSent: () => void = () => {}): void {
+/** A failure to send is ignored: a worker that has lost its primary exits anyway. */
+function send(message: WorkerMessage, onSent: () => void = () => {}): void {
   process.send?.(message, undefined, undefined, onSent);
 }

@@ -1,34 +1,39 @@
 import cluster, { type Worker } from 'node:cluster';
 import { once } from 'node:events';
-import type { FromPrimary, FromWorker, Question } from './messages.js';
-import { Pauses } from './pauses.js';
-import type { Asked } from './worker-queries.js';
+import { backoff } from '../../feed/time/backoff.js';
+import type { PrimaryMessage, Query, WorkerMessage } from './messages.js';
+import type { Queryable } from './worker-queries.js';
 
-/** Told what becomes of a slot's workers. */
-export interface WorkerOwner {
-  onMessage(slot: WorkerProcess, message: FromWorker): void;
-  /** The worker has ended, and all that it said has been heard. */
-  onEnded(slot: WorkerProcess, pid: number, how: string): void;
+/** The bounds of the delay before a worker that exited is replaced. */
+const restartDelay = { minMs: 200, maxMs: 30_000 };
+/** A worker that ran for this long was stable: its exit is not counted as one more failure in a row. In milliseconds. */
+const stableMs = 30_000;
+
+/** Gets the messages of a worker process, and its exit. */
+export interface WorkerProcessListener {
+  onMessage(worker: WorkerProcess, message: WorkerMessage): void;
+  /** Called once the process has exited and all of its messages have been delivered. */
+  onExit(worker: WorkerProcess, pid: number, cause: string): void;
 }
 
-/** The place of one worker: its number, and who has it at the moment. */
-export class WorkerProcess implements Asked {
+/** A numbered worker: the process that runs as it now, and its replacements. */
+export class WorkerProcess implements Queryable {
   private worker: Worker | undefined;
-  private begun = 0;
-  private timer: NodeJS.Timeout | undefined;
-  private readonly pauses = new Pauses();
-  private over: Promise<void> = Promise.resolve();
-  /** Whether the worker can be reached by clients, and asked. */
+  private startedAt = 0;
+  private failures = 0;
+  private restartTimer: NodeJS.Timeout | undefined;
+  private exited: Promise<void> = Promise.resolve();
+  /** Whether the worker accepts connections and responds to queries. */
   isListening = false;
 
   /**
    * @param number from 1 on
-   * @param env what its workers have in their environment beside the primary's
+   * @param env added to the environment of the primary
    */
   constructor(
     readonly number: number,
     private readonly env: NodeJS.ProcessEnv,
-    private readonly owner: WorkerOwner,
+    private readonly listener: WorkerProcessListener,
   ) {}
 
   get pid(): number {
@@ -36,65 +41,67 @@ export class WorkerProcess implements Asked {
   }
 
   start(): void {
-    this.begun = performance.now();
+    this.startedAt = performance.now();
     try {
-      this.watch(cluster.fork(this.env));
+      this.attach(cluster.fork(this.env));
     } catch (error) {
-      this.end(0, `could not be forked: ${(error as Error).message}`); // the machine is short of something
+      this.exit(0, `could not be forked: ${(error as Error).message}`); // the machine is short of a resource
     }
   }
 
   /**
-   * Starts another worker after a pause.
+   * Starts a replacement after a delay.
    *
-   * @returns the pause in milliseconds
+   * @returns the delay in milliseconds
    */
   restart(): number {
-    const pause = this.pauses.after(performance.now() - this.begun);
-    this.timer = setTimeout(() => this.start(), pause);
-    return pause;
+    if (performance.now() - this.startedAt >= stableMs) this.failures = 0;
+    const delay = backoff(this.failures, restartDelay);
+    this.failures += 1;
+    this.restartTimer = setTimeout(() => this.start(), delay);
+    return delay;
   }
 
-  send(message: FromPrimary): void {
-    // One that has just ended cannot be told anything; that it has, is told elsewhere.
+  send(message: PrimaryMessage): void {
+    // A failure to send is ignored: the process has exited, which `onExit()` reports.
     this.worker?.send(message, () => {});
   }
 
-  ask(round: number, question: Question): void {
-    this.send({ type: 'question', round, question });
+  request(request: number, query: Query): void {
+    this.send({ type: 'request', request, query });
   }
 
-  /** Has the worker end its feeds and then itself; one that has none is ended at once. Resolves when it has. */
+  /** Has the worker drain and exit; one that does not listen yet is killed. Resolves when it has exited. */
   async drain(): Promise<void> {
-    clearTimeout(this.timer);
+    clearTimeout(this.restartTimer);
     if (this.isListening) this.send({ type: 'drain' });
     else this.kill();
-    await this.over;
+    await this.exited;
   }
 
   kill(): void {
-    clearTimeout(this.timer);
+    clearTimeout(this.restartTimer);
     this.worker?.process.kill('SIGKILL');
   }
 
-  private watch(worker: Worker): void {
+  private attach(worker: Worker): void {
     const { pid = 0 } = worker.process;
     this.worker = worker;
-    worker.on('message', (message: FromWorker) => this.owner.onMessage(this, message));
-    // Told before the worker gets its first connection.
+    worker.on('message', (message: WorkerMessage) => this.listener.onMessage(this, message));
+    // Emitted before the worker gets its first connection.
     worker.once('listening', () => {
       this.isListening = true;
     });
-    // The messages that were under way when it ended come before `disconnect`.
-    this.over = Promise.all([once(worker, 'exit'), once(worker, 'disconnect')]).then(
-      ([[code, signal]]) => this.end(pid, signal ? `was killed by ${signal}` : `ended with ${code}`),
-      (error: Error) => this.end(pid, `failed: ${error.message}`),
+    // Messages that were on their way at the exit are delivered before `disconnect`.
+    this.exited = Promise.all([once(worker, 'exit'), once(worker, 'disconnect')]).then(
+      ([[code, signal]]) => this.exit(pid, signal ? `was killed by ${signal}` : `exited with code ${code}`),
+      (error: Error) => this.exit(pid, `failed: ${error.message}`),
     );
   }
 
-  private end(pid: number, how: string): void {
+  private exit(pid: number, cause: string): void {
     this.worker = undefined;
     this.isListening = false;
-    this.owner.onEnded(this, pid, how);
+    this.listener.onExit(this, pid, cause);
   }
 }

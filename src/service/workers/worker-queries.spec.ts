@@ -1,58 +1,62 @@
-import type { Question } from './messages.js';
+import type { Query } from './messages.js';
 import { WorkerQueries } from './worker-queries.js';
 
-/** Workers that answer when they are told to. */
-class Ground {
-  readonly asked: { pid: number; round: number; question: Question }[] = [];
-  readonly rounds: WorkerQueries;
+/** Workers that respond when the test says so. */
+class FakeWorkers {
+  readonly requests: { pid: number; request: number; query: Query }[] = [];
+  readonly queries: WorkerQueries;
 
-  constructor(pids: number[], patience?: number) {
-    const workers = pids.map((pid) => ({ pid, ask: (round: number, question: Question) => this.asked.push({ pid, round, question }) }));
-    this.rounds = new WorkerQueries(() => workers, patience);
+  constructor(pids: number[], timeoutMs?: number) {
+    const workers = pids.map((pid) => ({ pid, request: (request: number, query: Query) => this.requests.push({ pid, request, query }) }));
+    this.queries = new WorkerQueries(() => workers, timeoutMs);
   }
 
-  /** Answers everything that has been asked so far. */
-  answer(text: string): void {
-    for (const { pid, round } of this.asked.splice(0)) this.rounds.answered(pid, round, `${text} of ${pid}`);
+  query(name: string, argument?: string) {
+    return this.queries.query({ name, argument });
+  }
+
+  /** Responds to all requests so far. */
+  respond(text: string): void {
+    for (const { pid, request } of this.requests.splice(0)) this.queries.onResponse(pid, request, `${text} of ${pid}`);
   }
 }
 
-const both = (text: string) => ({ answers: [1, 2].map((pid) => ({ pid, answer: `${text} of ${pid}` })), missing: [] });
+const both = (text: string) => ({ responses: [1, 2].map((pid) => ({ pid, value: `${text} of ${pid}` })), missing: [] });
 
-describe('rounds of questions', () => {
-  it('give the answers of all', async () => {
-    const ground = new Ground([1, 2]);
-    const answers = ground.rounds.ask({ name: 'count', about: 'a' });
-    expect(ground.asked.map(({ pid, question }) => [pid, question])).toEqual([1, 2].map((pid) => [pid, { name: 'count', about: 'a' }]));
-    ground.answer('first');
-    expect(await answers).toEqual(both('first'));
+describe('queries to workers', () => {
+  it('collect the responses of all', async () => {
+    const workers = new FakeWorkers([1, 2]);
+    const result = workers.query('count', 'a');
+    expect(workers.requests.map(({ pid, query }) => [pid, query])).toEqual([1, 2].map((pid) => [pid, { name: 'count', argument: 'a' }]));
+    workers.respond('first');
+    expect(await result).toEqual(both('first'));
   });
 
-  it('are shared by those who ask meanwhile, and never older than the question', async () => {
-    const ground = new Ground([1, 2]);
-    const first = ground.rounds.ask({ name: 'counts' });
-    const [second, third] = [ground.rounds.ask({ name: 'counts' }), ground.rounds.ask({ name: 'counts' })];
-    const other = ground.rounds.ask({ name: 'count', about: 'a' });
-    expect(ground.asked).toHaveLength(4);
-    ground.answer('first');
+  it('are shared by all that are made meanwhile, and their result is never older than the query', async () => {
+    const workers = new FakeWorkers([1, 2]);
+    const first = workers.query('counts');
+    const [second, third] = [workers.query('counts'), workers.query('counts')];
+    const other = workers.query('count', 'a');
+    expect(workers.requests).toHaveLength(4);
+    workers.respond('first');
     expect(await first).toEqual(both('first'));
     expect(await other).toEqual(both('first'));
-    expect(ground.asked).toHaveLength(2);
-    ground.answer('second');
+    expect(workers.requests).toHaveLength(2);
+    workers.respond('second');
     expect(await Promise.all([second, third])).toEqual([both('second'), both('second')]);
-    const fourth = ground.rounds.ask({ name: 'counts' });
-    ground.answer('third');
+    const fourth = workers.query('counts');
+    workers.respond('third');
     expect(await fourth).toEqual(both('third'));
   });
 
-  it('name those who do not answer, and do not wait for those who have ended', async () => {
-    const ground = new Ground([1, 2, 3], 1);
-    const answers = ground.rounds.ask({ name: 'counts' });
-    ground.rounds.answered(3, 1, 'here');
-    ground.rounds.answered(3, 1, 'twice');
-    ground.rounds.gone(2);
-    expect(await answers).toEqual({ answers: [{ pid: 3, answer: 'here' }], missing: [1] });
-    ground.rounds.answered(1, 1, 'too late');
-    expect(await new Ground([]).rounds.ask({ name: 'counts' })).toEqual({ answers: [], missing: [] });
+  it('name the workers that do not respond, and do not wait for those that have exited', async () => {
+    const { queries } = new FakeWorkers([1, 2, 3], 1);
+    const result = queries.query({ name: 'counts' });
+    queries.onResponse(3, 1, 'here');
+    queries.onResponse(3, 1, 'twice');
+    queries.onExit(2);
+    expect(await result).toEqual({ responses: [{ pid: 3, value: 'here' }], missing: [1] });
+    queries.onResponse(1, 1, 'too late');
+    expect(await new FakeWorkers([]).query('counts')).toEqual({ responses: [], missing: [] });
   });
 });

@@ -1,103 +1,102 @@
-import type { Answers } from '../../health/workers.js';
-import type { Question } from './messages.js';
+import type { WorkerResponses } from '../../health/workers.js';
+import type { Query } from './messages.js';
 
-/** How long a worker may take to answer, in milliseconds. */
-const patienceMs = 1000;
+/** How long a worker has to respond, in milliseconds. */
+const responseTimeoutMs = 1000;
 
-/** A worker that can be asked. */
-export interface Asked {
+/** A worker that can be queried. */
+export interface Queryable {
   readonly pid: number;
-  ask(round: number, question: Question): void;
+  /** @param request identifies the query in the worker's response */
+  request(request: number, query: Query): void;
 }
 
-type Result = Promise<Answers<unknown>>;
+type Result = Promise<WorkerResponses<unknown>>;
 
-/** All workers are asked once. */
+/** One query to all workers: collects their responses until all have responded or exited, or the timeout. */
 class WorkerQuery {
   readonly result: Result;
-  private readonly answers = new Map<number, unknown>();
-  private readonly waiting: Set<number>;
+  private readonly responses = new Map<number, unknown>();
+  private readonly pending: Set<number>;
   private readonly timer: NodeJS.Timeout;
-  private resolve: (answers: Answers<unknown>) => void = () => {};
+  private resolve: (result: WorkerResponses<unknown>) => void = () => {};
 
-  constructor(pids: number[], patience: number) {
-    this.waiting = new Set(pids);
+  constructor(pids: number[], timeoutMs: number) {
+    this.pending = new Set(pids);
     this.result = new Promise((resolve) => {
       this.resolve = resolve;
     });
-    this.timer = setTimeout(() => this.end(), patience);
+    this.timer = setTimeout(() => this.end(), timeoutMs);
     this.endIfComplete();
   }
 
-  answered(pid: number, answer: unknown): void {
-    if (!this.waiting.delete(pid)) return;
-    this.answers.set(pid, answer);
+  onResponse(pid: number, value: unknown): void {
+    if (!this.pending.delete(pid)) return;
+    this.responses.set(pid, value);
     this.endIfComplete();
   }
 
-  gone(pid: number): void {
-    if (this.waiting.delete(pid)) this.endIfComplete();
+  onExit(pid: number): void {
+    if (this.pending.delete(pid)) this.endIfComplete();
   }
 
   private endIfComplete(): void {
-    if (this.waiting.size === 0) this.end();
+    if (this.pending.size === 0) this.end();
   }
 
   private end(): void {
     clearTimeout(this.timer);
-    this.resolve({ answers: [...this.answers].map(([pid, answer]) => ({ pid, answer })), missing: [...this.waiting] });
-    this.waiting.clear();
+    this.resolve({ responses: [...this.responses].map(([pid, value]) => ({ pid, value })), missing: [...this.pending] });
+    this.pending.clear();
   }
 }
 
 /**
- * Asks all workers for any of them. Whoever asks while the same is being asked gets the answers of the next round: those of this one may
- * be older than the question. However many ask, a worker has each question once at a time.
+ * Queries all workers on behalf of any of them. A query that is made while the same one is running gets the result of the next run, since
+ * the responses of the current one may be older than the query. So a worker handles each query once at a time, however many callers there are.
  */
 export class WorkerQueries {
-  private readonly rounds = new Map<number, WorkerQuery>();
-  private readonly running = new Map<string, { result: Result; next?: Result }>();
-  private count = 0;
+  private readonly running = new Map<number, WorkerQuery>();
+  private readonly results = new Map<string, { current: Result; next?: Result }>();
+  private lastRequest = 0;
 
-  /** @param workers all that can be asked at the moment */
+  /** @param workers the workers that can be queried at the moment */
   constructor(
-    private readonly workers: () => Asked[],
-    private readonly patience = patienceMs,
+    private readonly workers: () => Queryable[],
+    private readonly timeoutMs = responseTimeoutMs,
   ) {}
 
-  ask(question: Question): Result {
-    const key = JSON.stringify([question.name, question.about]);
-    const running = this.running.get(key);
-    if (!running) return this.run(key, question);
-    running.next ??= running.result.then(() => this.run(key, question));
-    return running.next;
+  query(query: Query): Result {
+    const key = JSON.stringify([query.name, query.argument]);
+    const results = this.results.get(key);
+    if (!results) return this.run(key, query);
+    results.next ??= results.current.then(() => this.run(key, query));
+    return results.next;
   }
 
-  answered(pid: number, round: number, answer: unknown): void {
-    this.rounds.get(round)?.answered(pid, answer);
+  onResponse(pid: number, request: number, value: unknown): void {
+    this.running.get(request)?.onResponse(pid, value);
   }
 
-  /** A worker that has ended is not waited for. */
-  gone(pid: number): void {
-    for (const round of this.rounds.values()) round.gone(pid);
+  /** A worker that has exited is not waited for. */
+  onExit(pid: number): void {
+    for (const query of this.running.values()) query.onExit(pid);
   }
 
-  private run(key: string, question: Question): Result {
-    const asked = this.workers();
-    this.count += 1;
-    const id = this.count;
-    const round = new WorkerQuery(
-      asked.map(({ pid }) => pid),
-      this.patience,
-    );
-    const running: { result: Result; next?: Result } = { result: round.result };
-    this.rounds.set(id, round);
-    this.running.set(key, running);
-    void round.result.then(() => {
-      this.rounds.delete(id);
-      if (!running.next) this.running.delete(key);
+  private run(key: string, query: Query): Result {
+    const workers = this.workers();
+    this.lastRequest += 1;
+    const request = this.lastRequest;
+    const pids = workers.map(({ pid }) => pid);
+    const running = new WorkerQuery(pids, this.timeoutMs);
+    const results: { current: Result; next?: Result } = { current: running.result };
+    this.running.set(request, running);
+    this.results.set(key, results);
+    void running.result.then(() => {
+      this.running.delete(request);
+      if (!results.next) this.results.delete(key);
     });
-    for (const worker of asked) worker.ask(id, question);
-    return round.result;
+    for (const worker of workers) worker.request(request, query);
+    return running.result;
   }
 }

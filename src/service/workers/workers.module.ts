@@ -1,7 +1,7 @@
 import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { Workers } from '../../health/workers.js';
 
-/** Lets every module of the service ask the other workers. */
+/** Provides `Workers` to every module of the service. */
 @Global()
 @Module({})
 export class WorkersModule {
