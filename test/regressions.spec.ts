@@ -11,8 +11,8 @@ import {
   FeedService,
   FeedTokenService,
 } from '../src/index.js';
-import { Peer } from './peer.js';
-import { platforms, type Served, serve, until } from './serve.js';
+import { Peer } from './support/peer.js';
+import { platforms, type Served, serve, until } from './support/serve.js';
 
 let opened: Connection | undefined;
 let answerSlow: () => void = () => {};
