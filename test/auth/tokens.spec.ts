@@ -1,10 +1,10 @@
-import { type FeedEvent, FeedModule, type FeedOptions, FeedTokenService } from '../../src/index.js';
+import { type FeedEvent, type FeedOptions, FeedTokenService } from '../../src/index.js';
 import { Peer } from '../support/peer.js';
-import { platforms, type Served, serve, until } from '../support/serve.js';
+import { feedModule, platforms, type Served, serve, until } from '../support/serve.js';
 
 describe.each(platforms)('presence on %s', (platform) => {
   it('tells who comes and goes, and which feeds are followed', async () => {
-    const served = await serve(platform, { imports: [FeedModule.forRoot({ intervalMs: 0 })] });
+    const served = await serve(platform, { imports: [feedModule()] });
     const events: FeedEvent[] = [];
     served.feeds.events$.subscribe((event) => events.push(event));
     const begun = Date.now();
@@ -40,7 +40,7 @@ describe.each(platforms)('presence on %s', (platform) => {
     const fails = () => {
       throw new Error('at once');
     };
-    const served = await serve(platform, { imports: [FeedModule.forRoot({ source: fails })] });
+    const served = await serve(platform, { imports: [feedModule({ source: fails })] });
     expect((await fetch(`${served.url}/feeds/a`)).status).toBe(500);
     expect(served.feeds.counts()).toMatchObject({ open: 0, opened: 0, feeds: 0 });
     await served.app.close();
@@ -52,7 +52,7 @@ describe.each(platforms)('tokens on %s', (platform) => {
   let served: Served;
   let tokens: FeedTokenService;
   const start = async (options: FeedOptions = {}) => {
-    served = await serve(platform, { imports: [FeedModule.forRoot({ intervalMs: 0, jwtSecret, publishKey: 'key', ...options })] });
+    served = await serve(platform, { imports: [feedModule({ jwtSecret, publishKey: 'key', ...options })] });
     tokens = served.app.get(FeedTokenService, { strict: false });
   };
   const status = async (path: string, token?: string, init: RequestInit = {}) => {

@@ -1,9 +1,9 @@
 import { HealthModule } from '../../src/health/index.js';
-import { type BrokerContext, FeedModule } from '../../src/index.js';
+import { type BrokerContext } from '../../src/index.js';
 import type { Engine } from '../../tools/engines.mjs';
 import { type BrokerKind, describeSharedBrokers, engineOf } from '../support/brokers.js';
 import { Peer } from '../support/peer.js';
-import { platforms, type Served, serve, until } from '../support/serve.js';
+import { feedModule, platforms, type Served, serve, until } from '../support/serve.js';
 
 interface Cluster {
   open: number;
@@ -30,11 +30,10 @@ describeSharedBrokers('nodes on', (kind: BrokerKind) => {
       const options = {
         broker: (context: BrokerContext) => kind.make(engine.port, context),
         nodeName,
-        intervalMs: 0,
         maxConnections: 100,
         publishKey: 'key',
       };
-      const node = await serve(platform, { imports: [FeedModule.forRoot(options), HealthModule] });
+      const node = await serve(platform, { imports: [feedModule(options), HealthModule] });
       nodes.push(node);
       return node;
     };

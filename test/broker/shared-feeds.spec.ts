@@ -1,9 +1,9 @@
 import { firstValueFrom, interval, map } from 'rxjs';
-import { FeedBrokerException, FeedModule, type FeedOptions } from '../../src/index.js';
+import { FeedBrokerException, type FeedOptions } from '../../src/index.js';
 import type { Engine } from '../../tools/engines.mjs';
 import { type BrokerKind, describeSharedBrokers, engineOf } from '../support/brokers.js';
 import { Peer } from '../support/peer.js';
-import { platforms, type Served, serve, until } from '../support/serve.js';
+import { feedModule, platforms, type Served, serve, until } from '../support/serve.js';
 
 const key = 'key';
 const post = (url: string, body = 'text', headers: Record<string, string> = {}) =>
@@ -17,7 +17,7 @@ describeSharedBrokers('applications that share feeds over', (kind: BrokerKind) =
     async function start(options: FeedOptions = {}): Promise<Served> {
       const broker: FeedOptions['broker'] = (context) => kind.make(engine.port, context);
       const application = await serve(platform, {
-        imports: [FeedModule.forRoot({ intervalMs: 0, publishKey: key, drainMs: 0, broker, ...options })],
+        imports: [feedModule({ publishKey: key, drainMs: 0, broker, ...options })],
       });
       served.push(application);
       return application;

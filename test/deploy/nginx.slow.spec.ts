@@ -1,10 +1,9 @@
 import { gunzipSync, constants as zlib } from 'node:zlib';
 import { Controller, Get } from '@nestjs/common';
-import { FeedModule } from '../../src/index.js';
 import { freePort, missing } from '../../tools/engines.mjs';
 import { Peer } from '../support/peer.js';
 import { ProxyProcess } from '../support/proxy-process.js';
-import { platforms, type Served, serve, until } from '../support/serve.js';
+import { feedModule, platforms, type Served, serve, until } from '../support/serve.js';
 
 /** Without privileges, and nothing outside its folder. The first segment of a path says how it is passed on. */
 const configuration = (port: number, application: number) => `
@@ -61,9 +60,9 @@ suite.each(platforms)('behind nginx, %s', (platform) => {
   let nginx: ProxyProcess;
 
   beforeAll(async () => {
-    served = await serve(platform, { imports: [FeedModule.forRoot({ intervalMs: 0, publishKey: 'a-key' })], controllers: [AppController] });
+    served = await serve(platform, { imports: [feedModule({ publishKey: 'a-key' })], controllers: [AppController] });
     nginx = await nginxBefore(served.port);
-  }, 120_000);
+  });
   afterAll(async () => {
     await nginx?.stop();
     await served.app.close();

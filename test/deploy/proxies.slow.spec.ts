@@ -60,7 +60,7 @@ describe.each(Object.keys(proxies) as (keyof typeof proxies)[])('behind %s as it
     nodes = await Promise.all(platforms.map((platform) => Run.service({ FEED_ADAPTER: platform, ...common, ...limits })));
     // and a third one that is away
     balancer = await proxyBefore(program, [...nodes.map(({ port }) => port), await freePort()]);
-  }, 60_000);
+  });
   afterEach(async () => {
     Peer.leaveAll();
     Run.endAll();

@@ -29,7 +29,7 @@ describe('ts', () => {
 
   beforeAll(() => {
     faults = compile(blocksIn('ts'));
-  }, 120_000);
+  });
 
   it.each(blocksIn('ts').map(({ place }) => place))('%s type-checks against the sources', (place) => {
     expect(faults.get(place)).toEqual([]);

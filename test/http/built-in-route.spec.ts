@@ -1,7 +1,6 @@
 import { Observable, Subject } from 'rxjs';
-import { FeedModule } from '../../src/index.js';
 import { Peer } from '../support/peer.js';
-import { platforms, type Served, serve, until } from '../support/serve.js';
+import { feedModule, platforms, type Served, serve, until } from '../support/serve.js';
 
 describe.each(platforms)('a feed on %s', (platform) => {
   let served: Served;
@@ -11,7 +10,7 @@ describe.each(platforms)('a feed on %s', (platform) => {
   beforeAll(async () => {
     served = await serve(platform, {
       imports: [
-        FeedModule.forRoot({
+        feedModule({
           path: 'test',
           source: ({ id, url }) =>
             new Observable((subscriber) => {
@@ -211,7 +210,7 @@ describe.each(platforms)('a feed on %s', (platform) => {
 
 describe.each(platforms)('the default source on %s', (platform) => {
   it('greets at once, then counts from 1 for each connection', async () => {
-    const served = await serve(platform, { imports: [FeedModule.forRoot({ intervalMs: 20 })] });
+    const served = await serve(platform, { imports: [feedModule({ intervalMs: 20 })] });
     const first = await Peer.get(served.port, '/feeds/42');
     await first.sees('Chunk 3');
     const second = await Peer.get(served.port, '/feeds/43');
@@ -227,7 +226,7 @@ describe.each(platforms)('the default source on %s', (platform) => {
   });
 
   it('says nothing with a period of 0', async () => {
-    const served = await serve(platform, { imports: [FeedModule.forRoot({ intervalMs: 0 })] });
+    const served = await serve(platform, { imports: [feedModule()] });
     const peer = await Peer.get(served.port, '/feeds/42');
     await peer.sees('\r\n\r\n');
     expect(served.feeds.counts().open).toBe(1);
@@ -238,7 +237,7 @@ describe.each(platforms)('the default source on %s', (platform) => {
 
 describe.each(platforms)('a limit on connections on %s', (platform) => {
   it('refuses one more with 503 and Retry-After, and takes it when there is room again', async () => {
-    const served = await serve(platform, { imports: [FeedModule.forRoot({ maxConnections: 2 })] });
+    const served = await serve(platform, { imports: [feedModule({ intervalMs: 1000, maxConnections: 2 })] });
     const peers = await Promise.all([1, 2].map((id) => Peer.get(served.port, `/feeds/${id}`)));
     await Promise.all(peers.map((peer) => peer.sees('welcomes')));
     const refused = await fetch(`${served.url}/feeds/3`);
@@ -257,7 +256,7 @@ describe.each(platforms)('a limit on connections on %s', (platform) => {
 describe.each(platforms)('a slow reader on %s', (platform) => {
   it('is cut off once more than bufferBytes wait for it, and nobody else is', async () => {
     const said = new Subject<string>();
-    const served = await serve(platform, { imports: [FeedModule.forRoot({ bufferBytes: 65_536, source: () => said })] });
+    const served = await serve(platform, { imports: [feedModule({ bufferBytes: 65_536, source: () => said })] });
     const [slow, fast] = await Promise.all([Peer.get(served.port, '/feeds/slow'), Peer.get(served.port, '/feeds/fast')]);
     await Promise.all([slow.sees('\r\n\r\n'), fast.sees('\r\n\r\n')]);
     slow.socket.pause();

@@ -18,9 +18,9 @@ import {
 } from '@nestjs/common';
 import { HttpAdapterHost, Reflector } from '@nestjs/core';
 import { defer, NEVER, Observable, of, throwError, timer } from 'rxjs';
-import { Feed, FeedModule } from '../../src/index.js';
+import { Feed } from '../../src/index.js';
 import { Peer } from '../support/peer.js';
-import { platforms, type Served, serve, until } from '../support/serve.js';
+import { feedModule, platforms, type Served, serve, until } from '../support/serve.js';
 
 @Injectable()
 class KeyGuard implements CanActivate {
@@ -133,7 +133,7 @@ describe.each(platforms)('@Feed() on %s', (platform) => {
   let served: Served;
 
   beforeAll(async () => {
-    served = await serve(platform, { imports: [FeedModule.forRoot({ path: false })], controllers: [OrdersController] }, (app) =>
+    served = await serve(platform, { imports: [feedModule({ path: false })], controllers: [OrdersController] }, (app) =>
       app.setGlobalPrefix('api'),
     );
   });

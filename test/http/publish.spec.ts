@@ -1,17 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Controller, Get, Req, Res } from '@nestjs/common';
 import { concat, firstValueFrom, NEVER, of, take, toArray } from 'rxjs';
-import {
-  type Connection,
-  Feed,
-  FeedIdException,
-  FeedMessageException,
-  FeedModule,
-  type FeedOptions,
-  FeedService,
-} from '../../src/index.js';
+import { type Connection, Feed, FeedIdException, FeedMessageException, type FeedOptions, FeedService } from '../../src/index.js';
 import { Peer } from '../support/peer.js';
-import { platforms, type Served, serve, until } from '../support/serve.js';
+import { feedModule, platforms, type Served, serve, until } from '../support/serve.js';
 
 const publishKey = 'a-key';
 const authorization = `Bearer ${publishKey}`;
@@ -58,7 +50,7 @@ describe.each(platforms)('publishing on %s', (platform) => {
   let served: Served;
   const start = async (options: FeedOptions = {}) => {
     served = await serve(platform, {
-      imports: [FeedModule.forRoot({ intervalMs: 0, publishKey, ...options })],
+      imports: [feedModule({ publishKey, ...options })],
       controllers: [OwnController],
     });
   };

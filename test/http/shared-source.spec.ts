@@ -1,12 +1,11 @@
 import { Subject } from 'rxjs';
-import { FeedModule } from '../../src/index.js';
 import { Peer } from '../support/peer.js';
-import { platforms, serve } from '../support/serve.js';
+import { feedModule, platforms, serve } from '../support/serve.js';
 
 describe.each(platforms)('a source that many connections share on %s', (platform) => {
   it('has each message encoded once for each format', async () => {
     const prices = new Subject<object>();
-    const served = await serve(platform, { imports: [FeedModule.forRoot({ source: () => prices })] });
+    const served = await serve(platform, { imports: [feedModule({ source: () => prices })] });
     const formats = ['text', 'sse', 'ndjson'];
     const peers = await Promise.all(Array.from({ length: 60 }, (_, n) => Peer.get(served.port, `/feeds/${n}?format=${formats[n % 3]}`)));
     await Promise.all(peers.map((peer) => peer.sees('\r\n\r\n')));

@@ -1,11 +1,11 @@
-import { FeedModule, type FeedOptions, FeedTokenService } from '../../src/index.js';
+import { type FeedOptions, FeedTokenService } from '../../src/index.js';
 import { Peer } from '../support/peer.js';
-import { platforms, type Served, serve, until } from '../support/serve.js';
+import { feedModule, platforms, type Served, serve, until } from '../support/serve.js';
 
 describe.each(platforms)('limits per client on %s', (platform) => {
   let served: Served;
   const start = async (options: FeedOptions) => {
-    served = await serve(platform, { imports: [FeedModule.forRoot({ intervalMs: 0, ...options })] });
+    served = await serve(platform, { imports: [feedModule(options)] });
   };
   /** Asks for a feed, and tells the status; what is answered with 200 stays open. */
   const follow = async (path = '/feeds/a', ...headers: string[]) => {

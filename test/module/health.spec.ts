@@ -3,13 +3,13 @@ import { Controller, Get } from '@nestjs/common';
 import { HealthCheck, HealthCheckService, TerminusModule } from '@nestjs/terminus';
 import { MemoryBroker } from '../../src/feed/broker/memory/memory-broker.js';
 import { FeedHealthIndicator, HealthModule } from '../../src/health/index.js';
-import { type BrokerFactory, FeedModule } from '../../src/index.js';
+import { type BrokerFactory } from '../../src/index.js';
 import { Peer } from '../support/peer.js';
-import { platforms, serve, until } from '../support/serve.js';
+import { feedModule, platforms, serve, until } from '../support/serve.js';
 
 describe.each(platforms)('health on %s', (platform) => {
   it('tells what is open, what was, and what the process costs', async () => {
-    const served = await serve(platform, { imports: [FeedModule.forRoot({ intervalMs: 10, maxConnections: 100 }), HealthModule] });
+    const served = await serve(platform, { imports: [feedModule({ intervalMs: 10, maxConnections: 100 }), HealthModule] });
     const connections = async (query = ''): Promise<Record<string, unknown>> =>
       (await fetch(`${served.url}/health/connections${query}`)).json() as Promise<Record<string, unknown>>;
     const peers = await Promise.all([1, 2, 2].map((id) => Peer.get(served.port, `/feeds/${id}`)));
@@ -46,7 +46,7 @@ describe.each(platforms)('health on %s', (platform) => {
   });
 
   it('is ready until the limit is near, and lives on', async () => {
-    const served = await serve(platform, { imports: [FeedModule.forRoot({ maxConnections: 2 }), HealthModule] });
+    const served = await serve(platform, { imports: [feedModule({ intervalMs: 1000, maxConnections: 2 }), HealthModule] });
     const status = async (path: string) => (await fetch(served.url + path)).status;
     expect(await Promise.all(['/health', '/health/live', '/health/ready'].map(status))).toEqual([200, 200, 200]);
     const peers = await Promise.all([1, 2].map((id) => Peer.get(served.port, `/feeds/${id}`)));
@@ -65,7 +65,7 @@ describe.each(platforms)('health on %s', (platform) => {
     let unavailableSince: number | undefined;
     const broker: BrokerFactory = (context) =>
       Object.defineProperties(new MemoryBroker(context), { unavailableSince: { get: () => unavailableSince } });
-    const served = await serve(platform, { imports: [FeedModule.forRoot({ broker }), HealthModule] });
+    const served = await serve(platform, { imports: [feedModule({ broker }), HealthModule] });
     const ready = async () => {
       const answer = await fetch(`${served.url}/health/ready`);
       return { status: answer.status, broker: ((await answer.json()) as { info: { broker: unknown } }).info.broker };
@@ -95,7 +95,7 @@ describe.each(platforms)('health on %s', (platform) => {
       }
     }
     const served = await serve(platform, {
-      imports: [FeedModule.forRoot(), TerminusModule],
+      imports: [feedModule(), TerminusModule],
       controllers: [StatusController],
       providers: [FeedHealthIndicator],
     });

@@ -5,12 +5,11 @@ import { join } from 'node:path';
 import { Counter, Registry } from 'prom-client';
 import { BrokerUnavailableError } from '../../src/feed/broker/broker.js';
 import { MemoryBroker } from '../../src/feed/broker/memory/memory-broker.js';
-import { FeedModule } from '../../src/index.js';
 import { FeedMetrics, MetricsModule } from '../../src/metrics/index.js';
 import { Engine, env, missing } from '../../tools/engines.mjs';
 import { Peer } from '../support/peer.js';
 import { Run } from '../support/run.js';
-import { platforms, serve, until } from '../support/serve.js';
+import { feedModule, platforms, serve, until } from '../support/serve.js';
 
 // tools/engines.mjs, which the test command runs first, says so where these are missing
 const absent = missing();
@@ -43,7 +42,7 @@ afterEach(() => {
 
 describe.each(platforms)('metrics on %s', (platform) => {
   it('tell what the feeds do', async () => {
-    const served = await serve(platform, { imports: [FeedModule.forRoot({ intervalMs: 0, maxConnections: 3 }), MetricsModule] });
+    const served = await serve(platform, { imports: [feedModule({ maxConnections: 3 }), MetricsModule] });
     const { url, port, feeds } = served;
     const peers = await Promise.all([1, 2, 2].map((id) => Peer.get(port, `/feeds/${id}`)));
     await Promise.all(peers.map((peer) => peer.sees('\r\n\r\n')));
@@ -79,7 +78,7 @@ describe.each(platforms)('metrics on %s', (platform) => {
   });
 
   it('are text that Prometheus knows, and nothing else can be asked for', async () => {
-    const served = await serve(platform, { imports: [FeedModule.forRoot(), MetricsModule] });
+    const served = await serve(platform, { imports: [feedModule(), MetricsModule] });
     const response = await fetch(`${served.url}/metrics`);
     expect(response.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
     const warned: string[] = [];
@@ -95,7 +94,7 @@ describe.each(platforms)('metrics on %s', (platform) => {
 
 describe('metrics', () => {
   withPromtool('are as Prometheus wants them, and so are the alerts', async () => {
-    const served = await serve('express', { imports: [FeedModule.forRoot(), MetricsModule] });
+    const served = await serve('express', { imports: [feedModule(), MetricsModule] });
     const input = await (await fetch(`${served.url}/metrics`)).text();
     const { status, stdout, stderr } = spawnSync('promtool', ['check', 'metrics'], { env, encoding: 'utf8', input });
     expect({ status, said: stdout + stderr }).toEqual({ status: 0, said: '' });
@@ -120,7 +119,7 @@ describe('metrics', () => {
   });
 
   it('are those that the alerts and the Grafana dashboard ask for', async () => {
-    const served = await serve('express', { imports: [FeedModule.forRoot({ maxConnections: 1 }), MetricsModule] });
+    const served = await serve('express', { imports: [feedModule({ maxConnections: 1 }), MetricsModule] });
     const names = new Set([...(await samplesOf(`${served.url}/metrics`)).keys()].map((key) => key.replace(/\{.*/, '')));
     for (const file of (await readdir(folder)).filter((name) => name !== 'prometheus.yml')) {
       const asked = (await readFile(`${folder}/${file}`, 'utf8')).match(/\b(?:feed|nodejs|process)_[a-z0-9_]+/g) ?? [];
@@ -131,7 +130,7 @@ describe('metrics', () => {
   });
 
   it('have no limit where there is none', async () => {
-    const served = await serve('express', { imports: [FeedModule.forRoot({ maxConnections: 0 }), MetricsModule] });
+    const served = await serve('express', { imports: [feedModule({ maxConnections: 0 }), MetricsModule] });
     expect((await samplesOf(`${served.url}/metrics`)).has('feed_connections_limit')).toBe(false);
     await served.app.close();
   });
@@ -145,7 +144,7 @@ describe('metrics', () => {
       }
     }
     const served = await serve('express', {
-      imports: [FeedModule.forRoot({ broker: (context) => new AwayBroker(context) }), MetricsModule],
+      imports: [feedModule({ broker: (context) => new AwayBroker(context) }), MetricsModule],
     });
     await expect(served.feeds.publish('a', 1)).rejects.toThrow();
     await expect(served.feeds.publish('not an id', 1)).rejects.toThrow();
@@ -157,7 +156,7 @@ describe('metrics', () => {
   });
 
   it("go into an application's own registry", async () => {
-    const served = await serve('express', { imports: [FeedModule.forRoot()], providers: [FeedMetrics] });
+    const served = await serve('express', { imports: [feedModule()], providers: [FeedMetrics] });
     const own = new Registry();
     new Counter({ name: 'orders_total', help: 'Orders.', registers: [own] });
     const text = await Registry.merge([own, served.app.get(FeedMetrics).registry]).metrics();

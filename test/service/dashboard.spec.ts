@@ -165,7 +165,7 @@ inBrowser('in a browser, the dashboard', () => {
 
   beforeAll(async () => {
     browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: chromiumArgs });
-  }, 60_000);
+  });
   afterAll(() => browser?.close());
   beforeEach(() => {
     complaints = [];

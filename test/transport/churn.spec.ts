@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { Observable } from 'rxjs';
-import { FeedModule, intervalSource } from '../../src/index.js';
+import { intervalSource } from '../../src/index.js';
 import { Peer } from '../support/peer.js';
-import { platforms, serve, until } from '../support/serve.js';
+import { feedModule, platforms, serve, until } from '../support/serve.js';
 
 describe.each(platforms)('connections that come and go on %s', (platform) => {
   it('leaves no source subscribed, no timer and no entry after 1,000 that left at random moments', async () => {
@@ -11,7 +11,7 @@ describe.each(platforms)('connections that come and go on %s', (platform) => {
     const tick = intervalSource(5);
     const served = await serve(platform, {
       imports: [
-        FeedModule.forRoot({
+        feedModule({
           source: (context) =>
             new Observable((subscriber) => {
               subscribed += 1;

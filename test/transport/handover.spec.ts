@@ -19,9 +19,9 @@ import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { Observable } from 'rxjs';
 import { concat, defer, NEVER, of, Subject } from 'rxjs';
 import { generate } from 'selfsigned';
-import { Feed, FeedModule, FeedService } from '../../src/index.js';
+import { Feed, FeedService } from '../../src/index.js';
 import { Peer } from '../support/peer.js';
-import { adapterOf, platforms, type Served, serve, until } from '../support/serve.js';
+import { adapterOf, feedModule, platforms, type Served, serve, until } from '../support/serve.js';
 
 /** A framework's response: both set a header by this name. */
 interface Reply {
@@ -79,7 +79,7 @@ class AppController {
   }
 }
 
-const metadata = { imports: [FeedModule.forRoot({ source: () => concat(of('hello'), NEVER) })], controllers: [AppController] };
+const metadata = { imports: [feedModule({ source: () => concat(of('hello'), NEVER) })], controllers: [AppController] };
 
 describe.each(platforms)('the handover on %s', (platform) => {
   let served: Served;
@@ -302,7 +302,7 @@ describe.each(platforms)("the server's own limits on %s", (platform) => {
 
   it('close within the drain time when a client reads nothing more', async () => {
     const served = await serve(platform, {
-      imports: [FeedModule.forRoot({ drainMs: 100, bufferBytes: 1 << 24, source: () => concat(of('hello'), said) })],
+      imports: [feedModule({ drainMs: 100, bufferBytes: 1 << 24, source: () => concat(of('hello'), said) })],
     });
     const peer = await Peer.get(served.port, '/feeds/1');
     await peer.sees('hello\n');
@@ -352,7 +352,7 @@ describe.each(platforms)('without the handover on %s', (platform) => {
   it('serves the same feed where it is switched off', async () => {
     served = await serve(platform, {
       ...metadata,
-      imports: [FeedModule.forRoot({ handover: false, source: () => concat(of('hello'), said) })],
+      imports: [feedModule({ handover: false, source: () => concat(of('hello'), said) })],
     });
     const peer = await Peer.get(served.port, '/feeds/1');
     await peer.sees('hello\n');
@@ -368,7 +368,7 @@ describe.each(platforms)('without the handover on %s', (platform) => {
   });
 
   it('notices that a client left, half-closed or reset', async () => {
-    served = await serve(platform, { imports: [FeedModule.forRoot({ handover: false, intervalMs: 10 })] });
+    served = await serve(platform, { imports: [feedModule({ handover: false, intervalMs: 10 })] });
     for (const go of [(peer: Peer) => peer.leave(), (peer: Peer) => peer.socket.end(), (peer: Peer) => peer.reset()]) {
       const peer = await Peer.get(served.port, '/feeds/1');
       await peer.sees('Chunk 1');
@@ -434,7 +434,7 @@ describe.each(platforms)('the handover with TLS on %s', (platform) => {
   it('ends with handshakes that do not', async () => {
     const { private: key, cert } = await generate([{ name: 'commonName', value: 'localhost' }]);
     const https = { key, cert };
-    const root = { module: class Root {}, imports: [FeedModule.forRoot({ drainMs: 200 })] };
+    const root = { module: class Root {}, imports: [feedModule({ intervalMs: 1000, drainMs: 200 })] };
     const app =
       platform === 'express'
         ? await NestFactory.create(root, { httpsOptions: https, logger: false })

@@ -4,8 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { Controller } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
-import { Feed, FeedModule, FeedService } from '../../src/index.js';
-import { until } from '../support/serve.js';
+import { Feed, FeedService } from '../../src/index.js';
+import { feedModule, until } from '../support/serve.js';
 
 @Controller('numbers')
 class NumbersController {
@@ -16,7 +16,7 @@ class NumbersController {
 }
 
 it('serves several feeds on one HTTP/2 connection, without the handover', async () => {
-  const root = { module: class Root {}, imports: [FeedModule.forRoot({ intervalMs: 20 })], controllers: [NumbersController] };
+  const root = { module: class Root {}, imports: [feedModule({ intervalMs: 20 })], controllers: [NumbersController] };
   const adapter = new FastifyAdapter({ http2: true } as object);
   const app = await NestFactory.create<NestFastifyApplication>(root, adapter, { logger: false });
   await app.listen(0, '127.0.0.1');

@@ -1,13 +1,13 @@
 import { interval, map } from 'rxjs';
 import { HealthModule } from '../../src/health/index.js';
-import { FeedModule, type FeedOptions } from '../../src/index.js';
+import { type FeedOptions } from '../../src/index.js';
 import { Peer } from '../support/peer.js';
-import { platforms, type Served, serve, until } from '../support/serve.js';
+import { feedModule, platforms, type Served, serve, until } from '../support/serve.js';
 
 describe.each(platforms)('the pulse on %s', (platform) => {
   let served: Served;
   const start = async (options: FeedOptions = {}) => {
-    served = await serve(platform, { imports: [FeedModule.forRoot({ intervalMs: 0, ...options }), HealthModule] });
+    served = await serve(platform, { imports: [feedModule(options), HealthModule] });
   };
   const follow = async (path: string, ...headers: string[]) => {
     const { opened } = served.feeds.counts();
@@ -127,7 +127,7 @@ describe.each(platforms)('the pulse on %s', (platform) => {
 
 describe.each(platforms)('draining on %s', (platform) => {
   it('tells load balancers first, goes on for a while, then ends each feed in good order with a time to come back', async () => {
-    const served = await serve(platform, { imports: [FeedModule.forRoot({ intervalMs: 0, lameDuckMs: 500 }), HealthModule] });
+    const served = await serve(platform, { imports: [feedModule({ lameDuckMs: 500 }), HealthModule] });
     const early = await Peer.get(served.port, '/feeds/a?format=sse');
     await until(() => served.feeds.counts().open === 1);
     const closing = served.app.close();
@@ -150,7 +150,7 @@ describe.each(platforms)('draining on %s', (platform) => {
   });
 
   it('tells load balancers first, also where nobody is connected', async () => {
-    const served = await serve(platform, { imports: [FeedModule.forRoot({ intervalMs: 0, lameDuckMs: 300 }), HealthModule] });
+    const served = await serve(platform, { imports: [feedModule({ lameDuckMs: 300 }), HealthModule] });
     const closing = served.app.close();
     expect((await fetch(`${served.url}/health/ready`)).status).toBe(503);
     const late = await Peer.get(served.port, '/feeds/a');
@@ -159,7 +159,7 @@ describe.each(platforms)('draining on %s', (platform) => {
   });
 
   it('refuses new feeds once the feeds are being ended', async () => {
-    const served = await serve(platform, { imports: [FeedModule.forRoot({ intervalMs: 0 })] });
+    const served = await serve(platform, { imports: [feedModule()] });
     const peers = await Promise.all(Array.from({ length: 300 }, (_, n) => Peer.get(served.port, `/feeds/${n}`)));
     await until(() => served.feeds.counts().open === 300);
     const closing = served.app.close();

@@ -8,7 +8,7 @@ import { NestFactory } from '@nestjs/core';
 import { Subject } from 'rxjs';
 import { generate } from 'selfsigned';
 import { Webhook as Verifier } from 'standardwebhooks';
-import { FeedModule, FeedService } from '../../src/index.js';
+import { FeedService } from '../../src/index.js';
 import {
   type FeedEvent,
   Webhook,
@@ -20,7 +20,7 @@ import {
   type WebhookWatch,
 } from '../../src/webhook/index.js';
 import { Peer } from '../support/peer.js';
-import { platforms, serve, until } from '../support/serve.js';
+import { feedModule, platforms, serve, until } from '../support/serve.js';
 
 const secret = `whsec_${Buffer.from('a key of twenty-four bytes').toString('base64')}`;
 
@@ -499,7 +499,7 @@ describe('the webhook', () => {
   it.each(platforms)('tells of feeds on %s, of their end at the shutdown, too', async (platform) => {
     const receiver = await Receiver.start();
     const options = { url: receiver.url, secret, batchMs: 5 };
-    const { app, port } = await serve(platform, { imports: [FeedModule.forRoot(), WebhookModule.forRoot(options)] });
+    const { app, port } = await serve(platform, { imports: [feedModule({ intervalMs: 1000 }), WebhookModule.forRoot(options)] });
     const peer = await Peer.get(port, '/feeds/1');
     await peer.sees('welcomes');
     await until(() => app.get(Webhook, { strict: false }).counts().sent === 2);
