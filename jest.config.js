@@ -1,8 +1,11 @@
-/** Nest 12 is ES modules: Jest runs them under `--experimental-vm-modules` (see package.json's test script). */
+/**
+ * What `npm test` runs. Specs that are called `*.slow.spec.ts` start other programs or take longer by nature: `npm run test:all` runs
+ * them as well. Nest 12 is ES modules: Jest runs them under `--experimental-vm-modules`.
+ */
 export default {
   testEnvironment: 'node',
   roots: ['<rootDir>/src', '<rootDir>/test'],
-  testRegex: '\\.spec\\.ts$',
+  testRegex: '(?<!\\.slow)\\.spec\\.ts$',
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   transform: {
@@ -18,5 +21,8 @@ export default {
       },
     ],
   },
-  testTimeout: 30_000,
+  // Most tests wait for what other processes do, so that three workers keep two cores busy.
+  maxWorkers: 3,
+  // No test asserts how long something takes: this only ends one that waits in vain.
+  testTimeout: 120_000,
 };

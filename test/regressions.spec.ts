@@ -1,18 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Controller, Get, NotFoundException, Param, Query, Req, Res, UseGuards } from '@nestjs/common';
 import { concat, NEVER, Observable, of } from 'rxjs';
-import {
-  type Connection,
-  Feed,
-  FeedAuthGuard,
-  type FeedEvent,
-  FeedModule,
-  type FeedOptions,
-  FeedService,
-  FeedTokenService,
-} from '../src/index.js';
-import { Peer } from './peer.js';
-import { platforms, type Served, serve, until } from './serve.js';
+import { type Connection, Feed, FeedAuthGuard, type FeedEvent, type FeedOptions, FeedService, FeedTokenService } from '../src/index.js';
+import { Peer } from './support/peer.js';
+import { feedModule, platforms, type Served, serve, until } from './support/serve.js';
 
 let opened: Connection | undefined;
 let answerSlow: () => void = () => {};
@@ -69,7 +60,7 @@ describe.each(platforms)('on %s', (platform) => {
   let served: Served;
   const start = async (options: FeedOptions = {}) => {
     served = await serve(platform, {
-      imports: [FeedModule.forRoot({ intervalMs: 0, ...options })],
+      imports: [feedModule(options)],
       controllers: [OwnController, UntypedController],
     });
   };

@@ -9,7 +9,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 
-/** The devDependencies that `dist/main.js` imports or serves, at once or when they are asked for; test/deploy.spec.ts looks for them. */
+/** The devDependencies that `dist/main.js` imports or serves, at once or when they are asked for; test/deploy/manifests.spec.ts looks for them. */
 export const packages = [
   '@fastify/static',
   '@nats-io/jetstream',

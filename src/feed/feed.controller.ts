@@ -80,10 +80,7 @@ export class FeedController {
   }
 
   @Post()
-  async publishMany(
-    @Req() request: AnyRequest,
-    @Res({ passthrough: true }) response: AnyResponse,
-  ): Promise<{ messages: PublishAnswer[] }> {
+  async publishMany(@Req() request: AnyRequest, @Res({ passthrough: true }) response: AnyResponse): Promise<{ messages: PublishAnswer[] }> {
     const asked = FeedRequest.of(request);
     const body = v.safeParse(fanOut, await readBody(asked, this.options.bodyBytes + namesBytes, ['application/json']));
     if (!body.success || !('data' in body.output)) {

@@ -116,7 +116,10 @@ export const feedOptionRules = {
   drainMs: milliseconds(),
   lameDuckMs: milliseconds(),
   bodyBytes: wholeNumber('bytes', 1),
-  broker: v.custom<BrokerFactory>((value) => typeof value === 'function', 'must be a function such as redisBroker() and natsBroker() return'),
+  broker: v.custom<BrokerFactory>(
+    (value) => typeof value === 'function',
+    'must be a function such as redisBroker() and natsBroker() return',
+  ),
   nodeName: v.pipe(
     v.string('must be a string'),
     v.regex(/^[\x21-\x7e]{1,100}$/, 'must be 1 to 100 visible ASCII characters without spaces'),

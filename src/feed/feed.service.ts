@@ -13,7 +13,7 @@ import { checkFeedId } from './message/feed-id.js';
 import type { FeedMessage, StoredMessage } from './message/message.js';
 import { parseSince } from './message/position.js';
 import { messagesOf } from './pubsub/messages.js';
-import { type PublishListener, Publisher, toFeedException } from './pubsub/publisher.js';
+import { Publisher, type PublishListener, toFeedException } from './pubsub/publisher.js';
 import { Router } from './pubsub/router.js';
 import type { FeedCount, FeedCounts } from './stats/counts.js';
 import type { EndReason } from './stats/end-reason.js';

@@ -77,10 +77,7 @@ function isFetchable(value: string): boolean {
 export function resolveAuthOptions(options: AuthOptions): ResolvedAuthOptions {
   const { public: isPublic = false, publishKey, jwtSecret, jwksUrl, jwtIssuer, jwtAudience, tokenCookie } = options;
   if (jwtSecret !== undefined && jwksUrl !== undefined) {
-    throw new FeedOptionsError(
-      'FeedModule verifies tokens with "jwtSecret" or with the keys at "jwksUrl": give one of the two',
-      'jwksUrl',
-    );
+    throw new FeedOptionsError('FeedModule verifies tokens with "jwtSecret" or with the keys at "jwksUrl": give one of the two', 'jwksUrl');
   }
   if (jwtSecret === undefined && jwksUrl === undefined) {
     // An issuer without a key would look like a check that is never made.

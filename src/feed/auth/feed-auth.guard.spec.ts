@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Controller, Get, type INestApplication, Param, Post, Req, UseGuards } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { adapterOf, platforms } from '../../../test/serve.js';
+import { adapterOf, platforms } from '../../../test/support/serve.js';
 import { FEED_OPTIONS } from '../feed.module-definition.js';
 import { type AuthOptions, resolveAuthOptions } from './auth.options.js';
 import { FeedAuthGuard } from './feed-auth.guard.js';

@@ -2,8 +2,8 @@ import { Logger } from '@nestjs/common';
 import { createRemoteJWKSet, customFetch, errors, type JWTVerifyGetKey, type JWTVerifyOptions, jwtVerify } from 'jose';
 import { FeedException } from '../errors/feed-exception.js';
 import type { AuthOptions } from './auth.options.js';
-import { unauthorized } from './unauthorized.js';
 import { TokenGrant } from './grant.js';
+import { unauthorized } from './unauthorized.js';
 
 /** Clocks of two machines may differ by this much, in seconds, when `exp` and `nbf` are looked at (RFC 7519 section 4.1.4). */
 const clockTolerance = 5;

@@ -169,4 +169,3 @@ export class SendQueue {
 function sizeOf(entry: Entry): number {
   return overhead + (entry instanceof EncodedItem ? entry.bytes : entry.text.length);
 }
-

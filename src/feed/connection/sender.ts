@@ -4,7 +4,7 @@ import type { Start } from '../message/position.js';
 import { Mark, type Replay, type ReplayItem } from '../pubsub/replay.js';
 import type { EndReason } from '../stats/end-reason.js';
 import type { Transport } from '../transport/transport.js';
-import type { BufferLimit, Buffered } from './buffer-limit.js';
+import type { Buffered, BufferLimit } from './buffer-limit.js';
 import type { Encoder } from './encoder.js';
 import type { KeepAlive } from './keep-alive.js';
 import { EncodedItem, type Entry, SendQueue } from './send-queue.js';

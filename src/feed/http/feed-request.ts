@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { FeedException } from '../errors/feed-exception.js';
-import { chooseFormat } from '../format/formats.js';
 import type { Format } from '../format/format.js';
+import { chooseFormat } from '../format/formats.js';
 import { checkFeedId } from '../message/feed-id.js';
 import { nowhere, parsePosition, parseSince, type Start } from '../message/position.js';
 import { type AnyRequest, rawOf, targetOf } from './adapter.js';

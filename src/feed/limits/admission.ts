@@ -26,9 +26,7 @@ export class Admission {
   private readonly addresses: ClientAddress;
   private readonly counts = Object.fromEntries(rejectReasons.map((reason) => [reason, 0])) as Record<RejectReason, number>;
 
-  constructor(
-    private readonly options: ResolvedLimitOptions & { readonly maxConnections: number },
-  ) {
+  constructor(private readonly options: ResolvedLimitOptions & { readonly maxConnections: number }) {
     this.clients = new ClientLimits(options);
     this.addresses = new ClientAddress(options.trustedProxies);
   }
@@ -81,12 +79,7 @@ export class Admission {
     }
   }
 
-  private rejection(
-    reason: RejectReason,
-    code: 'FEED_UNAVAILABLE' | 'FEED_TOO_MANY',
-    message: string,
-    retryAfter?: number,
-  ): FeedException {
+  private rejection(reason: RejectReason, code: 'FEED_UNAVAILABLE' | 'FEED_TOO_MANY', message: string, retryAfter?: number): FeedException {
     this.count(reason);
     return new FeedException(code, { message, ...(retryAfter !== undefined && { retryAfter }) });
   }

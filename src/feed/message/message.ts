@@ -58,7 +58,13 @@ export function storedMessage(feed: string, epoch: string, offset: number, time:
 /** The message as an application gets it: a plain object of its own. */
 export function toFeedMessage({ id, feed, type, text, isJson, ...stored }: StoredMessage | TextMessage): FeedMessage {
   const data: unknown = isJson ? JSON.parse(text) : text;
-  return { ...(id !== undefined && { id }), feed, ...(type !== undefined && { type }), data, ...('time' in stored && { time: stored.time }) };
+  return {
+    ...(id !== undefined && { id }),
+    feed,
+    ...(type !== undefined && { type }),
+    data,
+    ...('time' in stored && { time: stored.time }),
+  };
 }
 
 /** Tells a message from the data of one. */

@@ -52,12 +52,7 @@ export class Router {
    * @param hidesPositions whether the replay leaves the subscriber's position where it is
    * @throws what the broker fails with; the subscriber is then subscribed to none of the feeds
    */
-  async subscribe(
-    subscriber: Subscriber,
-    feeds: readonly string[],
-    since: Start | undefined,
-    hidesPositions = false,
-  ): Promise<Replay> {
+  async subscribe(subscriber: Subscriber, feeds: readonly string[], since: Start | undefined, hidesPositions = false): Promise<Replay> {
     try {
       for (const feed of feeds) this.add(subscriber, feed);
       for (const feed of feeds) {
@@ -97,12 +92,7 @@ export class Router {
     return this.replay(feeds, startOf, true, false);
   }
 
-  private replay(
-    feeds: readonly string[],
-    startOf: (feed: string) => Start,
-    isResumed: boolean,
-    hidesPositions: boolean,
-  ): Promise<Replay> {
+  private replay(feeds: readonly string[], startOf: (feed: string) => Start, isResumed: boolean, hidesPositions: boolean): Promise<Replay> {
     return Replay.open(this.broker, { feeds, startOf, isResumed, hidesPositions, pageBytes: this.pageBytes });
   }
 

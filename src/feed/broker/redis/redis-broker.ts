@@ -135,7 +135,7 @@ export class RedisBroker implements Broker {
     if (this.followed.delete(feed)) this.session?.unsubscribe(this.keyPrefix + feed).catch(ignore);
   }
 
-  async read(feed: string, start: Start, limitBytes: number): Promise<History> {
+  async read(feed: string, start: Start): Promise<History> {
     await this.ready();
     const reply = await this.fetch(feed, start);
     this.noteSeen(reply.epoch, reply.offset);

@@ -1,0 +1,335 @@
+import { cp, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
+import { connect, millis, type NatsConnection } from '@nats-io/transport-node';
+import { generate } from 'selfsigned';
+import {
+  BrokerMessageTooLargeError,
+  BrokerOptionsError,
+  BrokerUnavailableError,
+  type HistoryBounds,
+} from '../../src/feed/broker/broker.js';
+import { type NatsBrokerOptions, natsBroker } from '../../src/feed/broker/nats/index.js';
+import { leastLength } from '../../src/feed/broker/nats/nats-stream.js';
+import type { PublishedMessage } from '../../src/feed/message/message.js';
+import { Engine, missing } from '../../tools/engines.mjs';
+import { Link } from '../../tools/link.mjs';
+import { Node } from '../support/broker-node.js';
+import { roomy } from '../support/brokers.js';
+import { until } from '../support/serve.js';
+
+const numbers = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, n) => `${from + n}`);
+const positionOf = ({ epoch, offset }: PublishedMessage) => ({ epoch, offset });
+
+describe('natsBroker()', () => {
+  it.each<[string | NatsBrokerOptions, string, RegExp]>([
+    ['http://localhost', 'url', /nats:\/\/host1:4222,host2:4222 or the same with tls:\/\//],
+    ['nats://', 'url', /nats:\/\/host1:4222/],
+    ['nats://user:secret word@local host', 'url', /host:port/],
+    ['nats://a:99999', 'url', /host:port, not "a:99999"/],
+    ['nats://a,,b', 'url', /host:port, not ""/],
+    ['nats://a?stream=b', 'url', /no \?stream=/],
+    ['nats://a?prefix=a.b', 'prefix', /1 to 64 letters, digits, - and _, not "a.b"/],
+    ['nats://a?prefix=', 'prefix', /not ""/],
+    [{ prefix: 'a b' }, 'prefix', /not "a b"/],
+    [{ servers: ['a', 'b:c'] }, 'servers', /host:port, not "b:c"/],
+    [{ servers: 'a', url: 'nats://b' }, 'servers', /either "url" or "servers"/],
+    [{ client: { servers: 'a' } as object }, 'client', /cannot have "servers"/],
+    [{ replicas: 0 }, 'replicas', /1 to 5, not 0/],
+    [{ host: 'a' } as NatsBrokerOptions, 'host', /no option "host"; it has url, servers, prefix, replicas, client/],
+  ])('refuses %j at once', (options, option, message) => {
+    expect(() => natsBroker(options)).toThrow(BrokerOptionsError);
+    expect(() => natsBroker(options)).toThrow(
+      expect.objectContaining({ code: 'BROKER_OPTIONS', option, message: expect.stringMatching(message) }),
+    );
+    expect(() => natsBroker(options)).not.toThrow(/secret/);
+  });
+
+  it.each<string | NatsBrokerOptions>([
+    'nats://a',
+    'tls://a:4222,b:4223,[::1]:4224/?prefix=x_Y-1',
+    'nats://user:p%40ss@a',
+    'nats://token@a',
+    { servers: ['a', 'nats://b:1'], prefix: 'x', replicas: 3, client: { name: 'me' } },
+    {},
+  ])('takes %j', (options) => {
+    expect(natsBroker(options)).toBeInstanceOf(Function);
+  });
+});
+
+(missing().includes('nats-server') ? describe.skip : describe)('the NATS broker', () => {
+  let engine: Engine;
+  let nodes: Node[];
+  let links: Link[];
+  let connection: NatsConnection;
+  let manager: JetStreamManager;
+  let said: string[];
+
+  const node = async (options: NatsBrokerOptions = {}, bounds: Partial<HistoryBounds> = {}, port = engine.port) => {
+    const broker = await natsBroker({ servers: `127.0.0.1:${port}`, ...options })({
+      ...roomy,
+      ...bounds,
+      log: (message) => said.push(message),
+    });
+    const made = new Node(broker);
+    nodes.push(made);
+    return made;
+  };
+  const linked = async (bounds: Partial<HistoryBounds> = {}) => {
+    const link = await Link.to(engine.port);
+    links.push(link);
+    return { link, cut: await node({}, bounds, link.port) };
+  };
+  const count = async (by: Node, feed: string, from: number, to: number) => {
+    const messages: PublishedMessage[] = [];
+    for (let n = from; n <= to; n += 1) messages.push(await by.publish(feed, `${n}`));
+    return messages;
+  };
+
+  beforeEach(async () => {
+    nodes = [];
+    links = [];
+    said = [];
+    engine = await Engine.start('nats');
+    connection = await connect({ servers: `127.0.0.1:${engine.port}` });
+    manager = await jetstreamManager(connection);
+  });
+
+  afterEach(async () => {
+    for (const link of links) link.mend();
+    await Promise.all(nodes.map(({ broker }) => broker.close()));
+    await Promise.all(links.map((link) => link.close()));
+    await connection.close();
+    await engine.stop();
+  });
+
+  it('makes a stream with the limits of history, and gives one that is there the limits of whoever comes last', async () => {
+    await node({}, { historyLength: 7000, historyTtlMs: 5000, historyTotalBytes: 1e8 });
+    const { config } = await manager.streams.info('nestjs-feed');
+    expect(config).toMatchObject({
+      subjects: ['nestjs-feed.>'],
+      max_msgs_per_subject: 7000,
+      max_bytes: 1e8,
+      storage: 'file',
+      num_replicas: 1,
+    });
+    expect(millis(config.max_age)).toBe(5000);
+    await node({}, { historyLength: 0, historyTtlMs: 1 });
+    const changed = (await manager.streams.info('nestjs-feed')).config;
+    expect(changed.max_msgs_per_subject).toBe(leastLength);
+    expect(millis(changed.max_age)).toBe(100);
+  });
+
+  it('leaves alone a stream that has its name and is not its own', async () => {
+    await manager.streams.add({ name: 'orders', subjects: ['elsewhere'] });
+    const refused = await node({ prefix: 'orders' });
+    expect(refused.broker.unavailableSince).toBeDefined();
+    expect(said.join()).toMatch(/"orders" already.*choose another prefix/);
+    await expect(refused.publish('a', '1')).rejects.toThrow(BrokerUnavailableError);
+    expect((await manager.streams.info('orders')).config.subjects).toEqual(['elsewhere']);
+  });
+
+  it('keeps prefixes apart', async () => {
+    const [one, other] = [await node({ prefix: 'one' }), await node({ prefix: 'other' })];
+    await Promise.all([one.follow('a'), other.follow('a')]);
+    await one.publish('a', '1');
+    await other.publish('a', '2');
+    expect(await one.read('a', 'earliest')).toEqual(['1']);
+    expect(await other.read('a', 'earliest')).toEqual(['2']);
+    expect([one.texts('a'), other.texts('a')]).toEqual([['1'], ['2']]);
+  });
+
+  it('goes on when its consumer is deleted', async () => {
+    const [one, other] = [await node(), await node()];
+    await one.follow('a');
+    await count(other, 'a', 1, 3);
+    for await (const { name } of manager.consumers.list('nestjs-feed')) await manager.consumers.delete('nestjs-feed', name);
+    await until(() => said.length >= 2 && one.broker.unavailableSince === undefined && other.broker.unavailableSince === undefined);
+    await count(other, 'a', 4, 6);
+    await until(() => one.of('a').length === 6);
+    expect(one.texts('a')).toEqual(['1', '2', '3', '4', '5', '6']);
+  });
+
+  it('tells that all is lost when its stream is deleted, and makes another', async () => {
+    const [one, other] = [await node(), await node()];
+    await one.follow('a', 'b');
+    const [first] = await count(other, 'a', 1, 3);
+    await until(() => one.of('a').length === 3);
+    await manager.streams.delete('nestjs-feed');
+    await until(
+      () => one.texts('b').length > 0 && one.broker.unavailableSince === undefined && other.broker.unavailableSince === undefined,
+    );
+    await count(other, 'a', 4, 5);
+    await until(() => one.texts('a').includes('5'));
+    expect(one.texts('a')).toEqual(['1', '2', '3', 'lost', '4', '5']);
+    expect(one.texts('b')).toEqual(['lost']);
+    expect(await one.broker.read('a', positionOf(first as PublishedMessage))).toMatchObject({ isReset: true });
+  });
+
+  it.each([
+    ['fewer messages', 0],
+    ['others in their place', 4],
+  ])('trusts no id any more when the engine comes back without the last messages: with %s', async (_, published) => {
+    const { link, cut } = await linked();
+    const other = await node();
+    await cut.follow('a', 'b');
+    await count(other, 'a', 1, 2);
+    await connection.close();
+    await engine.kill();
+    await cp(engine.folder, `${engine.folder}-then`, { recursive: true });
+    await engine.restart();
+    await until(() => other.broker.unavailableSince === undefined && cut.broker.unavailableSince === undefined);
+    const lost = await count(other, 'a', 3, 5);
+    await until(() => cut.of('a').length === 5);
+    await other.broker.close();
+    link.cut();
+    await engine.kill();
+    await rm(engine.folder, { recursive: true });
+    await rename(`${engine.folder}-then`, engine.folder);
+    await engine.restart();
+    await count(await node(), 'a', 6, 5 + published);
+    link.sever();
+    link.mend();
+    await until(() => cut.texts('b').includes('lost'));
+    await until(() => cut.broker.unavailableSince === undefined);
+    expect(await cut.broker.read('a', positionOf(lost[2] as PublishedMessage))).toMatchObject({ isReset: true });
+    await count(cut, 'a', 11, 12);
+    expect(cut.texts('a')).toEqual(['1', '2', '3', '4', '5', 'lost', '11', '12']);
+    connection = await connect({ servers: `127.0.0.1:${engine.port}` });
+  });
+
+  it('passes over what somebody else has put into the stream', async () => {
+    const one = await node();
+    await one.follow('a');
+    await one.publish('a', '1');
+    connection.publish('nestjs-feed.a', 'hello');
+    connection.publish('nestjs-feed.a');
+    await connection.flush();
+    await one.publish('a', '2');
+    expect(one.texts('a')).toEqual(['1', '2']);
+    expect(await one.read('a', 'earliest')).toEqual(['1', '2']);
+  });
+
+  it('tells a node that comes later which positions are gone, and no others', async () => {
+    const one = await node({}, { historyLength: leastLength, historyBytes: 1e7 });
+    const [calm] = await count(one, 'calm', 1, 3);
+    const busy = await count(one, 'busy', 1, leastLength + 15);
+    const [late] = await count(one, 'late', 1, 1);
+    const later = await node({}, { historyLength: leastLength, historyBytes: 1e7 });
+    const isReset = async (feed: string, message: PublishedMessage | undefined) =>
+      (await later.broker.read(feed, positionOf(message as PublishedMessage))).isReset;
+    expect(await isReset('calm', calm)).toBe(false);
+    expect(await isReset('late', calm)).toBe(false);
+    expect(await isReset('late', late)).toBe(false);
+    expect(await isReset('busy', calm)).toBe(true);
+    expect(await isReset('busy', busy[13])).toBe(true);
+    expect(await isReset('busy', busy[14])).toBe(false);
+    expect(await later.read('busy', 'earliest')).toEqual(numbers(16, leastLength + 15));
+    // More is kept from now on; what is gone stays gone.
+    const last = await node({}, { historyLength: leastLength + 50, historyBytes: 1e7 });
+    await count(last, 'busy', leastLength + 16, leastLength + 17);
+    const newest = await node({}, { historyLength: leastLength + 50, historyBytes: 1e7 });
+    expect(await newest.broker.read('busy', positionOf(busy[0] as PublishedMessage))).toMatchObject({ isReset: true });
+    expect(await newest.broker.read('busy', positionOf(busy[16] as PublishedMessage))).toMatchObject({ isReset: false });
+  });
+
+  it('tells followers of all feeds when messages have grown too old while it was cut off', async () => {
+    const { link, cut } = await linked({ historyTtlMs: 1000 });
+    const other = await node({}, { historyTtlMs: 1000 });
+    await cut.follow('a', 'b', 'quiet');
+    await count(other, 'a', 1, 2);
+    await until(() => cut.of('a').length === 2);
+    link.cut();
+    await count(other, 'a', 3, 4);
+    await until(async () => (await manager.streams.info('nestjs-feed')).state.messages === 0);
+    await count(other, 'b', 1, 2);
+    link.sever();
+    link.mend();
+    await until(() => cut.texts('quiet').length > 0);
+    expect(cut.texts('a')).toEqual(['1', '2', 'lost']);
+    expect(cut.texts('b')).toEqual(['lost', '1', '2']);
+    expect(cut.texts('quiet')).toEqual(['lost']);
+  });
+
+  it('tells no feed but the one that lost messages, though it is the only one that has any', async () => {
+    const bounds = { historyLength: leastLength, historyBytes: 1e7, historyTotalBytes: 1e10 };
+    const { link, cut } = await linked(bounds);
+    const other = await node({}, bounds);
+    await cut.follow('busy', 'full', 'quiet');
+    await count(other, 'busy', 1, leastLength);
+    await until(() => cut.of('busy').length === leastLength);
+    await cut.read('busy', 'end');
+    link.cut();
+    await count(other, 'busy', leastLength + 1, 2 * leastLength + 15);
+    await count(other, 'full', 1, leastLength);
+    link.sever();
+    link.mend();
+    await until(() => cut.texts('full').includes(`${leastLength}`));
+    expect(cut.texts('busy')).toEqual([...numbers(1, leastLength), 'lost', ...numbers(leastLength + 16, 2 * leastLength + 15)]);
+    expect(cut.texts('quiet')).toEqual([]);
+  });
+
+  it('says who it is, over TLS', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'nestjs-feed-tls-'));
+    const pem = await generate([{ name: 'commonName', value: 'localhost' }], {
+      extensions: [{ name: 'subjectAltName', altNames: [{ type: 2, value: 'localhost' }] }],
+    });
+    await writeFile(join(folder, 'cert'), pem.cert);
+    await writeFile(join(folder, 'key'), pem.private);
+    const tls = ['--tls', '--tlscert', join(folder, 'cert'), '--tlskey', join(folder, 'key')];
+    const secured = await Engine.start('nats', ...tls, '--user', 'me', '--pass', 'p@ss:word');
+    try {
+      const url = (pass: string) => `tls://me:${pass}@localhost:${secured.port}`;
+      const known = await node({ servers: undefined, url: url('p%40ss:word'), client: { tls: { ca: pem.cert } } });
+      await known.publish('a', '1');
+      expect(await known.read('a', 'earliest')).toEqual(['1']);
+      const unknown = await node({ servers: undefined, url: url('wrong'), client: { tls: { ca: pem.cert } } });
+      await expect(unknown.publish('a', '2')).rejects.toThrow(/NATS does not do its work: .*Authorization Violation/i);
+      expect(unknown.broker.unavailableReason).toMatch(/^'?Authorization Violation/i);
+    } finally {
+      await Promise.all(nodes.splice(0).map(({ broker }) => broker.close()));
+      await secured.stop();
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it('says that a user has no JetStream', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'nestjs-feed-nats-'));
+    const config = join(folder, 'config');
+    await writeFile(config, 'accounts { A { users: [{ user: a, password: b }] } }');
+    const without = await Engine.start('nats', '--config', config);
+    try {
+      const { broker } = await node({ servers: undefined, url: `nats://a:b@127.0.0.1:${without.port}` });
+      expect(broker.unavailableReason).toMatch(/no JetStream for this user: nats-server needs --jetstream/);
+    } finally {
+      await Promise.all(nodes.splice(0).map(({ broker }) => broker.close()));
+      await without.stop();
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it('says that the engine is away, each reason once, and once that it is back', async () => {
+    await node();
+    await engine.kill();
+    // The lost connection, and then that there is nobody to connect to: however often that is tried.
+    await until(() => said.join().includes('ECONNREFUSED'));
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    await engine.restart();
+    await until(() => said.includes('NATS is back.'));
+    expect(said.slice(0, -1)).toEqual(said.slice(0, -1).map(() => expect.stringMatching(/^NATS is away: /)));
+    expect(new Set(said).size).toBe(said.length);
+  });
+
+  it('keeps the whole of a large message', async () => {
+    const [one, other] = [await node(), await node()];
+    const text = 'x'.repeat(900_000);
+    await one.publish('a', text);
+    expect(await other.read('a', 'newest')).toEqual([text]);
+    const limit = 2 ** 20 - 1; // one byte says what a message is
+    await expect(one.publish('a', 'x'.repeat(2_000_000))).rejects.toMatchObject({ code: 'BROKER_MESSAGE_TOO_LARGE', limit });
+    await one.publish('a', '½'.repeat(Math.floor(limit / 2)));
+    await expect(one.publish('a', 'x'.repeat(limit + 1))).rejects.toThrow(BrokerMessageTooLargeError);
+    expect(one.broker.unavailableSince).toBeUndefined();
+  });
+});

@@ -1,0 +1,92 @@
+import { HealthModule } from '../../src/health/index.js';
+import { type BrokerContext } from '../../src/index.js';
+import type { Engine } from '../../tools/engines.mjs';
+import { type BrokerKind, describeSharedBrokers, engineOf } from '../support/brokers.js';
+import { Peer } from '../support/peer.js';
+import { feedModule, platforms, type Served, serve, until } from '../support/serve.js';
+
+interface Cluster {
+  open: number;
+  opened: number;
+  limit: number | null;
+  nodes: { name: string; open: number }[];
+}
+
+describeSharedBrokers('nodes on', (kind: BrokerKind) => {
+  describe.each(platforms)('on %s', (platform) => {
+    let engine: Engine;
+    let nodes: Served[] = [];
+    beforeEach(async () => {
+      engine = (await engineOf(kind)) as Engine;
+    });
+    afterEach(async () => {
+      Peer.leaveAll();
+      await Promise.all(nodes.map(({ app }) => app.close()));
+      nodes = [];
+      await engine.stop();
+    });
+
+    const start = async (nodeName: string) => {
+      const options = {
+        broker: (context: BrokerContext) => kind.make(engine.port, context),
+        nodeName,
+        maxConnections: 100,
+        publishKey: 'key',
+      };
+      const node = await serve(platform, { imports: [feedModule(options), HealthModule] });
+      nodes.push(node);
+      return node;
+    };
+    const clusterOf = async ({ url }: Served) => (await fetch(`${url}/health/connections?scope=cluster`)).json() as Promise<Cluster>;
+    const follow = async ({ port, feeds }: Served, path: string) => {
+      const { opened } = feeds;
+      const peer = await Peer.get(port, path);
+      await until(() => feeds.opened > opened);
+      return peer;
+    };
+
+    it('count the connections of all of them', async () => {
+      const [a, b] = [await start('a'), await start('b')];
+      for (const node of [a, b, b]) await follow(node, '/feeds/1');
+      await until(async () => (await clusterOf(a)).open === 3 && (await clusterOf(b)).open === 3);
+      expect(await clusterOf(a)).toMatchObject({
+        opened: 3,
+        limit: 200,
+        nodes: [
+          { name: 'a', open: 1 },
+          { name: 'b', open: 2 },
+        ],
+      });
+      expect(await clusterOf(b)).toMatchObject({
+        nodes: [
+          { name: 'b', open: 2 },
+          { name: 'a', open: 1 },
+        ],
+      });
+      expect(a.feeds.counts().feeds).toBe(1);
+      await b.app.close();
+      await until(async () => (await clusterOf(a)).nodes.length === 1);
+      nodes = [a];
+    });
+
+    it('meet again when the engine was away', async () => {
+      const a = await start('a');
+      const b = await start('b');
+      await until(async () => (await clusterOf(a)).nodes.length === 2);
+      await engine.kill();
+      await until(() => b.feeds.broker.unavailableSince !== undefined);
+      await engine.restart();
+      await until(() => b.feeds.broker.unavailableSince === undefined);
+      await follow(b, '/feeds/1');
+      await until(async () => (await clusterOf(a)).open === 1);
+    });
+
+    it('meet where no client can follow or publish', async () => {
+      const { url, feeds } = await start('a');
+      for (const path of ['/feeds/$nodes', '/feeds/%24nodes', '/feeds?id=$nodes']) expect((await fetch(url + path)).status).toBe(400);
+      const headers = { authorization: 'Bearer key', 'content-type': 'text/plain' };
+      expect((await fetch(`${url}/feeds/$nodes`, { method: 'POST', body: 'x', headers })).status).toBe(400);
+      expect(() => feeds.messages('$nodes')).toThrow();
+    });
+  });
+});

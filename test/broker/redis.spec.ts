@@ -1,0 +1,521 @@
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
+import { Redis } from 'ioredis';
+import { BrokerOptionsError, BrokerUnavailableError } from '../../src/feed/broker/broker.js';
+import { type RedisBrokerOptions, redisBroker } from '../../src/feed/broker/redis/index.js';
+import { append } from '../../src/feed/broker/redis/redis-scripts.js';
+import { Engine, freePort, missing } from '../../tools/engines.mjs';
+import { Link } from '../../tools/link.mjs';
+import { Node } from '../support/broker-node.js';
+import { roomy } from '../support/brokers.js';
+import { until } from '../support/serve.js';
+
+const suite = missing().includes('redis-server') ? describe.skip : describe;
+const numbers = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, n) => `${from + n}`);
+const positionOf = ({ epoch, offset }: { epoch: string; offset: number }) => ({ epoch, offset });
+
+const ends: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end();
+});
+
+async function node(options: string | RedisBrokerOptions, bounds: Partial<typeof roomy> = {}): Promise<Node> {
+  const broker = await redisBroker(options)({ ...roomy, ...bounds, log: () => {} });
+  ends.push(() => broker.close());
+  return new Node(broker);
+}
+
+async function start(kind: 'redis' | 'sentinel', ...more: string[]): Promise<Engine> {
+  const engine = await Engine.start(kind, ...more);
+  ends.push(() => engine.stop());
+  return engine;
+}
+
+/** A plain client, to do to Redis what brokers must live with. */
+function client({ port }: Engine): Redis {
+  const redis = new Redis({ port, host: '127.0.0.1' });
+  redis.on('error', () => {});
+  ends.push(async () => redis.disconnect());
+  return redis;
+}
+
+async function count(on: Node, feed: string, from: number, to: number): Promise<void> {
+  for (const text of numbers(from, to)) await on.publish(feed, text);
+}
+
+const slotOf = (feed: string) => createHash('sha1').update(feed).digest().readUInt16BE(0);
+
+/** Another feed whose marks are kept in the same place. */
+function neighbourOf(feed: string): string {
+  for (let n = 0; ; n += 1) if (slotOf(`n${n}`) === slotOf(feed)) return `n${n}`;
+}
+
+describe('the URL of Redis', () => {
+  it.each([
+    'http://127.0.0.1',
+    'redis:',
+    'redis://',
+    'redis://host:99999',
+    'redis://host/name',
+    'redis://a b',
+    'redis+sentinel://host',
+    'redis+cluster://host/1',
+    'redis://host?prefix={a}',
+    'redis://host?prefix=',
+    'redis://us%er:secret@host',
+    'redis://:secret@a:1,b:2',
+  ])('%s is refused, without telling a password', (url) => {
+    expect(() => redisBroker(url)).toThrow(BrokerOptionsError);
+    expect(() => redisBroker(url)).not.toThrow(/secret/);
+  });
+
+  it('is told which form has several hosts', () => {
+    expect(() => redisBroker('redis://a:1,b:2')).toThrow(/one host: .*redis\+sentinel:\/\/.*redis\+cluster:\/\//);
+  });
+
+  it('has no prefix of the client beside it, which channels would not get', () => {
+    expect(() => redisBroker({ url: 'redis://host', client: { keyPrefix: 'app:' } })).toThrow(
+      expect.objectContaining({ code: 'BROKER_OPTIONS', option: 'client', message: expect.stringContaining('"prefix"') }),
+    );
+  });
+
+  it.each(['rediss', 'rediss+sentinel', 'rediss+cluster'])('as %s:// has the first word said in TLS', async (scheme) => {
+    const heard: number[] = [];
+    const server = createServer((socket) => {
+      socket
+        .on('error', () => {})
+        .once('data', ([first]) => {
+          heard.push(first as number);
+          socket.destroy();
+        });
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const name = scheme.endsWith('sentinel') ? '/main' : '';
+    const broker = await redisBroker(`${scheme}://:secret@127.0.0.1:${(server.address() as AddressInfo).port}${name}`)({
+      ...roomy,
+      log: () => {},
+    });
+    await broker.close();
+    server.close();
+    expect(new Set(heard)).toEqual(new Set([0x16])); // a handshake's record
+  });
+
+  it.each(['redis://host', 'rediss://user:p%40ss@host:1/2', 'redis+sentinel://[::1]:26379,b/main', 'redis+cluster://a:1,b:2?prefix=x'])(
+    '%s is taken',
+    (url) => {
+      expect(redisBroker(url)).toBeInstanceOf(Function);
+    },
+  );
+});
+
+suite('on Redis', () => {
+  it('feeds of another prefix are other feeds', async () => {
+    const { url } = await start('redis');
+    const [one, other] = [await node(url), await node({ url, prefix: 'other' })];
+    await Promise.all([one.follow('a'), other.follow('a')]);
+    const message = await one.publish('a', 'one');
+    await other.publish('a', 'other');
+    await until(() => one.all.length + other.all.length === 2);
+    expect([...one.texts('a'), ...other.texts('a')]).toEqual(['one', 'other']);
+    expect(await other.read('a', 'earliest')).toEqual(['other']);
+    expect(await other.broker.read('a', positionOf(message))).toMatchObject({ isReset: true });
+  });
+
+  it('a database is one of its own', async () => {
+    const { url } = await start('redis');
+    const [one, other] = [await node(url), await node(`${url}/1`)];
+    await one.publish('a', '1');
+    expect(await other.read('a', 'earliest')).toEqual([]);
+  });
+
+  it('a password is given', async () => {
+    const engine = await start('redis', '--requirepass', 'secret%');
+    const right = await node(`redis://:secret%25@127.0.0.1:${engine.port}`);
+    await right.publish('a', '1');
+    const said: string[] = [];
+    const broker = await redisBroker(`redis://:wrong@127.0.0.1:${engine.port}`)({ ...roomy, log: (message) => said.push(message) });
+    ends.push(() => broker.close());
+    expect(broker.unavailableSince).toBeDefined();
+    expect(said.join()).toMatch(/^Redis is away: .*WRONGPASS/);
+    expect(said.join()).not.toContain('wrong@');
+    expect(broker.unavailableReason).toMatch(/^WRONGPASS/);
+  });
+
+  it.each([
+    [
+      'has no sharded Pub/Sub, as before version 7',
+      ['--rename-command', 'SSUBSCRIBE', ''],
+      [],
+      /^Redis 7 or Valkey is needed: .*ssubscribe/,
+    ],
+    ['lets nobody announce', [], ['resetchannels'], /^NOPERM .*channel/],
+    ['lets nobody write', [], ['allchannels', '-@write'], /^(NOPERM|ERR The user executing the script can't run)/],
+  ] as [string, string[], string[], RegExp][])('one that %s is away, says so, and keeps nothing', async (_, more, rules, reason) => {
+    const engine = await start('redis', ...more);
+    const redis = client(engine);
+    await redis.call('ACL', 'SETUSER', 'app', 'on', '>secret', '~*', '+@all', 'allchannels', ...rules);
+    const { broker } = await node(`redis://app:secret@127.0.0.1:${engine.port}`);
+    const publisher = new Node(broker);
+    await expect(publisher.publish('a', '1')).rejects.toThrow(BrokerUnavailableError);
+    expect(broker.unavailableSince).toBeDefined();
+    expect(broker.unavailableReason).toMatch(reason);
+    expect(await redis.exists('{nestjs-feed}:feed:a')).toBe(0);
+    if (rules.length === 0) return;
+    await redis.call('ACL', 'SETUSER', 'app', 'allchannels', '+@all');
+    await until(() =>
+      publisher.publish('a', '2').then(
+        () => true,
+        () => false,
+      ),
+    );
+    expect(broker.unavailableSince).toBeUndefined();
+    expect(await publisher.read('a', 'earliest')).toEqual(['2']);
+  });
+
+  it.each([
+    ['memory', 'maxmemory', '1', '0', /OOM/],
+    ['replicas', 'min-replicas-to-write', '1', '0', /NOREPLICAS/],
+  ] as const)('one that refuses messages for want of %s is away until it takes one', async (_, setting, much, none, reason) => {
+    const engine = await start('redis');
+    const said: string[] = [];
+    const broker = await redisBroker(engine.url)({ ...roomy, log: (message) => said.push(message) });
+    ends.push(() => broker.close());
+    const publisher = new Node(broker);
+    await publisher.follow('a');
+    await publisher.publish('a', '1');
+    const redis = client(engine);
+    await redis.config('SET', setting, much);
+    for (const text of ['2', '3']) await expect(publisher.publish('a', text)).rejects.toThrow(BrokerUnavailableError);
+    expect(broker.unavailableSince).toBeDefined();
+    expect(broker.unavailableReason).toMatch(reason);
+    expect(said).toEqual([expect.stringMatching(reason)]);
+    // Nor does another connection help.
+    await redis.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await until(() => said.length === 2);
+    await until(() =>
+      publisher.read('a', 'earliest').then(
+        () => true,
+        () => false,
+      ),
+    );
+    expect(broker.unavailableSince).toBeDefined();
+    await redis.config('SET', setting, none);
+    await publisher.publish('a', '4');
+    expect(broker.unavailableSince).toBeUndefined();
+    expect(said.slice(2)).toEqual(['Redis is back.']);
+    expect(publisher.texts('a')).toEqual(['1', '4']);
+  });
+
+  it('an announcement that never came is seen by the next one, and fetched', async () => {
+    const engine = await start('redis');
+    const follower = await node(engine.url);
+    await follower.follow('a', 'b');
+    await count(follower, 'a', 1, 2);
+    const silent = append.replace(/redis\.call\('SPUBLISH'.*/, '');
+    expect(silent).not.toBe(append);
+    const hash = createHash('sha1').update('a').digest();
+    const slot = [hash.readUInt16BE(0), hash.toString('hex', 2, 6)];
+    await client(engine).eval(silent, 2, '{nestjs-feed}:state', '{nestjs-feed}:feed:a', ...slot, 'x', 6e7, 1000, 1e6, 512, 't', '', '3');
+    await follower.publish('b', 'other');
+    await until(() => follower.of('b').length === 1);
+    expect(follower.texts('a')).toEqual(['1', '2']);
+    await follower.publish('a', '4');
+    await until(() => follower.texts('a').includes('4'));
+    expect(follower.texts('a')).toEqual(numbers(1, 4));
+  });
+
+  it('what others say on a channel is passed over', async () => {
+    const engine = await start('redis');
+    const said: string[] = [];
+    const broker = await redisBroker(engine.url)({ ...roomy, log: (message) => said.push(message) });
+    ends.push(() => broker.close());
+    const follower = new Node(broker);
+    await follower.follow('a');
+    const { epoch } = await follower.publish('a', '1');
+    for (const text of ['', 'x', '\n\n', `${epoch} x 0 1 0 t\n\nx`, `${epoch} 1e300 0 1 0 t\n\nx`, `${epoch} 9999999999999999 0 1 0 t`]) {
+      await client(engine).call('SPUBLISH', '{nestjs-feed}:feed:a', text);
+    }
+    await follower.publish('a', '2');
+    expect(follower.texts('a')).toEqual(['1', '2']);
+    expect(said).toEqual([]);
+  });
+
+  it('nothing is lost when connections are killed, again and again', async () => {
+    const engine = await start('redis');
+    const [one, other] = [await node(engine.url), await node(engine.url)];
+    await Promise.all([one.follow('a'), other.follow('a')]);
+    const killer = client(engine);
+    const sent: string[] = [];
+    for (let n = 1; n <= 300; n += 1) {
+      if (n % 30 === 0) await killer.call('CLIENT', 'KILL', 'TYPE', n % 60 === 0 ? 'normal' : 'pubsub', 'SKIPME', 'yes');
+      await one.publish('a', `${n}`).then(
+        () => sent.push(`${n}`),
+        () =>
+          until(() =>
+            one.publish('other', 'there?').then(
+              () => true,
+              () => false,
+            ),
+          ),
+      );
+    }
+    await until(() => one.texts('a').includes(sent.at(-1) as string) && other.texts('a').includes(sent.at(-1) as string));
+    for (const { of } of [{ of: one }, { of: other }]) {
+      // One that was in the pipe may have got there, though it was not acknowledged.
+      expect(of.texts('a').filter((text) => sent.includes(text))).toEqual(sent);
+      expect(new Set(of.texts('a')).size).toBe(of.of('a').length);
+    }
+    expect(sent.length).toBeGreaterThan(250);
+  });
+
+  it('many reads at once, and a catch-up, stay below what Redis has a connection owe it', async () => {
+    const engine = await start('redis', '--client-output-buffer-limit', 'pubsub 12mb 0 0');
+    const link = await Link.to(engine.port);
+    ends.push(() => link.close());
+    const said: string[] = [];
+    const broker = await redisBroker(`redis://127.0.0.1:${link.port}`)({ ...roomy, log: (message) => said.push(message) });
+    ends.push(() => broker.close());
+    const [reader, publisher] = [new Node(broker), await node(engine.url)];
+    const feeds = numbers(1, 40);
+    await reader.follow('quiet', ...feeds);
+    const publish = (text: string) => Promise.all(feeds.map((feed) => publisher.publish(feed, text.padEnd(100_000))));
+    for (const text of numbers(1, 9)) await publish(text);
+    const all = await Promise.all(feeds.map((feed) => reader.read(feed, 'earliest')));
+    expect(all.map((texts) => texts.length)).toEqual(feeds.map(() => 9));
+    expect(said).toEqual([]);
+
+    link.cut();
+    for (const text of numbers(10, 18)) await publish(text);
+    link.sever();
+    link.mend();
+    await until(() => feeds.every((feed) => reader.of(feed).length === 18));
+    expect(reader.texts('1').map((text) => text.trim())).toEqual(numbers(1, 18));
+    expect(said).toEqual([expect.stringContaining('Redis is away'), 'Redis is back.']);
+  });
+
+  it.each([
+    ['its feeds have been silent for a month', 'the same'],
+    ['Redis has lost all', 'another'],
+  ])('a connection that is made again costs a few reads of each feed, also after %s', async (_, epoch) => {
+    const engine = await start('redis');
+    const redis = client(engine);
+    const state = '{nestjs-feed}:state';
+    await redis.hset(state, 'epoch', 'before', 'offset', (Date.now() - 30 * 86_400_000) * 1000);
+    const follower = await node(engine.url);
+    const feeds = numbers(1, 50);
+    await follower.follow(...feeds);
+    // What is known of Redis is new from now on; of the feeds it is not.
+    await follower.publish('beside', 'x');
+    if (epoch === 'another') await redis.hset(state, 'epoch', 'after');
+    await redis.config('RESETSTAT');
+    await redis.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await until(() => follower.broker.unavailableSince !== undefined);
+    await until(() => follower.broker.unavailableSince === undefined);
+    const [, calls] = /cmdstat_evalsha:calls=(\d+)/.exec(await redis.info('commandstats')) ?? [];
+    // A month in stretches that double takes 21 of them, from the beginning of time on 31; the time that history is kept takes 6.
+    expect(Number(calls)).toBeLessThan(feeds.length * (epoch === 'another' ? 8 : 2));
+  });
+
+  it('all is told to be lost when somebody flushes Redis, and work goes on', async () => {
+    const engine = await start('redis');
+    const follower = await node(engine.url);
+    await follower.follow('a');
+    await count(follower, 'a', 1, 2);
+    await client(engine).flushall();
+    await until(async () => {
+      await follower.publish('a', 'again').catch(() => {});
+      return follower.texts('a').includes('lost') && follower.texts('a').at(-1) === 'again';
+    });
+    expect(follower.texts('a').slice(0, 3)).toEqual(['1', '2', 'lost']);
+  });
+
+  it('scripts that somebody flushed are loaded again', async () => {
+    const engine = await start('redis');
+    const follower = await node(engine.url);
+    await follower.follow('a');
+    await client(engine).script('FLUSH');
+    await until(() =>
+      follower.publish('a', 'x').then(
+        () => true,
+        () => false,
+      ),
+    );
+    await until(() => follower.of('a').length === 1);
+  });
+
+  it('a feed that was silent for longer than history is not reset for a neighbour’s sake', async () => {
+    const { url } = await start('redis');
+    const bounds = { historyTtlMs: 1000 };
+    const follower = await node(url, bounds);
+    const neighbour = neighbourOf('quiet');
+    await follower.follow('quiet');
+    const first = await follower.publish('quiet', '1');
+    await until(async () => (await follower.read('quiet', 'earliest')).length === 0);
+    await follower.publish('elsewhere', 'x');
+    const { after } = await (await node(url, bounds)).broker.read('quiet', 'end');
+    await count(follower, neighbour, 1, 3);
+    await follower.publish('quiet', '2');
+    await until(() => follower.of('quiet').length === 2);
+    expect(follower.texts('quiet')).toEqual(['1', '2']);
+    expect(await follower.broker.read('quiet', after)).toMatchObject({ isReset: false });
+    // Whether anything was between the first and the second cannot be known any more.
+    expect(await follower.broker.read('quiet', positionOf(first))).toMatchObject({ isReset: true });
+  });
+
+  it('a feed that was silent for longer than history is not reset when its follower connects again', async () => {
+    const { port, url } = await start('redis');
+    const link = await Link.to(port);
+    ends.push(() => link.close());
+    const bounds = { historyTtlMs: 1000 };
+    const [follower, other] = [await node(`redis://127.0.0.1:${link.port}`, bounds), await node(url, bounds)];
+    await follower.follow('quiet', 'beside');
+    await other.publish('quiet', '1');
+    for (const round of [1, 2]) {
+      await other.publish(neighbourOf('quiet'), 'x');
+      await until(async () => (await other.read(neighbourOf('quiet'), 'earliest')).length === 0);
+      await other.publish('beside', 'x');
+      await until(() => follower.of('beside').length === round);
+      link.cut();
+      if (round === 2) await other.publish('quiet', '2');
+      link.sever();
+      link.mend();
+      await until(() => follower.broker.unavailableSince !== undefined);
+      await until(() => follower.broker.unavailableSince === undefined);
+    }
+    await until(() => follower.texts('quiet').includes('2'));
+    expect(follower.texts('quiet')).toEqual(['1', '2']);
+  });
+
+  it('who publishes while a connection is made does not undo it', async () => {
+    const engine = await start('redis');
+    await engine.kill();
+    const said: string[] = [];
+    const broker = await redisBroker(engine.url)({ ...roomy, log: (message) => said.push(message) });
+    ends.push(() => broker.close());
+    const publisher = new Node(broker);
+    const timer = setInterval(() => void publisher.publish('a', 'x').catch(() => {}), 1);
+    await engine.restart();
+    await until(() => broker.unavailableSince === undefined);
+    clearInterval(timer);
+    expect(said).toEqual([expect.stringContaining('ECONNREFUSED'), 'Redis is back.']);
+  });
+
+  it('what is unfollowed at once is not left subscribed', async () => {
+    const engine = await start('redis');
+    const follower = await node(engine.url);
+    const following = follower.follow('a');
+    follower.broker.unfollow('a');
+    await following;
+    await follower.follow('b');
+    expect(await client(engine).call('PUBSUB', 'SHARDCHANNELS')).toEqual(['{nestjs-feed}:feed:b']);
+  });
+
+  it('the offsets of messages that a failover has lost are not given to others, though the new master’s clock is behind', async () => {
+    const engine = await start('redis');
+    const follower = await node(engine.url);
+    await follower.follow('a');
+    const redis = client(engine);
+    const [state, stream] = ['{nestjs-feed}:state', '{nestjs-feed}:feed:a'];
+    const { offset } = await follower.publish('a', '1');
+    await redis.hset(state, 'offset', offset + 60e6);
+    const lost = await follower.publish('a', '2');
+    // What the new master has of it.
+    await redis.multi().xdel(stream, `${lost.offset}`).xsetid(stream, `${offset}`).hset(state, 'offset', offset).exec();
+    await redis.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await until(() => follower.broker.unavailableSince !== undefined);
+    await until(() => follower.broker.unavailableSince === undefined);
+    await follower.publish('a', '3');
+    expect(follower.texts('a')).toEqual(numbers(1, 3));
+    expect(await follower.read('a', positionOf(lost))).toEqual(['3']);
+  });
+
+  it('what is kept grows with what is kept, not with the feeds there have ever been', async () => {
+    const engine = await start('redis');
+    const publisher = await node(engine.url, { historyTtlMs: 1000 });
+    await Promise.all(Array.from({ length: 5000 }, (_, n) => publisher.publish(`feed${n}`, 'x')));
+    const redis = client(engine);
+    await until(async () => (await redis.dbsize()) === 1);
+    expect(await redis.hlen('{nestjs-feed}:state')).toBeLessThanOrEqual(65_536 + 3);
+  });
+
+  it.each(['redis+sentinel://127.0.0.1:PORT/main', 'redis+cluster://127.0.0.1:PORT'])(
+    'who is asked at %s may answer nothing',
+    async (url) => {
+      const mute = createServer((socket) => socket.on('error', () => {}).resume()).listen(0, '127.0.0.1');
+      await once(mute, 'listening');
+      const silent = await node(url.replace('PORT', `${(mute.address() as AddressInfo).port}`));
+      expect(silent.broker.unavailableSince).toBeDefined();
+      await silent.broker.close();
+      await once(mute.close(), 'close'); // once all connections to it are closed
+    },
+  );
+
+  it('connections of Sentinels go to the new master', async () => {
+    const master = await start('redis');
+    const replica = await start('redis', '--replicaof', `127.0.0.1 ${master.port}`, '--repl-diskless-sync-delay', '0');
+    const sentinel = await start('sentinel');
+    const watch = client(sentinel);
+    await watch.call('SENTINEL', 'MONITOR', 'main', '127.0.0.1', `${master.port}`, '1');
+    await watch.call('SENTINEL', 'SET', 'main', 'down-after-milliseconds', '300', 'failover-timeout', '3000');
+    await until(async () => (await client(master).info('replication')).includes('state=online'));
+    await until(async () => ((await watch.call('SENTINEL', 'REPLICAS', 'main')) as unknown[]).length === 1);
+
+    const follower = await node(`redis+sentinel://127.0.0.1:${sentinel.port}/main`);
+    await follower.follow('a');
+    await count(follower, 'a', 1, 3);
+    await until(async () => (await client(replica).xlen('{nestjs-feed}:feed:a')) === 3);
+    await master.kill();
+    await until(() => follower.broker.unavailableSince !== undefined);
+    await until(() => follower.broker.unavailableSince === undefined);
+    await count(follower, 'a', 4, 6);
+    await until(() => follower.texts('a').includes('6'));
+    expect(follower.texts('a')).toEqual(numbers(1, 6));
+  });
+
+  it('a cluster is found through any node, and followed through a failover', async () => {
+    const nodes: Engine[] = [];
+    for (let n = 0; n < 4; n += 1) {
+      nodes.push(
+        await start('redis', '--cluster-enabled', 'yes', '--cluster-port', `${await freePort()}`, '--cluster-node-timeout', '700'),
+      );
+    }
+    const [first, second, third, replica] = nodes as [Engine, Engine, Engine, Engine];
+    const redis = new Map(nodes.map((engine) => [engine, client(engine)]));
+    const at = (engine: Engine) => redis.get(engine) as Redis;
+    await at(first).call('CLUSTER', 'ADDSLOTSRANGE', '0', '5000');
+    await at(second).call('CLUSTER', 'ADDSLOTSRANGE', '5001', '10000');
+    await at(third).call('CLUSTER', 'ADDSLOTSRANGE', '10001', '16383');
+    for (const engine of [second, third, replica]) {
+      const busPort = (await at(engine).config('GET', 'cluster-port')) as string[];
+      await at(first).call('CLUSTER', 'MEET', '127.0.0.1', `${engine.port}`, busPort[1] as string);
+    }
+    const knows = async (engine: Engine, pattern: RegExp) => pattern.test((await at(engine).call('CLUSTER', 'INFO')) as string);
+    for (const engine of nodes) await until(() => knows(engine, /cluster_state:ok[\s\S]*cluster_known_nodes:4/));
+    const slot = (await at(first).cluster('KEYSLOT', 'nestjs-feed')) as number;
+    const owner = slot <= 5000 ? first : slot <= 10_000 ? second : third;
+    await at(replica).call('CLUSTER', 'REPLICATE', (await at(owner).call('CLUSTER', 'MYID')) as string);
+    await until(async () => (await at(owner).info('replication')).includes('state=online'));
+
+    const others = nodes.filter((engine) => engine !== owner && engine !== replica);
+    const url = `redis+cluster://${others.map(({ port }) => `127.0.0.1:${port}`)}`;
+    const [one, other] = [await node(url), await node(url)];
+    await Promise.all([one.follow('a', 'b'), other.follow('a', 'b')]);
+    await count(one, 'a', 1, 3);
+    await count(other, 'b', 1, 3);
+    await until(() => one.all.length === 6 && other.all.length === 6);
+    await until(
+      async () =>
+        (await at(replica)
+          .call('WAIT', '0', '0')
+          .catch(() => 0)) !== undefined,
+    );
+    await owner.kill();
+    await until(() => one.broker.unavailableSince !== undefined && other.broker.unavailableSince !== undefined);
+    await until(() => one.broker.unavailableSince === undefined && other.broker.unavailableSince === undefined);
+    await count(one, 'a', 4, 6);
+    await until(() => one.texts('a').includes('6') && other.texts('a').includes('6'));
+    expect(one.texts('a')).toEqual(numbers(1, 6));
+    expect(other.texts('a')).toEqual(numbers(1, 6));
+  });
+});

@@ -1,0 +1,153 @@
+import { firstValueFrom, interval, map } from 'rxjs';
+import { FeedBrokerException, type FeedOptions } from '../../src/index.js';
+import type { Engine } from '../../tools/engines.mjs';
+import { type BrokerKind, describeSharedBrokers, engineOf } from '../support/brokers.js';
+import { Peer } from '../support/peer.js';
+import { feedModule, platforms, type Served, serve, until } from '../support/serve.js';
+
+const key = 'key';
+const post = (url: string, body = 'text', headers: Record<string, string> = {}) =>
+  fetch(url, { method: 'POST', body, headers: { authorization: `Bearer ${key}`, 'content-type': 'text/plain', ...headers } });
+
+describeSharedBrokers('applications that share feeds over', (kind: BrokerKind) => {
+  describe.each(platforms)('%s:', (platform) => {
+    let engine: Engine;
+    let served: Served[] = [];
+
+    async function start(options: FeedOptions = {}): Promise<Served> {
+      const broker: FeedOptions['broker'] = (context) => kind.make(engine.port, context);
+      const application = await serve(platform, {
+        imports: [feedModule({ publishKey: key, drainMs: 0, broker, ...options })],
+      });
+      served.push(application);
+      return application;
+    }
+
+    /** Follows a feed as server-sent events. */
+    const follow = ({ port }: Served, path: string, ...headers: string[]) => Peer.get(port, path, 'Accept: text/event-stream', ...headers);
+
+    const isAway = async ({ url }: Served) => (await post(`${url}/feeds/probe`)).status === 503;
+
+    beforeEach(async () => {
+      engine = (await engineOf(kind)) as Engine;
+      served = [];
+    });
+    afterEach(async () => {
+      await Promise.all(served.map(({ app }) => app.close()));
+      await engine.stop();
+    });
+
+    it('what is posted to one is read from all, and resumed from any', async () => {
+      const [one, other] = [await start(), await start()];
+      const readers = [await follow(one, '/feeds/a'), await follow(other, '/feeds/a'), await follow(other, '/feeds?id=b&id=a')];
+      for (const reader of readers) await reader.sees('200 OK');
+      const answer = await post(`${one.url}/feeds/a`, 'first');
+      expect(answer.status).toBe(201);
+      const { id } = (await answer.json()) as { id: string };
+      for (const reader of readers) await reader.sees(`id: ${id}\ndata: first`);
+      await post(`${other.url}/feeds/a`, 'second');
+      await post(`${other.url}/feeds/b`, 'beside');
+      const resumed = await follow(other, '/feeds?id=a&id=b', `Last-Event-ID: ${id}`);
+      await resumed.sees('data: beside');
+      expect(resumed.text).toMatch(/data: second[\s\S]*data: beside/);
+      expect(resumed.text).not.toContain('data: first');
+      const history = await follow(one, '/feeds/a?since=earliest');
+      await history.sees(/data: first[\s\S]*data: second/);
+    });
+
+    it('what the engine takes at no time is answered with 413, and nobody is told to try again', async () => {
+      const { url } = await start({ bodyBytes: 3_000_000 });
+      // As much as Fastify takes, and a byte more than NATS, which has one that says what a message is; Redis takes far more.
+      const answer = await post(`${url}/feeds/a`, 'x'.repeat(2 ** 20));
+      expect(answer.status).toBe(kind.name === 'nats' ? 413 : 201);
+      expect(answer.headers.has('retry-after')).toBe(false);
+      if (answer.status === 413) expect(await answer.json()).toMatchObject({ code: 'FEED_BODY_TOO_LARGE', limit: 2 ** 20 - 1 });
+      expect((await post(`${url}/feeds/a`)).status).toBe(201);
+    });
+
+    it('without the engine: 503 with Retry-After for who publishes or resumes, and what is open goes on', async () => {
+      const ticks = interval(20).pipe(map((n) => `tick ${n}`));
+      const [plain, sourced] = [await start(), await start({ source: () => ticks })];
+      const reader = await follow(plain, '/feeds/a');
+      const fed = await follow(sourced, '/feeds/a');
+      await fed.sees('data: tick 1');
+      await reader.sees('200 OK');
+      const { id } = (await (await post(`${plain.url}/feeds/a`, 'before')).json()) as { id: string };
+      await engine.kill();
+      await until(() => isAway(plain));
+      const refused = await post(`${plain.url}/feeds/a`, 'lost');
+      expect(refused.status).toBe(503);
+      expect(refused.headers.get('retry-after')).toBe('5');
+      expect(await refused.json()).toMatchObject({ code: 'FEED_BROKER', retryAfter: 5 });
+      const many = await post(`${plain.url}/feeds`, JSON.stringify({ feeds: ['a', 'b'], data: 1 }), { 'content-type': 'application/json' });
+      expect([many.status, many.headers.get('retry-after')]).toEqual([503, '5']);
+      await expect(plain.feeds.publish('a', 'lost')).rejects.toThrow(FeedBrokerException);
+      await expect(firstValueFrom(plain.feeds.messages('a'))).rejects.toThrow(FeedBrokerException);
+
+      // What has a source needs nobody else; what has none has nothing to say.
+      const later = await follow(sourced, '/feeds/b');
+      await later.sees('data: tick 1');
+      fed.text = '';
+      await fed.sees(/tick \d+[\s\S]*tick \d+/);
+      const before = plain.feeds.counts();
+      if (kind.name === 'redis') {
+        const without = await fetch(`${plain.url}/feeds/a`);
+        expect([without.status, without.headers.get('retry-after')]).toEqual([503, '5']);
+        expect(plain.feeds.counts().rejectedBy.broker).toBe(before.rejectedBy.broker + 1);
+      }
+      await engine.restart();
+      await until(async () => !(await isAway(plain)) && !(await isAway(sourced)));
+      await post(`${plain.url}/feeds/a`, 'after');
+      await post(`${plain.url}/feeds/b`, 'also');
+      await reader.sees(/data: before[\s\S]*data: after/);
+      await fed.sees('data: after');
+      await later.sees('data: also');
+      const back = await follow(plain, '/feeds/a', `Last-Event-ID: ${id}`);
+      await back.sees('data: after');
+      expect(reader.text + back.text).not.toContain('reset');
+    });
+
+    it('tells those who follow and those who come back when the engine has lost what it knew', async () => {
+      const application = await start();
+      const reader = await follow(application, '/feeds/a');
+      await reader.sees('200 OK');
+      const { id } = (await (await post(`${application.url}/feeds/a`, 'before')).json()) as { id: string };
+      await reader.sees('data: before');
+      await engine.kill();
+      await engine.wipe();
+      await engine.restart();
+      await until(async () => !(await isAway(application)));
+      await reader.sees('event: reset');
+      await post(`${application.url}/feeds/a`, 'after');
+      await reader.sees(/event: reset\ndata: \{"feed":"a","oldest":(null|"[^"]+")\}\n\n[\s\S]*data: after/);
+      const back = await follow(application, '/feeds/a', `Last-Event-ID: ${id}`);
+      await back.sees(/event: reset[\s\S]*data: after/);
+    });
+
+    it('tells who follows what, also of those who leave at once and of those who cannot come', async () => {
+      const { feeds } = await start();
+      const told: string[] = [];
+      feeds.events$.subscribe((event) => 'feed' in event && told.push(`${event.type} ${event.feed}`));
+      feeds.messages('left').subscribe().unsubscribe();
+      const [first, second] = [feeds.messages('a').subscribe(), feeds.messages('a').subscribe()];
+      first.unsubscribe();
+      await until(() => told.length > 0);
+      expect(told).toEqual(['followed a']);
+      second.unsubscribe();
+      await engine.kill();
+      await until(() => feeds.broker.unavailableSince !== undefined);
+      const failed = new Promise((resolve) => feeds.messages('b').subscribe({ error: resolve }));
+      await expect(failed).resolves.toMatchObject({ code: 'FEED_BROKER' });
+      expect(told).toEqual(['followed a', 'unfollowed a']);
+    });
+
+    it('closes its connection to the engine with the application', async () => {
+      const { app } = await start();
+      const sockets = () => process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap').length;
+      const before = sockets();
+      await app.close();
+      await until(() => sockets() < before);
+      served = [];
+    });
+  });
+});

@@ -1,0 +1,275 @@
+import { Observable, Subject } from 'rxjs';
+import { Peer } from '../support/peer.js';
+import { feedModule, platforms, type Served, serve, until } from '../support/serve.js';
+
+describe.each(platforms)('a feed on %s', (platform) => {
+  let served: Served;
+  let subscribed = 0;
+  const said = new Subject<unknown>();
+
+  beforeAll(async () => {
+    served = await serve(platform, {
+      imports: [
+        feedModule({
+          path: 'test',
+          source: ({ id, url }) =>
+            new Observable((subscriber) => {
+              if (id === 'throws') throw new Error('at once');
+              if (id === 'fails') subscriber.error(new Error('at once'));
+              subscribed += 1;
+              subscriber.next(`hello ${url}`);
+              subscriber.add(said.subscribe(subscriber));
+              subscriber.add(() => {
+                subscribed -= 1;
+              });
+            }),
+        }),
+      ],
+    });
+  });
+  afterAll(() => served.app.close());
+  afterEach(async () => {
+    Peer.leaveAll();
+    await until(() => served.feeds.counts().open === 0 && subscribed === 0);
+  });
+
+  it('answers at once with a chunked response and goes on with what the source says', async () => {
+    const peer = await Peer.get(served.port, '/test/42?x=1');
+    await peer.sees('hello /test/42?x=1\n');
+    expect(peer.head).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+    expect(peer.head).toMatch(/\r\ncontent-type: text\/plain; charset=utf-8/i);
+    expect(peer.head).toMatch(/\r\ntransfer-encoding: chunked/i);
+    said.next('one');
+    said.next({ two: 2 });
+    said.next({ data: 'three', type: 'x', id: '3' });
+    await peer.sees('three\n');
+    expect(peer.body).toBe('hello /test/42?x=1\none\n{"two":2}\nthree\n');
+    expect(served.feeds.count('42')).toEqual({ id: '42', open: 1, bufferedBytes: 0 });
+    peer.leave();
+  });
+
+  it.each([
+    ['text/event-stream', '', 'text/event-stream'],
+    ['application/x-ndjson', '', 'application/x-ndjson'],
+    ['text/plain;q=0.5, text/event-stream', '', 'text/event-stream'],
+    ['text/html, */*;q=0.1', '', 'text/plain; charset=utf-8'],
+    ['text/plain', '?format=sse', 'text/event-stream'],
+    ['image/png', '?format=ndjson', 'application/x-ndjson'],
+    ['*/*', '?format=text', 'text/plain; charset=utf-8'],
+  ])('chooses the format by Accept (%s) or ?format= (%s)', async (accept, query, contentType) => {
+    const peer = await Peer.get(served.port, `/test/1${query}`, `Accept: ${accept}`);
+    await peer.sees('hello');
+    expect(peer.head.toLowerCase()).toContain(`\r\ncontent-type: ${contentType}\r\n`);
+    peer.leave();
+  });
+
+  it('writes events that no data can forge a field in', async () => {
+    const peer = await Peer.get(served.port, '/test/1?format=sse');
+    await peer.sees('hello');
+    said.next({ data: 'a\nid: 1\r\nevent: x\rb', type: 't', id: '7' });
+    await peer.sees('data: b\n\n');
+    expect(peer.body).toMatch(/^id: [a-z0-9]+-0\n\ndata: hello/);
+    expect(peer.body.slice(peer.body.indexOf('data'))).toBe(
+      'data: hello /test/1?format=sse\n\nid: 7\nevent: t\ndata: a\ndata: id: 1\ndata: event: x\ndata: b\n\n',
+    );
+    said.next({ data: 'x', type: 'a\nb' });
+    await peer.closed();
+    expect(peer.isComplete).toBe(false);
+  });
+
+  it('writes one JSON object a line', async () => {
+    const peer = await Peer.get(served.port, '/test/1?format=ndjson');
+    await peer.sees('hello');
+    said.next({ data: { a: ['ü', '\n'] }, type: 't', id: '7' });
+    await peer.sees('"id":"7"');
+    const lines = Buffer.from(peer.body, 'latin1').toString('utf8').trimEnd().split('\n');
+    expect(lines.map((line) => JSON.parse(line))).toEqual([
+      { data: 'hello /test/1?format=ndjson' },
+      { id: '7', type: 't', data: { a: ['ü', '\n'] } },
+    ]);
+    peer.leave();
+  });
+
+  it.each([
+    ['/test/a%2F%2Fb', 400, /A feed's id is 1 to 200 characters/],
+    ['/test/%20', 400, /FEED_ID/],
+    [`/test/${'x'.repeat(201)}`, 400, /FEED_ID/],
+    ['/test/%C3%BC', 400, /FEED_ID/],
+    ['/test/42?format=xml', 406, /"formats":\["text","sse","ndjson"\]/],
+    ['/test', 400, /FEED_IDS/],
+    ['/tes', 404, /Not Found/],
+  ])('refuses %s with %i', async (path, status, body) => {
+    const response = await fetch(served.url + path);
+    expect(response.status).toBe(status);
+    expect(response.headers.get('content-type')).toContain('application/json');
+    expect(await response.text()).toMatch(body);
+  });
+
+  it('refuses an Accept that nothing fits', async () => {
+    const response = await fetch(`${served.url}/test/42`, { headers: { accept: 'image/png' } });
+    expect(response.status).toBe(406);
+    expect(await response.json()).toMatchObject({ formats: ['text', 'sse', 'ndjson'] });
+  });
+
+  it.each(['x'.repeat(200), 'A-z.0_9~:@', '%34%32'])('takes the id %s', async (id) => {
+    const peer = await Peer.get(served.port, `/test/${id}`);
+    await peer.sees(`hello /test/${id}\n`);
+    expect(served.feeds.count(decodeURIComponent(id)).open).toBe(1);
+    peer.leave();
+  });
+
+  it('answers HEAD with the head alone and opens nothing', async () => {
+    const { opened } = served.feeds.counts();
+    const response = await fetch(`${served.url}/test/42`, { method: 'HEAD' });
+    expect(response.status).toBe(200);
+    expect(response.headers.get('content-type')).toBe('text/plain; charset=utf-8');
+    expect(await response.text()).toBe('');
+    expect(served.feeds.counts().opened).toBe(opened);
+  });
+
+  it('answers an HTTP/1.0 client without chunk framing, and ends by closing', async () => {
+    const peer = await Peer.to(served.port);
+    peer.send('GET /test/42 HTTP/1.0\r\n\r\n');
+    await peer.sees('hello /test/42\n');
+    expect(peer.head).not.toMatch(/transfer-encoding/i);
+    said.next('more');
+    await peer.sees('more\n');
+    served.feeds.end('42');
+    await peer.closed();
+    expect(peer.text.slice(peer.head.length + 4)).toBe('hello /test/42\nmore\n');
+  });
+
+  it('takes a half-closed client for one that left', async () => {
+    const { closed } = served.feeds.counts();
+    const peer = await Peer.get(served.port, '/test/42');
+    await peer.sees('hello');
+    peer.socket.end();
+    await peer.closed();
+    await until(() => served.feeds.counts().closed.client === closed.client + 1);
+  });
+
+  it('notices a reset', async () => {
+    const { closed } = served.feeds.counts();
+    const peer = await Peer.get(served.port, '/test/42');
+    await peer.sees('hello');
+    peer.reset();
+    await until(() => served.feeds.counts().closed.client === closed.client + 1);
+  });
+
+  it('throws away what a client sends after its request, and goes on', async () => {
+    const { opened } = served.feeds.counts();
+    const peer = await Peer.get(served.port, '/test/42');
+    await peer.sees('hello');
+    peer.send('GET /test/43 HTTP/1.1\r\nHost: test\r\n\r\n'.repeat(1000));
+    for (let n = 0; n < 64; n += 1) peer.send('\0garbage'.repeat(8192));
+    await until(() => peer.socket.writableLength === 0);
+    said.next('still here');
+    await peer.sees('still here\n');
+    expect(peer.body).toBe('hello /test/42\nstill here\n');
+    expect(served.feeds.counts().opened).toBe(opened + 1);
+    peer.leave();
+  });
+
+  it('serves the first of two feeds that come in one packet, and never the second', async () => {
+    const { opened } = served.feeds.counts();
+    const peer = await Peer.to(served.port);
+    peer.send(
+      'GET /test/1 HTTP/1.1\r\nHost: test\r\n\r\nGET /test/2 HTTP/1.1\r\nHost: test\r\n\r\nGET /nowhere HTTP/1.1\r\nHost: test\r\n\r\n',
+    );
+    await peer.sees('hello /test/1');
+    said.next('still here');
+    await peer.sees('still here\n');
+    expect(served.feeds.counts()).toMatchObject({ opened: opened + 1, open: 1 });
+    expect(peer.body).toBe('hello /test/1\nstill here\n');
+    peer.leave();
+  });
+
+  it.each(['throws', 'fails'])('answers 500 when the source %s at once', async (id) => {
+    const { opened } = served.feeds.counts();
+    const response = await fetch(`${served.url}/test/${id}`);
+    expect(response.status).toBe(500);
+    expect(await response.json()).toEqual({ statusCode: 500, message: 'Internal server error' });
+    expect(served.feeds.counts().opened).toBe(opened);
+  });
+
+  it('ends all followers of a feed, and no others', async () => {
+    const { closed } = served.feeds.counts();
+    const peers = await Promise.all(['/test/a', '/test/a', '/test/b'].map((path) => Peer.get(served.port, path)));
+    await Promise.all(peers.map((peer) => peer.sees('hello')));
+    expect(served.feeds.counts()).toMatchObject({ open: 3, feeds: 2 });
+    expect(served.feeds.end('a')).toBe(2);
+    const [first, second, third] = peers as [Peer, Peer, Peer];
+    await first.closed();
+    await second.closed();
+    expect(first.isComplete).toBe(true);
+    await until(() => served.feeds.counts().open === 1);
+    expect(served.feeds.counts().closed.completed).toBe(closed.completed + 2);
+    third.leave();
+  });
+});
+
+describe.each(platforms)('the default source on %s', (platform) => {
+  it('greets at once, then counts from 1 for each connection', async () => {
+    const served = await serve(platform, { imports: [feedModule({ intervalMs: 20 })] });
+    const first = await Peer.get(served.port, '/feeds/42');
+    await first.sees('Chunk 3');
+    const second = await Peer.get(served.port, '/feeds/43');
+    await second.sees('Chunk 2 for id /feeds/43\n');
+    expect(first.body).toMatch(
+      /^Nestconntest welcomes you! Your Id: \/feeds\/42\nChunk 1 for id \/feeds\/42\nChunk 2 for id \/feeds\/42\nChunk 3 /,
+    );
+    expect(second.body).toMatch(/^Nestconntest welcomes you! Your Id: \/feeds\/43\nChunk 1 for id \/feeds\/43\nChunk 2 /);
+    await served.app.close();
+    await first.closed();
+    expect(first.isComplete).toBe(true);
+    expect(served.feeds.counts().closed.drained).toBe(2);
+  });
+
+  it('says nothing with a period of 0', async () => {
+    const served = await serve(platform, { imports: [feedModule()] });
+    const peer = await Peer.get(served.port, '/feeds/42');
+    await peer.sees('\r\n\r\n');
+    expect(served.feeds.counts().open).toBe(1);
+    await served.app.close();
+    expect((await peer.closed()).endsWith('\r\n\r\n0\r\n\r\n')).toBe(true);
+  });
+});
+
+describe.each(platforms)('a limit on connections on %s', (platform) => {
+  it('refuses one more with 503 and Retry-After, and takes it when there is room again', async () => {
+    const served = await serve(platform, { imports: [feedModule({ intervalMs: 1000, maxConnections: 2 })] });
+    const peers = await Promise.all([1, 2].map((id) => Peer.get(served.port, `/feeds/${id}`)));
+    await Promise.all(peers.map((peer) => peer.sees('welcomes')));
+    const refused = await fetch(`${served.url}/feeds/3`);
+    expect(refused.status).toBe(503);
+    expect(refused.headers.get('retry-after')).toBe('5');
+    expect(await refused.json()).toMatchObject({ code: 'FEED_UNAVAILABLE', retryAfter: 5 });
+    expect(served.feeds.counts()).toMatchObject({ open: 2, rejected: 1, limit: 2 });
+    peers[0]?.leave();
+    await until(() => served.feeds.counts().open === 1);
+    const peer = await Peer.get(served.port, '/feeds/3');
+    await peer.sees('welcomes');
+    await served.app.close();
+  });
+});
+
+describe.each(platforms)('a slow reader on %s', (platform) => {
+  it('is cut off once more than bufferBytes wait for it, and nobody else is', async () => {
+    const said = new Subject<string>();
+    const served = await serve(platform, { imports: [feedModule({ bufferBytes: 65_536, source: () => said })] });
+    const [slow, fast] = await Promise.all([Peer.get(served.port, '/feeds/slow'), Peer.get(served.port, '/feeds/fast')]);
+    await Promise.all([slow.sees('\r\n\r\n'), fast.sees('\r\n\r\n')]);
+    slow.socket.pause();
+    const line = 'x'.repeat(65_535);
+    let sent = 0;
+    while (served.feeds.counts().closed.slow === 0) {
+      said.next(line);
+      sent += 1;
+      await until(() => served.feeds.count('fast').bufferedBytes === 0);
+      expect(served.feeds.count('slow').bufferedBytes).toBeLessThan(3 * 65_536);
+    }
+    await until(() => fast.body.length === sent * 65_536);
+    expect(served.feeds.counts()).toMatchObject({ open: 1, closed: { slow: 1 } });
+    await served.app.close();
+  });
+});

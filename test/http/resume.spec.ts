@@ -1,0 +1,356 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { request } from 'node:http';
+import { EventSource } from 'eventsource';
+import fc from 'fast-check';
+import { type FeedOptions } from '../../src/index.js';
+import { Peer } from '../support/peer.js';
+import { feedModule, platforms, type Served, serve, until } from '../support/serve.js';
+
+interface Line {
+  id?: string;
+  feed?: string;
+  type?: string;
+  data: unknown;
+}
+
+/** The messages that a peer has got in ndjson. */
+function lines(peer: Peer): Line[] {
+  return Buffer.from(peer.body, 'latin1')
+    .toString()
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => JSON.parse(line) as Line);
+}
+
+const data = (peer: Peer) => lines(peer).map((line) => line.data);
+
+describe.each(platforms)('resuming on %s', (platform) => {
+  let served: Served;
+  const start = async (options: FeedOptions = {}) => {
+    served = await serve(platform, { imports: [feedModule(options)] });
+  };
+  /** Follows in ndjson, from its opening on. */
+  const follow = async (query: string, ...headers: string[]) => {
+    const { opened } = served.feeds.counts();
+    const peer = await Peer.get(served.port, `/feeds${query}${query.includes('?') ? '&' : '?'}format=ndjson`, ...headers);
+    await until(() => served.feeds.counts().opened > opened || peer.socket.destroyed);
+    return peer;
+  };
+  const publish = (feed: string, ...all: unknown[]) =>
+    all.reduce<Promise<string>>(async (before, each) => {
+      await before;
+      return (await served.feeds.publish(feed, each)).id as string;
+    }, Promise.resolve(''));
+
+  afterEach(async () => {
+    Peer.leaveAll();
+    await served.app.close();
+  });
+
+  it('goes on behind the message that the client had last', async () => {
+    await start();
+    const second = await publish('a', 1, 2);
+    await publish('a', 3, 4);
+    await publish('b', 'other');
+    const [header, query, both] = [
+      await follow('/a', `Last-Event-ID: ${second}`),
+      await follow(`/a?since=${second}`),
+      await follow('/a?since=earliest', `Last-Event-ID: ${second}`),
+    ];
+    const [all, none, live] = [await follow('/a?since=earliest'), await follow('/a?since=latest'), await follow('/a')];
+    const last = await publish('a', 5);
+    for (const peer of [header, query, both, all, none, live]) await peer.sees('"data":5');
+    for (const peer of [header, query, both]) expect(data(peer)).toEqual([3, 4, 5]);
+    expect(data(all)).toEqual([1, 2, 3, 4, 5]);
+    for (const peer of [none, live]) expect(data(peer)).toEqual([5]);
+    expect(lines(all).at(-1)).toEqual({ id: last, feed: 'a', data: 5 });
+  });
+
+  it('goes on from the position in the head, when no message has come yet', async () => {
+    await start();
+    await publish('a', 1);
+    const peer = await follow('/a');
+    await peer.sees('\r\n\r\n');
+    const position = /\r\nfeed-position: (\S+)/i.exec(peer.head)?.[1];
+    peer.leave();
+    await publish('a', 2);
+    const again = await follow(`/a?since=${position}`);
+    await again.sees('"data":2');
+    expect(data(again)).toEqual([2]);
+  });
+
+  it('tells a client whose position is gone, and gives it what there is', async () => {
+    await start({ historyLength: 2 });
+    const first = await publish('a', 1);
+    await publish('b', 1);
+    await publish('a', 2, 3, 4);
+    const known = ['x-1', 'nonsense', first, first.replace(/-\d+/, '-999')];
+    for (const id of known) {
+      const peer = await follow('/a', `Last-Event-ID: ${id}`);
+      await peer.sees('"data":4');
+      const [reset, ...messages] = lines(peer) as [Line, ...Line[]];
+      expect(reset).toEqual({ id: first.replace(/-.*/, '-3'), feed: 'a', type: 'reset', data: { feed: 'a', oldest: messages[0]?.id } });
+      expect(messages.map((message) => message.data)).toEqual([3, 4]);
+      // One reset is enough: its own id is a position to come back with.
+      const again = await follow('/a', `Last-Event-ID: ${reset.id}`);
+      await again.sees('"data":4');
+      expect(data(again)).toEqual([3, 4]);
+    }
+    const never = await follow('/never', 'Last-Event-ID: x-1');
+    await never.sees('reset');
+    expect(lines(never)[0]?.data).toEqual({ feed: 'never', oldest: null });
+  });
+
+  it('tells only of the feed that has lost something', async () => {
+    await start({ historyLength: 2 });
+    const first = await publish('a', 'a1');
+    await publish('b', 'b1');
+    await publish('a', 'a2', 'a3', 'a4');
+    const peer = await follow('?id=a&id=b', `Last-Event-ID: ${first}`);
+    await peer.sees('a4');
+    expect(lines(peer).map((line) => line.type ?? line.data)).toEqual(['reset', 'b1', 'a3', 'a4']);
+    expect(lines(peer)[0]?.data).toMatchObject({ feed: 'a' });
+  });
+
+  it.each(['', 'x', 'x y', '1', '-1', 'a-1-b/', 'earliest%20'])('refuses since=%j', async (since) => {
+    await start();
+    const answer = await fetch(`${served.url}/feeds/a?since=${since}`);
+    expect(answer.status).toBe(400);
+    expect(await answer.json()).toMatchObject({ code: 'FEED_SINCE', message: expect.stringMatching(/earliest or latest/) });
+  });
+
+  it('follows up to 100 feeds at once, each once', async () => {
+    await start();
+    const ids = Array.from({ length: 100 }, (_, n) => `id=f${n}`).join('&');
+    const peer = await follow(`?${ids}&id=f0`);
+    expect(served.feeds.counts()).toMatchObject({ open: 1, feeds: 100 });
+    await publish('f0', 'first');
+    await publish('f99', 'last');
+    await peer.sees('last');
+    expect(data(peer)).toEqual(['first', 'last']);
+    peer.leave();
+    await until(() => served.feeds.counts().feeds === 0);
+    expect((await fetch(`${served.url}/feeds?${ids}&id=f100`)).status).toBe(400);
+    expect((await fetch(`${served.url}/feeds?id=`)).status).toBe(400);
+  });
+
+  it('says in text which of several feeds a line is of', async () => {
+    await start();
+    const peer = await Peer.get(served.port, '/feeds?id=a&id=b/c');
+    await until(() => served.feeds.counts().open === 1);
+    await publish('a', 'one');
+    await publish('b/c', { two: 2 });
+    await peer.sees('}\n');
+    expect(peer.body).toBe('a\tone\nb/c\t{"two":2}\n');
+  });
+
+  it('gives a new follower the last message of a feed whose rule says so', async () => {
+    await start({ rules: { 'prices/*': { replay: 'latest' } } });
+    await publish('prices/a', 1, 2);
+    await publish('prices/b', 3);
+    await publish('other', 4);
+    const one = await follow('/prices/a');
+    const several = await follow('?id=prices/a&id=prices/b&id=other&id=prices/none');
+    const [resumed, end] = [await follow('/prices/a?since=earliest'), await follow('/prices/a?since=latest')];
+    await publish('prices/a', 5);
+    for (const peer of [one, several, resumed, end]) await peer.sees('"data":5');
+    expect(data(one)).toEqual([2, 5]);
+    expect(data(several)).toEqual([2, 3, 5]);
+    expect(data(resumed)).toEqual([1, 2, 5]);
+    expect(data(end)).toEqual([5]);
+  });
+
+  it('lets a slow follower of a conflated feed skip to the newest message, and goes on in order', async () => {
+    await start({ rules: { fast: { conflate: true } }, historyLength: 0, bufferBytes: 1 << 20 });
+    const peer = await follow('?id=fast&id=all');
+    peer.socket.pause();
+    const padding = 'x'.repeat(10_000);
+    let published = 0;
+    // Until the client's and the system's buffers are full, and then 100 more.
+    for (let more = 100; more > 0; ) {
+      published += 1;
+      await publish('fast', { n: published, padding });
+      if (served.feeds.count('fast').bufferedBytes > 0) more -= 1;
+      await new Promise(setImmediate);
+    }
+    await publish('all', 'between');
+    await publish('fast', { n: published + 1 });
+    expect(served.feeds.counts()).toMatchObject({ open: 1, closed: { slow: 0 } });
+    peer.socket.resume();
+    await peer.sees(`"n":${published + 1}}`);
+    const numbers = data(peer).map((each) => (typeof each === 'string' ? published + 0.5 : (each as { n: number }).n));
+    expect(numbers).toEqual([...numbers].sort((a, b) => a - b));
+    expect(numbers.slice(-3)).toEqual([published, published + 0.5, published + 1]);
+    expect(numbers.length).toBeLessThan(published - 50);
+    const offsets = lines(peer).map(({ id = '' }) => Number(/-(\d+)\//.exec(id)?.[1]));
+    expect(offsets).toEqual([...offsets].sort((a, b) => a - b));
+  });
+
+  it('replays more than a connection may buffer to a client that reads, with what is published meanwhile', async () => {
+    await start({ bufferBytes: 65_536, historyBytes: 1e8, historyLength: 1000 });
+    const padding = 'x'.repeat(20_000);
+    for (let n = 0; n < 500; n += 1) await publish('a', { n, padding });
+    const peer = await follow('/a?since=earliest');
+    for (let n = 500; n < 503; n += 1) await publish('a', { n, padding });
+    await peer.sees('"n":502,');
+    await until(() => peer.body.endsWith('}\n'));
+    expect(data(peer).map((each) => (each as { n: number }).n)).toEqual(Array.from({ length: 503 }, (_, n) => n));
+    expect(served.feeds.counts().closed.slow).toBe(0);
+  });
+
+  it('gives each client exactly what was published on its feeds, whenever it is cut off', async () => {
+    await start({ historyLength: 1000 });
+    const feedNames = ['a', 'b', 'c'];
+    type Step = { publish: number } | { cut: number };
+    const step: fc.Arbitrary<Step> = fc.oneof(
+      { weight: 4, arbitrary: fc.record({ publish: fc.nat(2) }) },
+      { weight: 1, arbitrary: fc.record({ cut: fc.nat(2) }) },
+    );
+    const clients = [['a'], ['a', 'b'], ['c', 'b', 'a']];
+    let round = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
+        round += 1;
+        const name = (feed: string) => `r${round}/${feed}`;
+        const readers = clients.map((feeds) => new Reader(served.port, feeds.map(name)));
+        for (const reader of readers) await reader.open();
+        const published: [string, number][] = [];
+        for (const each of steps) {
+          if ('cut' in each) {
+            // At any moment: between two messages, in the middle of one, before its first.
+            readers[each.cut]?.cut();
+            await readers[each.cut]?.open();
+            continue;
+          }
+          const feed = name(feedNames[each.publish] as string);
+          published.push([feed, published.length]);
+          void served.feeds.publish(feed, published.length - 1);
+          if (published.length % 3 === 0) await new Promise(setImmediate);
+        }
+        for (const feed of feedNames.map(name)) await served.feeds.publish(feed, 'end');
+        for (const [n, reader] of readers.entries()) {
+          const own = (clients[n] as string[]).map(name);
+          await until(() => reader.got.filter(([, value]) => value === 'end').length === own.length);
+          expect(reader.got.filter(([, value]) => value !== 'end')).toEqual(published.filter(([feed]) => own.includes(feed)));
+          expect(reader.resets).toBe(0);
+          reader.cut();
+        }
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it('resumes a real EventSource, in order, without gap and without repetition', async () => {
+    await start({ historyLength: 1000 });
+    const source = new EventSource(`${served.url}/feeds?id=a&id=b`);
+    const got: string[] = [];
+    const feeds = new Set<string>();
+    source.onmessage = ({ data: each, lastEventId }) => {
+      got.push(each);
+      feeds.add(lastEventId.slice(lastEventId.indexOf('/') + 1));
+    };
+    source.addEventListener('reset', () => got.push('reset'));
+    await once(source as never, 'open');
+    let n = 0;
+    const next = (feed: string) => {
+      n += 1;
+      return publish(feed, `${n}`);
+    };
+    for (let cut = 0; cut < 3; cut += 1) {
+      for (const feed of ['a', 'b', 'a']) await next(feed);
+      // Before the first message of the first connection has gone out, too.
+      served.feeds.end();
+      for (const feed of ['b', 'a']) await next(feed);
+      const { opened } = served.feeds.counts();
+      await until(() => served.feeds.counts().opened > opened);
+    }
+    await until(() => got.length === n);
+    source.close();
+    expect(got).toEqual(Array.from({ length: n }, (_, index) => `${index + 1}`));
+    expect([...feeds].sort()).toEqual(['a', 'b']);
+  });
+
+  it('resumes curl, and fetch with a stream reader', async () => {
+    await start();
+    const curl = (path: string) => {
+      const child = spawn('curl', ['-sN', `${served.url}${path}`], { stdio: ['ignore', 'pipe', 'ignore'] });
+      let out = '';
+      child.stdout.setEncoding('utf8').on('data', (text: string) => {
+        out += text;
+      });
+      return { child, out: () => out };
+    };
+    const first = curl('/feeds/a?format=sse');
+    await until(() => served.feeds.counts().open === 1);
+    await publish('a', 'one', 'two');
+    await until(() => first.out().includes('data: two\n\n'));
+    first.child.kill();
+    await until(() => served.feeds.counts().open === 0);
+    await publish('a', 'three');
+    const last = [...first.out().matchAll(/^id: (.*)$/gm)].at(-1)?.[1];
+    const second = curl(`/feeds/a?format=sse&since=${last}`);
+    await until(() => second.out().includes('three'));
+    await publish('a', 'four');
+    await until(() => second.out().includes('data: four\n\n'));
+    second.child.kill();
+    expect([...second.out().matchAll(/^data: (.*)$/gm)].map((match) => match[1])).toEqual(['three', 'four']);
+
+    const abort = new AbortController();
+    const response = await fetch(`${served.url}/feeds/a?format=ndjson`, { headers: { 'last-event-id': last ?? '' }, signal: abort.signal });
+    const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+    let text = '';
+    while (text.split('\n').length < 3) text += (await reader?.read())?.value;
+    abort.abort();
+    expect(
+      text
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line).data),
+    ).toEqual(['three', 'four']);
+  });
+});
+
+/** A client as a careful program would be: reads ndjson, keeps its position, comes back with it. */
+class Reader {
+  readonly got: [string, unknown][] = [];
+  resets = 0;
+  private position: string | undefined;
+  private cutOff: () => void = () => {};
+
+  constructor(
+    private readonly port: number,
+    private readonly feeds: string[],
+  ) {}
+
+  async open(): Promise<void> {
+    const path = `/feeds?${this.feeds.map((feed) => `id=${feed}`).join('&')}`;
+    const headers = { accept: 'application/x-ndjson', ...(this.position && { 'last-event-id': this.position }) };
+    const outgoing = request({ port: this.port, host: '127.0.0.1', path, headers }).end();
+    const [response] = (await once(outgoing, 'response')) as [import('node:http').IncomingMessage];
+    this.position ??= response.headers['feed-position'] as string;
+    let rest = '';
+    const onData = (text: string) => {
+      const parts = (rest + text).split('\n');
+      rest = parts.pop() ?? '';
+      for (const part of parts) this.take(JSON.parse(part));
+    };
+    response.setEncoding('utf8').on('data', onData);
+    outgoing.on('error', () => {});
+    response.on('error', () => {});
+    this.cutOff = () => {
+      response.off('data', onData);
+      outgoing.destroy();
+    };
+  }
+
+  cut(): void {
+    this.cutOff();
+  }
+
+  private take({ id, feed = '', type, data: value }: Line): void {
+    this.position = id ?? this.position;
+    if (type === 'reset') this.resets += 1;
+    else this.got.push([feed, value]);
+  }
+}

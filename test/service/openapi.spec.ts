@@ -1,0 +1,477 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
+import { SignJWT } from 'jose';
+import { AppModule } from '../../src/app.module.js';
+import { readConfig } from '../../src/service/config.js';
+import { Peer } from '../support/peer.js';
+import { type Platform, platforms, serve, until } from '../support/serve.js';
+
+// The parts of a document have no names of their own in the package's exports.
+type Document = OpenAPIObject;
+type Schema = NonNullable<NonNullable<Document['components']>['schemas']>[string];
+type Operation = NonNullable<Document['paths'][string]['get']>;
+type Content = NonNullable<Exclude<NonNullable<Operation['requestBody']>, { $ref: string }>>['content'];
+
+const publishKey = 'the-publish-key';
+const jwtSecret = 'a secret of thirty-two bytes, no less';
+const maxConnections = 2;
+
+/** Without keys for tokens, and with one. */
+const environments: Record<string, string>[] = [{}, { FEED_JWT_SECRET: jwtSecret }];
+
+/** The built service. */
+class Service {
+  out = '';
+  err = '';
+  private static readonly all = new Set<ChildProcess>();
+
+  private constructor(readonly child: ChildProcess) {
+    Service.all.add(child);
+    child.stdout?.on('data', (text) => {
+      this.out += text;
+    });
+    child.stderr?.on('data', (text) => {
+      this.err += text;
+    });
+  }
+
+  static async start(platform: Platform, env: Record<string, string> = {}, folder = '.'): Promise<Service> {
+    const always = { PATH: process.env.PATH, PORT: '0', FEED_ADAPTER: platform, FEED_PUBLISH_KEY: publishKey };
+    const options = { cwd: folder, env: { ...always, FEED_MAX_CONNECTIONS: `${maxConnections}`, ...env } };
+    const service = new Service(spawn(process.execPath, ['dist/main.js'], options));
+    await until(() => /try it/.test(service.out) || service.child.exitCode !== null);
+    return service;
+  }
+
+  static async endAll(): Promise<void> {
+    const ended = [...Service.all].map((child) => child.exitCode ?? child.signalCode ?? once(child, 'close'));
+    for (const child of Service.all) child.kill('SIGKILL');
+    await Promise.all(ended);
+    Service.all.clear();
+  }
+
+  get url(): string {
+    return /http:\/\/\S+:\d+/.exec(this.out)?.[0] ?? '';
+  }
+
+  get port(): number {
+    return Number(new URL(this.url).port);
+  }
+
+  async json<T>(path: string): Promise<T> {
+    return (await fetch(this.url + path)).json() as Promise<T>;
+  }
+
+  counts(): Promise<{ open: number; bufferedBytes: number }> {
+    return this.json('/health/connections');
+  }
+
+  /** Opens as many feeds as there may be. */
+  async fill(): Promise<Peer[]> {
+    const headers = [`Authorization: Bearer ${publishKey}`, 'Accept: text/plain'];
+    const peers = await Promise.all(Array.from({ length: maxConnections }, () => Peer.get(this.port, '/test/full', ...headers)));
+    await until(async () => (await this.counts()).open === maxConnections);
+    return peers;
+  }
+
+  async empty(): Promise<void> {
+    Peer.leaveAll();
+    await until(async () => (await this.counts()).open === 0);
+  }
+}
+
+interface Route {
+  readonly path: string;
+  readonly method: 'get' | 'post';
+  readonly operation: Operation;
+}
+
+function routesOf({ paths }: Document): Route[] {
+  return Object.entries(paths).flatMap(([path, item]) =>
+    Object.entries(item).map(([method, operation]) => ({ path, method, operation }) as Route),
+  );
+}
+
+interface Answer {
+  readonly status: number;
+  /** The errors that it may be, by their codes. */
+  readonly codes: string[];
+  readonly headers: Record<string, unknown>;
+  readonly content: Content;
+}
+
+function answersOf({ operation }: Route): Answer[] {
+  return Object.entries(operation.responses).map(([status, answer]) => {
+    const codes = [...(answer as { description: string }).description.matchAll(/`([A-Z]+_[A-Z_]+)`/g)].map(([, code]) => code);
+    return { headers: {}, ...answer, status: Number(status), codes } as unknown as Answer;
+  });
+}
+
+function examplesOf(content: Content): [string, unknown][] {
+  return Object.values(content).flatMap(({ example, examples = {} }) => [
+    ...(example === undefined ? [] : ([['example', example]] as [string, unknown][])),
+    ...Object.entries(examples).map(([name, value]) => [name, (value as { value: unknown }).value] as [string, unknown]),
+  ]);
+}
+
+interface Call {
+  url: string;
+  readonly method: string;
+  readonly headers: Record<string, string>;
+  body?: string;
+}
+
+/** The request that the document shows, as somebody who may; with all its parameters, or with those alone that it must have. */
+function callOf(url: string, { path, method, operation }: Route, isWhole: boolean, mediaType?: string): Call {
+  const target = new URL(url + path.replace('{id}', 'ID'));
+  const headers: Record<string, string> = operation.security?.length ? { Authorization: `Bearer ${publishKey}` } : {};
+  for (const parameter of operation.parameters ?? []) {
+    const {
+      name,
+      required,
+      in: place,
+      example,
+    } = parameter as { name: string; required?: boolean; in: string; example: string | string[] };
+    if (!isWhole && !required) continue;
+    if (place === 'path') target.pathname = target.pathname.replace('ID', encodeURIComponent(`${example}`));
+    else if (place === 'header') headers[name] = `${example}`;
+    else if (example !== undefined) for (const value of [example].flat()) target.searchParams.append(name, value);
+  }
+  if (mediaType === undefined) return { url: target.href, method, headers };
+  if (method === 'get') return { url: target.href, method, headers: { ...headers, Accept: mediaType } };
+  const [, body] = examplesOf({ [mediaType]: (bodyOf(operation) as Content)[mediaType] as Content[string] })[0] as [string, unknown];
+  headers['Content-Type'] = mediaType;
+  return { url: target.href, method, headers, body: mediaType === 'text/plain' ? `${body}` : JSON.stringify(body) };
+}
+
+function bodyOf({ requestBody }: Operation): Content | undefined {
+  return requestBody && 'content' in requestBody ? requestBody.content : undefined;
+}
+
+function send({ url, ...request }: Call): Promise<Response> {
+  return fetch(url, { ...request, method: request.method.toUpperCase() });
+}
+
+/** A token that is good for nothing. */
+const worthless = await new SignJWT({}).setProtectedHeader({ alg: 'HS256' }).sign(Buffer.from(jwtSecret));
+
+function setData(call: Call, data: string): void {
+  call.body = call.headers['Content-Type'] === 'text/plain' ? data : JSON.stringify({ ...JSON.parse(call.body ?? ''), data });
+}
+
+/** What makes of a good request one that is refused with this code. */
+const faults: Record<string, (call: Call) => void> = {
+  FEED_ID: (call) => {
+    call.url = call.url.replace('orders%2F7', '%20');
+    call.body = call.body?.replace('orders/7', ' ');
+  },
+  FEED_IDS: (call) => {
+    call.url = call.url.replace(/\bid=[^&]*&?/g, '');
+  },
+  FEED_SINCE: (call) => {
+    call.url = call.url.replace('since=earliest', 'since=yesterday');
+    delete call.headers['Last-Event-ID'];
+  },
+  HEALTH_SCOPE: (call) => {
+    call.url = call.url.replace('scope=service', 'scope=all');
+  },
+  METRICS_SCOPE: (call) => {
+    call.url = call.url.replace('scope=worker', 'scope=everything');
+  },
+  FEED_FORMAT: (call) => {
+    call.url += '&format=xml';
+  },
+  FEED_UNAUTHORIZED: (call) => {
+    delete call.headers.Authorization;
+  },
+  FEED_FORBIDDEN: (call) => {
+    call.headers.Authorization = `Bearer ${worthless}`;
+  },
+  FEED_MESSAGE: (call) => setData(call, 'carriage\rreturn'),
+  FEED_BODY_TOO_LARGE: (call) => setData(call, 'x'.repeat(65_537)),
+  FEED_MEDIA_TYPE: (call) => {
+    delete call.headers['Content-Type'];
+    delete call.body;
+  },
+};
+
+/** Whether a value is as a schema says, by the keywords that the document uses. */
+function fits(document: Document, schema: Schema, value: unknown): boolean {
+  if ('$ref' in schema) return fits(document, document.components?.schemas?.[schema.$ref.split('/').at(-1) ?? ''] as Schema, value);
+  const { description, oneOf, type, enum: values, required = [], properties = {}, additionalProperties, items, ...bounds } = schema;
+  const { pattern = '', maxLength = Infinity, minItems = 0, maxItems = Infinity, minimum = -Infinity, ...unknown } = bounds;
+  expect(unknown).toEqual({});
+  if (oneOf) return oneOf.filter((one) => fits(document, one, value)).length === 1;
+  if (type !== undefined && ![type].flat().includes(typeOf(value)) && !(type === 'number' && typeof value === 'number')) return false;
+  if (values && !values.includes(value)) return false;
+  if (typeof value === 'string') return new RegExp(pattern, 'u').test(value) && value.length <= maxLength;
+  if (typeof value === 'number') return value >= minimum;
+  if (Array.isArray(value)) {
+    return value.length >= minItems && value.length <= maxItems && value.every((item) => fits(document, items ?? {}, item));
+  }
+  const entries = Object.entries(value ?? {});
+  return (
+    required.every((name) => name in (value as object)) &&
+    entries.every(([name, one]) => (name in properties || additionalProperties !== false) && fits(document, properties[name] ?? {}, one))
+  );
+}
+
+function typeOf(value: unknown): string {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'array';
+  return Number.isInteger(value) ? 'integer' : typeof value;
+}
+
+/** Checks that an answer is the documented one, and returns its JSON; of a feed, its head counts. */
+async function expectAnswer(document: Document, response: Response, { status, headers, content }: Answer): Promise<unknown> {
+  expect(response.status).toBe(status);
+  const mediaType = response.headers.get('content-type')?.split(';')[0] ?? '';
+  expect(Object.keys(content)).toContain(mediaType);
+  for (const name of Object.keys(headers)) expect(response.headers.get(name)).not.toBeNull();
+  if (mediaType !== 'application/json') return response.body?.cancel();
+  const body = await response.json();
+  expect([body, fits(document, content[mediaType]?.schema as Schema, body)]).toEqual([body, true]);
+  return body;
+}
+
+afterEach(async () => {
+  Peer.leaveAll();
+  await Service.endAll();
+});
+
+describe.each(platforms)('the document on %s', (platform) => {
+  it('is a page that needs no other host', async () => {
+    const { url, err } = await Service.start(platform);
+    expect(err).toBe('');
+    const page = await fetch(`${url}/docs`);
+    expect(page.status).toBe(200);
+    expect(page.headers.get('content-type')).toContain('text/html');
+    expect(page.headers.get('content-security-policy')).toContain("default-src 'self'");
+    const html = await page.text();
+    const assets = [...html.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, asset]) => new URL(asset as string, `${url}/docs`));
+    expect(assets.length).toBeGreaterThan(3);
+    for (const asset of assets) {
+      expect(asset.origin).toBe(url);
+      expect([asset.pathname, (await fetch(asset)).status]).toEqual([asset.pathname, 200]);
+    }
+    expect(html).not.toMatch(/<script>|\son\w+=/);
+    expect(await (await fetch(`${url}/docs/swagger-ui-init.js`)).text()).toContain('"validatorUrl": null');
+  });
+
+  it('has the routes that there are', async () => {
+    const service = await Service.start(platform, { FEED_PATH: '/deep/path/' });
+    const document = await service.json<Document>('/docs-json');
+    const { name, version } = JSON.parse(await readFile('package.json', 'utf8'));
+    expect(document.info).toMatchObject({ title: name, version });
+    const routes = routesOf(document).map(({ method, path }) => `${method} ${path}`);
+    expect(routes).toEqual([
+      'get /deep/path/{id}',
+      'post /deep/path/{id}',
+      'get /deep/path',
+      'post /deep/path',
+      'get /health',
+      'get /health/live',
+      'get /health/ready',
+      'get /health/connections',
+      'get /metrics',
+    ]);
+    const { app } = await serve(platform, { imports: [AppModule.from(readConfig({ FEED_PATH: 'deep/path', FEED_DASHBOARD: 'off' }))] });
+    const found = routesOf(SwaggerModule.createDocument(app, new DocumentBuilder().build()));
+    // An id in the path has a route for each number of segments.
+    const plain = found.map(({ method, path }) => `${method} ${path.replace(/\{a\}(\/\{[bcd]\})*/, '{id}')}`);
+    expect([...new Set(plain)].sort()).toEqual(routes.sort());
+    await app.close();
+  });
+
+  it.each(environments)('is in order, with %j', async (env) => {
+    const document = await (await Service.start(platform, env)).json<Document>('/docs-json');
+    const routes = routesOf(document);
+    expect(document.openapi).toBe('3.1.0');
+    expect(new Set(routes.map(({ operation }) => operation.operationId)).size).toBe(routes.length);
+    for (const [, name] of JSON.stringify(document).matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
+      expect(document.components?.schemas).toHaveProperty(name as string);
+    }
+    for (const route of routes) {
+      const { summary, tags = [], security, parameters = [] } = route.operation;
+      expect(summary).toBeTruthy();
+      expect(document.tags?.map(({ name }) => name)).toEqual(expect.arrayContaining(tags));
+      expect(security).toBeDefined();
+      for (const scheme of security?.flatMap(Object.keys) ?? []) expect(document.components?.securitySchemes).toHaveProperty(scheme);
+      const inPath = parameters.flatMap((parameter) => ('in' in parameter && parameter.in === 'path' ? [`{${parameter.name}}`] : []));
+      for (const { status, codes, content } of answersOf(route).filter(({ status }) => status >= 400)) {
+        expect({ status, isDocumented: codes.length > 0 || JSON.stringify(content).includes('/Health') }).toEqual({
+          status,
+          isDocumented: true,
+        });
+      }
+      expect(route.path.match(/\{\w+\}/g) ?? []).toEqual(inPath);
+      const shown = [
+        ...parameters,
+        ...[bodyOf(route.operation) ?? {}, ...answersOf(route).map(({ content }) => content)].flatMap(Object.values),
+      ];
+      for (const { schema, ...example } of shown as Content[string][]) {
+        for (const [, value] of examplesOf({ any: example })) {
+          expect([value, fits(document, schema as Schema, value)]).toEqual([value, true]);
+        }
+      }
+    }
+  });
+
+  it.each(environments)('tells how each route answers, with %j', async (env) => {
+    const service = await Service.start(platform, env);
+    const document = await service.json<Document>('/docs-json');
+    for (const route of routesOf(document)) {
+      const mediaTypes = Object.keys(bodyOf(route.operation) ?? {});
+      for (const answer of answersOf(route)) {
+        if (answer.status < 400) {
+          const wanted = route.method === 'get' ? Object.keys(answer.content) : mediaTypes;
+          for (const mediaType of wanted) {
+            for (const isWhole of [true, false]) {
+              await expectAnswer(document, await send(callOf(service.url, route, isWhole, mediaType)), answer);
+            }
+          }
+          continue;
+        }
+        for (const code of answer.codes) {
+          // This service has no limits for clients; the broker, and the keys for tokens, are unavailable in the tests below.
+          if (answer.status === 429 || (answer.status === 503 && (code === 'FEED_BROKER' || route.method === 'post'))) continue;
+          if (answer.status === 503) await service.fill();
+          const call = callOf(service.url, route, true, mediaTypes[0]);
+          faults[code]?.(call);
+          expect(await expectAnswer(document, await send(call), answer)).toMatchObject({ code });
+          if (answer.status === 503) await service.empty();
+        }
+      }
+      await service.empty();
+    }
+  });
+
+  it('tells how it answers while it shuts down', async () => {
+    const service = await Service.start(platform, { FEED_BUFFER_BYTES: '1000000000' });
+    const document = await service.json<Document>('/docs-json');
+    const [peer] = await service.fill();
+    peer?.socket.pause();
+    await until(async () => {
+      const headers = { Authorization: `Bearer ${publishKey}`, 'Content-Type': 'text/plain' };
+      await Promise.all(
+        Array.from({ length: 64 }, () => fetch(`${service.url}/test/full`, { method: 'POST', headers, body: 'x'.repeat(65_536) })),
+      );
+      return (await service.counts()).bufferedBytes > 0;
+    });
+    service.child.kill('SIGTERM');
+    await until(async () => (await fetch(`${service.url}/health/ready`)).status === 503);
+    // Who drains is alive: an orchestrator must not end it for that.
+    const live = await fetch(`${service.url}/health/live`);
+    expect([live.status, live.headers.get('cache-control')]).toEqual([200, expect.stringContaining('no-store')]);
+    expect(await live.json()).toEqual({ status: 'ok', info: {}, error: {}, details: {} });
+    for (const route of routesOf(document).filter(
+      ({ method, operation }) => method === 'get' && !['connections', 'live', 'metrics'].includes(operation.operationId ?? ''),
+    )) {
+      const answer = answersOf(route).find(({ status }) => status === 503) as Answer;
+      await expectAnswer(document, await send(callOf(service.url, route, true)), answer);
+    }
+  });
+
+  it('tells how it answers while the message broker is unavailable', async () => {
+    const service = await Service.start(platform, { FEED_BROKER: 'redis://127.0.0.1:1', FEED_INTERVAL_MS: '0' });
+    const document = await service.json<Document>('/docs-json');
+    for (const route of routesOf(document).filter(({ operation }) => !operation.tags?.includes('health'))) {
+      const answer = answersOf(route).find(({ status }) => status === 503) as Answer;
+      const call = callOf(service.url, route, true, Object.keys(bodyOf(route.operation) ?? {})[0]);
+      delete call.headers['Last-Event-ID'];
+      expect(await expectAnswer(document, await send(call), answer)).toMatchObject({ code: 'FEED_BROKER', retryAfter: expect.any(Number) });
+    }
+  });
+
+  it('tells how it publishes while the keys for tokens cannot be had', async () => {
+    const service = await Service.start(platform, { FEED_JWKS_URL: 'http://127.0.0.1:1/keys' });
+    const document = await service.json<Document>('/docs-json');
+    for (const route of routesOf(document).filter(({ method }) => method === 'post')) {
+      const answer = answersOf(route).find(({ status }) => status === 503) as Answer;
+      const call = callOf(service.url, route, true, Object.keys(bodyOf(route.operation) ?? {})[0]);
+      // Only for a token of the right kind are the keys asked for.
+      call.headers.Authorization = `Bearer ${Buffer.from('{"alg":"RS256","kid":"1"}').toString('base64url')}.e30.AAAA`;
+      expect(await expectAnswer(document, await send(call), answer)).toMatchObject({ code: 'FEED_UNAVAILABLE' });
+    }
+  });
+
+  it('tells the rules that the routes hold to', async () => {
+    const service = await Service.start(platform, { FEED_INTERVAL_MS: '0' });
+    const document = await service.json<Document>('/docs-json');
+    const operations = Object.fromEntries(routesOf(document).map(({ operation }) => [operation.operationId, operation]));
+    const schema = bodyOf(operations.publishMany as Operation)?.['application/json']?.schema as Schema;
+    const headers = { Authorization: `Bearer ${publishKey}`, 'Content-Type': 'application/json' };
+    const feeds = ['a', 'a/b', 'A-z.0_9~:@', 'x'.repeat(200), 'x'.repeat(201), '', '/', 'a/', '/a', 'a//b', 'ü', 'a b', 'a\n', 'a*'];
+    const types = ['t', 'ü €', 't'.repeat(200), 't'.repeat(201), '', 'a\nb', 'a\rb', 'a\0b'];
+    const many = (length: number) => Array.from({ length }, (_, n) => `${n}`);
+    const bodies: object[] = [
+      ...feeds.map((feed) => ({ feeds: [feed], data: 1 })),
+      ...types.map((type) => ({ feeds: ['a'], type, data: 1 })),
+      ...[0, 1, 1000, 1001].map((length) => ({ feeds: many(length), data: 1 })),
+      ...[null, '', [], {}, 1.5].map((data) => ({ feeds: ['a'], data })),
+      ...[{ feeds: ['a'] }, { data: 1 }, { feeds: 'a', data: 1 }, { feeds: [1], data: 1 }, { feeds: ['a'], data: 1, more: 1 }, []],
+    ];
+    for (const body of bodies) {
+      const { status } = await fetch(`${service.url}/test`, { method: 'POST', headers, body: JSON.stringify(body) });
+      expect([body, status]).toEqual([body, fits(document, schema, body) ? 201 : 400]);
+    }
+
+    const [id, , since] = (operations.followMany as Operation).parameters as { schema: Schema }[];
+    const follow = async (...parameters: [string, string][]) => {
+      const response = await fetch(`${service.url}/test?${new URLSearchParams(parameters)}`);
+      await response.body?.cancel();
+      await service.empty();
+      return response.status;
+    };
+    for (const length of [0, 1, 100, 101]) {
+      const status = await follow(...many(length).map((one): [string, string] => ['id', one]));
+      expect([length, status]).toEqual([length, fits(document, id?.schema as Schema, many(length)) ? 200 : 400]);
+    }
+    for (const value of ['earliest', 'latest', 'abc-1', 'abc-1/a', 'abc-1/', 'abc-1x', 'abc', '-1', 'ABC-1', `abc-${'1'.repeat(17)}`, '']) {
+      expect([value, await follow(['id', 'a'], ['since', value])]).toEqual([
+        value,
+        fits(document, since?.schema as Schema, value) ? 200 : 400,
+      ]);
+    }
+  });
+
+  it('leaves its place to feeds that are there', async () => {
+    const service = await Service.start(platform, { FEED_PATH: 'docs' });
+    const peer = await Peer.get(service.port, '/docs/42');
+    await peer.sees('welcomes');
+    expect(service.err).toBe('/docs is not served: FEED_PATH uses the same path\n');
+  });
+});
+
+describe('without the packages for it', () => {
+  let folder: string;
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'docs-'));
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+
+  it.each([
+    ['express', '@nestjs/swagger', '@nestjs/swagger yaml'],
+    ['express', 'yaml', '@nestjs/swagger yaml'],
+    ['fastify', '@fastify/static', '@nestjs/swagger yaml @fastify/static'],
+  ] as const)('the service on %s runs without %s, and says so', async (platform, missing, needed) => {
+    await cp('dist', join(folder, 'dist'), { recursive: true });
+    await cp('package.json', join(folder, 'package.json'));
+    const scope = dirname(missing);
+    await mkdir(join(folder, 'node_modules', scope), { recursive: true });
+    for (const inside of new Set(['.', scope])) {
+      for (const name of await readdir(join('node_modules', inside))) {
+        const path = join('node_modules', inside, name);
+        if (![scope, missing].includes(join(inside, name))) await symlink(resolve(path), join(folder, path));
+      }
+    }
+    const service = await Service.start(platform, {}, folder);
+    expect((await fetch(`${service.url}/docs`)).status).toBe(404);
+    expect((await fetch(`${service.url}/health`)).status).toBe(200);
+    expect(service.err).toBe(`/docs is not served: it needs npm install ${needed}\n`);
+  });
+});

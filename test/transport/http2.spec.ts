@@ -1,0 +1,58 @@
+import { once } from 'node:events';
+import { connect } from 'node:http2';
+import type { AddressInfo } from 'node:net';
+import { Controller } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { Feed, FeedService } from '../../src/index.js';
+import { feedModule, until } from '../support/serve.js';
+
+@Controller('numbers')
+class NumbersController {
+  @Feed()
+  async *follow(): AsyncGenerator<string> {
+    for (let n = 0; n < 1000; n += 1) yield `${n} ${'x'.repeat(1000)}`;
+  }
+}
+
+it('serves several feeds on one HTTP/2 connection, without the handover', async () => {
+  const root = { module: class Root {}, imports: [feedModule({ intervalMs: 20 })], controllers: [NumbersController] };
+  const adapter = new FastifyAdapter({ http2: true } as object);
+  const app = await NestFactory.create<NestFastifyApplication>(root, adapter, { logger: false });
+  await app.listen(0, '127.0.0.1');
+  const feeds = app.get(FeedService);
+  const client = connect(`http://127.0.0.1:${(app.getHttpServer().address() as AddressInfo).port}`);
+  const streams = [1, 2].map((id) => {
+    const stream = client.request({ ':path': `/feeds/${id}`, accept: 'text/event-stream' }).setEncoding('utf8');
+    const seen = { stream, text: '' };
+    stream.on('data', (text: string) => {
+      seen.text += text;
+    });
+    return seen;
+  });
+  await until(() => streams.every(({ text }) => text.includes('Chunk 3 ')));
+  expect(streams[1]?.text).toMatch(
+    /^id: \w+-0\n\ndata: Nestconntest welcomes you! Your Id: \/feeds\/2\n\ndata: Chunk 1 for id \/feeds\/2\n\n/,
+  );
+  expect(feeds.counts()).toMatchObject({ open: 2, handedOver: 0, bufferedBytes: 0 });
+  streams[0]?.stream.close();
+  await until(() => feeds.open === 1);
+  expect(feeds.counts().closed.client).toBe(1);
+  feeds.end('2');
+  if (!streams[1]?.stream.closed) await once(streams[1]?.stream as never, 'close');
+  await until(() => feeds.open === 0);
+
+  const iterable = client.request({ ':path': '/numbers' }).setEncoding('utf8');
+  let lines = '';
+  for await (const text of iterable) lines += text;
+  expect(
+    lines
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => Number.parseInt(line, 10)),
+  ).toEqual(Array.from({ length: 1000 }, (_, n) => n));
+
+  // The client goes on holding its session, on which nothing is open any more.
+  await app.close();
+  await until(() => client.closed);
+});
