@@ -99,7 +99,7 @@ describe.each(platforms)('on %s', (platform) => {
   });
 
   it('whoever is given the last message again does not get it a second time when it comes back', async () => {
-    await start({ rules: { '*': { replay: 'latest' } } });
+    await start({ rules: { '*': { replay: 'newest' } } });
     await served.feeds.publish('a', 'one');
     await served.feeds.publish('b', 'two');
     for (const path of ['/feeds/a', '/feeds?id=a&id=b']) {
@@ -248,7 +248,7 @@ describe.each(platforms)('on %s', (platform) => {
   });
 
   it('of the rules for a feed the most particular counts, in whichever order they are', async () => {
-    await start({ rules: { '*': {}, '42': { replay: 'latest' }, 'a*': {}, 'a/*': { replay: 'latest' }, '4*': {} } });
+    await start({ rules: { '*': {}, '42': { replay: 'newest' }, 'a*': {}, 'a/*': { replay: 'newest' }, '4*': {} } });
     for (const [feed, latest] of [
       ['42', 'kept'],
       ['43', ''],

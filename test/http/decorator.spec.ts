@@ -133,7 +133,7 @@ describe.each(platforms)('@Feed() on %s', (platform) => {
   let served: Served;
 
   beforeAll(async () => {
-    served = await serve(platform, { imports: [feedModule({ path: false })], controllers: [OrdersController] }, (app) =>
+    served = await serve(platform, { imports: [feedModule({ path: undefined })], controllers: [OrdersController] }, (app) =>
       app.setGlobalPrefix('api'),
     );
   });

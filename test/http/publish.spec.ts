@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Controller, Get, Req, Res } from '@nestjs/common';
 import { concat, firstValueFrom, NEVER, of, take, toArray } from 'rxjs';
-import { type Connection, Feed, FeedIdException, FeedMessageException, type FeedOptions, FeedService } from '../../src/index.js';
+import { Feed, type FeedConnection, type FeedOptions, FeedService } from '../../src/index.js';
 import { Peer } from '../support/peer.js';
 import { feedModule, platforms, type Served, serve, until } from '../support/serve.js';
 
@@ -24,7 +24,7 @@ async function follow(served: Served, path: string, ...headers: string[]): Promi
 
 @Controller('own')
 class OwnController {
-  static opened: (connection: Connection) => void = () => {};
+  static opened: (connection: FeedConnection) => void = () => {};
 
   constructor(private readonly feeds: FeedService) {}
 
@@ -179,11 +179,11 @@ describe.each(platforms)('publishing on %s', (platform) => {
     await peer.sees('many');
     const lines = Buffer.from(peer.body, 'latin1').toString().trimEnd().split('\n');
     expect(lines.map((line) => JSON.parse(line).data)).toEqual([{ price: 1 }, 'bytes ü', 'many']);
-    await expect(feeds.publish('a b', 1)).rejects.toThrow(FeedIdException);
-    await expect(feeds.publish('a', 1n)).rejects.toThrow(FeedMessageException);
+    await expect(feeds.publish('a b', 1)).rejects.toMatchObject({ code: 'FEED_ID' });
+    await expect(feeds.publish('a', 1n)).rejects.toMatchObject({ code: 'FEED_MESSAGE' });
     await expect(feeds.publish('a', '\ud800')).rejects.toThrow(/lone surrogates/);
     await expect(feeds.publish('a', new Uint8Array([0xff]))).rejects.toThrow(/UTF-8/);
-    await expect(feeds.publishMany(['a', ''], 1)).rejects.toThrow(FeedIdException);
+    await expect(feeds.publishMany(['a', ''], 1)).rejects.toMatchObject({ code: 'FEED_ID' });
     expect(feeds.counts().messages).toBe(3);
   });
 

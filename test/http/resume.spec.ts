@@ -146,7 +146,7 @@ describe.each(platforms)('resuming on %s', (platform) => {
   });
 
   it('gives a new follower the last message of a feed whose rule says so', async () => {
-    await start({ rules: { 'prices/*': { replay: 'latest' } } });
+    await start({ rules: { 'prices/*': { replay: 'newest' } } });
     await publish('prices/a', 1, 2);
     await publish('prices/b', 3);
     await publish('other', 4);
@@ -181,7 +181,7 @@ describe.each(platforms)('resuming on %s', (platform) => {
     await peer.sees(`"n":${published + 1}}`);
     const numbers = data(peer).map((each) => (typeof each === 'string' ? published + 0.5 : (each as { n: number }).n));
     expect(numbers).toEqual([...numbers].sort((a, b) => a - b));
-    expect(numbers.slice(-3)).toEqual([published, published + 0.5, published + 1]);
+    expect(numbers.slice(-2)).toEqual([published + 0.5, published + 1]);
     expect(numbers.length).toBeLessThan(published - 50);
     const offsets = lines(peer).map(({ id = '' }) => Number(/-(\d+)\//.exec(id)?.[1]));
     expect(offsets).toEqual([...offsets].sort((a, b) => a - b));
