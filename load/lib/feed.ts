@@ -21,6 +21,8 @@ export class Feed {
   isBusy = false;
   /** The bytes of all messages that followers must get. */
   owedBytes = 0;
+  /** The number of the last message that must come even where no later one does. */
+  lastOwed = Number.POSITIVE_INFINITY;
   /** Numbers of messages that followers need not get: they may come all the same. */
   readonly #unsure = new Set<number>();
 
@@ -42,6 +44,14 @@ export class Feed {
     else this.#unsure.add(number);
     this.isBusy = false;
     return isOwed;
+  }
+
+  /**
+   * Connections end from now on. Of what is acknowledged later, an end may have been sent before it was published, and is read after the
+   * answer: it is owed to those alone that get a later message.
+   */
+  settle(): void {
+    this.lastOwed = this.isBusy ? this.sent - 1 : this.sent;
   }
 
   isUnsure(number: number): boolean {
@@ -90,6 +100,7 @@ export class Track {
 
   /** How many messages have not come so far that must come. */
   get missing(): number {
-    return this.feed.owedBetween(this.#last ?? this.#first - 1, this.feed.sent + 1);
+    const { feed } = this;
+    return feed.owedBetween(this.#last ?? this.#first - 1, Math.min(feed.sent, feed.lastOwed) + 1);
   }
 }

@@ -84,7 +84,8 @@ export class Follower<C extends Crowd = Crowd> implements Client {
     if (retryMs !== undefined) this.retryMs = retryMs;
     if (type !== undefined) faults.add(type === 'reset' ? 'resets' : `of the type ${type}`);
     else if (text !== undefined) {
-      const [number, sentAt, name] = text.split(' ', 3);
+      // In text, the feed and a tab may come first.
+      const [, number, sentAt, name] = /(\d+) (\d+\.\d+) (\S+) /.exec(text) ?? [];
       const track = this.#tracks.get(name);
       if (!track) faults.add('misdelivered');
       track?.take(Number(number));

@@ -53,13 +53,7 @@ export class RoamingCrowd extends Crowd {
   }
 
   /** Publishes through any node; resolves with whether it was acknowledged. */
-  readonly publish = ({ name }: Feed, text: string): Promise<boolean> =>
-    this.anyNode()
-      .publish(name, text)
-      .then(
-        () => true,
-        () => false,
-      );
+  readonly publish = async ({ name }: Feed, text: string): Promise<boolean> => !(await this.anyNode().publish(name, text));
 
   /** Whether all are connected, within so many milliseconds. */
   areAllOpen(ms: number): Promise<boolean> {

@@ -102,7 +102,10 @@ export class Server {
    */
   async listening(): Promise<this> {
     const url = await Promise.race([this.#heard, this.ended.then(() => {}), sleep(patience, undefined, { ref: false })]);
-    if (!url) throw new Error(`does not start: ${await this.stop('SIGKILL')} ${this.complaints.trim()}`);
+    if (!url)
+      throw new Error(
+        `did not say within ${patience} ms where it listens, ended with ${await this.stop('SIGKILL')}: ${this.complaints.trim()}`,
+      );
     this.url = new URL(url);
     return this;
   }

@@ -67,16 +67,12 @@ export class Service extends Server {
     return this.ask(path, 'POST', headers, body);
   }
 
-  /**
-   * Publishes text to a feed.
-   *
-   * @returns how many follow the feed in the process that answers
-   * @throws Error where it is not acknowledged
-   */
-  async publish(feed: string, body: string): Promise<number> {
-    const { status, text } = await this.post(`/test/${feed}`, body);
-    if (status !== 201) throw new Error(`answered with status ${status}`);
-    return JSON.parse(text).subscribers;
+  /** Publishes text to a feed; resolves with why it was not acknowledged. */
+  publish(feed: string, text: string): Promise<string | undefined> {
+    return this.post(`/test/${feed}`, text).then(
+      ({ status }) => (status === 201 ? undefined : `answered with status ${status}`),
+      (error) => `failed: ${error.message}`,
+    );
   }
 
   async counts(): Promise<Counts> {

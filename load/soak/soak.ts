@@ -51,15 +51,11 @@ service.ended.then(() => early.abort());
 
 const before = await service.rest();
 const crowd = new SoakCrowd(service.url, options);
-const publisher = new Publisher(({ name }: Feed, message) =>
-  service.publish(name, message).then(
-    () => true,
-    (error) => {
-      crowd.faults.add(`a publish: ${error.message}`);
-      return false;
-    },
-  ),
-);
+const publisher = new Publisher(async ({ name }: Feed, message) => {
+  const why = await service.publish(name, message);
+  if (why) crowd.faults.add(`a publish ${why}`);
+  return why === undefined;
+});
 
 async function sample(at: number) {
   const { open, opened, bufferedBytes, eventLoopDelayMs } = await service.counts();

@@ -9,27 +9,23 @@ import type { Service } from '../lib/service.js';
 
 /** How long a service may take to end its connections, in milliseconds. */
 const drainMs = 10_000;
+/** Followers of each feed of `drain`: so many that each gets a message a second or so, and owes the ones before it to that. */
+const shared = 20;
 
-/** Has a service end with many followers and messages on their way; the followers go to another one, if there is one. */
-async function shutDown(name: string, connections: number, perSecond: number, service: Service, other?: Service) {
+/** What followers see of a service that ends, and of another one that they go to, if there is one. */
+async function shutDown(name: string, connections: number, feedCount: number, perSecond: number, service: Service, other?: Service) {
   const crowd = new RoamingCrowd([service]);
-  const feeds = Array.from({ length: connections }, (_, n) => new Feed(`${n}`));
+  const feeds = Array.from({ length: feedCount }, (_, n) => new Feed(`${n}`));
   await crowd.gather(connections, feeds, 1000);
-  let isEnding = false;
-  // Once it is told to end, a follower's last chunk may have been sent before a message is published, and be read after the message's answer:
-  // such a message is owed to nobody, and its answer says so.
-  const publishToFollower = ({ name }: Feed, text: string) =>
-    service.publish(name, text).then(
-      (subscribers) => subscribers > 0 || !isEnding,
-      () => false,
-    );
-  const publisher = new Publisher(other ? crowd.publish : publishToFollower);
+  let node = service;
+  const publisher = new Publisher(async (feed, text) => !(await node.publish(feed.name, text)));
   publisher.start(perSecond, inTurn(feeds));
   await sleep(2000);
 
   // A load balancer sends nothing to a node that is not ready any more.
+  node = other ?? service;
   crowd.nodes = other ? [other] : [];
-  isEnding = true;
+  if (!other) for (const feed of feeds) feed.settle();
   const begun = performance.now();
   const code = await service.stop();
   const tookMs = performance.now() - begun;
@@ -51,7 +47,7 @@ interface DrainOptions {
 /** A shutdown of the only process. */
 export async function drain({ adapter, connections }: DrainOptions): Promise<Check[]> {
   const service = await startNode('only', { FEED_ADAPTER: adapter, FEED_DRAIN_MS: `${drainMs}` });
-  const { completed, faults, publisher, ended } = await shutDown('drain', connections, 400, service);
+  const { completed, faults, publisher, ended } = await shutDown('drain', connections, Math.ceil(connections / shared), 400, service);
   const { acknowledged } = publisher;
   return [
     check('drain: connections that came to an orderly end', `${completed}`, `${connections}`, completed === connections),
@@ -66,7 +62,7 @@ export async function move({ adapter, connections }: DrainOptions): Promise<Chec
   atEnd(() => engine.stop());
   const env = { FEED_ADAPTER: adapter, FEED_BROKER: engine.url, FEED_DRAIN_MS: `${drainMs}` };
   const [old, other] = [await startNode('old', env), await startNode('new', env)];
-  const { open, torn, faults, publisher, ended } = await shutDown('move', connections, 500, old, other);
+  const { open, torn, faults, publisher, ended } = await shutDown('move', connections, connections, 500, old, other);
   await other.stop();
   const { acknowledged, unacknowledged } = publisher;
   const whole = torn === 0 && open === connections;
