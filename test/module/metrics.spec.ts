@@ -135,16 +135,16 @@ describe('metrics', () => {
     await served.app.close();
   });
 
-  it('say that the broker is away, and count what it does not take', async () => {
-    class AwayBroker extends MemoryBroker {
+  it('say that the broker is unavailable, and count what it does not accept', async () => {
+    class UnavailableBroker extends MemoryBroker {
       override readonly name = 'distant' as never;
       override readonly unavailableSince = Date.now() as never;
       override async publish(): Promise<never> {
-        throw new BrokerUnavailableError('away');
+        throw new BrokerUnavailableError('unavailable');
       }
     }
     const served = await serve('express', {
-      imports: [feedModule({ broker: (context) => new AwayBroker(context) }), MetricsModule],
+      imports: [feedModule({ broker: (context) => new UnavailableBroker(context) }), MetricsModule],
     });
     await expect(served.feeds.publish('a', 1)).rejects.toThrow();
     await expect(served.feeds.publish('not an id', 1)).rejects.toThrow();
