@@ -73,7 +73,10 @@ describe.each(platforms)('health on %s', (platform) => {
     expect(await ready()).toEqual({ status: 200, broker: { status: 'up', state: 'ok', broker: 'memory' } });
     unavailableSince = Date.UTC(2026, 0, 1);
     const degraded = { status: 'up', state: 'degraded', broker: 'memory', unavailableSince: '2026-01-01T00:00:00.000Z' };
-    expect(await ready()).toEqual({ status: 200, broker: { ...degraded, message: expect.stringMatching(/^The message broker is unavailable: /) } });
+    expect(await ready()).toEqual({
+      status: 200,
+      broker: { ...degraded, message: expect.stringMatching(/^The message broker is unavailable: /) },
+    });
     expect(await (await fetch(`${served.url}/health/live`)).json()).toMatchObject({ info: {} });
     unavailableSince = undefined;
     expect((await ready()).broker).toMatchObject({ state: 'ok' });

@@ -3,8 +3,8 @@ import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Counter, Registry } from 'prom-client';
-import { BrokerUnavailableError } from '../../src/feed/broker/broker.js';
 import { MemoryBroker } from '../../src/feed/broker/memory/memory-broker.js';
+import { BrokerUnavailableError } from '../../src/feed/errors/broker.errors.js';
 import { FeedMetrics, MetricsModule } from '../../src/metrics/index.js';
 import { Engine, env, missing } from '../../tools/engines.mjs';
 import { Peer } from '../support/peer.js';

@@ -192,7 +192,9 @@ describe('the start of the service', () => {
   it('warns of a broker that is unavailable, and says why', async () => {
     const service = await Run.service({ FEED_BROKER: 'redis://127.0.0.1:1' });
     await until(() => service.err !== '');
-    expect(service.err).toBe('redis is unavailable (connect ECONNREFUSED 127.0.0.1:1): messages are rejected until it is available again\n');
+    expect(service.err).toBe(
+      'redis is unavailable (connect ECONNREFUSED 127.0.0.1:1): messages are rejected until it is available again\n',
+    );
     expect((await fetch(`${service.url}/health/ready`)).status).toBe(200);
   });
 
