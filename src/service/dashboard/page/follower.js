@@ -1,12 +1,12 @@
 import { write } from './table.js';
-import { clock, count } from './words.js';
+import { clock, count } from './text.js';
 
 /** The most messages that are shown. */
-const most = 200;
-/** How long until a feed that has ended is followed again, in milliseconds. */
-const again = 2000;
+const maxMessages = 200;
+/** The delay before reconnecting, in milliseconds. */
+const reconnectMs = 2000;
 
-/** Yields the lines of a response as they come. */
+/** Yields the lines of a response as they arrive. */
 async function* linesOf(response) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = '';
@@ -19,41 +19,41 @@ async function* linesOf(response) {
   }
 }
 
-/** Why a feed is refused, as the service says it. */
-async function reasonOf(response) {
-  const said = await response.json().catch(() => ({}));
-  return said.message ?? `The service answers ${response.status}.`;
+/** The message of an error response. */
+async function messageOf(response) {
+  const body = await response.json().catch(() => ({}));
+  return body.message ?? `The service responded with status ${response.status}.`;
 }
 
-/** A message as an item of the list. It is text, whatever stands in it. */
+/** A message as an item of the list. Its content is shown as text, never as HTML. */
 function itemOf({ id, type, data }) {
   const item = document.createElement('li');
   const time = item.appendChild(document.createElement('time'));
   time.textContent = clock(Date.now());
   if (id) time.title = id;
   if (type) {
-    const mark = item.appendChild(document.createElement('b'));
-    mark.textContent = type;
+    const label = item.appendChild(document.createElement('b'));
+    label.textContent = type;
   }
   const text = item.appendChild(document.createElement('span'));
   text.textContent = typeof data === 'string' ? data : JSON.stringify(data);
   return item;
 }
 
-/** Shows what a feed's followers get. */
-export class Follower {
+/** Follows a feed, and shows its messages. */
+export class FeedFollower {
   #form = document.getElementById('follow-form');
-  // What happens to the feed is announced, what it has brought is not: a busy one would never let a screen reader finish.
+  // Screen readers announce the state, and not the progress, which changes too often.
   #state = document.querySelector('#follow-state > [role=status]');
-  #brought = document.querySelector('#follow-state > :last-child');
+  #progress = document.querySelector('#follow-state > :last-child');
   #log = document.getElementById('log');
   #list = document.querySelector('#log > ol');
   #stop = document.getElementById('stop');
-  #waiting = [];
-  #following;
-  #seen = 0;
+  #pending = [];
+  #abort;
+  #received = 0;
 
-  /** @param feeds where the feeds are */
+  /** @param feeds the path of the feeds */
   constructor(feeds, needsToken) {
     this.feeds = feeds;
     document.getElementById('token').hidden = !needsToken;
@@ -68,7 +68,7 @@ export class Follower {
     });
   }
 
-  /** Follows one that was picked elsewhere. */
+  /** Enters an id into the form, and submits it. */
   pick(id) {
     this.#form.elements.id.value = id;
     this.#form.requestSubmit();
@@ -77,32 +77,32 @@ export class Follower {
 
   async follow(id, token, kept) {
     this.#end();
-    const following = new AbortController();
-    this.#following = following;
-    this.#seen = 0;
+    const abort = new AbortController();
+    this.#abort = abort;
+    this.#received = 0;
     this.#list.replaceChildren();
     this.#log.hidden = true;
     this.#stop.hidden = false;
     let last;
     for (;;) {
-      this.#say(`${id}: connecting`);
+      this.#showState(`${id}: connecting`);
       try {
-        const goesOn = await this.#read(id, { token, kept, last, signal: following.signal }, (message) => {
+        const isAccepted = await this.#read(id, { token, kept, last, signal: abort.signal }, (message) => {
           last = message.id ?? last;
         });
-        if (!goesOn) break;
-        this.#say(`${id}: ended; followed again in a moment`);
+        if (!isAccepted) break;
+        this.#showState(`${id}: ended, reconnecting`);
       } catch {
-        if (following.signal.aborted) return;
-        this.#say(`${id}: the connection is lost; it is tried again`);
+        if (abort.signal.aborted) return;
+        this.#showState(`${id}: connection lost, reconnecting`);
       }
-      await new Promise((resolve) => setTimeout(resolve, again));
-      if (following.signal.aborted) return;
+      await new Promise((resolve) => setTimeout(resolve, reconnectMs));
+      if (abort.signal.aborted) return;
     }
     this.#stop.hidden = true;
   }
 
-  /** Reads a feed to its end; false where it is refused. */
+  /** Reads a feed to its end. Returns false if the request is rejected. */
   async #read(id, { token, kept, last, signal }, onMessage) {
     const headers = { Accept: 'application/x-ndjson' };
     if (token) headers.Authorization = `Bearer ${token}`;
@@ -110,51 +110,51 @@ export class Follower {
     const path = `${this.feeds}/${encodeURIComponent(id)}${kept ? '?since=earliest' : ''}`;
     const response = await fetch(path, { headers, signal, cache: 'no-store' });
     if (!response.ok) {
-      this.#say(`${id}: ${await reasonOf(response)}`);
+      this.#showState(`${id}: ${await messageOf(response)}`);
       return false;
     }
-    this.#tell(id);
+    this.#showProgress(id);
     for await (const line of linesOf(response)) {
       const message = JSON.parse(line);
       onMessage(message);
-      this.#seen += 1;
+      this.#received += 1;
       this.#show(id, message);
     }
     return true;
   }
 
-  /** However many come, they are written once for each picture that the browser makes. */
+  /** Messages are rendered together, once for each frame of the browser. */
   #show(id, message) {
-    this.#waiting.push(message);
-    if (this.#waiting.length > most) this.#waiting.shift();
-    if (this.#waiting.length > 1) return;
-    const following = this.#following;
+    this.#pending.push(message);
+    if (this.#pending.length > maxMessages) this.#pending.shift();
+    if (this.#pending.length > 1) return;
+    const abort = this.#abort;
     requestAnimationFrame(() => {
-      const messages = this.#waiting.splice(0);
-      if (following !== this.#following) return;
+      const messages = this.#pending.splice(0);
+      if (abort !== this.#abort) return;
       this.#log.hidden = false;
       this.#list.prepend(...messages.map(itemOf).reverse());
-      while (this.#list.childElementCount > most) this.#list.lastElementChild.remove();
-      this.#tell(id);
+      while (this.#list.childElementCount > maxMessages) this.#list.lastElementChild.remove();
+      this.#showProgress(id);
     });
   }
 
-  #tell(id) {
-    const brought = this.#seen === 0 ? 'nothing has come yet' : `${count(this.#seen)} ${this.#seen === 1 ? 'message' : 'messages'}`;
-    this.#say(`${id}: following`, ` · ${brought}`);
+  #showProgress(id) {
+    const progress = this.#received === 0 ? 'no messages yet' : `${count(this.#received)} ${this.#received === 1 ? 'message' : 'messages'}`;
+    this.#showState(`${id}: following`, ` · ${progress}`);
   }
 
-  #say(state, brought = '') {
+  #showState(state, progress = '') {
     write(this.#state, state);
-    write(this.#brought, brought);
+    write(this.#progress, progress);
   }
 
   #end() {
-    const isFollowing = this.#following !== undefined;
-    this.#following?.abort();
-    this.#following = undefined;
+    const isFollowing = this.#abort !== undefined;
+    this.#abort?.abort();
+    this.#abort = undefined;
     this.#stop.hidden = true;
-    if (this.#seen === 0) this.#say('');
-    else if (isFollowing) this.#say(this.#state.textContent.replace(/[^:]*$/, ' stopped'), this.#brought.textContent);
+    if (this.#received === 0) this.#showState('');
+    else if (isFollowing) this.#showState(this.#state.textContent.replace(/[^:]*$/, ' stopped'), this.#progress.textContent);
   }
 }

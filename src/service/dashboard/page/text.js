@@ -1,7 +1,7 @@
 const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 const fine = new Intl.NumberFormat('en', { maximumFractionDigits: 1 });
 
-/** A count, with a digit behind the point where it is small and not whole. */
+/** A number, with one decimal if it is small. */
 export const count = (value) => (Math.abs(value) < 100 ? fine : whole).format(value);
 
 const units = ['B', 'KB', 'MB', 'GB', 'TB'];
@@ -15,8 +15,8 @@ export const milliseconds = (value) => `${fine.format(value)} ms`;
 
 export const clock = (time) => new Date(time).toLocaleTimeString('en-GB');
 
-/** What the reasons for which connections end, and are refused, mean. */
-export const ends = {
+/** The end reasons of connections. */
+export const endReasons = {
   client: 'client left',
   slow: 'read too slowly',
   stalled: 'stopped reading',
@@ -27,10 +27,11 @@ export const ends = {
   drained: 'shutdown',
 };
 
-export const refusals = {
-  limit: 'refused: connection limit',
-  client: 'refused: too many of one client',
-  rate: 'refused: too many per minute',
-  broker: 'refused: broker away',
-  draining: 'refused: shutting down',
+/** The reasons for which requests are rejected. */
+export const rejectReasons = {
+  limit: 'rejected: connection limit',
+  client: 'rejected: too many of one client',
+  rate: 'rejected: too many per minute',
+  broker: 'rejected: broker unavailable',
+  draining: 'rejected: shutting down',
 };
