@@ -16,8 +16,8 @@ const startMs = 6000;
 const reconnectDelays = { minMs: 50, maxMs: 5000 };
 /** How often Redis is asked for its newest offset, which also tells whether it answers, in milliseconds. */
 const checkMs = 1000;
-/** How long Redis may be silent before the connection is closed, in milliseconds. */
-const maxSilenceMs = 3000;
+/** After how many checks in a row without an answer the connection is closed. They are counted: a busy process hears late of an answer. */
+const maxUnanswered = 3;
 
 /**
  * Stores each feed in a stream of Redis and announces its messages by sharded Pub/Sub (Redis 7, Valkey), both in one atomic step.
@@ -154,7 +154,8 @@ export class RedisBroker implements Broker {
 
   private check(session: RedisSession): void {
     const { delivery } = this;
-    if (session.silentMs > maxSilenceMs) session.fail(new Error(`no answer for ${maxSilenceMs} ms`));
+    session.unanswered += 1;
+    if (session.unanswered > maxUnanswered) session.fail(new Error(`no answer for ${maxUnanswered * checkMs} ms`));
     else if (delivery.isLive) {
       session.read({ feed: '', start: 'end', received: delivery.received }).then((newest) => delivery.note(newest), ignore);
     }

@@ -65,8 +65,9 @@ export interface SessionContext {
 export class RedisSession {
   /** Resolves with what went wrong, or with undefined where this process has closed it. */
   readonly ended: Promise<Error | undefined>;
+  /** Reset to 0 by each reply and announcement. */
+  unanswered = 0;
   private failure: Error | undefined;
-  private repliedAt = performance.now();
   private scripts: { append: string; read: string } = { append: '', read: '' };
   private readonly stateKey: string;
   private readonly streamPrefix: string;
@@ -98,11 +99,6 @@ export class RedisSession {
       session.close();
       throw session.failure ?? error;
     }
-  }
-
-  /** How long ago the last reply or announcement arrived, in milliseconds. */
-  get silentMs(): number {
-    return performance.now() - this.repliedAt;
   }
 
   async append(feed: string, content: Content): Promise<StoredMessage> {
@@ -170,7 +166,7 @@ export class RedisSession {
     await redis.spublish(streamPrefix, '');
     await redis.sunsubscribe(streamPrefix);
     redis.on('smessage', (channel: string, text: string) => {
-      this.repliedAt = performance.now();
+      this.unanswered = 0;
       const feed = channel.slice(streamPrefix.length);
       const announcement = parse(feed, text);
       if (announcement) this.context.onAnnounced(feed, announcement);
@@ -193,7 +189,7 @@ export class RedisSession {
       if (staleReplies.test((error as Error).message)) this.fail(error as Error);
       throw error;
     } finally {
-      this.repliedAt = performance.now();
+      this.unanswered = 0;
     }
   }
 }
