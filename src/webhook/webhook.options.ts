@@ -25,7 +25,7 @@ export interface WebhookOptions {
    * How often a request may be rejected until its events are dropped. A rejection is any status other than 2xx, and other than 429, 502, 503
    * and 504, which do not depend on the request. Default: 10. 0: it is retried without limit.
    */
-  refusals?: number;
+  maxRejections?: number;
   /** The longest that a shutdown waits for the remaining events to be sent, in milliseconds. Default: 2000. */
   flushMs?: number;
 }
@@ -50,7 +50,7 @@ const schema = v.strictObject({
   timeoutMs: v.optional(milliseconds(1), 10_000),
   retryMs: v.optional(milliseconds(1), 1000),
   maxRetryMs: v.optional(milliseconds(1), 60_000),
-  refusals: v.optional(wholeNumber('times', 0, 1000), 10),
+  maxRejections: v.optional(wholeNumber('times', 0, 1000), 10),
   flushMs: v.optional(milliseconds(0), 2000),
 });
 

@@ -42,7 +42,7 @@ export interface WebhookListener {
  * Posts events to a URL: in order, several in a request, one request at a time, signed according to Standard Webhooks.
  *
  * Events arrive at least once, unless they are dropped: a request is repeated with the same `webhook-id` until its response has a 2xx status.
- * Meanwhile events wait in a queue of bounded length, and the feeds go on. A request that is rejected as often as `refusals` allows is dropped,
+ * Meanwhile events wait in a queue of bounded length, and the feeds go on. A request that is rejected as often as `maxRejections` allows is dropped,
  * so that it does not block the next ones.
  */
 export class Webhook {
@@ -113,7 +113,7 @@ export class Webhook {
   }
 
   private async send(events: FeedEvent[]): Promise<void> {
-    const { secret, retryMs, maxRetryMs, refusals } = this.options;
+    const { secret, retryMs, maxRetryMs, maxRejections } = this.options;
     const { droppedReported } = this;
     let rejections = 0;
     const id = `msg_${randomUUID()}`;
@@ -126,7 +126,7 @@ export class Webhook {
       if (this.isClosed) return;
       this.fail(failure);
       if (failure.isRejection) rejections += 1;
-      if (failure.isRejection && rejections === refusals && !this.isClosing) return this.drop(droppedReported);
+      if (failure.isRejection && rejections === maxRejections && !this.isClosing) return this.drop(droppedReported);
       const delay = backoff(this.isClosing ? 0 : retry, { minMs: retryMs, maxMs: maxRetryMs });
       await this.delay(Math.max(failure.retryAfterMs, delay));
     }

@@ -29,8 +29,8 @@ describe('the log', () => {
     expect(parsed(run.out).map(({ level, context, message }) => [level, context, (message as string).replace(/ \d+ ms/, ' … ms')])).toEqual(
       [
         ['log', undefined, start?.message],
-        ['log', 'FeedService', 'Shutting down with 1 connections open, within … ms'],
-        ['log', 'FeedService', 'All connections have ended, after … ms'],
+        ['log', 'FeedModule', 'Shutting down: 1 open connections, … ms at most'],
+        ['log', 'FeedModule', 'All connections have ended after … ms'],
       ],
     );
     expect(run.err).toBe('');

@@ -406,7 +406,7 @@ describe('the webhook', () => {
       const isRefused = receiver.times.at(-1) === 2 || receiver.times.at(-1) === 3;
       response.writeHead(isRefused ? 400 : 200).end();
     });
-    const webhook = hook(receiver.url, { batchLength: 1, refusals: 3 });
+    const webhook = hook(receiver.url, { batchLength: 1, maxRejections: 3 });
     emit(1, 4);
     await until(() => webhook.counts().sent === 2);
     expect(receiver.requests.map(({ body }) => [body.events[0]?.time, body.dropped])).toEqual([
@@ -420,8 +420,8 @@ describe('the webhook', () => {
   });
 
   it.each([
-    [{ refusals: 0 }, [503, 400, 404, 500]],
-    [{ refusals: 1 }, [429, 502, 503, 504]],
+    [{ maxRejections: 0 }, [503, 400, 404, 500]],
+    [{ maxRejections: 1 }, [429, 502, 503, 504]],
   ])('with %j, drops nothing for the statuses %j', async (options, statuses) => {
     const receiver = await Receiver.start((response, count) =>
       response.writeHead(count > 20 ? 200 : (statuses[(count - 1) % statuses.length] ?? 0)).end(),
@@ -558,7 +558,7 @@ describe('the webhook', () => {
     [{ timeoutMs: '1' }, 'The webhook\'s option "timeoutMs" must be a whole number of milliseconds, not "1"'],
     [
       { retries: 3 },
-      'The webhook has no option "retries"; it has url, secret, batchLength, batchMs, queueLength, timeoutMs, retryMs, maxRetryMs, refusals, flushMs',
+      'The webhook has no option "retries"; it has url, secret, batchLength, batchMs, queueLength, timeoutMs, retryMs, maxRetryMs, maxRejections, flushMs',
     ],
   ])('refuses %p', (options, message) => {
     const make = () => new Webhook(events, { url: 'http://a', secret, ...options } as WebhookOptions);
