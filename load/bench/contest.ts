@@ -35,7 +35,7 @@ export const total = (head: string, read: (publish: NonNullable<Report['publish'
 export function besidePeers(rows: readonly ContestRow[], read: Read): Column<ContestRow>[] {
   const beside = (role: Entry['role']) => (row: ContestRow) => {
     const peer = rows.find((other) => other.role === role);
-    return decimals((medianOf(row, read) ?? Number.NaN) / ((peer && medianOf(peer, read)) ?? Number.NaN) || undefined, 2);
+    return decimals((medianOf(row, read) ?? Number.NaN) / ((peer && medianOf(peer, read)) ?? Number.NaN), 2);
   };
   return [
     ['× C', beside('floor')],

@@ -2,7 +2,7 @@ import { cpus, release } from 'node:os';
 
 /** A number with as many decimals as its column shows; what was not measured is a dash. */
 export function decimals(value: number | undefined, digits = 0): string {
-  if (value === undefined) return '–';
+  if (value === undefined || Number.isNaN(value)) return '–';
   return value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
