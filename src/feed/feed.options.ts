@@ -159,6 +159,9 @@ export function resolveFeedOptions(options: FeedOptions, { path, guards }: FeedM
     const message = `FeedModule's option "lameDuckMs" is a part of the drain time: it must be ${drainMs} ("drainMs") or fewer milliseconds, not ${lameDuckMs}`;
     throw new FeedOptionsError(message, 'lameDuckMs');
   }
+  if (path !== undefined && typeof path !== 'string') {
+    throw new FeedOptionsError('FeedModule\'s option "path" must be a path, or left out for no built-in routes', 'path');
+  }
   const auth = resolveAuthOptions(given);
   if (path !== undefined && guards === undefined && !auth.public && !hasSecret(auth)) {
     const message = `FeedModule's route "${path}" would have no access control: give it "jwtSecret", "jwksUrl", "publishKey" or "guards", or declare it "public: true"`;

@@ -10,7 +10,7 @@ import type { AnyRequest, AnyResponse } from './http/adapter.js';
 import { Admission } from './limits/admission.js';
 import { contentOf } from './message/content.js';
 import { checkFeedId } from './message/feed-id.js';
-import type { FeedMessage, StoredMessage } from './message/message.js';
+import { type FeedMessage, toFeedMessage } from './message/message.js';
 import { parseSince } from './message/position.js';
 import { messagesOf } from './pubsub/messages.js';
 import { Publisher, type PublishListener, toFeedException } from './pubsub/publisher.js';
@@ -79,7 +79,7 @@ export class FeedService {
     const distinct = [...new Set(feeds)].map(checkFeedId);
     const content = contentOf(data, type);
     const messages = await this.publisher.publish(distinct, content);
-    return messages.map(({ id, feed, time }: StoredMessage) => ({ id, feed, ...(type !== undefined && { type }), data, time }));
+    return messages.map((message) => toFeedMessage(message) as FeedMessage<T>);
   }
 
   /**

@@ -1,58 +1,21 @@
-import { type FeedEvent, type FeedOptions, FeedTokenService } from '../../src/index.js';
+import { Controller, UseGuards } from '@nestjs/common';
+import { Feed, FeedAuthGuard, type FeedEvent, FeedTokenService } from '../../src/index.js';
 import { Peer } from '../support/peer.js';
-import { feedModule, platforms, type Served, serve, until } from '../support/serve.js';
+import { closeAll, follow, type ModuleOptions, platforms, publishKey, type Served, serveFeeds, until } from '../support/serve.js';
 
-describe.each(platforms)('presence on %s', (platform) => {
-  it('tells who comes and goes, and which feeds are followed', async () => {
-    const served = await serve(platform, { imports: [feedModule()] });
-    const events: FeedEvent[] = [];
-    served.feeds.events$.subscribe((event) => events.push(event));
-    const begun = Date.now();
-    const one = await Peer.get(served.port, '/feeds/a');
-    await until(() => events.length === 2);
-    const two = await Peer.get(served.port, '/feeds?id=a&id=b');
-    await until(() => events.length === 4);
-    one.leave();
-    await until(() => events.length === 5);
-    served.feeds.end('b');
-    await two.closed();
-    await until(() => events.length === 8);
-    const told = events.map((event) => {
-      expect(event.time).toBeGreaterThanOrEqual(begun);
-      const { time, ...rest } = event;
-      return rest;
-    });
-    const durationMs = expect.any(Number);
-    expect(told).toEqual([
-      { type: 'followed', feed: 'a' },
-      { type: 'opened', connection: 1, feeds: ['a'] },
-      { type: 'followed', feed: 'b' },
-      { type: 'opened', connection: 2, feeds: ['a', 'b'] },
-      { type: 'closed', connection: 1, feeds: ['a'], reason: 'client', durationMs },
-      { type: 'closed', connection: 2, feeds: ['a', 'b'], reason: 'completed', durationMs },
-      { type: 'unfollowed', feed: 'a' },
-      { type: 'unfollowed', feed: 'b' },
-    ]);
-    await served.app.close();
-  });
-
-  it('leaves nothing of a connection that never opened', async () => {
-    const fails = () => {
-      throw new Error('at once');
-    };
-    const served = await serve(platform, { imports: [feedModule({ source: fails })] });
-    expect((await fetch(`${served.url}/feeds/a`)).status).toBe(500);
-    expect(served.feeds.counts()).toMatchObject({ open: 0, opened: 0, feeds: 0 });
-    await served.app.close();
-  });
-});
+@Controller('own')
+class OwnController {
+  @Feed('guarded/:id')
+  @UseGuards(FeedAuthGuard)
+  guarded() {}
+}
 
 describe.each(platforms)('tokens on %s', (platform) => {
   const jwtSecret = 'a secret of more than 32 bytes, as it should be';
   let served: Served;
   let tokens: FeedTokenService;
-  const start = async (options: FeedOptions = {}) => {
-    served = await serve(platform, { imports: [feedModule({ jwtSecret, publishKey: 'key', ...options })] });
+  const start = async (options: ModuleOptions = {}) => {
+    served = await serveFeeds(platform, { jwtSecret, publishKey, ...options }, { controllers: [OwnController] });
     tokens = served.app.get(FeedTokenService, { strict: false });
   };
   const status = async (path: string, token?: string, init: RequestInit = {}) => {
@@ -64,10 +27,7 @@ describe.each(platforms)('tokens on %s', (platform) => {
   };
   const post = { method: 'POST', body: 'x', headers: { 'content-type': 'text/plain' } };
 
-  afterEach(async () => {
-    Peer.leaveAll();
-    await served.app.close();
-  });
+  afterEach(closeAll);
 
   it('decide who reads which feeds', async () => {
     await start();
@@ -100,7 +60,7 @@ describe.each(platforms)('tokens on %s', (platform) => {
     expect(await status('/feeds', token, many(['news', 'drafts/2']))).toBe(201);
     expect(await status('/feeds', token, many(['news', 'other']))).toBe(403);
     expect(await status('/feeds/news', await tokens.create({ feeds: '*' }), post)).toBe(403);
-    expect(await status('/feeds/other', 'key', post)).toBe(201);
+    expect(await status('/feeds/other', publishKey, post)).toBe(201);
     expect(await status('/feeds/other', undefined, post)).toBe(401);
   });
 
@@ -135,5 +95,26 @@ describe.each(platforms)('tokens on %s', (platform) => {
     expect(served.feeds.counts().closed).toMatchObject({ expired: 1 });
     await served.feeds.publish('a', 'still here');
     await second.sees('still here');
+  });
+
+  it('a connection does not end before its token expires, also where others are connected', async () => {
+    await start({ heartbeatMs: 0, stallMs: 0 });
+    const ended: FeedEvent[] = [];
+    served.feeds.events$.subscribe((event) => event.type === 'closed' && ended.push(event));
+    await follow(served, '/feeds/a', `Authorization: Bearer ${await tokens.create({ feeds: '*' })}`);
+    const token = await tokens.create({ feeds: '*', expiresIn: 1 });
+    const { exp } = JSON.parse(Buffer.from(token.split('.')[1] as string, 'base64url').toString());
+    for (let n = 0; n < 5; n += 1) await follow(served, '/feeds/a', `Authorization: Bearer ${token}`);
+    await until(() => ended.length === 5);
+    for (const event of ended) {
+      expect(event).toMatchObject({ reason: 'expired' });
+      expect(event.time).toBeGreaterThanOrEqual(exp * 1000);
+    }
+  });
+
+  it('the feeds of a token apply to a guarded route of the application as well', async () => {
+    await start();
+    expect(await status('/own/guarded/1', await tokens.create({ feeds: 'own/guarded/*' }))).toBe(200);
+    expect(await status('/own/guarded/1', await tokens.create({ feeds: 'own/guarded/2' }))).toBe(403);
   });
 });

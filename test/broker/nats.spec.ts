@@ -15,12 +15,9 @@ import { leastLength } from '../../src/feed/broker/nats/nats-stream.js';
 import type { PublishedMessage } from '../../src/feed/message/message.js';
 import { Engine, missing } from '../../tools/engines.mjs';
 import { Link } from '../../tools/link.mjs';
-import { Node } from '../support/broker-node.js';
+import { Node, numbers, positionOf } from '../support/broker-node.js';
 import { roomy } from '../support/brokers.js';
 import { until } from '../support/serve.js';
-
-const numbers = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, n) => `${from + n}`);
-const positionOf = ({ epoch, offset }: PublishedMessage) => ({ epoch, offset });
 
 describe('natsBroker()', () => {
   it.each<[string | NatsBrokerOptions, string, RegExp]>([
@@ -81,11 +78,6 @@ describe('natsBroker()', () => {
     links.push(link);
     return { link, cut: await node({}, bounds, link.port) };
   };
-  const count = async (by: Node, feed: string, from: number, to: number) => {
-    const messages: PublishedMessage[] = [];
-    for (let n = from; n <= to; n += 1) messages.push(await by.publish(feed, `${n}`));
-    return messages;
-  };
 
   beforeEach(async () => {
     nodes = [];
@@ -132,7 +124,7 @@ describe('natsBroker()', () => {
 
   it('keeps prefixes apart', async () => {
     const [one, other] = [await node({ prefix: 'one' }), await node({ prefix: 'other' })];
-    await Promise.all([one.follow('a'), other.follow('a')]);
+    await Promise.all([one.subscribe('a'), other.subscribe('a')]);
     await one.publish('a', '1');
     await other.publish('a', '2');
     expect(await one.read('a', 'earliest')).toEqual(['1']);
@@ -142,25 +134,23 @@ describe('natsBroker()', () => {
 
   it('goes on when its consumer is deleted', async () => {
     const [one, other] = [await node(), await node()];
-    await one.follow('a');
-    await count(other, 'a', 1, 3);
+    await one.subscribe('a');
+    await other.count('a', 1, 3);
     for await (const { name } of manager.consumers.list('nestjs-feed')) await manager.consumers.delete('nestjs-feed', name);
-    await until(() => said.length >= 2 && one.broker.unavailableSince === undefined && other.broker.unavailableSince === undefined);
-    await count(other, 'a', 4, 6);
+    await until(() => said.length >= 2 && one.isAvailable && other.isAvailable);
+    await other.count('a', 4, 6);
     await until(() => one.of('a').length === 6);
     expect(one.texts('a')).toEqual(['1', '2', '3', '4', '5', '6']);
   });
 
   it('tells that all is lost when its stream is deleted, and makes another', async () => {
     const [one, other] = [await node(), await node()];
-    await one.follow('a', 'b');
-    const [first] = await count(other, 'a', 1, 3);
+    await one.subscribe('a', 'b');
+    const [first] = await other.count('a', 1, 3);
     await until(() => one.of('a').length === 3);
     await manager.streams.delete('nestjs-feed');
-    await until(
-      () => one.texts('b').length > 0 && one.broker.unavailableSince === undefined && other.broker.unavailableSince === undefined,
-    );
-    await count(other, 'a', 4, 5);
+    await until(() => one.texts('b').length > 0 && one.isAvailable && other.isAvailable);
+    await other.count('a', 4, 5);
     await until(() => one.texts('a').includes('5'));
     expect(one.texts('a')).toEqual(['1', '2', '3', 'lost', '4', '5']);
     expect(one.texts('b')).toEqual(['lost']);
@@ -173,14 +163,14 @@ describe('natsBroker()', () => {
   ])('trusts no id any more when the engine comes back without the last messages: with %s', async (_, published) => {
     const { link, cut } = await linked();
     const other = await node();
-    await cut.follow('a', 'b');
-    await count(other, 'a', 1, 2);
+    await cut.subscribe('a', 'b');
+    await other.count('a', 1, 2);
     await connection.close();
     await engine.kill();
     await cp(engine.folder, `${engine.folder}-then`, { recursive: true });
     await engine.restart();
-    await until(() => other.broker.unavailableSince === undefined && cut.broker.unavailableSince === undefined);
-    const lost = await count(other, 'a', 3, 5);
+    await until(() => other.isAvailable && cut.isAvailable);
+    const lost = await other.count('a', 3, 5);
     await until(() => cut.of('a').length === 5);
     await other.broker.close();
     link.cut();
@@ -188,20 +178,20 @@ describe('natsBroker()', () => {
     await rm(engine.folder, { recursive: true });
     await rename(`${engine.folder}-then`, engine.folder);
     await engine.restart();
-    await count(await node(), 'a', 6, 5 + published);
+    await (await node()).count('a', 6, 5 + published);
     link.sever();
     link.mend();
     await until(() => cut.texts('b').includes('lost'));
-    await until(() => cut.broker.unavailableSince === undefined);
+    await until(() => cut.isAvailable);
     expect(await cut.broker.read('a', positionOf(lost[2] as PublishedMessage))).toMatchObject({ isReset: true });
-    await count(cut, 'a', 11, 12);
+    await cut.count('a', 11, 12);
     expect(cut.texts('a')).toEqual(['1', '2', '3', '4', '5', 'lost', '11', '12']);
     connection = await connect({ servers: `127.0.0.1:${engine.port}` });
   });
 
   it('passes over what somebody else has put into the stream', async () => {
     const one = await node();
-    await one.follow('a');
+    await one.subscribe('a');
     await one.publish('a', '1');
     connection.publish('nestjs-feed.a', 'hello');
     connection.publish('nestjs-feed.a');
@@ -213,9 +203,9 @@ describe('natsBroker()', () => {
 
   it('tells a node that comes later which positions are gone, and no others', async () => {
     const one = await node({}, { historyLength: leastLength, historyBytes: 1e7 });
-    const [calm] = await count(one, 'calm', 1, 3);
-    const busy = await count(one, 'busy', 1, leastLength + 15);
-    const [late] = await count(one, 'late', 1, 1);
+    const [calm] = await one.count('calm', 1, 3);
+    const busy = await one.count('busy', 1, leastLength + 15);
+    const [late] = await one.count('late', 1, 1);
     const later = await node({}, { historyLength: leastLength, historyBytes: 1e7 });
     const isReset = async (feed: string, message: PublishedMessage | undefined) =>
       (await later.broker.read(feed, positionOf(message as PublishedMessage))).isReset;
@@ -228,7 +218,7 @@ describe('natsBroker()', () => {
     expect(await later.read('busy', 'earliest')).toEqual(numbers(16, leastLength + 15));
     // More is kept from now on; what is gone stays gone.
     const last = await node({}, { historyLength: leastLength + 50, historyBytes: 1e7 });
-    await count(last, 'busy', leastLength + 16, leastLength + 17);
+    await last.count('busy', leastLength + 16, leastLength + 17);
     const newest = await node({}, { historyLength: leastLength + 50, historyBytes: 1e7 });
     expect(await newest.broker.read('busy', positionOf(busy[0] as PublishedMessage))).toMatchObject({ isReset: true });
     expect(await newest.broker.read('busy', positionOf(busy[16] as PublishedMessage))).toMatchObject({ isReset: false });
@@ -237,13 +227,13 @@ describe('natsBroker()', () => {
   it('tells followers of all feeds when messages have grown too old while it was cut off', async () => {
     const { link, cut } = await linked({ historyTtlMs: 1000 });
     const other = await node({}, { historyTtlMs: 1000 });
-    await cut.follow('a', 'b', 'quiet');
-    await count(other, 'a', 1, 2);
+    await cut.subscribe('a', 'b', 'quiet');
+    await other.count('a', 1, 2);
     await until(() => cut.of('a').length === 2);
     link.cut();
-    await count(other, 'a', 3, 4);
+    await other.count('a', 3, 4);
     await until(async () => (await manager.streams.info('nestjs-feed')).state.messages === 0);
-    await count(other, 'b', 1, 2);
+    await other.count('b', 1, 2);
     link.sever();
     link.mend();
     await until(() => cut.texts('quiet').length > 0);
@@ -256,13 +246,13 @@ describe('natsBroker()', () => {
     const bounds = { historyLength: leastLength, historyBytes: 1e7, historyTotalBytes: 1e10 };
     const { link, cut } = await linked(bounds);
     const other = await node({}, bounds);
-    await cut.follow('busy', 'full', 'quiet');
-    await count(other, 'busy', 1, leastLength);
+    await cut.subscribe('busy', 'full', 'quiet');
+    await other.count('busy', 1, leastLength);
     await until(() => cut.of('busy').length === leastLength);
     await cut.read('busy', 'end');
     link.cut();
-    await count(other, 'busy', leastLength + 1, 2 * leastLength + 15);
-    await count(other, 'full', 1, leastLength);
+    await other.count('busy', leastLength + 1, 2 * leastLength + 15);
+    await other.count('full', 1, leastLength);
     link.sever();
     link.mend();
     await until(() => cut.texts('full').includes(`${leastLength}`));

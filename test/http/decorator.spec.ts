@@ -20,7 +20,7 @@ import { HttpAdapterHost, Reflector } from '@nestjs/core';
 import { defer, NEVER, Observable, of, throwError, timer } from 'rxjs';
 import { Feed } from '../../src/index.js';
 import { Peer } from '../support/peer.js';
-import { feedModule, platforms, type Served, serve, until } from '../support/serve.js';
+import { closeAll, platforms, type Served, serveFeeds, until } from '../support/serve.js';
 
 @Injectable()
 class KeyGuard implements CanActivate {
@@ -129,15 +129,33 @@ class OrdersController {
 }
 UseFilters(UnknownFilter)(OrdersController);
 
+@Controller('named')
+class NamedController {
+  @Feed(':id', { feed: ({ params }) => params.id as string })
+  named() {}
+}
+
+/** As compilers make it that do not emit the types of parameters. */
+class UntypedController {
+  follow(id: string, from = '0') {
+    return of(`${id} from ${from}`);
+  }
+}
+Param('id')(UntypedController.prototype, 'follow', 0);
+Query('from')(UntypedController.prototype, 'follow', 1);
+const described = Object.getOwnPropertyDescriptor(UntypedController.prototype, 'follow') as PropertyDescriptor;
+Feed(':id')(UntypedController.prototype, 'follow', described);
+Object.defineProperty(UntypedController.prototype, 'follow', described);
+Controller('untyped')(UntypedController);
+
 describe.each(platforms)('@Feed() on %s', (platform) => {
   let served: Served;
 
   beforeAll(async () => {
-    served = await serve(platform, { imports: [feedModule({ path: false })], controllers: [OrdersController] }, (app) =>
-      app.setGlobalPrefix('api'),
-    );
+    const controllers = [OrdersController, NamedController, UntypedController];
+    served = await serveFeeds(platform, { path: undefined }, { controllers }, (app) => app.setGlobalPrefix('api'));
   });
-  afterAll(() => served.app.close());
+  afterAll(closeAll);
   afterEach(async () => {
     Peer.leaveAll();
     await until(() => served.feeds.counts().open === 0 && generators === 0);
@@ -203,6 +221,7 @@ describe.each(platforms)('@Feed() on %s', (platform) => {
     ['/orders/failing/soon', 410],
     ['/orders/failing/iterate', 410],
     ['/orders/failing/text', 500],
+    ['/orders/failing/json', 500],
     ['/orders/1?format=no', 406],
     ['/elsewhere', 404],
   ])('answers %s, which fails before the first byte, with %i', async (path, status) => {
@@ -213,7 +232,7 @@ describe.each(platforms)('@Feed() on %s', (platform) => {
     expect(served.feeds.counts().opened).toBe(opened);
   });
 
-  it.each(['later', 'json'])('ends the connection of a source that fails %s with an incomplete body, and lives', async (how) => {
+  it.each(['later'])('ends the connection of a source that fails %s with an incomplete body, and lives', async (how) => {
     const { closed } = served.feeds.counts();
     const peer = await Peer.get(served.port, `/api/orders/failing/${how}`);
     await peer.closed();
@@ -227,5 +246,17 @@ describe.each(platforms)('@Feed() on %s', (platform) => {
     await peer.sees('\r\n\r\n');
     expect(served.feeds.count('api/orders/failing/never').open).toBe(1);
     peer.leave();
+  });
+
+  it('answers 400 where a route names a feed that is reserved for the module', async () => {
+    const { opened } = served.feeds.counts();
+    const answer = await fetch(`${served.url}/api/named/$nodes`);
+    expect(answer.status).toBe(400);
+    expect(await answer.json()).toMatchObject({ code: 'FEED_ID' });
+    expect(served.feeds.counts()).toMatchObject({ opened, feeds: 0 });
+  });
+
+  it('passes its arguments to a handler whose parameters have defaults and no types', async () => {
+    expect(await (await fetch(`${served.url}/api/untyped/7?from=5`)).text()).toBe('7 from 5\n');
   });
 });

@@ -1,30 +1,26 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Controller, Get, Req, Res } from '@nestjs/common';
+import { Controller, Get, Param, Req, Res } from '@nestjs/common';
 import { concat, firstValueFrom, NEVER, of, take, toArray } from 'rxjs';
-import { type Connection, Feed, FeedIdException, FeedMessageException, type FeedOptions, FeedService } from '../../src/index.js';
+import { Feed, type FeedConnection, FeedService } from '../../src/index.js';
 import { Peer } from '../support/peer.js';
-import { feedModule, platforms, type Served, serve, until } from '../support/serve.js';
+import {
+  asJson,
+  closeAll,
+  follow,
+  type ModuleOptions,
+  platforms,
+  post,
+  publishKey,
+  type Served,
+  serveFeeds,
+  until,
+} from '../support/serve.js';
 
-const publishKey = 'a-key';
 const authorization = `Bearer ${publishKey}`;
-
-/** Posts a message as somebody who may. */
-function post(url: string, body: string, type = 'text/plain'): Promise<Response> {
-  return fetch(url, { method: 'POST', body, headers: { authorization, 'content-type': type } });
-}
-
-/** Opens a feed and waits until it is there. */
-async function follow(served: Served, path: string, ...headers: string[]): Promise<Peer> {
-  const { opened } = served.feeds.counts();
-  const peer = await Peer.get(served.port, path, ...headers);
-  await peer.sees('\r\n\r\n');
-  await until(() => served.feeds.counts().opened > opened);
-  return peer;
-}
 
 @Controller('own')
 class OwnController {
-  static opened: (connection: Connection) => void = () => {};
+  static opened: (connection: FeedConnection) => void = () => {};
 
   constructor(private readonly feeds: FeedService) {}
 
@@ -39,32 +35,26 @@ class OwnController {
     return concat(of({ id: 'own-id', data: 'from the source' }), NEVER);
   }
 
-  @Get('dynamic/connection')
-  async dynamic(@Req() request: IncomingMessage, @Res() response: ServerResponse) {
-    const connection = await this.feeds.connect(request, response, { feeds: ['base'] });
+  @Get(':feeds/connection')
+  async dynamic(@Param('feeds') feeds: string, @Req() request: IncomingMessage, @Res() response: ServerResponse) {
+    const connection = await this.feeds.connect(request, response, { feeds: feeds === 'empty' ? [] : [feeds] });
     if (connection) OwnController.opened(connection);
   }
 }
 
 describe.each(platforms)('publishing on %s', (platform) => {
   let served: Served;
-  const start = async (options: FeedOptions = {}) => {
-    served = await serve(platform, {
-      imports: [feedModule({ publishKey, ...options })],
-      controllers: [OwnController],
-    });
+  const start = async (options: ModuleOptions = {}) => {
+    served = await serveFeeds(platform, { publishKey, ...options }, { controllers: [OwnController] });
   };
-  afterEach(async () => {
-    Peer.leaveAll();
-    await served.app.close();
-  });
+  afterEach(closeAll);
 
   it('reaches whoever follows the feed, in each format, and nobody else', async () => {
     await start();
     const [text, sse, ndjson, other] = await Promise.all(
       ['/feeds/a', '/feeds/a?format=sse', '/feeds/a?format=ndjson', '/feeds/b'].map((path) => Peer.get(served.port, path)),
     );
-    await until(() => served.feeds.open === 4 && served.feeds.count('a').open === 3);
+    await until(() => served.feeds.status.open === 4 && served.feeds.count('a').open === 3);
     const answer = await post(`${served.url}/feeds/a?type=greeting`, 'hello\nyou');
     expect(answer.status).toBe(201);
     const { id, ...rest } = (await answer.json()) as { id: string };
@@ -84,7 +74,7 @@ describe.each(platforms)('publishing on %s', (platform) => {
   it.each(['"text"', '1', 'null', 'true', '[]', '{"a":{"b":"ü\\u2028"}}'])('takes the JSON value %s', async (json) => {
     await start();
     const peer = await follow(served, '/feeds/a?format=ndjson');
-    const parsed = await post(`${served.url}/feeds/a`, json, 'application/json; charset=utf-8');
+    const parsed = await post(`${served.url}/feeds/a`, json, { 'content-type': 'application/json; charset=utf-8' });
     // Express's own parser, which stands before this module in an application, refuses JSON that is no object and no array.
     const isRefused = platform === 'express' && !/^[{[]/.test(json);
     expect(parsed.status).toBe(isRefused ? 400 : 201);
@@ -102,7 +92,7 @@ describe.each(platforms)('publishing on %s', (platform) => {
     const answer = await post(
       `${served.url}/feeds`,
       JSON.stringify({ feeds: [...feeds, 'f1'].slice(0, 1000), type: 't', data: { a: 1 } }),
-      'application/json',
+      asJson,
     );
     expect(answer.status).toBe(201);
     const { messages } = (await answer.json()) as { messages: { feed: string; subscribers: number }[] };
@@ -141,7 +131,7 @@ describe.each(platforms)('publishing on %s', (platform) => {
     ['/feeds', 'x', 'text/plain', 415, /application\/json/],
   ])('refuses %s with the body %.40s (%s): %i', async (path, body, type, status, message) => {
     await start();
-    const answer = await post(served.url + path, body, type);
+    const answer = await post(served.url + path, body, { 'content-type': type });
     expect(answer.status).toBe(status);
     expect(await answer.text()).toMatch(message);
   });
@@ -166,6 +156,29 @@ describe.each(platforms)('publishing on %s', (platform) => {
     expect(peer.head).toMatch(/^HTTP\/1\.1 413/);
   });
 
+  it('JSON that grows when it is written again counts as it is published, and charsets and encodings other than UTF-8 are rejected', async () => {
+    await start();
+    const status = async (body: string, headers: Record<string, string>) => (await post(`${served.url}/feeds/a`, body, headers)).status;
+    const grows = `[${'1e20,'.repeat(13_000)}1]`;
+    expect(await status(grows, { 'content-type': 'application/json' })).toBe(413);
+    expect(await status('x', { 'content-type': 'text/plain; charset=iso-8859-1' })).toBe(415);
+    expect(await status('x', { 'content-type': 'text/plain; charset="UTF-8"' })).toBe(201);
+    expect(await status('x', { 'content-type': 'text/plain', 'content-encoding': 'br' })).toBe(415);
+    expect(await status('x', { 'content-type': 'text/plain', 'content-encoding': 'identity' })).toBe(201);
+  });
+
+  it('deeply nested JSON is taken or rejected, and is never an error of the server', async () => {
+    await start();
+    const deep = `${'['.repeat(30_000)}${']'.repeat(30_000)}`;
+    for (const [path, body] of [
+      ['/feeds/a', deep],
+      ['/feeds', `{"feeds":["a"],"data":${deep}}`],
+    ] as const) {
+      const { status } = await post(served.url + path, body, asJson);
+      expect([201, 400, 413]).toContain(status);
+    }
+  });
+
   it('works in process, and says what is wrong', async () => {
     await start();
     const { feeds } = served;
@@ -179,11 +192,11 @@ describe.each(platforms)('publishing on %s', (platform) => {
     await peer.sees('many');
     const lines = Buffer.from(peer.body, 'latin1').toString().trimEnd().split('\n');
     expect(lines.map((line) => JSON.parse(line).data)).toEqual([{ price: 1 }, 'bytes ü', 'many']);
-    await expect(feeds.publish('a b', 1)).rejects.toThrow(FeedIdException);
-    await expect(feeds.publish('a', 1n)).rejects.toThrow(FeedMessageException);
+    await expect(feeds.publish('a b', 1)).rejects.toMatchObject({ code: 'FEED_ID' });
+    await expect(feeds.publish('a', 1n)).rejects.toMatchObject({ code: 'FEED_MESSAGE' });
     await expect(feeds.publish('a', '\ud800')).rejects.toThrow(/lone surrogates/);
     await expect(feeds.publish('a', new Uint8Array([0xff]))).rejects.toThrow(/UTF-8/);
-    await expect(feeds.publishMany(['a', ''], 1)).rejects.toThrow(FeedIdException);
+    await expect(feeds.publishMany(['a', ''], 1)).rejects.toMatchObject({ code: 'FEED_ID' });
     expect(feeds.counts().messages).toBe(3);
   });
 
@@ -202,6 +215,28 @@ describe.each(platforms)('publishing on %s', (platform) => {
     expect(await dataOf(rest)).toEqual([2, 3]);
     expect(await dataOf(live)).toEqual([3, 4]);
     expect(feeds.counts().feeds).toBe(0);
+  });
+
+  it('a message that is published in answer to another is delivered after it', async () => {
+    await start();
+    served.feeds.messages('question').subscribe(() => void served.feeds.publish('answer', 'yes'));
+    const peer = await follow(served, '/feeds?id=question&id=answer&format=ndjson');
+    await served.feeds.publish('question', 'is it?');
+    await peer.sees('yes');
+    expect(peer.lines.map(({ data }) => data)).toEqual(['is it?', 'yes']);
+  });
+
+  it('a message that is published as soon as a feed has a subscriber reaches that subscriber', async () => {
+    await start();
+    const got: unknown[] = [];
+    served.feeds.messages('a').subscribe(({ data }) => got.push(data));
+    await served.feeds.publish('a', 1);
+    served.feeds.events$.subscribe((event) => {
+      if (event.type === 'followed') void served.feeds.publish(event.feed, 'welcome');
+    });
+    const peer = await follow(served, '/feeds/b');
+    await peer.sees('welcome\n');
+    await until(() => got.length === 1);
   });
 
   it('reaches a route of the application under its path, or the feeds that the route names', async () => {
@@ -225,11 +260,11 @@ describe.each(platforms)('publishing on %s', (platform) => {
   it('follows and unfollows while the connection is open', async () => {
     await start();
     const { feeds } = served;
-    const connections: Connection[] = [];
+    const connections: FeedConnection[] = [];
     OwnController.opened = (connection) => connections.push(connection);
     await feeds.publish('more', 'kept');
-    const peer = await follow(served, '/own/dynamic/connection?format=ndjson');
-    const [connection] = connections as [Connection];
+    const peer = await follow(served, '/own/base/connection?format=ndjson');
+    const [connection] = connections as [FeedConnection];
     await connection.follow('more', 'earliest');
     await connection.follow('more');
     await feeds.publish('more', 'live');
@@ -246,6 +281,23 @@ describe.each(platforms)('publishing on %s', (platform) => {
     expect(lines.map(({ feed, data }) => `${feed} ${data}`)).toEqual(['more kept', 'more live', 'base base', 'base end']);
     expect(lines.map(({ id }) => id === undefined)).toEqual([true, false, false, false]);
     expect(feeds.counts().feeds).toBe(1);
+  });
+
+  it('a connection that was opened without a feed can follow, unfollow and follow again at once', async () => {
+    await start();
+    const connections: FeedConnection[] = [];
+    OwnController.opened = (connection) => connections.push(connection);
+    await served.feeds.publish('a', 'kept');
+    const peer = await follow(served, '/own/empty/connection?format=ndjson');
+    const [connection] = connections as [FeedConnection];
+    const all = [connection.follow('a', 'earliest')];
+    connection.unfollow('a');
+    all.push(connection.follow('a', 'earliest'));
+    void served.feeds.publish('a', 'live');
+    await Promise.all(all);
+    await served.feeds.publish('a', 'end');
+    await peer.sees('"end"');
+    expect(peer.lines.map(({ data }) => data)).toEqual(['kept', 'live', 'end']);
   });
 
   it('asks for a key', async () => {

@@ -3,50 +3,26 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import { EventSource } from 'eventsource';
 import fc from 'fast-check';
-import { type FeedOptions } from '../../src/index.js';
-import { Peer } from '../support/peer.js';
-import { feedModule, platforms, type Served, serve, until } from '../support/serve.js';
+import { type Line, Peer } from '../support/peer.js';
+import { closeAll, follow as followFeed, type ModuleOptions, platforms, type Served, serveFeeds, until } from '../support/serve.js';
 
-interface Line {
-  id?: string;
-  feed?: string;
-  type?: string;
-  data: unknown;
-}
-
-/** The messages that a peer has got in ndjson. */
-function lines(peer: Peer): Line[] {
-  return Buffer.from(peer.body, 'latin1')
-    .toString()
-    .split('\n')
-    .slice(0, -1)
-    .map((line) => JSON.parse(line) as Line);
-}
-
-const data = (peer: Peer) => lines(peer).map((line) => line.data);
+const data = (peer: Peer) => peer.lines.map((line) => line.data);
 
 describe.each(platforms)('resuming on %s', (platform) => {
   let served: Served;
-  const start = async (options: FeedOptions = {}) => {
-    served = await serve(platform, { imports: [feedModule(options)] });
+  const start = async (options: ModuleOptions = {}) => {
+    served = await serveFeeds(platform, options);
   };
-  /** Follows in ndjson, from its opening on. */
-  const follow = async (query: string, ...headers: string[]) => {
-    const { opened } = served.feeds.counts();
-    const peer = await Peer.get(served.port, `/feeds${query}${query.includes('?') ? '&' : '?'}format=ndjson`, ...headers);
-    await until(() => served.feeds.counts().opened > opened || peer.socket.destroyed);
-    return peer;
+  /** Follows in NDJSON. */
+  const follow = (query: string, ...headers: string[]) =>
+    followFeed(served, `/feeds${query}${query.includes('?') ? '&' : '?'}format=ndjson`, ...headers);
+  /** Publishes one after the other; the id of the last. */
+  const publish = async (feed: string, ...all: unknown[]) => {
+    let id = '';
+    for (const each of all) id = (await served.feeds.publish(feed, each)).id as string;
+    return id;
   };
-  const publish = (feed: string, ...all: unknown[]) =>
-    all.reduce<Promise<string>>(async (before, each) => {
-      await before;
-      return (await served.feeds.publish(feed, each)).id as string;
-    }, Promise.resolve(''));
-
-  afterEach(async () => {
-    Peer.leaveAll();
-    await served.app.close();
-  });
+  afterEach(closeAll);
 
   it('goes on behind the message that the client had last', async () => {
     await start();
@@ -64,7 +40,7 @@ describe.each(platforms)('resuming on %s', (platform) => {
     for (const peer of [header, query, both]) expect(data(peer)).toEqual([3, 4, 5]);
     expect(data(all)).toEqual([1, 2, 3, 4, 5]);
     for (const peer of [none, live]) expect(data(peer)).toEqual([5]);
-    expect(lines(all).at(-1)).toEqual({ id: last, feed: 'a', data: 5 });
+    expect(all.lines.at(-1)).toEqual({ id: last, feed: 'a', data: 5 });
   });
 
   it('goes on from the position in the head, when no message has come yet', async () => {
@@ -89,7 +65,7 @@ describe.each(platforms)('resuming on %s', (platform) => {
     for (const id of known) {
       const peer = await follow('/a', `Last-Event-ID: ${id}`);
       await peer.sees('"data":4');
-      const [reset, ...messages] = lines(peer) as [Line, ...Line[]];
+      const [reset, ...messages] = peer.lines as [Line, ...Line[]];
       expect(reset).toEqual({ id: first.replace(/-.*/, '-3'), feed: 'a', type: 'reset', data: { feed: 'a', oldest: messages[0]?.id } });
       expect(messages.map((message) => message.data)).toEqual([3, 4]);
       // One reset is enough: its own id is a position to come back with.
@@ -99,7 +75,7 @@ describe.each(platforms)('resuming on %s', (platform) => {
     }
     const never = await follow('/never', 'Last-Event-ID: x-1');
     await never.sees('reset');
-    expect(lines(never)[0]?.data).toEqual({ feed: 'never', oldest: null });
+    expect(never.lines[0]?.data).toEqual({ feed: 'never', oldest: null });
   });
 
   it('tells only of the feed that has lost something', async () => {
@@ -109,8 +85,8 @@ describe.each(platforms)('resuming on %s', (platform) => {
     await publish('a', 'a2', 'a3', 'a4');
     const peer = await follow('?id=a&id=b', `Last-Event-ID: ${first}`);
     await peer.sees('a4');
-    expect(lines(peer).map((line) => line.type ?? line.data)).toEqual(['reset', 'b1', 'a3', 'a4']);
-    expect(lines(peer)[0]?.data).toMatchObject({ feed: 'a' });
+    expect(peer.lines.map((line) => line.type ?? line.data)).toEqual(['reset', 'b1', 'a3', 'a4']);
+    expect(peer.lines[0]?.data).toMatchObject({ feed: 'a' });
   });
 
   it.each(['', 'x', 'x y', '1', '-1', 'a-1-b/', 'earliest%20'])('refuses since=%j', async (since) => {
@@ -143,48 +119,6 @@ describe.each(platforms)('resuming on %s', (platform) => {
     await publish('b/c', { two: 2 });
     await peer.sees('}\n');
     expect(peer.body).toBe('a\tone\nb/c\t{"two":2}\n');
-  });
-
-  it('gives a new follower the last message of a feed whose rule says so', async () => {
-    await start({ rules: { 'prices/*': { replay: 'latest' } } });
-    await publish('prices/a', 1, 2);
-    await publish('prices/b', 3);
-    await publish('other', 4);
-    const one = await follow('/prices/a');
-    const several = await follow('?id=prices/a&id=prices/b&id=other&id=prices/none');
-    const [resumed, end] = [await follow('/prices/a?since=earliest'), await follow('/prices/a?since=latest')];
-    await publish('prices/a', 5);
-    for (const peer of [one, several, resumed, end]) await peer.sees('"data":5');
-    expect(data(one)).toEqual([2, 5]);
-    expect(data(several)).toEqual([2, 3, 5]);
-    expect(data(resumed)).toEqual([1, 2, 5]);
-    expect(data(end)).toEqual([5]);
-  });
-
-  it('lets a slow follower of a conflated feed skip to the newest message, and goes on in order', async () => {
-    await start({ rules: { fast: { conflate: true } }, historyLength: 0, bufferBytes: 1 << 20 });
-    const peer = await follow('?id=fast&id=all');
-    peer.socket.pause();
-    const padding = 'x'.repeat(10_000);
-    let published = 0;
-    // Until the client's and the system's buffers are full, and then 100 more.
-    for (let more = 100; more > 0; ) {
-      published += 1;
-      await publish('fast', { n: published, padding });
-      if (served.feeds.count('fast').bufferedBytes > 0) more -= 1;
-      await new Promise(setImmediate);
-    }
-    await publish('all', 'between');
-    await publish('fast', { n: published + 1 });
-    expect(served.feeds.counts()).toMatchObject({ open: 1, closed: { slow: 0 } });
-    peer.socket.resume();
-    await peer.sees(`"n":${published + 1}}`);
-    const numbers = data(peer).map((each) => (typeof each === 'string' ? published + 0.5 : (each as { n: number }).n));
-    expect(numbers).toEqual([...numbers].sort((a, b) => a - b));
-    expect(numbers.slice(-3)).toEqual([published, published + 0.5, published + 1]);
-    expect(numbers.length).toBeLessThan(published - 50);
-    const offsets = lines(peer).map(({ id = '' }) => Number(/-(\d+)\//.exec(id)?.[1]));
-    expect(offsets).toEqual([...offsets].sort((a, b) => a - b));
   });
 
   it('replays more than a connection may buffer to a client that reads, with what is published meanwhile', async () => {

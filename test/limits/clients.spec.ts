@@ -1,23 +1,20 @@
-import { type FeedOptions, FeedTokenService } from '../../src/index.js';
+import { FeedTokenService } from '../../src/index.js';
 import { Peer } from '../support/peer.js';
-import { feedModule, platforms, type Served, serve, until } from '../support/serve.js';
+import { closeAll, type ModuleOptions, platforms, type Served, serveFeeds, until } from '../support/serve.js';
 
 describe.each(platforms)('limits per client on %s', (platform) => {
   let served: Served;
-  const start = async (options: FeedOptions) => {
-    served = await serve(platform, { imports: [feedModule(options)] });
+  const start = async (options: ModuleOptions) => {
+    served = await serveFeeds(platform, options);
   };
   /** Asks for a feed, and tells the status; what is answered with 200 stays open. */
   const follow = async (path = '/feeds/a', ...headers: string[]) => {
     const peer = await Peer.get(served.port, path, ...headers);
     await peer.sees('\r\n\r\n');
-    return { peer, status: Number(peer.head.slice(9, 12)) };
+    return { peer, status: peer.status };
   };
 
-  afterEach(async () => {
-    Peer.leaveAll();
-    await served.app.close();
-  });
+  afterEach(closeAll);
 
   it('refuse one connection too many with 429, take it when another has left, and say why in the counts', async () => {
     await start({ maxConnectionsPerClient: 2 });

@@ -2,7 +2,7 @@ import { Controller, Get, Injectable, Module } from '@nestjs/common';
 import { of } from 'rxjs';
 import { Feed, FeedModule, FeedModuleDuplicateError, FeedOptionsError, FeedService } from '../../src/index.js';
 import { Peer } from '../support/peer.js';
-import { platforms, serve } from '../support/serve.js';
+import { feedModule, platforms, serve } from '../support/serve.js';
 
 describe.each(platforms)('FeedModule on %s', (platform) => {
   it('takes its options from a factory, and its path from beside it', async () => {
@@ -19,7 +19,7 @@ describe.each(platforms)('FeedModule on %s', (platform) => {
           path: 'a/b',
           imports: [SettingsModule],
           inject: [Settings],
-          useFactory: ({ line }: Settings) => ({ source: () => of(line) }),
+          useFactory: ({ line }: Settings) => ({ public: true, source: () => of(line) }),
         }),
       ],
     });
@@ -51,14 +51,14 @@ describe.each(platforms)('FeedModule on %s', (platform) => {
     await served.app.close();
   });
 
-  it('leaves the built-in route away', async () => {
-    const served = await serve(platform, { imports: [FeedModule.forRoot({ path: false })] });
+  it('has no route unless it is given a path', async () => {
+    const served = await serve(platform, { imports: [FeedModule.forRoot()] });
     expect((await fetch(`${served.url}/feeds/1`)).status).toBe(404);
     await served.app.close();
   });
 
   it('refuses to be imported twice', async () => {
-    const twice = serve(platform, { imports: [FeedModule.forRoot({ path: 'a' }), FeedModule.forRoot({ path: 'b' })] });
+    const twice = serve(platform, { imports: [feedModule({ path: 'a' }), feedModule({ path: 'b' })] });
     await expect(twice).rejects.toThrow(FeedModuleDuplicateError);
   });
 
@@ -76,18 +76,48 @@ describe.each(platforms)('FeedModule on %s', (platform) => {
   });
 
   it('takes undefined for the default', async () => {
-    const served = await serve(platform, { imports: [FeedModule.forRoot({ intervalMs: undefined, bodyBytes: undefined })] });
-    expect(served.feeds.bodyBytes).toBe(65_536);
+    const served = await serve(platform, { imports: [feedModule({ publishKey: 'key', bodyBytes: undefined })] });
+    const post = (body: string) =>
+      fetch(`${served.url}/feeds/1`, { method: 'POST', body, headers: { authorization: 'Bearer key', 'content-type': 'text/plain' } });
+    expect((await post('x'.repeat(65_536))).status).toBe(201);
+    expect((await post('x'.repeat(65_537))).status).toBe(413);
     await served.app.close();
   });
 
   it('is not kept from closing by a client that never finishes its request', async () => {
-    const served = await serve(platform, { imports: [FeedModule.forRoot({ drainMs: 50 })] });
+    const served = await serve(platform, { imports: [feedModule({ drainMs: 50 })] });
     const peers = [await Peer.to(served.port), await Peer.to(served.port)];
     peers[1]?.send('GET /feeds/1 HTTP/1.1\r\nHost: te');
     // Requests behind these on the same loop have been served: so these were accepted.
     await fetch(`${served.url}/feeds/1`, { method: 'HEAD' });
     await served.app.close();
     for (const peer of peers) await peer.closed();
+  });
+});
+
+describe('the access control of the built-in route', () => {
+  const start = async (options: Parameters<typeof FeedModule.forRoot>[0]) => {
+    const served = await serve('express', { imports: [FeedModule.forRoot(options)] });
+    const { status } = await fetch(`${served.url}/feeds/1`, { method: 'HEAD' });
+    await served.app.close();
+    return status;
+  };
+
+  it('must be declared', async () => {
+    await expect(start({ path: 'feeds' })).rejects.toMatchObject({ code: 'FEED_OPTIONS', option: 'path' });
+    await expect(start({ path: 'feeds' })).rejects.toThrow(
+      /give it "jwtSecret", "jwksUrl", "publishKey" or "guards", or declare it "public: true"/,
+    );
+    await expect(start({ path: false as unknown as string })).rejects.toThrow(/must be a path, or left out/);
+  });
+
+  it.each([
+    [{ public: true }, 200],
+    [{ guards: [] }, 200],
+    [{ publishKey: 'key' }, 401],
+    [{ publishKey: 'key', public: true }, 200],
+    [{ jwtSecret: 'a secret of thirty-two bytes, no less' }, 401],
+  ])('with %j answers a request without a token with %i', async (options, status) => {
+    expect(await start({ path: 'feeds', ...options })).toBe(status);
   });
 });

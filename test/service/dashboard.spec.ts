@@ -297,7 +297,7 @@ inBrowser('in a browser, the dashboard', () => {
     const page = await open(service);
     await page.fill('#follow-form [name=id]', 'a');
     await page.press('#follow-form [name=id]', 'Enter');
-    await shows(page, '#follow-state', 'a: Reading needs a token.');
+    await shows(page, '#follow-state', 'a: Reading needs the publish key or a token.');
     await page.fill('#follow-form [name=token]', token);
     await page.press('#follow-form [name=token]', 'Enter');
     await shows(page, '#follow-state', 'a: following · nothing has come yet');

@@ -1,10 +1,15 @@
 import type { Broker, MessageSink, Start } from '../../src/feed/broker/broker.js';
 import type { PublishedMessage } from '../../src/feed/message/message.js';
+import { until } from './until.js';
+
+export const numbers = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, n) => `${from + n}`);
+
+export const positionOf = ({ epoch, offset }: { epoch: string; offset: number }) => ({ epoch, offset });
 
 /** What came of one feed: messages, and `lost` where some are gone. */
 export type Seen = (PublishedMessage | 'lost')[];
 
-/** A process that follows feeds through its broker, and writes down what comes. */
+/** A process that subscribes to feeds through its broker, and records what comes. */
 export class Node {
   /** What came of all feeds, in the order in which it came. */
   readonly all: PublishedMessage[] = [];
@@ -22,12 +27,42 @@ export class Node {
     return this.of(feed).map((message) => (message === 'lost' ? 'lost' : message.text));
   }
 
-  async follow(...feeds: string[]): Promise<void> {
+  async subscribe(...feeds: string[]): Promise<void> {
     await Promise.all(feeds.map((feed) => this.broker.follow(feed, this.sink(feed))));
   }
 
   async publish(feed: string, text: string): Promise<PublishedMessage> {
     return this.broker.publish(feed, { type: undefined, text, isJson: false });
+  }
+
+  /** Publishes numbers, one after the other. */
+  async count(feed: string, from: number, to: number): Promise<PublishedMessage[]> {
+    const messages: PublishedMessage[] = [];
+    for (const text of numbers(from, to)) messages.push(await this.publish(feed, text));
+    return messages;
+  }
+
+  /** Publishes, and tells whether that succeeded. */
+  canPublish(feed: string, text: string): Promise<boolean> {
+    return this.publish(feed, text).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  get isAvailable(): boolean {
+    return this.broker.unavailableSince === undefined;
+  }
+
+  /** Waits until the broker has lost its server and found it again. */
+  async reconnects(): Promise<void> {
+    await until(() => !this.isAvailable);
+    await until(() => this.isAvailable);
+  }
+
+  /** Whether all that came, came in the order of the offsets, and once. */
+  get isInOrder(): boolean {
+    return this.all.every(({ offset }, n) => n === 0 || offset > (this.all[n - 1] as PublishedMessage).offset);
   }
 
   async read(feed: string, start: Start): Promise<string[]> {

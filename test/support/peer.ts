@@ -2,6 +2,14 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 
+/** A message as NDJSON has it. */
+export interface Line {
+  readonly id?: string;
+  readonly feed?: string;
+  readonly type?: string;
+  readonly data: unknown;
+}
+
 /** A client that speaks bytes: it sees what is on the wire, and may misbehave. */
 export class Peer {
   /** All that came, as Latin-1: one character a byte. */
@@ -59,6 +67,10 @@ export class Peer {
     return this.text;
   }
 
+  get status(): number {
+    return Number(this.text.slice(9, 12));
+  }
+
   get head(): string {
     return this.text.slice(0, this.text.indexOf('\r\n\r\n'));
   }
@@ -75,6 +87,16 @@ export class Peer {
       at = lineEnd + 2 + size + 2;
     }
     return body;
+  }
+
+  /** The messages of a body that is NDJSON, as far as they are whole. */
+  get lines(): Line[] {
+    const whole = this.body.slice(0, this.body.lastIndexOf('\n') + 1);
+    return Buffer.from(whole, 'latin1')
+      .toString()
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line) as Line);
   }
 
   /** Whether the body came to its orderly end: the last chunk. */

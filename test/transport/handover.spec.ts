@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
+import type { ModuleMetadata } from '@nestjs/common';
 import {
   Body,
   type CallHandler,
@@ -14,14 +15,14 @@ import {
   UseGuards,
   UseInterceptors,
 } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
+import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
-import type { Observable } from 'rxjs';
-import { concat, defer, NEVER, of, Subject } from 'rxjs';
+
+import { concat, defer, NEVER, Observable, of, Subject } from 'rxjs';
 import { generate } from 'selfsigned';
-import { Feed, FeedService } from '../../src/index.js';
+import { Feed } from '../../src/index.js';
 import { Peer } from '../support/peer.js';
-import { adapterOf, feedModule, platforms, type Served, serve, until } from '../support/serve.js';
+import { adapterOf, closeAll, feedModule, platforms, type Served, serve, serveFeeds, until } from '../support/serve.js';
 
 /** A framework's response: both set a header by this name. */
 interface Reply {
@@ -47,6 +48,9 @@ class HeaderInterceptor implements NestInterceptor {
 
 const said = new Subject<string>();
 
+/** Lets the route that is slow answer. */
+let answerSlow: () => void = () => {};
+
 /** What the server has accepted. */
 const sockets: Socket[] = [];
 
@@ -66,6 +70,19 @@ class AppController {
       sockets.at(-1)?.destroy();
       return of('too late');
     });
+  }
+
+  @Get('slow')
+  async slow() {
+    await new Promise<void>((resolve) => {
+      answerSlow = resolve;
+    });
+    return 'at last';
+  }
+
+  @Get('socket')
+  socket(@Req() { socket }: IncomingMessage) {
+    return { isTls: 'encrypted' in socket, hasCertificate: 'getPeerCertificate' in socket };
   }
 
   @Get('route')
@@ -98,7 +115,7 @@ describe.each(platforms)('the handover on %s', (platform) => {
       });
     });
   });
-  afterAll(() => served.app.close());
+  afterAll(closeAll);
   afterEach(async () => {
     Peer.leaveAll();
     finished.length = 0;
@@ -207,6 +224,21 @@ describe.each(platforms)('the handover on %s', (platform) => {
     expect(served.feeds.counts().handedOver).toBe(1);
   });
 
+  it('a request target that is a whole URL names the same feed', async () => {
+    const peer = await Peer.to(served.port);
+    peer.send('GET http://test/app/feed/a HTTP/1.1\r\nHost: test\r\n\r\n');
+    await peer.sees('by http\n');
+    await served.feeds.publish('app/feed/a', 'arrives');
+    await peer.sees('arrives\n');
+  });
+
+  it('a request on a proxied socket sees no properties of TLS', async () => {
+    const silent = await Peer.to(served.port);
+    await new Promise((resolve) => setTimeout(resolve, 1100)); // after a second, a silent socket is proxied
+    silent.send('GET /app/socket HTTP/1.1\r\nHost: test\r\n\r\n');
+    await silent.sees('{"isTls":false,"hasCertificate":false}');
+  });
+
   it.each([1, 2, 7, 64, 200, 10_000])('answers in order what is pipelined behind a refused feed, %i bytes in a packet', async (length) => {
     const body = '{\r\n\r\n"data":\r\n\r\n"hello!"}';
     const upload = 'POST /app/upload HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n';
@@ -273,20 +305,15 @@ describe.each(platforms)('the handover on %s', (platform) => {
 });
 
 describe.each(platforms)("the server's own limits on %s", (platform) => {
+  afterEach(closeAll);
+
   it('cut off a head for a feed that takes too long', async () => {
-    const app = await NestFactory.create({ module: class Root {}, ...metadata }, adapterOf(platform, { connectionsCheckingInterval: 50 }), {
-      logger: false,
-    });
-    const server: Server = app.getHttpServer();
-    server.headersTimeout = 200;
-    await app.listen(0, '127.0.0.1');
-    const { port } = server.address() as AddressInfo;
+    const { port } = await serve(adapterOf(platform, { connectionsCheckingInterval: 50, headersTimeout: 200 }), metadata);
     for (const bytes of ['', 'GET /feeds/1', 'GET /feeds/1 HTTP/1.1\r\nHost: test\r\n']) {
       const peer = await Peer.to(port);
       if (bytes !== '') peer.send(bytes);
       expect(await peer.closed()).toMatch(/^HTTP\/1\.1 408 Request Timeout\r\n/);
     }
-    await app.close();
   });
 
   it('do not end a feed', async () => {
@@ -301,9 +328,7 @@ describe.each(platforms)("the server's own limits on %s", (platform) => {
   });
 
   it('close within the drain time when a client reads nothing more', async () => {
-    const served = await serve(platform, {
-      imports: [feedModule({ drainMs: 100, bufferBytes: 1 << 24, source: () => concat(of('hello'), said) })],
-    });
+    const served = await serveFeeds(platform, { drainMs: 100, bufferBytes: 1 << 24, source: () => concat(of('hello'), said) });
     const peer = await Peer.get(served.port, '/feeds/1');
     await peer.sees('hello\n');
     peer.socket.pause();
@@ -329,10 +354,7 @@ describe.each(platforms)("the server's own limits on %s", (platform) => {
 describe.each(platforms)('without the handover on %s', (platform) => {
   let served: Served;
 
-  afterEach(async () => {
-    await served.app.close();
-    Peer.leaveAll();
-  });
+  afterEach(closeAll);
 
   it('serves the same feed through a middleware that changes what is written', async () => {
     served = await serve(platform, metadata, (app) => {
@@ -350,10 +372,7 @@ describe.each(platforms)('without the handover on %s', (platform) => {
   });
 
   it('serves the same feed where it is switched off', async () => {
-    served = await serve(platform, {
-      ...metadata,
-      imports: [feedModule({ handover: false, source: () => concat(of('hello'), said) })],
-    });
+    served = await serveFeeds(platform, { handover: false, source: () => concat(of('hello'), said) });
     const peer = await Peer.get(served.port, '/feeds/1');
     await peer.sees('hello\n');
     expect(served.feeds.counts()).toMatchObject({ open: 1, handedOver: 0 });
@@ -367,8 +386,41 @@ describe.each(platforms)('without the handover on %s', (platform) => {
     expect(served.feeds.counts().opened).toBe(1);
   });
 
+  it('a feed that is pipelined behind a request without an answer waits for it, and is released where its client leaves before', async () => {
+    let subscribed = 0;
+    const source = () =>
+      new Observable<string>((subscriber) => {
+        subscribed += 1;
+        subscriber.next('here');
+      });
+    for (const handover of [true, false]) {
+      served = await serveFeeds(platform, { source, handover, drainMs: 500 }, { controllers: [AppController] });
+      const pipelined = 'GET /app/slow HTTP/1.1\r\nHost: test\r\n\r\nGET /feeds/a HTTP/1.1\r\nHost: test\r\n\r\n';
+      const stays = await Peer.to(served.port);
+      answerSlow = () => {};
+      const idle = answerSlow;
+      stays.send(pipelined);
+      await until(() => answerSlow !== idle);
+      answerSlow();
+      await stays.sees('here\n');
+      expect(stays.text).toMatch(/at last[\s\S]*here\n/);
+      for (let n = 0; n < 5; n += 1) {
+        const leaves = await Peer.to(served.port);
+        answerSlow = idle;
+        leaves.send(pipelined);
+        await until(() => answerSlow !== idle);
+        leaves.reset();
+      }
+      stays.leave();
+      await until(() => served.feeds.counts().open === 0);
+      expect(served.feeds.counts()).toMatchObject({ opened: 1, closed: { client: 1 } });
+      if (handover) await served.app.close();
+    }
+    expect(subscribed).toBe(2);
+  });
+
   it('notices that a client left, half-closed or reset', async () => {
-    served = await serve(platform, { imports: [feedModule({ handover: false, intervalMs: 10 })] });
+    served = await serveFeeds(platform, { handover: false, intervalMs: 10 });
     for (const go of [(peer: Peer) => peer.leave(), (peer: Peer) => peer.socket.end(), (peer: Peer) => peer.reset()]) {
       const peer = await Peer.get(served.port, '/feeds/1');
       await peer.sees('Chunk 1');
@@ -379,17 +431,27 @@ describe.each(platforms)('without the handover on %s', (platform) => {
   });
 });
 
+/** Express's adapter takes such options from the application alone. */
+class TlsExpressAdapter extends ExpressAdapter {
+  constructor(private readonly tls: { key: string; cert: string }) {
+    super();
+  }
+
+  override initHttpServer(): void {
+    super.initHttpServer({ httpsOptions: this.tls });
+  }
+}
+
 describe.each(platforms)('the handover with TLS on %s', (platform) => {
-  it('serves feeds, ordinary routes and silent clients', async () => {
+  const start = async (more: ModuleMetadata) => {
     const { private: key, cert } = await generate([{ name: 'commonName', value: 'localhost' }]);
-    const https = { key, cert };
-    const app =
-      platform === 'express'
-        ? await NestFactory.create({ module: class Root {}, ...metadata }, { httpsOptions: https, logger: false })
-        : await NestFactory.create({ module: class Root {}, ...metadata }, new FastifyAdapter({ https }), { logger: false });
-    await app.listen(0, '127.0.0.1');
-    const { port } = app.getHttpServer().address() as AddressInfo;
-    const feeds = app.get(FeedService);
+    return serve(platform === 'express' ? new TlsExpressAdapter({ key, cert }) : new FastifyAdapter({ https: { key, cert } }), more);
+  };
+
+  afterEach(closeAll);
+
+  it('serves feeds, ordinary routes and silent clients', async () => {
+    const { app, feeds, port } = await start(metadata);
 
     const peer = await Peer.secure(port);
     peer.send('GET /app/feed/1 HTTP/1.1\r\nHost: test\r\n\r\n');
@@ -432,15 +494,7 @@ describe.each(platforms)('the handover with TLS on %s', (platform) => {
   });
 
   it('ends with handshakes that do not', async () => {
-    const { private: key, cert } = await generate([{ name: 'commonName', value: 'localhost' }]);
-    const https = { key, cert };
-    const root = { module: class Root {}, imports: [feedModule({ intervalMs: 1000, drainMs: 200 })] };
-    const app =
-      platform === 'express'
-        ? await NestFactory.create(root, { httpsOptions: https, logger: false })
-        : await NestFactory.create(root, new FastifyAdapter({ https }), { logger: false });
-    await app.listen(0, '127.0.0.1');
-    const { port } = app.getHttpServer().address() as AddressInfo;
+    const { app, port } = await start({ imports: [feedModule({ intervalMs: 1000, drainMs: 200 })] });
     const mute = await Peer.to(port);
     const broken = await Peer.to(port);
     broken.send('GET / HTTP/1.1\r\n\r\n');

@@ -36,11 +36,11 @@ it('serves several feeds on one HTTP/2 connection, without the handover', async 
   );
   expect(feeds.counts()).toMatchObject({ open: 2, handedOver: 0, bufferedBytes: 0 });
   streams[0]?.stream.close();
-  await until(() => feeds.open === 1);
+  await until(() => feeds.status.open === 1);
   expect(feeds.counts().closed.client).toBe(1);
   feeds.end('2');
   if (!streams[1]?.stream.closed) await once(streams[1]?.stream as never, 'close');
-  await until(() => feeds.open === 0);
+  await until(() => feeds.status.open === 0);
 
   const iterable = client.request({ ':path': '/numbers' }).setEncoding('utf8');
   let lines = '';

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { FeedOptionsError } from '../errors/feed.errors.js';
+import { FeedOptionsError } from '../errors/feed-options.error.js';
 import { type AuthOptions, authOptionRules, isWeakSecret, resolveAuthOptions } from './auth.options.js';
 
 const schema = v.partial(v.object(authOptionRules));
@@ -46,15 +46,15 @@ describe('authOptionRules', () => {
 
 describe('resolveAuthOptions', () => {
   it('fills in the default', () => {
-    expect(resolveAuthOptions({})).toMatchObject({ tokenCookie: 'feed_token' });
+    expect(resolveAuthOptions({})).toMatchObject({ public: false, tokenCookie: 'feed_token' });
     expect(resolveAuthOptions({ tokenCookie: undefined })).toMatchObject({ tokenCookie: 'feed_token' });
-    const options = { publishKey: 'k', jwtSecret: 's', jwtIssuer: 'i', jwtAudience: 'a', tokenCookie: 'c' };
+    const options = { public: true, publishKey: 'k', jwtSecret: 's', jwtIssuer: 'i', jwtAudience: 'a', tokenCookie: 'c' };
     expect(resolveAuthOptions(options)).toEqual(options);
     expect(resolveAuthOptions({ jwksUrl: 'https://id.example/' })).toMatchObject({ jwksUrl: 'https://id.example/' });
   });
 
   it.each<[AuthOptions, string, RegExp]>([
-    [{ jwtSecret: 's', jwksUrl: 'https://id.example/' }, 'jwksUrl', /one of the two, not both/],
+    [{ jwtSecret: 's', jwksUrl: 'https://id.example/' }, 'jwksUrl', /give one of the two/],
     [{ jwtIssuer: 'https://id.example/' }, 'jwtIssuer', /"jwtIssuer" needs "jwtSecret" or "jwksUrl"/],
     [{ publishKey: 'k', jwtAudience: 'feeds' }, 'jwtAudience', /"jwtAudience" needs "jwtSecret" or "jwksUrl"/],
   ])('refuses %j', (options, option, message) => {

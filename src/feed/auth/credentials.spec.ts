@@ -1,8 +1,10 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import fc from 'fast-check';
+import { FeedRequest } from '../http/feed-request.js';
 import { credentialOf, withoutToken } from './credentials.js';
 
-const find = (headers: IncomingHttpHeaders, target = '/feeds/1') => credentialOf({ headers } as IncomingMessage, target, 'feed_token');
+const find = (headers: IncomingHttpHeaders, target = '/feeds/1') =>
+  credentialOf(FeedRequest.of({ headers, url: target } as IncomingMessage), 'feed_token');
 const cookie = (header: string) => find({ cookie: header })?.token;
 
 describe('credentialOf', () => {

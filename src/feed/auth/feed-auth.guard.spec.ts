@@ -3,25 +3,25 @@ import type { AddressInfo } from 'node:net';
 import { Controller, Get, type INestApplication, Param, Post, Req, UseGuards } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { adapterOf, platforms } from '../../../test/support/serve.js';
-import { FEED_OPTIONS } from '../feed.module-definition.js';
-import { type AuthOptions, resolveAuthOptions } from './auth.options.js';
+import { FeedRequest } from '../http/feed-request.js';
+import { AUTH_OPTIONS, type AuthOptions, resolveAuthOptions } from './auth.options.js';
 import { FeedAuthGuard } from './feed-auth.guard.js';
 import { type FeedTokenRequest, FeedTokenService } from './feed-token.service.js';
-import { assertMayPublish, assertMayRead, grantOf } from './request-grant.js';
+import { checkMayPublish, checkMayRead } from './grant.js';
 
 @Controller()
 @UseGuards(FeedAuthGuard)
 class GuardedController {
   @Get('feeds/:id')
   read(@Param('id') id: string, @Req() request: IncomingMessage) {
-    assertMayRead(request, [id]);
-    const granted = grantOf(request);
-    return { granted: granted !== undefined, subject: granted?.subject, expiresAt: granted?.expiresAt };
+    const asked = FeedRequest.of(request);
+    checkMayRead(asked, [id]);
+    return { granted: asked.grant !== undefined, subject: asked.grant?.subject, expiresAt: asked.grant?.expiresAt };
   }
 
   @Post('feeds/:id')
   publish(@Param('id') id: string, @Req() request: IncomingMessage) {
-    assertMayPublish(request, [id]);
+    checkMayPublish(FeedRequest.of(request), [id]);
     return {};
   }
 }
@@ -36,7 +36,7 @@ describe.each(platforms)('FeedAuthGuard on %s', (platform) => {
 
   async function serve(options: AuthOptions) {
     class Root {}
-    const providers = [{ provide: FEED_OPTIONS, useValue: resolveAuthOptions(options) }, FeedTokenService];
+    const providers = [{ provide: AUTH_OPTIONS, useValue: resolveAuthOptions(options) }, FeedTokenService];
     const root = { module: Root, controllers: [GuardedController], providers };
     const app = await NestFactory.create(root, adapterOf(platform), { logger: false });
     await app.listen(0, '127.0.0.1');
@@ -60,9 +60,16 @@ describe.each(platforms)('FeedAuthGuard on %s', (platform) => {
   const missing = 'Bearer realm="feeds"';
   const invalid = 'Bearer realm="feeds", error="invalid_token"';
   const publishing = 'Publishing needs the publish key or a token.';
+  const reading = 'Reading needs the publish key or a token.';
 
-  it('lets anyone read and nobody publish, with no option set', async () => {
+  it('lets no request pass with no option set', async () => {
     const { get, post } = await serve({});
+    await expectUnauthorized(await get('/feeds/1'), reading, missing);
+    await expectUnauthorized(await post('/feeds/1', bearer('undefined')), publishing, invalid);
+  });
+
+  it('lets any client read where reading is public, and none publish', async () => {
+    const { get, post } = await serve({ public: true });
     const answer = await get('/feeds/1', bearer('whatever'));
     expect([answer.status, await answer.json()]).toEqual([200, { granted: false }]);
     await expectUnauthorized(await post('/feeds/1'), publishing, missing);
@@ -71,7 +78,8 @@ describe.each(platforms)('FeedAuthGuard on %s', (platform) => {
 
   it('takes the publish key, in the header', async () => {
     const { get, post } = await serve({ publishKey });
-    expect((await get('/feeds/1')).status).toBe(200);
+    await expectUnauthorized(await get('/feeds/1'), reading, missing);
+    expect((await get('/feeds/1', bearer(publishKey))).status).toBe(200);
     expect((await post('/feeds/1', bearer(publishKey))).status).toBe(201);
     await expectUnauthorized(await post('/feeds/1'), publishing, missing);
     for (const wrong of [bearer(`${publishKey}x`), bearer(publishKey.slice(1)), bearer('x'), cookie(publishKey)]) {
@@ -96,7 +104,7 @@ describe.each(platforms)('FeedAuthGuard on %s', (platform) => {
     for (const refusal of [await get('/feeds/c', bearer(good)), await get('/feeds/none', bearer(good))]) {
       expect([refusal.status, await refusal.json()]).toEqual([
         403,
-        { statusCode: 403, error: 'Forbidden', code: 'FEED_FORBIDDEN', message: 'The token is not for reading this.' },
+        { statusCode: 403, error: 'Forbidden', code: 'FEED_FORBIDDEN', message: 'The token does not grant reading this feed.' },
       ]);
     }
     expect((await post('/feeds/a', bearer(good))).status).toBe(403);
@@ -123,9 +131,9 @@ describe.each(platforms)('FeedAuthGuard on %s', (platform) => {
 
   it('answers 401 without a token that holds', async () => {
     const { token, get, post } = await serve({ jwtSecret });
-    await expectUnauthorized(await get('/feeds/1'), 'Reading needs a token.', missing);
-    await expectUnauthorized(await get('/feeds/1', bearer('')), 'Reading needs a token.', missing);
-    await expectUnauthorized(await get('/feeds/1?token='), 'Reading needs a token.', missing);
+    await expectUnauthorized(await get('/feeds/1'), reading, missing);
+    await expectUnauthorized(await get('/feeds/1', bearer('')), reading, missing);
+    await expectUnauthorized(await get('/feeds/1?token='), reading, missing);
     await expectUnauthorized(await post('/feeds/1'), publishing, missing);
     const changed = `${await token({ feeds: '*', publish: '*' })}x`;
     await expectUnauthorized(await get('/feeds/1', bearer(changed)), 'The token is not valid.', invalid);

@@ -48,8 +48,7 @@ export class FeedAuthGuard implements CanActivate {
     const credential = credentialOf(request, this.options.tokenCookie);
     if (credential && this.isPublishKey(credential)) return TokenGrant.everything;
     if (!credential || !this.verifier) {
-      const message = isRead ? 'Reading needs a token.' : 'Publishing needs the publish key or a token.';
-      throw unauthorized(message, credential !== undefined);
+      throw unauthorized(`${isRead ? 'Reading' : 'Publishing'} needs the publish key or a token.`, credential !== undefined);
     }
     if (!isRead && credential.from === 'cookie' && isCrossSite(request.raw)) {
       throw new FeedException('FEED_FORBIDDEN', { message: "A page of another site cannot publish with this site's cookie." });

@@ -1,5 +1,5 @@
 import { jwtVerify } from 'jose';
-import { FeedTokenError } from '../errors/access.errors.js';
+import { FeedOptionsError } from '../errors/feed-options.error.js';
 import { type AuthOptions, resolveAuthOptions } from './auth.options.js';
 import { type FeedTokenRequest, FeedTokenService } from './feed-token.service.js';
 import { TokenVerifier } from './token-verifier.js';
@@ -55,11 +55,11 @@ describe('FeedTokenService', () => {
   ])('refuses %j', async (request, option, message) => {
     const created = service().create(request as unknown as FeedTokenRequest);
     await expect(created).rejects.toThrow(message);
-    await expect(created).rejects.toBeInstanceOf(FeedTokenError);
-    await expect(created).rejects.toMatchObject({ code: 'FEED_TOKEN', option });
+    await expect(created).rejects.toBeInstanceOf(FeedOptionsError);
+    await expect(created).rejects.toMatchObject({ code: 'FEED_OPTIONS', option });
   });
 
   it.each<AuthOptions>([{}, { jwksUrl: 'https://id.example/' }])('needs a secret, which %j is not', async (options) => {
-    await expect(service(options).create({ feeds: 'a' })).rejects.toMatchObject({ code: 'FEED_TOKEN', option: 'jwtSecret' });
+    await expect(service(options).create({ feeds: 'a' })).rejects.toMatchObject({ code: 'FEED_OPTIONS', option: 'jwtSecret' });
   });
 });

@@ -10,11 +10,11 @@ describe('Encoder', () => {
         const encoder = new Encoder(text);
         const plain = Buffer.from(`${line}\n`);
         const chunk = Buffer.concat([Buffer.from(`${plain.length.toString(16)}\r\n`), plain, Buffer.from('\r\n')]);
-        encoder.encode(line, 0);
+        encoder.encodeItem(line, 0);
         expect(encoder.bytes).toBe(plain.length);
         expect(Buffer.from(encoder.frame(true) as string, encoder.encoding)).toEqual(chunk);
         expect(Buffer.from(encoder.frame(false) as string, encoder.encoding)).toEqual(plain);
-        encoder.encode(line, 0);
+        encoder.encodeItem(line, 0);
         expect(encoder.frame(true)).toEqual(chunk);
         expect(encoder.frame(false)).toEqual(plain);
       }),
@@ -26,7 +26,7 @@ describe('Encoder', () => {
     let encoded = 0;
     const item = { data: { toJSON: () => ++encoded } };
     const frames = Array.from({ length: 5 }, () => {
-      encoder.encode(item, 0);
+      encoder.encodeItem(item, 0);
       return encoder.frame(true);
     });
     expect(encoded).toBe(1);
@@ -38,7 +38,7 @@ describe('Encoder', () => {
     const encoder = new Encoder(ndjson);
     const item = { price: 1 };
     const follow = (seen: number) => {
-      encoder.encode(item, seen);
+      encoder.encodeItem(item, seen);
       return encoder.emission;
     };
     const seen = [0, 0].map(follow);
@@ -53,10 +53,10 @@ describe('Encoder', () => {
   it('keeps nothing beyond the current callback', async () => {
     const encoder = new Encoder(text);
     const item = { price: 1 };
-    encoder.encode(item, 0);
+    encoder.encodeItem(item, 0);
     await new Promise(process.nextTick);
     item.price = 2;
-    encoder.encode(item, 0);
+    encoder.encodeItem(item, 0);
     expect(encoder.frame(false)).toBe('{"price":2}\n');
   });
 });

@@ -1,8 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import fc from 'fast-check';
-import { Grant } from '../auth/grant.js';
-import { grant } from '../auth/request-grant.js';
-import { ClientAddress, clientOf } from './client-address.js';
+import { ClientAddress } from './client-address.js';
 
 function request(remoteAddress: string | undefined, forwarded?: string | string[]) {
   return { socket: { remoteAddress }, headers: { 'x-forwarded-for': forwarded } } as unknown as IncomingMessage;
@@ -209,27 +207,12 @@ describe('ClientAddress', () => {
     );
   });
 
-  it('is not slowed down by a long header', () => {
+  it('reads no more of a long header than an address may take', () => {
     const addresses = new ClientAddress(['private']);
-    const started = performance.now();
-    for (const piece of ['10.0.0.1,', '[', '1', '1.', ':', ' ', ',', '%', ' 10.0.0.1']) {
-      addresses.of(request('10.0.0.1', piece.repeat(1_000_000)));
-      addresses.of(request('10.0.0.1', `[${piece.repeat(1_000_000)}]:80`));
+    for (const piece of ['[', '1', '1.', ':', ' ', ',', '%']) {
+      expect(addresses.of(request('10.0.0.1', piece.repeat(1_000_000)))).toBe('10.0.0.1');
+      expect(addresses.of(request('10.0.0.1', `203.0.113.7,[${piece.repeat(1_000_000)}]:80`))).toBe('10.0.0.1');
     }
-    expect(performance.now() - started).toBeLessThan(2000);
-  });
-});
-
-describe('clientOf', () => {
-  it("is the token's subject where there is one", () => {
-    const addresses = new ClientAddress([]);
-    const asked = request('203.0.113.7');
-    expect(clientOf(asked, addresses)).toBe('203.0.113.7');
-    expect(clientOf({ raw: asked }, addresses)).toBe('203.0.113.7');
-    grant(asked, Grant.everything);
-    expect(clientOf(asked, addresses)).toBe('203.0.113.7');
-    grant(asked, Grant.from({ sub: '203.0.113.8' }));
-    expect(clientOf(asked, addresses)).toBe('sub:203.0.113.8');
-    expect(clientOf({ raw: asked }, addresses)).toBe('sub:203.0.113.8');
+    expect(addresses.of(request('10.0.0.1', `203.0.113.7,${'10.0.0.1,'.repeat(20)}10.0.0.1`))).toBe('203.0.113.7');
   });
 });

@@ -67,6 +67,7 @@ export class ClientAddress {
 
 /** Whether that names a proxy: an address, a subnet in CIDR notation (RFC 4632, RFC 4291 section 2.3), or a known name. */
 export function isProxy(value: string): boolean {
+  if (value.includes('%')) return false; // a zone says where an address is reached, not whose it is (RFC 4007 section 11)
   return Object.hasOwn(named, value) || ipaddr.isValidCIDR(value) || isAddress(value);
 }
 

@@ -14,7 +14,7 @@ class Model {
     private readonly rate: number,
   ) {}
 
-  admit(client: string, now: number) {
+  check(client: string, now: number) {
     if (this.openOf(client) >= this.most) return 'client';
     return this.levelOf(client, now) < minute ? 'rate' : undefined;
   }
@@ -68,8 +68,8 @@ describe('ClientLimits', () => {
             limits.close(step.closes);
             model.closes(step.closes);
           } else {
-            const refusal = limits.admit(step.opens);
-            expect(refusal).toBe(model.admit(step.opens, now));
+            const refusal = limits.check(step.opens);
+            expect(refusal).toBe(model.check(step.opens, now));
             if (refusal) continue;
             limits.open(step.opens);
             model.opens(step.opens, now);
@@ -87,10 +87,10 @@ describe('ClientLimits', () => {
     for (let n = 0; n < 10; n += 1) limits.open('a');
     for (; now < begun + 59_000; now += 1000) limits.open(`${now}`);
     for (let n = 0; n < 9; n += 1) {
-      expect(limits.admit('a')).toBeUndefined();
+      expect(limits.check('a')).toBeUndefined();
       limits.open('a');
     }
-    expect(limits.admit('a')).toBe('rate');
+    expect(limits.check('a')).toBe('rate');
   });
 
   it('let a client open no more in any time than a bucket holds and the time brings', () => {
@@ -101,7 +101,7 @@ describe('ClientLimits', () => {
         const opened: number[] = [];
         for (const pause of pauses) {
           now += pause;
-          if (limits.admit('a')) continue;
+          if (limits.check('a')) continue;
           limits.open('a');
           opened.push(now);
         }
@@ -122,12 +122,12 @@ describe('ClientLimits', () => {
         expect(limits.retryAfter('a')).toBe(1);
         for (let n = 0; n < rate; n += 1) limits.open('a');
         now += pause % (minute / rate);
-        fc.pre(limits.admit('a') === 'rate');
+        fc.pre(limits.check('a') === 'rate');
         const seconds = limits.retryAfter('a');
         now += (seconds - 1) * 1000;
-        expect(limits.admit('a')).toBe('rate');
+        expect(limits.check('a')).toBe('rate');
         now += 1000;
-        expect(limits.admit('a')).toBeUndefined();
+        expect(limits.check('a')).toBeUndefined();
       }),
     );
   });
@@ -136,19 +136,19 @@ describe('ClientLimits', () => {
     let now = 123.456;
     const limits = new ClientLimits({ maxConnectionsPerClient: none, connectionRatePerClient: 7 }, () => now);
     for (let n = 0; n < 7; n += 1) {
-      expect(limits.admit('a')).toBeUndefined();
+      expect(limits.check('a')).toBeUndefined();
       limits.open('a');
     }
-    expect(limits.admit('a')).toBe('rate');
+    expect(limits.check('a')).toBe('rate');
     now += minute / 7 + 1;
-    expect(limits.admit('a')).toBeUndefined();
+    expect(limits.check('a')).toBeUndefined();
   });
 
   it('keep nothing where there is no limit', () => {
     const limits = new ClientLimits({ maxConnectionsPerClient: none, connectionRatePerClient: none });
-    expect(limits.areSet).toBe(false);
+    expect(limits.isLimited).toBe(false);
     for (let n = 0; n < 1000; n += 1) limits.open(`${n % 10}`);
-    expect(limits.admit('1')).toBeUndefined();
+    expect(limits.check('1')).toBeUndefined();
     expect(limits.size).toBe(0);
     limits.close('1');
     expect(limits.retryAfter('1')).toBe(1);
@@ -159,11 +159,11 @@ describe('ClientLimits', () => {
     limits.open('a');
     const { size } = limits;
     for (let n = 0; n < 1000; n += 1) {
-      expect(limits.admit('a')).toBe('client');
-      limits.admit(`asks only ${n}`);
+      expect(limits.check('a')).toBe('client');
+      limits.check(`asks only ${n}`);
     }
     limits.close('a');
-    expect(limits.admit('a')).toBe('rate');
+    expect(limits.check('a')).toBe('rate');
     expect(limits.size).toBe(size - 1);
   });
 
@@ -189,17 +189,17 @@ describe('ClientLimits', () => {
     }
     expect(limits.size).toBeLessThanOrEqual(131_072);
     for (let n = 0; n < 5; n += 1) limits.open('a');
-    expect(limits.admit('a')).toBe('rate');
+    expect(limits.check('a')).toBe('rate');
   });
 
   it('are not confused by a close too many', () => {
     const limits = new ClientLimits({ maxConnectionsPerClient: 1, connectionRatePerClient: none });
     limits.close('a');
     limits.open('a');
-    expect(limits.admit('a')).toBe('client');
+    expect(limits.check('a')).toBe('client');
     limits.close('a');
     limits.close('a');
     limits.open('a');
-    expect(limits.admit('a')).toBe('client');
+    expect(limits.check('a')).toBe('client');
   });
 });

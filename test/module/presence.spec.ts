@@ -1,0 +1,48 @@
+import type { FeedEvent } from '../../src/index.js';
+import { Peer } from '../support/peer.js';
+import { closeAll, platforms, serveFeeds, until } from '../support/serve.js';
+
+afterEach(closeAll);
+
+describe.each(platforms)('presence on %s', (platform) => {
+  it('tells who comes and goes, and which feeds are followed', async () => {
+    const served = await serveFeeds(platform);
+    const events: FeedEvent[] = [];
+    served.feeds.events$.subscribe((event) => events.push(event));
+    const begun = Date.now();
+    const one = await Peer.get(served.port, '/feeds/a');
+    await until(() => events.length === 2);
+    const two = await Peer.get(served.port, '/feeds?id=a&id=b');
+    await until(() => events.length === 4);
+    one.leave();
+    await until(() => events.length === 5);
+    served.feeds.end('b');
+    await two.closed();
+    await until(() => events.length === 8);
+    const told = events.map((event) => {
+      expect(event.time).toBeGreaterThanOrEqual(begun);
+      const { time, ...rest } = event;
+      return rest;
+    });
+    const durationMs = expect.any(Number);
+    expect(told).toEqual([
+      { type: 'followed', feed: 'a' },
+      { type: 'opened', connection: 1, feeds: ['a'] },
+      { type: 'followed', feed: 'b' },
+      { type: 'opened', connection: 2, feeds: ['a', 'b'] },
+      { type: 'closed', connection: 1, feeds: ['a'], reason: 'client', durationMs },
+      { type: 'closed', connection: 2, feeds: ['a', 'b'], reason: 'completed', durationMs },
+      { type: 'unfollowed', feed: 'a' },
+      { type: 'unfollowed', feed: 'b' },
+    ]);
+  });
+
+  it('leaves nothing of a connection that never opened', async () => {
+    const fails = () => {
+      throw new Error('at once');
+    };
+    const served = await serveFeeds(platform, { source: fails });
+    expect((await fetch(`${served.url}/feeds/a`)).status).toBe(500);
+    expect(served.feeds.counts()).toMatchObject({ open: 0, opened: 0, feeds: 0 });
+  });
+});

@@ -1,0 +1,55 @@
+import { HealthModule } from '../../src/health/index.js';
+import { Peer } from '../support/peer.js';
+import { closeAll, platforms, serveFeeds, until } from '../support/serve.js';
+
+afterEach(closeAll);
+
+describe.each(platforms)('draining on %s', (platform) => {
+  it('tells load balancers first, goes on for a while, then ends each feed in good order with a time to come back', async () => {
+    const served = await serveFeeds(platform, { lameDuckMs: 4000 }, { imports: [HealthModule] });
+    const early = await Peer.get(served.port, '/feeds/a?format=sse');
+    await until(() => served.feeds.counts().open === 1);
+    const closing = served.app.close();
+    expect((await fetch(`${served.url}/health/ready`)).status).toBe(503);
+    const late = await Promise.all(Array.from({ length: 20 }, () => Peer.get(served.port, '/feeds/a?format=sse')));
+    await until(() => served.feeds.counts().open === 21);
+    await served.feeds.publish('a', 'still here');
+    await early.sees('still here');
+    await until(() => served.feeds.counts().open < 21);
+    await closing;
+    const retries = [early, ...late].map((peer) => {
+      expect(peer.isComplete).toBe(true);
+      const retry = Number(/\nretry: (\d+)\n\n$/.exec(peer.body)?.[1]);
+      expect(retry).toBeGreaterThanOrEqual(500);
+      expect(retry).toBeLessThanOrEqual(5000);
+      return retry;
+    });
+    expect(new Set(retries).size).toBeGreaterThan(10);
+    expect(served.feeds.counts().closed).toMatchObject({ drained: 21 });
+  });
+
+  it('tells load balancers first, also where nobody is connected', async () => {
+    const served = await serveFeeds(platform, { lameDuckMs: 2000 }, { imports: [HealthModule] });
+    const closing = served.app.close();
+    expect((await fetch(`${served.url}/health/ready`)).status).toBe(503);
+    const late = await Peer.get(served.port, '/feeds/a');
+    await closing;
+    expect(late.isComplete).toBe(true);
+  });
+
+  it('refuses new feeds once the feeds are being ended', async () => {
+    const served = await serveFeeds(platform);
+    const peers = await Promise.all(Array.from({ length: 300 }, (_, n) => Peer.get(served.port, `/feeds/${n}`)));
+    await until(() => served.feeds.counts().open === 300);
+    const closing = served.app.close();
+    await until(() => served.feeds.counts().open < 300);
+    const refused = await fetch(`${served.url}/feeds/a`);
+    expect(refused.status).toBe(503);
+    expect(refused.headers.get('retry-after')).toBe('5');
+    await closing;
+    for (const peer of peers) {
+      await peer.closed();
+      expect(peer.isComplete).toBe(true);
+    }
+  });
+});
