@@ -18,6 +18,13 @@ module.exports = {
       to: { path: '^src/', pathNot: '^src/flood/' },
     },
     {
+      name: 'load-is-a-black-box',
+      comment: 'bench, stress, soak and chaos know the service by its URL',
+      severity: 'error',
+      from: { path: '^load/' },
+      to: { path: '^(src|dist)/' },
+    },
+    {
       name: 'nothing-reaches-into-flood',
       severity: 'error',
       from: { path: '^src/', pathNot: '^src/(flood/|cli\\.ts$)' },

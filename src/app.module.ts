@@ -10,10 +10,10 @@ import { HeapCollector } from './service/heap-collector.js';
 import { WorkersModule } from './service/workers/workers.module.js';
 import { WebhookModule } from './webhook/webhook.module.js';
 
-/** The service: feeds and what watches them. */
+/** The service: feeds, their health, metrics and dashboard. */
 @Module({})
 export class AppModule {
-  /** @param workers the processes that serve the same port, where there are several */
+  /** @param workers the workers that serve the same port, where there are several */
   static from({ path, feed, webhook, dashboard }: Config, workers?: Workers): DynamicModule {
     return {
       module: AppModule,
@@ -23,15 +23,10 @@ export class AppModule {
         ...(workers ? [WorkersModule.of(workers)] : []),
         HealthModule,
         MetricsModule,
-        ...(dashboard ? [DashboardModule.of({ ...dashboard, feedPath: path, needsToken: needsToken(feed) })] : []),
+        ...(dashboard ? [DashboardModule.of({ ...dashboard, feedPath: path, needsToken: !feed.public })] : []),
         ScheduleModule.forRoot(),
       ],
       providers: [HeapCollector],
     };
   }
-}
-
-/** Whether a token decides who reads. */
-function needsToken({ jwtSecret, jwksUrl }: Config['feed']): boolean {
-  return jwtSecret !== undefined || jwksUrl !== undefined;
 }

@@ -4,7 +4,7 @@ export type { FeedTokenRequest } from './feed/auth/feed-token.service.js';
 export { FeedTokenService } from './feed/auth/feed-token.service.js';
 export type { BrokerContext, BrokerFactory, History, HistoryBounds, MessageSink } from './feed/broker/broker.js';
 export { Broker } from './feed/broker/broker.js';
-export type { NodeCounts } from './feed/cluster/nodes.js';
+export type { NodeCounts } from './feed/cluster/announcement.js';
 export type { FeedConnection } from './feed/connection/feed-connection.js';
 export type { ConnectOptions } from './feed/connection/feed-opener.js';
 export { BrokerUnavailableError, MessageTooLargeError } from './feed/errors/broker.errors.js';

@@ -1,6 +1,4 @@
-// The soak is plain JavaScript: a specifier that is not a literal keeps the compiler from asking for its types.
-const verdict: string = '../soak/verdict.mjs';
-const { judge } = (await import(verdict)) as { judge(run: Run): { what: string; ok: boolean }[] };
+import { judge } from '../load/soak/verdict.js';
 
 type Run = ReturnType<typeof healthy>;
 
@@ -14,7 +12,7 @@ function healthy(lasted = 1800) {
     lasted,
     isWhole: true,
     published: 180_000,
-    crowd: { begun: 1_000_000, answered: 980_000, cut: 980, slow: 1000, delivered: 5_000_000, faults: new Map<string, number>() },
+    crowd: { begun: 1_000_000, answered: 980_000, cut: 980, slow: 1000, received: 5_000_000, faults: new Map<string, number>() },
     samples: Array.from({ length: lasted }, (_, n) => {
       const open = 2000 + 100 * Math.sin(n);
       return {

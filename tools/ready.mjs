@@ -1,6 +1,6 @@
-// Makes a clone ready to run: installs what the lock file names when that has changed, and builds when asked to and a
-// source is newer than the last build. `npm start`, `npm test` and `npm run flood` call it first, so that each of them
-// works on a machine that has Node and nothing else.
+// Makes a clone ready to run: installs what the lock file names when that has changed, and builds when asked to (`build`: the
+// service; `load`: the commands in load/ as well) and a source is newer than the last build. `npm start`, `npm test` and
+// `npm run flood` call it first, so that each of them works on a machine that has Node and nothing else.
 import { spawnSync } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -26,6 +26,7 @@ function run(...args) {
 }
 
 if (at('node_modules/.package-lock.json') < at('package-lock.json')) run('ci', '--no-audit', '--no-fund');
-if (process.argv.includes('build') && at('dist/main.js') < at('src', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json')) {
-  run('run', '--silent', 'build');
-}
+const isLoad = process.argv.includes('load');
+const isBuild = isLoad || process.argv.includes('build');
+if (isBuild && at('dist/main.js') < at('src', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json')) run('run', '--silent', 'build');
+if (isLoad && at('.load') < at('load', 'package-lock.json', 'tsconfig.json')) run('exec', '--', 'tsc', '-p', 'load');

@@ -101,9 +101,9 @@ try {
   await shoot(dark, 'dark');
   await shoot(phone, 'phone');
   redis.pause();
-  await light.waitForSelector('[data-notice="away"]', { timeout: 60_000 });
+  await light.waitForSelector('[data-notice="unavailable"]', { timeout: 60_000 });
   await sleep(2000);
-  await shoot(light, 'engine-away');
+  await shoot(light, 'broker-unavailable');
   redis.resume();
   for (const page of [dark, phone]) await page.close();
   for (const leaving of [followers, ...passing]) leaving.abort();

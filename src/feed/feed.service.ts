@@ -1,7 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { catchError, type Observable, throwError } from 'rxjs';
 import { Broker } from './broker/broker.js';
-import { type NodeCounts, Nodes } from './cluster/nodes.js';
+import type { NodeCounts } from './cluster/announcement.js';
+import { Nodes } from './cluster/nodes.js';
 import type { FeedConnection } from './connection/feed-connection.js';
 import { type ConnectOptions, FeedOpener } from './connection/feed-opener.js';
 import { Registry } from './connection/registry.js';

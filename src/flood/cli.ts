@@ -3,7 +3,7 @@ import { floodCommand } from './command.js';
 
 const usage = `Usage: nestjs-feed <command>
 
-  flood <url-prefix>   open many connections to a feed and check what arrives on each (nestjs-feed flood --help)
+  flood <url-prefix>   open many connections to feeds and check what arrives on each (nestjs-feed flood --help)
 `;
 
 const [command, ...args] = process.argv.slice(2);
@@ -12,6 +12,6 @@ if (command === 'flood') {
 } else if (command === undefined || command === '--help' || command === '-h') {
   process.stdout.write(usage);
 } else {
-  process.stderr.write(`nestjs-feed has no command "${command}".\n\n${usage}`);
+  process.stderr.write(`Unknown command "${command}".\n\n${usage}`);
   process.exitCode = 2;
 }

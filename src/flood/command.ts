@@ -12,36 +12,35 @@ import type { FloodReport } from './report.js';
 
 const usage = `Usage: nestjs-feed flood <url-prefix> [options]
 
-Opens connections to <url-prefix>1, <url-prefix>2, …, holds them, and checks the sequence of chunks on every one. With --publish it
-also posts messages to the same addresses, and checks that every follower gets each once and in order, and how soon.
+Opens connections to <url-prefix>1, <url-prefix>2, …, holds them, and checks the sequence of chunks on each. With --publish it also
+posts messages to these URLs, and checks that each follower gets each message once and in order, and how fast.
 
-  -c, --connections N   how many connections to hold          (1000)
-  -r, --rate N          connections opened a second           (1000)
+  -c, --connections N   number of connections                 (1000)
+  -r, --rate N          connections opened per second         (1000)
   -d, --duration S      seconds to hold all of them           (10)
-      --sources N|A,B   source addresses to connect from: a number of loopback addresses, or a list;
-                        one address has some 28,000 ports     (the system's choice)
-      --format F        text, sse or ndjson                   (none stated)
+      --sources N|A,B   source addresses: a number of loopback addresses, or a list; each address has some 28,000 ports
+                                                              (the system's choice)
+      --format F        text, sse or ndjson                   (the server's choice)
       --timeout S       seconds to wait for a first byte      (30)
-      --feeds N         ids to spread the connections over: 1 has all of them on one feed
-                                                              (as many as connections)
+      --feeds N         number of ids that the connections are spread over; with 1, all follow one feed
+                                                              (the number of connections)
       --token TOKEN     bearer token of the connections       (none)
-      --publish N       messages posted a second, to random ones of these ids, once all connections are open; those
-                        with an answer still to come are passed over
-                                                              (none)
+      --publish N       messages posted per second, each to a random one of these ids, once all connections are open; an id
+                        with a pending post is skipped        (none)
       --key KEY         bearer token for publishing           (the environment's FEED_PUBLISH_KEY)
-      --message-bytes N bytes that each message is made up to (no more than it says)
-      --pid PID         sample this server process's memory and CPU time from /proc
-      --json FILE       write the report to a file as well, as JSON
+      --message-bytes N size that messages are padded to      (no padding)
+      --pid PID         sample the memory and CPU time of this server process from /proc
+      --json FILE       write the report as JSON
       --report FILE     draw the flood over time, as a page (.html) or a picture (.svg): connections and, with --pid, the
-                        server's memory and the CPU use of each of its threads; needs the package echarts
-  -h, --help            show this
+                        memory of the server and the CPU use of each of its threads; needs the package echarts
+  -h, --help            show this help
 
-Exit code: 0 when all connections opened, stayed open and got every chunk and every published message once and in order; 1 when
-not, or when publishing failed; 2 when it could not start.
+Exit code: 0 if all connections opened, stayed open and got every chunk and every message once and in order; 1 if not, or if
+publishing failed; 2 if the flood could not start.
 `;
 
-/** What the command was asked for. */
-interface Request {
+/** The parsed command line. */
+interface Command {
   options: FloodOptions;
   jsonFile: string | undefined;
   reportFile: string | undefined;
@@ -53,15 +52,15 @@ interface Request {
  * @returns the exit code
  */
 export async function floodCommand(args: string[]): Promise<number> {
-  let request: Request;
+  let command: Command;
   try {
     const parsed = parse(args);
     if (!parsed) {
       process.stdout.write(usage);
       return 0;
     }
-    request = parsed;
-    await checkFiles(request);
+    command = parsed;
+    await checkFiles(command);
   } catch (error) {
     return cannotStart(error);
   }
@@ -71,7 +70,7 @@ export async function floodCommand(args: string[]): Promise<number> {
   process.once('SIGTERM', () => abort.abort());
   const { stdout } = process;
   try {
-    const report = await flood(request.options, {
+    const report = await flood(command.options, {
       signal: abort.signal,
       onSample(sample, resolved) {
         const line = sampleLine(sample, resolved, stdout.isTTY);
@@ -85,30 +84,30 @@ export async function floodCommand(args: string[]): Promise<number> {
       },
     });
     stdout.write(`\n${reportTable(report)}\n`);
-    await writeFiles(request, report);
+    await writeFiles(command, report);
     return report.ok ? 0 : 1;
   } catch (error) {
     return cannotStart(error);
   }
 }
 
-/** Finds out before the flood what would keep its report from being written after it. */
-async function checkFiles({ jsonFile, reportFile }: Request): Promise<void> {
+/** Checks before the flood that its report can be written after it. */
+async function checkFiles({ jsonFile, reportFile }: Command): Promise<void> {
   if (reportFile !== undefined) {
     if (!/\.(html|svg)$/i.test(reportFile)) throw new FloodOptionsError(`report must end in .html or .svg, not "${reportFile}"`, 'report');
     await loadECharts();
   }
-  // Opened to append: what an earlier flood has written stays until there is something to put in its place.
+  // Opened for appending, so that an earlier report stays until it is replaced.
   for (const file of [jsonFile, reportFile]) if (file !== undefined) closeSync(openSync(file, 'a'));
 }
 
-async function writeFiles({ jsonFile, reportFile }: Request, report: FloodReport): Promise<void> {
+async function writeFiles({ jsonFile, reportFile }: Command, report: FloodReport): Promise<void> {
   if (jsonFile !== undefined) writeFileSync(jsonFile, `${JSON.stringify(report, null, 2)}\n`);
   if (reportFile === undefined) return;
   writeFileSync(reportFile, /\.svg$/i.test(reportFile) ? await drawPicture(report) : await drawPage(report));
 }
 
-function parse(args: string[]): Request | undefined {
+function parse(args: string[]): Command | undefined {
   const { values, positionals } = parseArgs({
     args,
     allowPositionals: true,
@@ -132,8 +131,8 @@ function parse(args: string[]): Request | undefined {
   });
   if (values.help) return undefined;
   const [url, ...more] = positionals;
-  if (url === undefined) throw new FloodOptionsError('name the URL to open, such as http://127.0.0.1:8080/test/', 'url');
-  if (more.length > 0) throw new FloodOptionsError(`one URL is enough: ${more.join(' ')} is too much`, 'url');
+  if (url === undefined) throw new FloodOptionsError('a URL is missing, such as http://127.0.0.1:8080/test/', 'url');
+  if (more.length > 0) throw new FloodOptionsError(`there must be one URL: remove ${more.join(' ')}`, 'url');
   return {
     options: {
       url,
@@ -155,7 +154,7 @@ function parse(args: string[]): Request | undefined {
   };
 }
 
-/** A number, or what was given instead of one, which the options' own check then tells. */
+/** Converts to a number; a value that is none is left to the check of the options. */
 function toNumber(value: string | undefined): number | undefined {
   if (value === undefined) return undefined;
   return value.trim() !== '' && Number.isFinite(Number(value)) ? Number(value) : (value as unknown as number);

@@ -1,39 +1,39 @@
 import type { FloodReport, FloodSample } from './report.js';
 
-/** The CPU use of one kernel thread, or of several that each used little. */
+/** The CPU use of a kernel thread, or of several that each used little. */
 export interface ThreadCurve {
-  /** Distinct among the curves of a report. */
+  /** Unique among the curves of a report. */
   name: string;
-  /** Per cent of one core, a value for each of the curves' times. */
+  /** In per cent of one core, a value for each time. */
   percent: number[];
-  /** Whether it is the sum of the threads that used next to nothing. */
+  /** Whether it is the sum of the threads that used little. */
   isRest?: boolean;
 }
 
-/** A report's samples as curves over one row of times. */
+/** A report's samples as curves over time. */
 export interface Curves {
   /** Seconds since the flood began, from 1 on. */
   seconds: number[];
-  /** Threads by what they used, most first; the merged rest comes last. Empty when the process was not sampled. */
+  /** Threads by their CPU use in descending order, then the merged rest. Empty if the process was not sampled. */
   threads: ThreadCurve[];
-  /** Resident memory in megabytes; null where the process was gone. Undefined when it was not sampled. */
+  /** Resident memory in megabytes; null after the process exited. Undefined if it was not sampled. */
   memory: (number | null)[] | undefined;
-  /** Connections begun so far. */
+  /** Connections started so far. */
   begun: number[];
-  /** Connections open. */
+  /** Open connections. */
   open: number[];
 }
 
-/** A thread that never used as much, in per cent of one core, is not worth a colour. */
-const least = 0.5;
+/** Threads that never used this much are merged, in per cent of one core. */
+const minPercent = 0.5;
 
-/** A timer may fire a little early: a sample taken then still is the one of the first second. */
+/** The earliest time of the first second's sample, in seconds: a timer may fire a little early. */
 const firstSecond = 0.9;
 
-/** How many samples are kept of each decade of time: on a logarithmic axis, more could not be told apart. */
+/** How many samples are kept of each decade of time: on a logarithmic axis, more would not be visible. */
 const perDecade = 200;
 
-/** What the picture of a flood shows. */
+/** The curves of a report. */
 export function curvesOf({ samples, server }: FloodReport): Curves {
   const kept = thin(samples);
   const shown = kept.filter(({ at }) => at >= firstSecond);
@@ -48,7 +48,7 @@ export function curvesOf({ samples, server }: FloodReport): Curves {
   };
 }
 
-/** The last sample of each small step on the logarithmic axis. Counts go on from sample to sample, so that nothing is lost. */
+/** Keeps the last sample of each step on the logarithmic axis. Counts are cumulative, so that nothing is lost. */
 function thin(samples: FloodSample[]): FloodSample[] {
   const step = ({ at }: FloodSample) => (at < firstSecond ? -1 : Math.floor(Math.log10(at) * perDecade));
   return samples.filter((sample, n) => {
@@ -57,7 +57,7 @@ function thin(samples: FloodSample[]): FloodSample[] {
   });
 }
 
-/** CPU time used between the samples, as a curve for each thread. A thread is its id: its name may change. */
+/** The CPU use between the samples, as a curve for each thread. Threads are identified by id, since names may change. */
 function threadCurves(samples: FloodSample[], pid: number | undefined): ThreadCurve[] {
   const names = new Map<string, string>();
   const seconds = samples.map(({ threads }) => {
@@ -75,7 +75,7 @@ function threadCurves(samples: FloodSample[], pid: number | undefined): ThreadCu
       if (at < firstSecond) return [];
       const before = samples[n - 1];
       const known = seconds[n - 1];
-      // Without a sample before, or of a thread that has ended, there is nothing to tell; a new thread began with nothing.
+      // Unknown without an earlier sample, and after the process exited. A new thread starts at 0.
       if (!before || !known || known.size === 0) return [0];
       const used = (seconds[n]?.get(id) ?? 0) - (known.get(id) ?? 0);
       return [Math.max(0, (used / (at - before.at)) * 100)];
@@ -83,18 +83,18 @@ function threadCurves(samples: FloodSample[], pid: number | undefined): ThreadCu
   }));
 }
 
-/** Sorts the curves by what they sum up to, and makes one of those that stay near zero. */
+/** Sorts the curves by their sums, and merges those that stay near zero. */
 function merge(curves: ThreadCurve[]): ThreadCurve[] {
   const sum = ({ percent }: ThreadCurve) => percent.reduce((total, value) => total + value, 0);
-  const matters = ({ percent }: ThreadCurve) => percent.some((value) => value >= least);
-  const shown = curves.filter(matters).sort((a, b) => sum(b) - sum(a));
-  const rest = curves.filter((curve) => !matters(curve));
+  const isVisible = ({ percent }: ThreadCurve) => percent.some((value) => value >= minPercent);
+  const shown = curves.filter(isVisible).sort((a, b) => sum(b) - sum(a));
+  const rest = curves.filter((curve) => !isVisible(curve));
   if (rest.length === 0) return shown;
   const percent = (rest[0] as ThreadCurve).percent.map((_, n) => rest.reduce((total, curve) => total + (curve.percent[n] ?? 0), 0));
   return [...shown, { name: `${rest.length} ${rest.length === 1 ? 'other' : 'others'}`, percent, isRest: true }];
 }
 
-/** A thread's name may hold any bytes; XML allows no control characters. */
+/** Replaces control characters, which a thread's name may contain and XML does not allow. */
 function printable(name: string): string {
   return name.replace(/\p{C}/gu, '?');
 }

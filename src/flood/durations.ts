@@ -1,13 +1,13 @@
 import { createHistogram } from 'node:perf_hooks';
 
-/** Durations in milliseconds: the median, what 99 of 100 stay below, and the longest. All 0 where there were none. */
+/** Percentiles and the maximum of durations, in milliseconds. All 0 if there were none. */
 export interface DurationSummary {
   p50: number;
   p99: number;
   max: number;
 }
 
-/** Collects durations to the microsecond, however many there are, in a bounded space. */
+/** A histogram of durations, with a resolution of a microsecond. */
 export class Durations {
   private readonly histogram = createHistogram();
 

@@ -1,10 +1,9 @@
 import { FloodOptionsError } from './errors.js';
 
 /**
- * The package that draws. It is an optional peer: most floods draw nothing. It has this file for itself, so that no type that
- * the package publishes needs it.
+ * Loads the chart library, an optional peer dependency. This is a file of its own, so that no published type depends on it.
  *
- * @throws FloodOptionsError when it is not installed
+ * @throws FloodOptionsError if it is not installed
  */
 export async function loadECharts(): Promise<typeof import('echarts')> {
   try {

@@ -1,11 +1,11 @@
-/** The flood cannot start: an option is wrong, or the system does not allow what it asks for. */
+/** The flood cannot start: an option is invalid, or exceeds a limit of the system. */
 export class FloodOptionsError extends Error {
   override readonly name = 'FloodOptionsError';
   readonly code = 'FLOOD_OPTIONS';
 
   constructor(
     message: string,
-    /** The option at fault, as the library names it. */
+    /** The name of the option. */
     readonly option: string,
   ) {
     super(message);

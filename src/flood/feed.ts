@@ -1,34 +1,34 @@
 import type { Sequence } from './sequence.js';
 
-/** A feed that members follow, and the messages that are on their way to them. */
+/** A feed that connections follow, and the messages that are on their way to them. */
 export class Feed {
-  /** Members that are open. */
+  /** Connections that are open. */
   followers = 0;
   /** The number of the last message that was posted. */
   last = 0;
-  /** Whether a post waits for its answer. Only where there is one at a time do messages have an order to be checked. */
+  /** Whether a post waits for its response. Posts are sent one at a time, so that messages have an order to check. */
   isBusy = false;
-  /** How many followers still wait for a message, by its number. What nobody waits for any more is forgotten. */
+  /** How many followers have yet to get a message, by its number. A message that all have got is removed. */
   private readonly awaited = new Map<number, number>();
 
   constructor(
-    /** Where it is followed and posted to. */
+    /** The path to follow it and to post to it. */
     readonly path: string,
   ) {}
 
-  /** Whether nothing is on its way. */
+  /** Whether no post and no delivery is pending. */
   get isSettled(): boolean {
     return !this.isBusy && this.awaited.size === 0;
   }
 
-  /** Deliveries that have not come. */
+  /** Pending deliveries. */
   get outstanding(): number {
     let sum = 0;
     for (const followers of this.awaited.values()) sum += followers;
     return sum;
   }
 
-  /** Begins a post: everyone who follows now is to get the message. Returns its number. */
+  /** Begins a post, of a message that all current followers are to get. Returns its number. */
   post(): number {
     this.isBusy = true;
     this.last += 1;
@@ -36,13 +36,13 @@ export class Feed {
     return this.last;
   }
 
-  /** Ends a post. A message that was not accepted may still arrive, but nobody waits for it. */
-  answer(number: number, isAccepted: boolean): void {
+  /** Ends a post. A message that was rejected may still arrive, but is not expected. */
+  respond(number: number, isAccepted: boolean): void {
     this.isBusy = false;
     if (!isAccepted) this.awaited.delete(number);
   }
 
-  /** A follower got a message for the first time. Returns whether all have it now. */
+  /** A follower got a message for the first time. Returns whether all have got it now. */
   receive(number: number): boolean {
     const followers = this.awaited.get(number);
     if (followers === undefined) return false;
@@ -51,9 +51,9 @@ export class Feed {
     return followers === 1;
   }
 
-  /** A follower is gone: what it has not got, it does not wait for. */
-  leave(got: Sequence): void {
+  /** A follower has disconnected: messages that it has not received are not expected any more. */
+  leave(received: Sequence): void {
     this.followers -= 1;
-    for (const number of this.awaited.keys()) if (!got.has(number)) this.receive(number);
+    for (const number of this.awaited.keys()) if (!received.has(number)) this.receive(number);
   }
 }

@@ -1,8 +1,8 @@
+import { Connection, type ConnectionListener } from './connection.js';
 import { Durations } from './durations.js';
 import { FloodOptionsError } from './errors.js';
 import { Feed } from './feed.js';
 import { checkLimits } from './limits.js';
-import { type Crowd, Member } from './member.js';
 import { type FloodOptions, type ResolvedFloodOptions, resolveFloodOptions } from './options.js';
 import { pause } from './pause.js';
 import { type ProcessSample, sampleProcess } from './process-sample.js';
@@ -10,43 +10,44 @@ import { Publisher } from './publisher.js';
 import type { FloodReport, FloodSample } from './report.js';
 import { type SequenceFaults, sumFaults } from './sequence.js';
 
-export interface FloodWatch {
-  /** Called as the flood begins, each second, and as it ends. */
+/** Observes a flood, and may end it. */
+export interface FloodObserver {
+  /** Called at the beginning, each second, and at the end. */
   onSample?(sample: FloodSample, options: ResolvedFloodOptions): void;
-  /** Ends the flood early; what there is until then is reported. */
+  /** Ends the flood early; the report covers the time until then. */
   signal?: AbortSignal;
 }
 
 const accept = { text: 'text/plain', sse: 'text/event-stream', ndjson: 'application/x-ndjson' };
 
-/** Seconds below which a last sample is not worth taking: CPU time is counted in hundredths of a second. */
-const shortest = 0.5;
+/** The shortest time after which a last sample is taken, in seconds: CPU time is counted in hundredths of a second. */
+const minSampleSeconds = 0.5;
 
-/** How often connections that are due are opened, in milliseconds. */
-const step = 10;
+/** The interval at which due connections are opened, in milliseconds. */
+const stepMs = 10;
 
 /**
- * Opens connections at a rate, holds them, and checks what arrives on each: what the server says by itself, and what is published
- * meanwhile.
+ * Opens connections at a rate, holds them, and checks what arrives on each: the chunks that the server sends by itself, and the messages that
+ * are published meanwhile.
  *
- * @throws FloodOptionsError when an option is wrong, or the system's limits are too low
+ * @throws FloodOptionsError if an option is invalid, or the system's limits are too low
  */
-export async function flood(options: FloodOptions, watch: FloodWatch = {}): Promise<FloodReport> {
+export async function flood(options: FloodOptions, observer: FloodObserver = {}): Promise<FloodReport> {
   const resolved = resolveFloodOptions(options);
   checkLimits(resolved);
   const { pid } = resolved;
   if (pid !== undefined && !sampleProcess(pid)) {
     throw new FloodOptionsError(`pid ${pid} is not a process whose /proc entry can be read`, 'pid');
   }
-  return new Flood(options.url, resolved, watch).run();
+  return new Flood(options.url, resolved, observer).run();
 }
 
-class Flood implements Crowd {
+class Flood implements ConnectionListener {
   readonly host: string;
   readonly port: number;
   readonly headers: string;
   private readonly feeds: Feed[];
-  private readonly members: Member[] = [];
+  private readonly connections: Connection[] = [];
   private readonly publisher: Publisher | undefined;
   private readonly samples: FloodSample[] = [];
   private readonly reasons = new Map<string, number>();
@@ -65,7 +66,7 @@ class Flood implements Crowd {
   constructor(
     private readonly url: string,
     private readonly options: ResolvedFloodOptions,
-    private readonly watch: FloodWatch,
+    private readonly observer: FloodObserver,
   ) {
     const { host, port, path, format, token, pid, publish, feeds } = options;
     this.host = host;
@@ -92,63 +93,63 @@ class Flood implements Crowd {
       const heldAt = performance.now();
       const serverAt = this.sampleServer();
       const cpuAt = process.cpuUsage();
-      await (this.publisher?.run(this.watch.signal) ?? this.wait(this.options.duration * 1000));
+      await (this.publisher?.run(this.observer.signal) ?? this.wait(this.options.duration * 1000));
       const heldSeconds = (performance.now() - heldAt) / 1000;
-      if (this.seconds() - (this.samples.at(-1)?.at ?? 0) >= shortest) this.sample();
+      if (this.seconds() - (this.samples.at(-1)?.at ?? 0) >= minSampleSeconds) this.sample();
       return this.finish({ chunks: this.chunks - chunks, seconds: heldSeconds, serverAt, cpu: process.cpuUsage(cpuAt) });
     } finally {
       clearInterval(sampling);
       const now = performance.now();
-      for (const member of this.members) member.close(now);
+      for (const connection of this.connections) connection.close(now);
     }
   }
 
-  firstByte(ms: number): void {
+  onFirstByte(ms: number): void {
     this.firstBytes.record(ms);
   }
 
-  opened(): void {
+  onOpen(): void {
     this.openNow += 1;
     this.openedEver += 1;
   }
 
-  chunk(): void {
+  onChunk(): void {
     this.chunks += 1;
   }
 
-  message(micros: number, isLast: boolean): void {
+  onMessage(micros: number, isLast: boolean): void {
     this.publisher?.receive(micros, isLast);
   }
 
-  bytes(count: number): void {
+  onBytes(count: number): void {
     this.received += count;
   }
 
-  lost({ state }: Member, why: string): void {
+  onFailure({ state }: Connection, reason: string): void {
     if (state === 'endedEarly') {
       this.openNow -= 1;
       this.endedEarly += 1;
     } else {
       this.failed += 1;
     }
-    this.reasons.set(why, (this.reasons.get(why) ?? 0) + 1);
+    this.reasons.set(reason, (this.reasons.get(reason) ?? 0) + 1);
   }
 
-  /** Opens the connections, as many each step as are due by then. */
+  /** Opens the connections at the rate, until all of them are open or have failed. */
   private async ramp(): Promise<void> {
     const { connections, rate, sources } = this.options;
     const { feeds } = this;
-    while (this.members.length < connections && !this.watch.signal?.aborted) {
+    while (this.connections.length < connections && !this.observer.signal?.aborted) {
       const due = Math.min(connections, Math.ceil(((performance.now() - this.begunAt) * rate) / 1000));
-      while (this.members.length < due) {
-        const n = this.members.length;
-        this.members.push(new Member(this, feeds[n % feeds.length] as Feed, sources[n % sources.length]));
+      while (this.connections.length < due) {
+        const n = this.connections.length;
+        this.connections.push(new Connection(this, feeds[n % feeds.length] as Feed, sources[n % sources.length]));
       }
       this.failLate();
-      await this.wait(step);
+      await this.wait(stepMs);
     }
-    while (this.members.some(({ state }) => state === 'connecting') && !this.watch.signal?.aborted) {
-      await this.wait(step);
+    while (this.connections.some(({ state }) => state === 'connecting') && !this.observer.signal?.aborted) {
+      await this.wait(stepMs);
       this.failLate();
     }
   }
@@ -156,18 +157,19 @@ class Flood implements Crowd {
   private failLate(): void {
     const now = performance.now();
     const { timeout } = this.options;
-    for (const member of this.members) if (member.isLate(now, timeout * 1000)) member.fail(`no answer within ${timeout} s`);
+    for (const connection of this.connections)
+      if (connection.isLate(now, timeout * 1000)) connection.fail(`no response within ${timeout} s`);
   }
 
   private async wait(ms: number): Promise<void> {
-    await pause(ms, this.watch.signal);
+    await pause(ms, this.observer.signal);
   }
 
   private sampleServer(): ProcessSample | undefined {
     return this.options.pid === undefined ? undefined : sampleProcess(this.options.pid);
   }
 
-  /** How long the flood has lasted. */
+  /** How long the flood has been running. */
   private seconds(): number {
     return (performance.now() - this.begunAt) / 1000;
   }
@@ -177,7 +179,7 @@ class Flood implements Crowd {
     const before = (count: 'chunks' | 'delivered') => this.samples.reduce((sum, sample) => sum + (sample[count] ?? 0), 0);
     const sample: FloodSample = {
       at: this.seconds(),
-      begun: this.members.length,
+      begun: this.connections.length,
       open: this.openNow,
       failed: this.failed,
       endedEarly: this.endedEarly,
@@ -186,7 +188,7 @@ class Flood implements Crowd {
       ...this.sampleServer(),
     };
     this.samples.push(sample);
-    this.watch.onSample?.(sample, this.options);
+    this.observer.onSample?.(sample, this.options);
   }
 
   private finish(held: { chunks: number; seconds: number; serverAt: ProcessSample | undefined; cpu: NodeJS.CpuUsage }): FloodReport {
@@ -194,14 +196,14 @@ class Flood implements Crowd {
     const serverNow = this.sampleServer();
     let unchecked = 0;
     let largestSilenceMs = 0;
-    for (const member of this.members) {
-      member.close(now);
-      if (member.chunks.last === 0 && member.state !== 'failed') unchecked += 1;
-      largestSilenceMs = Math.max(largestSilenceMs, member.silence);
+    for (const connection of this.connections) {
+      connection.close(now);
+      if (connection.chunks.last === 0 && connection.state !== 'failed') unchecked += 1;
+      largestSilenceMs = Math.max(largestSilenceMs, connection.silence);
     }
     const { failed, endedEarly } = this;
-    const faults = sumFaults(this.members.map(({ chunks }) => chunks));
-    const publish = this.publisher?.report(this.members.map(({ messages }) => messages));
+    const faults = sumFaults(this.connections.map(({ chunks }) => chunks));
+    const publish = this.publisher?.report(this.connections.map(({ messages }) => messages));
     const costs = (cpuSeconds: number | undefined) => {
       const micros = (count: number) => (cpuSeconds === undefined || count === 0 ? null : (cpuSeconds * 1e6) / count);
       return { cpuMicrosPerChunk: micros(held.chunks), cpuMicrosPerDelivery: micros(held.chunks + (publish?.delivered ?? 0)) };
@@ -214,7 +216,7 @@ class Flood implements Crowd {
       ok:
         failed + endedEarly + faults.missing + countOf(faults) === 0 &&
         (publish ? publish.failed + publish.lost + countOf(publish) : 0) === 0 &&
-        this.members.length === this.options.connections,
+        this.connections.length === this.options.connections,
       connections: this.options.connections,
       opened: this.openedEver,
       failed,
@@ -223,7 +225,7 @@ class Flood implements Crowd {
       chunks: this.chunks,
       bytes: this.received,
       ...faults,
-      // A feed that carries messages alone is checked by them, and most of many feeds may have had none.
+      // Feeds without chunks are checked by their messages, which not every one of them has.
       unchecked: publish && this.chunks === 0 ? 0 : unchecked,
       largestSilenceMs,
       firstByteMs: this.firstBytes.summary(),
@@ -252,7 +254,7 @@ class Flood implements Crowd {
   }
 }
 
-/** The n-th path: the number goes behind the path, before its query. */
+/** The n-th path: the number is appended to the path, before its query. */
 function pathOf(path: string, n: number): string {
   const query = path.indexOf('?');
   return query < 0 ? path + n : path.slice(0, query) + n + path.slice(query);

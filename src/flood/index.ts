@@ -1,5 +1,5 @@
 export { FloodOptionsError } from './errors.js';
-export type { FloodWatch } from './flood.js';
+export type { FloodObserver } from './flood.js';
 export { flood } from './flood.js';
 export type { FloodOptions } from './options.js';
 export { drawPage } from './page.js';

@@ -3,18 +3,18 @@ import { FloodOptionsError } from './errors.js';
 import type { ResolvedFloodOptions } from './options.js';
 import { maxPosts } from './publisher.js';
 
-/** Descriptors that the process needs beside its connections. */
+/** Descriptors that the process needs in addition to its connections. */
 const reserve = 32;
 
-/** @throws FloodOptionsError when the system has too few descriptors or ports for so many connections */
+/** @throws FloodOptionsError if the system has too few descriptors or ports for the connections */
 export function checkLimits({ connections, sources, publish }: ResolvedFloodOptions): void {
   const files = openFileLimit();
-  const others = reserve + (publish === undefined ? 0 : maxPosts);
-  const needed = connections + others;
+  const additional = reserve + (publish === undefined ? 0 : maxPosts);
+  const needed = connections + additional;
   if (needed > files) {
     throw new FloodOptionsError(
-      `${connections} connections need ${needed} open files, and this process may have ${files}: raise the limit ` +
-        `(ulimit -n ${needed}) or ask for ${Math.max(0, files - others)} or fewer`,
+      `${connections} connections need ${needed} open files, and the limit is ${files}: raise it (ulimit -n ${needed}), or open ` +
+        `${Math.max(0, files - additional)} connections or fewer`,
       'connections',
     );
   }
@@ -23,7 +23,7 @@ export function checkLimits({ connections, sources, publish }: ResolvedFloodOpti
   if (connections > ports * addresses) {
     throw new FloodOptionsError(
       `${connections} connections need more than the ${ports} ports of ${addresses === 1 ? 'one address' : `${addresses} addresses`}: ` +
-        `connect from ${Math.ceil(connections / ports)} (--sources ${Math.ceil(connections / ports)})`,
+        `connect from ${Math.ceil(connections / ports)} addresses (--sources ${Math.ceil(connections / ports)})`,
       'sources',
     );
   }
@@ -35,7 +35,7 @@ function openFileLimit(): number {
   return typeof soft === 'number' ? soft : Number.POSITIVE_INFINITY;
 }
 
-/** How many ports the system gives out to clients (Linux: `ip_local_port_range`). */
+/** How many ports the system assigns to clients (Linux: `ip_local_port_range`). */
 function localPorts(): number {
   try {
     const [low, high] = readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'latin1').trim().split(/\s+/).map(Number) as [

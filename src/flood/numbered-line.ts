@@ -3,15 +3,15 @@ const messageMark = Buffer.from('Message ');
 const timeMark = Buffer.from(' at ');
 const pathMark = Buffer.from(' for id ');
 
-/** A message as it is posted: its number on the feed, when it was sent, and for whom, made up to `bytes` bytes. */
+/** The text of a posted message: its number on the feed, the time and the path, padded to `bytes` bytes. */
 export function messageText(number: number, micros: number, path: string, bytes: number): string {
   const text = `Message ${number} at ${micros} for id ${path}`;
   return text.length < bytes ? `${text} `.padEnd(bytes, '.') : text;
 }
 
 /**
- * A line that says `Chunk <number> for id <path>` or `Message <number> at <micros> for id <path>`, wherever in it that stands.
- * One object reads all lines, in place, one after the other: nothing is made for a line.
+ * Parses lines that contain `Chunk <number> for id <path>` or `Message <number> at <micros> for id <path>`. One object parses all lines in
+ * place, so that nothing is allocated for a line.
  */
 export class NumberedLine {
   isMessage = false;
@@ -19,11 +19,11 @@ export class NumberedLine {
   /** When the message was sent, by the sender's clock, in microseconds. */
   micros = 0;
   private bytes: Buffer = chunkMark;
-  /** Where in the bytes it has come to, and where the line ends. */
+  /** The current position in the bytes, and the end of the line. */
   private at = 0;
   private end = 0;
 
-  /** Returns whether it is such a line. */
+  /** Returns whether the line contains one of them. */
   read(bytes: Buffer, start: number, end: number): boolean {
     this.bytes = bytes;
     this.end = end;
@@ -44,17 +44,17 @@ export class NumberedLine {
     return false;
   }
 
-  /** Whether the line says that it is for this path, or does not say whom it is for. */
+  /** Whether the line is for this path, or does not name a path. */
   isFor(path: string): boolean {
     if (!this.skip(pathMark)) return true;
     const { bytes, at, end } = this;
     if (at + path.length > end) return false;
     for (let n = 0; n < path.length; n += 1) if (bytes[at + n] !== path.charCodeAt(n)) return false;
-    // A path that goes on with a digit is that of another id.
+    // If a digit follows, the path is another one.
     return at + path.length === end || !isDigit(bytes[at + path.length]);
   }
 
-  /** Moves behind the mark, where there is one. */
+  /** Advances past the mark, if it is next. */
   private skip(mark: Buffer): boolean {
     const { bytes, at } = this;
     if (at + mark.length > this.end) return false;
@@ -63,7 +63,7 @@ export class NumberedLine {
     return true;
   }
 
-  /** Moves behind the digits; -1 where there is none. */
+  /** Parses the digits that are next; -1 if there are none. */
   private digits(): number {
     const first = this.at;
     let number = 0;

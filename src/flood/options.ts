@@ -2,59 +2,40 @@ import { isIP } from 'node:net';
 import * as v from 'valibot';
 import { FloodOptionsError } from './errors.js';
 
-/** What a flood does. */
+/** The options of a flood. */
 export interface FloodOptions {
-  /** What the connections ask for, less a number each: `http://127.0.0.1:8080/test/` leads to `/test/1`, `/test/2`, … */
+  /** The URL prefix, to which a number is appended: `http://127.0.0.1:8080/test/` opens `/test/1`, `/test/2`, … */
   url: string;
-  /** How many connections to hold. Default: 1000. */
+  /** The number of connections. Default: 1000. */
   connections?: number;
-  /** Connections opened a second. Default: 1000. */
+  /** Connections opened per second. Default: 1000. */
   rate?: number;
-  /** Seconds to hold all of them, counted from when the last one was opened. Default: 10. */
+  /** How long to hold all of them after the last one was opened, in seconds. Default: 10. */
   duration?: number;
   /**
-   * Addresses to connect from, in turn: each has some 28,000 ports. A number takes as many of 127.0.0.1, 127.0.0.2, ….
+   * The addresses to connect from, in turn: each has some 28,000 ports. A number uses as many of 127.0.0.1, 127.0.0.2, ….
    * Default: the system's choice.
    */
   sources?: number | string[];
-  /** The format to ask for. Default: none is stated. */
+  /** The format to request. Default: the server's choice. */
   format?: 'text' | 'sse' | 'ndjson';
-  /** Process of the server, to sample its memory and CPU time from `/proc` (Linux). Default: none. */
+  /** The server's process id, to sample its memory and CPU time from `/proc` (Linux). Default: they are not sampled. */
   pid?: number;
   /**
-   * Seconds that a connection may take until its first byte before it counts as failed, and (up to 5) that the last answers and
-   * deliveries of what is published may take. Default: 30.
+   * How long a connection may take until its first byte before it counts as failed, and (up to 5) how long to wait for the last responses
+   * and deliveries of published messages, in seconds. Default: 30.
    */
   timeout?: number;
-  /** How many ids the connections are spread over; 1 has all of them follow one feed. Default: as many as connections. */
+  /** The number of ids that the connections are spread over; with 1, all follow one feed. Default: the number of connections. */
   feeds?: number;
   /** Bearer token of the connections. Default: none. */
   token?: string;
-  /** Messages to publish a second, for the duration, each to a random one of the ids that are followed. Default: none. */
+  /** Messages published per second for the duration, each to a random id with followers. Default: none. */
   publish?: number;
   /** Bearer token for publishing. Default: none. */
   key?: string;
-  /** Bytes that each published message is made up to; what it has to say takes some 40. Default: 0, no more than that. */
+  /** The size that published messages are padded to, in bytes. Default: 0, no padding: some 40 bytes. */
   messageBytes?: number;
-}
-
-/** The options, checked, with every default filled in. */
-export interface ResolvedFloodOptions {
-  host: string;
-  port: number;
-  path: string;
-  connections: number;
-  rate: number;
-  duration: number;
-  sources: string[];
-  format: 'text' | 'sse' | 'ndjson' | undefined;
-  pid: number | undefined;
-  timeout: number;
-  feeds: number;
-  token: string | undefined;
-  publish: number | undefined;
-  key: string | undefined;
-  messageBytes: number;
 }
 
 const whole = (least: number, most: number, unit: string) => {
@@ -69,9 +50,9 @@ const seconds = v.pipe(
   v.maxValue(604_800, 'must be 604800 or fewer seconds'),
 );
 
-const bearer = v.pipe(v.string(), v.regex(/^[\x21-\x7e]+$/, 'must be ASCII characters without blanks'));
+const bearer = v.pipe(v.string(), v.regex(/^[\x21-\x7e]+$/, 'must be visible ASCII characters without spaces'));
 
-const urlRule = 'must be an http:// URL that numbers can be put behind, such as http://127.0.0.1:8080/test/';
+const urlRule = 'must be an http:// URL to which numbers can be appended, such as http://127.0.0.1:8080/test/';
 
 const schema = v.strictObject({
   url: v.pipe(
@@ -79,7 +60,7 @@ const schema = v.strictObject({
     v.check((url) => URL.canParse(url) && new URL(url).protocol === 'http:', urlRule),
   ),
   connections: v.optional(whole(1, 1_000_000, 'connections'), 1000),
-  rate: v.optional(whole(1, 100_000, 'connections a second'), 1000),
+  rate: v.optional(whole(1, 100_000, 'connections per second'), 1000),
   duration: v.optional(seconds, 10),
   sources: v.optional(
     v.union(
@@ -99,26 +80,35 @@ const schema = v.strictObject({
     ),
   ),
   format: v.optional(v.picklist(['text', 'sse', 'ndjson'], 'must be text, sse or ndjson')),
-  pid: v.optional(whole(1, 4_194_304, 'a process (its id)')),
+  pid: v.optional(whole(1, 4_194_304, 'a process id')),
   timeout: v.optional(seconds, 30),
   feeds: v.optional(whole(1, 1_000_000, 'feeds')),
   token: v.optional(bearer),
-  publish: v.optional(whole(1, 100_000, 'messages a second')),
+  publish: v.optional(whole(1, 100_000, 'messages per second')),
   key: v.optional(bearer),
   messageBytes: v.optional(whole(0, 1_000_000, 'bytes'), 0),
 });
 
-/** What is not to be seen in a terminal or a log. */
+/** The options, checked, with all defaults. */
+export interface ResolvedFloodOptions extends Omit<v.InferOutput<typeof schema>, 'url' | 'sources' | 'feeds'> {
+  host: string;
+  port: number;
+  path: string;
+  sources: string[];
+  feeds: number;
+}
+
+/** Options whose values are not shown in error messages. */
 const secrets = ['token', 'key'];
 
-/** @throws FloodOptionsError naming the option, what it was and what is allowed */
+/** @throws FloodOptionsError naming the option, its value (unless that is secret) and what is allowed */
 export function resolveFloodOptions(options: FloodOptions): ResolvedFloodOptions {
   const result = v.safeParse(schema, options);
   if (!result.success) {
     const [issue] = result.issues;
     const option = String(issue.path?.[0]?.key);
     const value = (options as unknown as Record<string, unknown>)[option];
-    const given = secrets.includes(option) ? 'what was given' : typeof value === 'string' ? `"${value}"` : value;
+    const given = secrets.includes(option) ? 'the given value' : typeof value === 'string' ? `"${value}"` : value;
     throw new FloodOptionsError(`${option} ${issue.message}, not ${given}`, option);
   }
   const { url, sources, ...rest } = result.output;
@@ -127,12 +117,7 @@ export function resolveFloodOptions(options: FloodOptions): ResolvedFloodOptions
   const { hostname, port, pathname, search } = new URL(url);
   return {
     ...rest,
-    format: rest.format,
-    pid: rest.pid,
     feeds,
-    token: rest.token,
-    publish: rest.publish,
-    key: rest.key,
     host: hostname.replace(/^\[|\]$/g, ''),
     port: Number(port || 80),
     path: pathname + search,

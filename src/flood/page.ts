@@ -16,10 +16,10 @@ td { font-variant-numeric: tabular-nums }
 `;
 
 /**
- * A page of its own, without scripts and without anything to load: the picture, in a shape for screens and paper and in one for
- * phones, and the report's figures.
+ * Draws a report as a self-contained HTML page without scripts: the picture, in a shape for screens and paper and in one for phones, and a
+ * table of the figures.
  *
- * @throws FloodOptionsError when the optional package echarts is not installed
+ * @throws FloodOptionsError if the optional package echarts is not installed
  */
 export async function drawPage(report: FloodReport): Promise<string> {
   const title = `Flood of ${report.connections} connections to ${report.url}`;

@@ -3,7 +3,7 @@ import { type Curves, curvesOf } from './curves.js';
 import { loadECharts } from './echarts.js';
 import type { FloodReport } from './report.js';
 
-/** Sizes of a picture, all in its own pixels: it can be scaled. */
+/** The sizes of a picture, in its own pixels. It is scalable. */
 interface Shape {
   width: number;
   height: number;
@@ -20,24 +20,24 @@ type ValueAxis = Extract<YAXisComponentOption, { type?: 'value' }>;
 
 export type PictureShape = keyof typeof shapes;
 
-/** Lines are told apart by their width and stroke, so that they need no colour. */
+/** Lines differ in width and stroke, so that they are distinct without colour. */
 const strokes = {
   memory: { color: '#000', width: 5, type: 'solid' },
   begun: { color: '#7f0000', width: 3, type: [10, 7] },
   open: { color: '#08306b', width: 1.5, type: 'solid' },
 } satisfies Record<string, LineSeriesOption['lineStyle']>;
 
-const names = { memory: 'resident memory', begun: 'connections begun', open: 'connections open' };
+const names = { memory: 'resident memory', begun: 'connections started', open: 'connections open' };
 
 const number = new Intl.NumberFormat('en-US', { maximumFractionDigits: 1 });
 const short = new Intl.NumberFormat('en-US', { notation: 'compact' });
 
 /**
- * Draws a report's samples over a logarithmic time axis: CPU time of each thread as stacked areas, resident memory, and the
- * connections begun and open. What was not sampled is left out.
+ * Draws a report's samples over a logarithmic time axis: the CPU use of each thread as stacked areas, resident memory, and the connections
+ * started and open. Curves without samples are left out.
  *
- * @returns an SVG document that scales to the width it is given
- * @throws FloodOptionsError when the optional package echarts is not installed
+ * @returns an SVG document that scales to the width of its container
+ * @throws FloodOptionsError if the optional package echarts is not installed
  */
 export async function drawPicture(report: FloodReport, shape: PictureShape = 'wide'): Promise<string> {
   const { init } = await loadECharts();
@@ -47,7 +47,7 @@ export async function drawPicture(report: FloodReport, shape: PictureShape = 'wi
     chart.setOption(optionOf(report, shapes[shape]));
     return chart.renderToSVGString();
   } finally {
-    // A chart keeps a timer, and with it the process.
+    // A chart has a timer that keeps the process alive.
     chart.dispose();
   }
 }
@@ -58,7 +58,7 @@ function optionOf(report: FloodReport, shape: Shape): EChartsOption {
   const series = seriesOf(curves);
   const legend = legendOf(series, shape);
   const top = font * 4.5 + legend.height;
-  // Widths of letters are estimates here: bold ones come out wider.
+  // Letter widths are estimated; bold ones are wider.
   const room = (width - 2 * font) * 0.86;
   const side = width > 800 ? font : font * 0.4;
   return {
@@ -104,7 +104,7 @@ function seriesOf({ seconds, threads, memory, begun, open }: Curves): LineSeries
         z: 2,
         stack: 'cpu',
         data: points(percent),
-        // A dark edge keeps neighbours apart where print has made their greys alike.
+        // A dark edge separates neighbours that print as the same grey.
         lineStyle: { color: '#444', width: 0.7 },
         itemStyle: { color },
         areaStyle: { color, opacity: 1 },
@@ -116,14 +116,14 @@ function seriesOf({ seconds, threads, memory, begun, open }: Curves): LineSeries
   ];
 }
 
-/** Neighbours differ in lightness as well as in hue; none is so dark that a line on it is lost. */
+/** Neighbours differ in lightness and hue; none is so dark that a line on it is invisible. */
 function areaColour(n: number): string {
   const lightness = [80, 66, 91, 73][n % 4];
-  // The golden angle: however many there are, no hue comes twice.
+  // The golden angle: no hue repeats.
   return `hsl(${Math.round((205 + n * 137.5) % 360)},62%,${lightness}%)`;
 }
 
-/** The legend, and an estimate of its height: it wraps where its width ends, and what is below must know. */
+/** The legend, and an estimate of its height, which depends on how its items wrap. */
 function legendOf(series: LineSeriesOption[], { width, font }: Shape): { option: LegendComponentOption; height: number } {
   const [iconWidth, gap] = [font * 2.2, font];
   const room = width - 2 * font;
@@ -187,7 +187,7 @@ function valueAxes({ threads, memory }: Curves, { font, width }: Shape): ValueAx
   const left = threads.length > 0;
   const isWide = width > 800;
   const format = isWide ? number : short;
-  // Room above, so that a line that has come to its height is not taken for the frame.
+  // A gap at the top, so that a flat line does not coincide with the frame.
   const boundaryGap: [number, string] = [0, '4%'];
   const axis = (id: string, name: string, more: ValueAxis): ValueAxis => ({
     type: 'value',

@@ -7,7 +7,7 @@ const precise = new Intl.NumberFormat('en-US', { maximumFractionDigits: 1, minim
 
 const barWidth = 24;
 
-/** A sample as a line: with a bar of the ramp for a terminal, in words and numbers for everything else. */
+/** A sample as a line: for a terminal with a progress bar, else with the time. */
 export function sampleLine(sample: FloodSample, { connections }: ResolvedFloodOptions, withBar: boolean): string {
   const share = sample.begun / connections;
   const filled = Math.round(share * barWidth);
@@ -33,7 +33,7 @@ export function reportTable(report: FloodReport): string {
   return rows.map(([name, value]) => `${name.padStart(width)}  ${value}`).join('\n');
 }
 
-/** What the report says, as names and values for people to read. */
+/** The report as names and formatted values. */
 export function reportRows(report: FloodReport): [name: string, value: string][] {
   const { server, client, publish } = report;
   const unit = publish ? 'delivery' : 'chunk';
@@ -41,7 +41,7 @@ export function reportRows(report: FloodReport): [name: string, value: string][]
     ['connections', `${number.format(report.opened)} of ${number.format(report.connections)} opened`],
     ['failed', number.format(report.failed)],
     ['ended early', number.format(report.endedEarly)],
-    // Where messages are all that came, zeros would claim a check of chunks.
+    // Without chunks, zeros would suggest that they were checked.
     ...(publish && report.chunks === 0 ? [] : chunkRows(report)),
     ...(publish ? publishRows(publish) : []),
     ['first byte', durations(report.firstByteMs)],
@@ -50,7 +50,7 @@ export function reportRows(report: FloodReport): [name: string, value: string][]
   if (server) {
     const perConnection = precise.format(server.bytesPerConnection / 1024);
     rows.push(
-      ['server memory', `RSS ${megabytes(server.rssBeforeBytes)} → ${megabytes(server.rssBytes)}   ${perConnection} KB a connection`],
+      ['server memory', `RSS ${megabytes(server.rssBeforeBytes)} → ${megabytes(server.rssBytes)}   ${perConnection} KB per connection`],
       ['server CPU', `${precise.format(server.cpuSeconds)} s${cost(server.cpuMicrosPerDelivery, unit)}`],
     );
   }
@@ -63,12 +63,12 @@ export function reportRows(report: FloodReport): [name: string, value: string][]
 function chunkRows(report: FloodReport): [string, string][] {
   const { unchecked } = report;
   return [
-    ['chunks', `${number.format(report.chunks)} (${number.format(report.chunksPerSecond)} a second with all open)`],
+    ['chunks', `${number.format(report.chunks)} (${number.format(report.chunksPerSecond)} per second with all open)`],
     ['missing', number.format(report.missing)],
     ['repeated', number.format(report.repeated)],
     ['out of order', number.format(report.outOfOrder)],
     ['misdelivered', number.format(report.misdelivered)],
-    ...(unchecked > 0 ? [['unchecked', `${number.format(unchecked)} connections had no numbered chunk to check`] as [string, string]] : []),
+    ...(unchecked > 0 ? [['unchecked', `${number.format(unchecked)} connections had no numbered chunk`] as [string, string]] : []),
     ['largest silence', `${number.format(report.largestSilenceMs)} ms`],
   ];
 }
@@ -76,7 +76,7 @@ function chunkRows(report: FloodReport): [string, string][] {
 function publishRows(publish: PublishReport): [string, string][] {
   const { acknowledged, failed, unsent, lost, repeated, outOfOrder, misdelivered } = publish;
   const counts = (parts: Record<string, number>) => Object.entries(parts).map(([name, count]) => `   ${number.format(count)} ${name}`);
-  const sent = `${number.format(publish.sent)} (${precise.format(publish.perSecond)} a second of ${number.format(publish.rate)} asked for)`;
+  const sent = `${number.format(publish.sent)} (${precise.format(publish.perSecond)} per second, ${number.format(publish.rate)} requested)`;
   return [
     ['published', sent + counts({ acknowledged, failed, unsent }).join('')],
     ['delivered', number.format(publish.delivered) + counts({ lost, repeated, 'out of order': outOfOrder, misdelivered }).join('')],
@@ -96,7 +96,7 @@ function durations({ p50, p99, max }: DurationSummary): string {
 }
 
 function cost(micros: number | null, unit: string): string {
-  return micros === null ? '' : `   ${precise.format(micros)} µs a ${unit}`;
+  return micros === null ? '' : `   ${precise.format(micros)} µs per ${unit}`;
 }
 
 function megabytes(bytes: number): string {

@@ -1,20 +1,20 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** What a process has cost so far. */
+/** The memory and CPU time of a process. */
 export interface ProcessSample {
   rssBytes: number;
   cpuSeconds: number;
-  /** CPU time in seconds of each kernel thread that lives, by its id and name: `"4242 node"`. The main thread's id is the process's. */
+  /** CPU time of each live kernel thread in seconds, by its id and name: `"4242 node"`. The main thread has the id of the process. */
   threads: Record<string, number>;
 }
 
-/** Clock ticks a second in `/proc/<pid>/stat`: a constant of Linux's user interface (`USER_HZ`). */
+/** Clock ticks per second in `/proc/<pid>/stat`: a constant of Linux's user interface (`USER_HZ`). */
 const ticks = 100;
 
 /**
  * Reads a process's resident memory and CPU time from `/proc` (proc_pid_stat(5)).
  *
- * @returns undefined when there is no such process, or no `/proc`
+ * @returns undefined if there is no such process, or no `/proc`
  */
 export function sampleProcess(pid: number): ProcessSample | undefined {
   try {
@@ -40,10 +40,10 @@ function sampleThreads(pid: number): Record<string, number> {
   return threads;
 }
 
-/** User and system time, in seconds, out of a `stat` file of a process or a thread. */
+/** User and system time in seconds, from the `stat` file of a process or a thread. */
 function cpuSecondsOf(file: string): number {
   const stat = readFileSync(file, 'latin1');
-  // The name in the second field may hold anything, so count from its closing bracket: the third field comes first.
+  // The name in the second field may contain any characters: fields are counted from its closing bracket, after which comes the third.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) / ticks;
 }

@@ -7,26 +7,26 @@ import { pause } from './pause.js';
 import type { PublishReport } from './report.js';
 import { type Sequence, sumFaults } from './sequence.js';
 
-/** Posts that wait for their answer at the most, and the sockets they have: a server that is dead must not pile up more. */
+/** The most pending posts, and sockets for them: posts to an unresponsive server must not pile up. */
 export const maxPosts = 32;
 
-/** How often posts that are due are begun, in milliseconds, unless they are due more often. */
-const longestStep = 10;
+/** The longest interval at which due posts are sent, in milliseconds. */
+const maxStepMs = 10;
 
-/** Milliseconds after the flood's duration, in which posts that are late are still begun. */
-const lateness = 1000;
+/** How long after the flood's duration late posts are still sent, in milliseconds. */
+const latePostMs = 1000;
 
-/** Milliseconds that the last answers and deliveries may take, once nothing is posted any more. */
-const patience = 5000;
+/** How long to wait for the last responses and deliveries, in milliseconds. */
+const settleMs = 5000;
 
-/** Milliseconds after which an idle socket is closed: before a server would (Node's: 5000), or a post might meet it closing. */
-const idle = 2000;
+/** When an idle socket is closed, in milliseconds: before the server closes it (Node's default: 5000), which could fail a post. */
+const idleMs = 2000;
 
-/** Posts numbered messages to feeds that are followed, and learns from their followers what became of them. */
+/** Posts numbered messages to feeds that have followers, and measures their delivery. */
 export class Publisher {
-  /** Deliveries so far: one message counts once for each follower that got it. */
+  /** Deliveries so far: a message counts once for each follower that got it. */
   delivered = 0;
-  private readonly agent = new Agent({ keepAlive: true, maxSockets: maxPosts, timeout: idle });
+  private readonly agent = new Agent({ keepAlive: true, maxSockets: maxPosts, timeout: idleMs });
   private readonly headers: Record<string, string>;
   private readonly latency = new Durations();
   private readonly last = new Durations();
@@ -46,32 +46,32 @@ export class Publisher {
     this.headers = { 'Content-Type': 'text/plain', ...(options.key === undefined ? {} : { Authorization: `Bearer ${options.key}` }) };
   }
 
-  /** Posts at the rate for the flood's duration, then waits for the answers and deliveries that are on their way. */
+  /** Posts at the rate for the flood's duration, then waits for pending responses and deliveries. */
   async run(signal: AbortSignal | undefined): Promise<void> {
     const { rate, feeds } = this;
     const { duration, timeout } = this.options;
     const until = async (isDone: () => boolean, ms: number) => {
-      const givesUpAt = performance.now() + Math.min(ms, timeout * 1000);
-      while (!isDone() && performance.now() < givesUpAt && !signal?.aborted) await pause(longestStep, signal);
+      const deadline = performance.now() + Math.min(ms, timeout * 1000);
+      while (!isDone() && performance.now() < deadline && !signal?.aborted) await pause(maxStepMs, signal);
     };
-    const begunAt = performance.now();
+    const startedAt = performance.now();
     let seconds = 0;
     while (seconds < duration && !signal?.aborted) {
-      await pause(Math.min(longestStep, 1000 / rate), signal);
-      seconds = Math.min(duration, (performance.now() - begunAt) / 1000);
+      await pause(Math.min(maxStepMs, 1000 / rate), signal);
+      seconds = Math.min(duration, (performance.now() - startedAt) / 1000);
       this.due = Math.ceil(seconds * rate);
       this.postDue();
     }
     this.perSecond = seconds > 0 ? this.sent / seconds : 0;
-    await until(() => this.sent === this.due, lateness);
+    await until(() => this.sent === this.due, latePostMs);
     this.unsent = this.due - this.sent;
-    this.due = this.sent; // nothing is posted from here on
-    await until(() => feeds.every(({ isSettled }) => isSettled), patience);
-    for (const feed of feeds) this.answer(feed, feed.last, 'no answer');
+    this.due = this.sent; // no further posts
+    await until(() => feeds.every(({ isSettled }) => isSettled), settleMs);
+    for (const feed of feeds) this.end(feed, feed.last, 'no response');
     this.agent.destroy();
   }
 
-  /** A follower got a message that was sent at `micros`; `isLast` when it was the last one to get it. */
+  /** A follower got a message that was sent at `micros`; `isLast` if it was the last follower to get it. */
   receive(micros: number, isLast: boolean): void {
     const ms = performance.now() - micros / 1000;
     this.delivered += 1;
@@ -79,7 +79,7 @@ export class Publisher {
     if (isLast) this.last.record(ms);
   }
 
-  /** @param received the sequence of messages of each follower */
+  /** @param received the messages that each follower got */
   report(received: Sequence[]): PublishReport {
     const { rate, perSecond, sent, unsent, acknowledged, failed, delivered } = this;
     const { repeated, outOfOrder, misdelivered } = sumFaults(received);
@@ -101,12 +101,12 @@ export class Publisher {
     };
   }
 
-  /** Begins the posts that are due: whenever more become due, and whenever an answer makes room for one. */
+  /** Sends the posts that are due: called when more are due, and when a response makes room for one. */
   private postDue(): void {
     while (this.sent < this.due && this.post());
   }
 
-  /** Begins a post; returns false where none can be begun now. */
+  /** Sends a post. Returns false if none can be sent now. */
   private post(): boolean {
     const feed = this.sent - this.acknowledged - this.failed < maxPosts ? this.pick() : undefined;
     if (!feed) return false;
@@ -114,21 +114,21 @@ export class Publisher {
     const { agent, headers } = this;
     const number = feed.post();
     this.sent += 1;
-    let fault: string | undefined = 'no answer';
+    let fault: string | undefined = 'no response';
     request({ agent, host, port, path: feed.path, method: 'POST', headers })
       .on('response', (response) => {
-        fault = response.statusCode === 201 ? undefined : `answered with status ${response.statusCode}`;
+        fault = response.statusCode === 201 ? undefined : `response status ${response.statusCode}`;
         response.resume();
       })
       .on('error', ({ message }) => {
         fault &&= message;
       })
-      .on('close', () => this.answer(feed, number, fault))
+      .on('close', () => this.end(feed, number, fault))
       .end(messageText(number, Math.round(performance.now() * 1000), feed.path, messageBytes));
     return true;
   }
 
-  /** A random feed of those that are followed and have no post on its way; undefined where there is none. */
+  /** A random feed with followers and without a pending post, if there is one. */
   private pick(): Feed | undefined {
     const { feeds } = this;
     const first = Math.floor(Math.random() * feeds.length);
@@ -139,10 +139,10 @@ export class Publisher {
     return undefined;
   }
 
-  private answer(feed: Feed, number: number, fault: string | undefined): void {
-    // Posts that were given up still tell of their end.
+  private end(feed: Feed, number: number, fault: string | undefined): void {
+    // A post that timed out ends a second time.
     if (!feed.isBusy) return;
-    feed.answer(number, fault === undefined);
+    feed.respond(number, fault === undefined);
     if (fault === undefined) {
       this.acknowledged += 1;
     } else {

@@ -1,88 +1,88 @@
 import type { DurationSummary } from './durations.js';
 
-/** A flood at one time: as it begins, each second, and as it ends. */
+/** The state of a flood at one time: at the beginning, each second, and at the end. */
 export interface FloodSample {
   /** Seconds since the flood began. */
   at: number;
-  /** Connections begun so far, whatever became of them. */
+  /** Connections started so far, including those that failed. */
   begun: number;
   open: number;
   failed: number;
   endedEarly: number;
-  /** Chunks since the sample before. */
+  /** Chunks since the previous sample. */
   chunks: number;
-  /** Messages delivered since the sample before, where the flood publishes. */
+  /** Messages delivered since the previous sample, if the flood publishes. */
   delivered?: number;
-  /** The server's, where its process is known. */
+  /** Of the server, if its process is known. */
   rssBytes?: number;
   cpuSeconds?: number;
-  /** CPU time in seconds of each of its kernel threads so far, by the thread's id and name: `"4242 node"`. */
+  /** CPU time of each of its kernel threads so far in seconds, by the thread's id and name: `"4242 node"`. */
   threads?: Record<string, number>;
 }
 
-/** What became of the messages that a flood published. */
+/** The results for the messages that a flood published. */
 export interface PublishReport {
-  /** Messages a second, as asked for. */
+  /** Messages per second, as requested. */
   rate: number;
-  /** Messages a second, as they were sent. */
+  /** Messages per second, as sent. */
   perSecond: number;
   sent: number;
-  /** Messages that were due, and not sent up to a second after: those before them waited for their answers, or nobody followed. */
+  /** Messages that were due and not sent within a second: earlier ones waited for their responses, or there were no followers. */
   unsent: number;
-  /** Messages that were answered with 201. */
+  /** Messages whose response had status 201. */
   acknowledged: number;
-  /** Messages that were not: of these, nothing is expected. */
+  /** Messages whose response had another status or was missing: their delivery is not expected. */
   failed: number;
-  /** Why they failed: how many of each. */
+  /** How many failed, by reason. */
   reasons: Record<string, number>;
-  /** Messages received: one counts for each follower that got it. */
+  /** Deliveries: a message counts once for each follower that got it. */
   delivered: number;
-  /** Deliveries of acknowledged messages that never came, counted for each follower that stayed open. */
+  /** Deliveries of acknowledged messages that are missing, counted for each follower that stayed open. */
   lost: number;
-  /** Deliveries that came more than once, came after a later message, or were another feed's. */
+  /** Deliveries that arrived more than once, after a later message, or on another feed. */
   repeated: number;
   outOfOrder: number;
   misdelivered: number;
-  /** From sending a message until a follower had it, over deliveries. */
+  /** The time from sending a message until a follower got it, over all deliveries. */
   latencyMs: DurationSummary;
-  /** From sending a message until the last of its followers had it, over messages. */
+  /** The time from sending a message until its last follower got it, over all messages. */
   lastMs: DurationSummary;
 }
 
-/** What a flood found. */
+/** The results of a flood. */
 export interface FloodReport {
   url: string;
-  /** When the flood began, as an ISO 8601 time. */
+  /** The start of the flood, as an ISO 8601 time. */
   startedAt: string;
   format: string | null;
-  /** Whether every connection opened, stayed open, and lost, repeated or mixed up nothing, and every message was published. */
+  /** Whether every connection opened, stayed open and got everything once and in order, and every message was published. */
   ok: boolean;
   connections: number;
-  /** Connections that answered with 200. */
+  /** Connections whose response had status 200. */
   opened: number;
   failed: number;
   endedEarly: number;
-  /** Why connections failed or ended early: how many of each. */
+  /** How many connections failed or ended early, by reason. */
   reasons: Record<string, number>;
   chunks: number;
   bytes: number;
-  /** Chunks that never came, came more than once, came late, or were another connection's. */
+  /** Chunks that are missing, arrived more than once, arrived late, or belong to another connection. */
   missing: number;
   repeated: number;
   outOfOrder: number;
   misdelivered: number;
-  /** Open connections that never got a numbered chunk, so that nothing could be checked. 0 where messages are all that came. */
+  /** Open connections without a numbered chunk, on which nothing could be checked. 0 if there were only messages. */
   unchecked: number;
-  /** The longest that any connection waited between two chunks. */
+  /** The longest time between two chunks of a connection. */
   largestSilenceMs: number;
   firstByteMs: DurationSummary;
   seconds: number;
   /** While all connections were open. */
   chunksPerSecond: number;
   publish?: PublishReport;
-  /** CPU time per chunk, and per delivery (of a chunk or a message), is that of the time when all connections were open. */
+  /** CPU time per chunk, and per delivery of a chunk or a message, is measured while all connections are open. */
   client: { rssBytes: number; cpuSeconds: number; cpuMicrosPerChunk: number | null; cpuMicrosPerDelivery: number | null };
-  /** The server's process, where it is known. */
+  /** The server's process, if it is known. */
   server?: {
     pid: number;
     rssBeforeBytes: number;

@@ -1,4 +1,4 @@
-/** What a reader tells of a response. The bytes it hands over are valid during the call only. */
+/** Gets the parts of a response. The bytes are valid only during the call. */
 export interface ResponseListener {
   head(status: number): void;
   /** A line of the body, without its line feed. */
@@ -7,7 +7,7 @@ export interface ResponseListener {
   end(): void;
 }
 
-/** The response breaks HTTP's rules. */
+/** The response is not valid HTTP. */
 export class ResponseError extends Error {
   override readonly name = 'ResponseError';
 }
@@ -25,20 +25,20 @@ enum State {
   Done,
 }
 
-/** Longest head or line that is kept while its rest is on the way, in bytes. */
+/** The longest head or line that is buffered until it is complete, in bytes. */
 const longest = 1 << 20;
 
 /**
- * Reads one HTTP/1.1 response (RFC 9112), chunked or ended by closing, byte by byte as it arrives, and splits its body into
- * lines. It looks at bytes in place and copies only what spans two reads.
+ * Parses one HTTP/1.1 response (RFC 9112), chunked or ended by closing the connection, as it arrives, and splits its body into lines. It parses
+ * bytes in place, and copies only what spans two reads.
  */
 export class ResponseReader {
   private state = State.Head;
-  /** The beginning of a head, of a chunk's size or of a trailer whose end has not come yet. */
+  /** The incomplete beginning of a head, a chunk size or a trailer. */
   private rest: Buffer | undefined = undefined;
-  /** The beginning of a line of the body; kept apart, since a line may span chunks. */
+  /** The incomplete beginning of a line of the body, which may span chunks. */
   private restOfLine: Buffer | undefined = undefined;
-  /** Bytes of the current chunk still to come. */
+  /** The remaining bytes of the current chunk. */
   private left = 0;
 
   constructor(private readonly listener: ResponseListener) {}
@@ -80,7 +80,7 @@ export class ResponseReader {
     }
   }
 
-  /** Whether the end of the connection is the end of the body, because nothing else tells it. */
+  /** Whether the body ends when the connection is closed. */
   get endsByClosing(): boolean {
     return this.state === State.Plain;
   }
@@ -96,7 +96,7 @@ export class ResponseReader {
     this.rest = undefined;
     const head = bytes.toString('latin1', 0, close);
     const status = /^HTTP\/1\.[01] (\d{3})/.exec(head);
-    if (!status) throw new ResponseError('the answer is not HTTP/1.1');
+    if (!status) throw new ResponseError('the response is not HTTP/1.1');
     this.state = /\r\ntransfer-encoding: *chunked *(\r\n|$)/i.test(head) ? State.Size : State.Plain;
     this.listener.head(Number(status[1]));
     return start + close + 4 - before;

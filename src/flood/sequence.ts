@@ -1,40 +1,40 @@
-/** What was wrong with what came: chunks or messages that are numbered 1, 2, 3, …. */
+/** The faults of a sequence of chunks or messages, which are numbered 1, 2, 3, …. */
 export interface SequenceFaults {
-  /** Numbers that were passed over and never came. */
+  /** Numbers that are missing. */
   missing: number;
-  /** Numbers that came more than once. */
+  /** Numbers that arrived more than once. */
   repeated: number;
-  /** Numbers that came after a higher one. */
+  /** Numbers that arrived after a higher one. */
   outOfOrder: number;
-  /** What belongs to another sequence. */
+  /** Items of another sequence. */
   misdelivered: number;
 }
 
 /**
- * Checks that what comes counts 1, 2, 3, … without a gap. A number that comes late takes its gap back, so that it counts as
- * missing or as out of order, never as both.
+ * Checks that numbers arrive as 1, 2, 3, … without a gap. A number that arrives late fills its gap, so that it counts as missing or as out of
+ * order, never as both.
  */
 export class Sequence implements SequenceFaults {
-  /** The highest number there was. */
+  /** The highest number so far. */
   last = 0;
   repeated = 0;
   outOfOrder = 0;
   misdelivered = 0;
-  /** What was passed over and may still come: made when it is first needed, which in a healthy run is never. */
+  /** Missing numbers, which may still arrive. Created when the first one is missing. */
   private gaps: Set<number> | undefined = undefined;
-  /** Numbers passed over that are too many to be kept. */
+  /** How many missing numbers exceed the bound of `gaps`. */
   private uncounted = 0;
 
   get missing(): number {
     return (this.gaps?.size ?? 0) + this.uncounted;
   }
 
-  /** Whether the number has come. */
+  /** Whether the number has arrived. */
   has(number: number): boolean {
     return number <= this.last && !this.gaps?.has(number);
   }
 
-  /** Returns whether the number came for the first time. */
+  /** Returns whether the number arrived for the first time. */
   take(number: number): boolean {
     if (number === this.last + 1) {
       this.last = number;
@@ -58,10 +58,10 @@ export class Sequence implements SequenceFaults {
   }
 }
 
-/** A server that sends nonsense must not take the client's memory. */
+/** The most missing numbers that are remembered: a faulty server must not exhaust the client's memory. */
 const maxGaps = 10_000;
 
-/** The faults of several sequences together. */
+/** The sums of the faults of several sequences. */
 export function sumFaults(sequences: SequenceFaults[]): SequenceFaults {
   const sum: SequenceFaults = { missing: 0, repeated: 0, outOfOrder: 0, misdelivered: 0 };
   for (const { missing, repeated, outOfOrder, misdelivered } of sequences) {

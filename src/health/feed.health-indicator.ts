@@ -35,7 +35,7 @@ export class FeedHealthIndicator {
     const { name, unavailableSince } = this.feeds.status.broker;
     const indicator = this.indicators.check(key);
     if (unavailableSince === undefined) return indicator.up({ state: 'ok', broker: name });
-    const message = 'The message broker is unavailable. Messages and requests for published feeds are rejected; open feeds continue.';
+    const message = 'The message broker is unavailable: publishing and resuming are rejected, open feeds continue';
     return indicator.up({ state: 'degraded', broker: name, unavailableSince: new Date(unavailableSince).toISOString(), message });
   }
 }

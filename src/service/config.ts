@@ -149,6 +149,9 @@ type Values = { [Key in Name]: v.InferOutput<(typeof variables)[Key]['rule']> };
 const table = Object.entries(variables) as [Name, Variable][];
 const schema = v.object(Object.fromEntries(table.map(([name, { rule }]) => [name, rule])));
 
+/** The interval of the service's source, in milliseconds. */
+const defaultIntervalMs = 1000;
+
 /** How long a shutdown waits for the webhook after the last feed has ended, in milliseconds: `FEED_DRAIN_MS` bounds the rest. */
 const webhookFlushMs = 500;
 
@@ -162,7 +165,9 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   const values = read(env);
   const given = Object.fromEntries(table.flatMap(([name, { option }]) => (option ? [[option, values[name]]] : [])));
   const { url, secret, ...options } = given as Partial<WebhookOptions> & FeedOptions;
-  const feed: FeedOptions = { ...options, rules: rulesOf(values.FEED_REPLAY_NEWEST ?? [], values.FEED_CONFLATE ?? []) };
+  const { jwtSecret, jwksUrl, intervalMs = defaultIntervalMs } = options;
+  const rules = rulesOf(values.FEED_REPLAY_NEWEST ?? [], values.FEED_CONFLATE ?? []);
+  const feed: FeedOptions = { ...options, intervalMs, rules, public: jwtSecret === undefined && jwksUrl === undefined };
   const webhook = url === undefined && secret === undefined ? undefined : ({ url, secret, flushMs: webhookFlushMs } as WebhookOptions);
   const { drainMs } = check(() => resolveFeedOptions(feed));
   const flushMs = webhook ? check(() => resolveWebhookOptions(webhook)).flushMs : 0;
@@ -184,7 +189,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     webhook,
     shutdownMs: drainMs + flushMs,
     warnings:
-      feed.jwtSecret !== undefined && isWeakSecret(feed.jwtSecret)
+      jwtSecret !== undefined && isWeakSecret(jwtSecret)
         ? ['FEED_JWT_SECRET has fewer than 32 bytes and could be guessed: set a longer one (RFC 7518 section 3.2)']
         : [],
   };

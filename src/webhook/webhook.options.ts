@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { FeedOptionsError } from '../feed/errors/feed-options.error.js';
+import { milliseconds, wholeNumber } from '../feed/errors/option-rules.js';
 import { signingKey } from './signature.js';
 
 /** The options of a webhook. */
@@ -29,14 +30,6 @@ export interface WebhookOptions {
   flushMs?: number;
 }
 
-const whole = (unit: string, least: number, most: number) => {
-  const rule = `must be a whole number of ${unit} from ${least} to ${most}`;
-  return v.pipe(v.number(rule), v.safeInteger(rule), v.minValue(least, rule), v.maxValue(most, rule));
-};
-
-/** A timer's longest delay is 2³¹ − 1 ms: beyond it Node falls back to 1 ms. */
-const milliseconds = (least: number) => whole('milliseconds', least, 2 ** 31 - 1);
-
 const urlRule = 'must be an http:// or https:// URL';
 const secretRule = 'must be a text that is not empty, or whsec_ and base64';
 
@@ -51,13 +44,13 @@ const schema = v.strictObject({
     v.transform(signingKey),
     v.check((key) => key.length > 0, secretRule),
   ),
-  batchLength: v.optional(whole('events', 1, 10_000), 100),
+  batchLength: v.optional(wholeNumber('events', 1, 10_000), 100),
   batchMs: v.optional(milliseconds(0), 100),
-  queueLength: v.optional(whole('events', 1, 1_000_000), 10_000),
+  queueLength: v.optional(wholeNumber('events', 1, 1_000_000), 10_000),
   timeoutMs: v.optional(milliseconds(1), 10_000),
   retryMs: v.optional(milliseconds(1), 1000),
   maxRetryMs: v.optional(milliseconds(1), 60_000),
-  refusals: v.optional(whole('times', 0, 1000), 10),
+  refusals: v.optional(wholeNumber('times', 0, 1000), 10),
   flushMs: v.optional(milliseconds(0), 2000),
 });
 

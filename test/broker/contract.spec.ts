@@ -1,12 +1,13 @@
 import fc from 'fast-check';
-import { BrokerUnavailableError, type HistoryBounds, messageOverhead } from '../../src/feed/broker/broker.js';
-import type { PublishedMessage } from '../../src/feed/message/message.js';
+import { type History, type HistoryBounds, messageOverhead } from '../../src/feed/broker/broker.js';
+import { BrokerUnavailableError } from '../../src/feed/errors/broker.errors.js';
+import type { StoredMessage } from '../../src/feed/message/message.js';
 import { nowhere } from '../../src/feed/message/position.js';
 import type { Engine } from '../../tools/engines.mjs';
 import { Link } from '../../tools/link.mjs';
 import { Node, numbers, positionOf } from '../support/broker-node.js';
 import { type BrokerKind, describeBrokers, describeSharedBrokers, engineOf, roomy } from '../support/brokers.js';
-import { until } from '../support/serve.js';
+import { until } from '../support/until.js';
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 /** An engine, and nodes on it, which end with the test. */
@@ -62,12 +63,12 @@ describeBrokers('the broker contract:', (kind) => {
     ];
     for (const feed of ['a/b.c', 'a/b~c:@-_', '$odd']) {
       const before = Date.now();
-      const published: PublishedMessage[] = [];
+      const published: StoredMessage[] = [];
       for (const content of contents) published.push(await node.broker.publish(feed, content));
       await until(() => node.of(feed).length === contents.length);
-      const { messages } = await node.broker.read(feed, 'earliest');
+      const { messages } = await node.history(feed, 'earliest');
       for (const [n, content] of contents.entries()) {
-        for (const message of [published[n], node.of(feed)[n], messages[n]] as PublishedMessage[]) {
+        for (const message of [published[n], node.of(feed)[n], messages[n]] as StoredMessage[]) {
           expect(message).toMatchObject({ ...content, feed });
           expect(message.id).toBe(published[n]?.id);
           // The clock of the server counts; here it is the same machine's, in whole milliseconds or less.
@@ -93,7 +94,7 @@ describeBrokers('the broker contract:', (kind) => {
     await node.subscribe('a');
     await node.count('a', 4, 6);
     await until(() => node.of('a').length === 3);
-    node.broker.unfollow('a');
+    node.broker.unsubscribe('a');
     await node.count('a', 7, 9);
     await node.subscribe('a', 'other');
     await node.count('a', 10, 12);
@@ -104,8 +105,8 @@ describeBrokers('the broker contract:', (kind) => {
 
   it('history is read from a position, from the earliest message, from the newest, and from the end', async () => {
     const node = await ground.node();
-    await node.subscribe('a'); // what is read of a feed that is followed has been delivered
-    const [, second] = (await node.count('a', 1, 3)) as [PublishedMessage, PublishedMessage, PublishedMessage];
+    await node.subscribe('a'); // what is read of a subscribed feed has been delivered
+    const [, second] = (await node.count('a', 1, 3)) as [StoredMessage, StoredMessage, StoredMessage];
     expect(await node.read('a', positionOf(second))).toEqual(['3']);
     expect(node.texts('a')).toEqual(['1', '2', '3']);
     expect(await node.read('a', 'earliest')).toEqual(['1', '2', '3']);
@@ -115,10 +116,10 @@ describeBrokers('the broker contract:', (kind) => {
     expect(await node.read('silent', 'newest')).toEqual([]);
     for (const start of ['end', 'newest', 'earliest', positionOf(second)] as const) {
       for (const feed of ['a', 'silent']) {
-        const { isReset, after, messages } = await node.broker.read(feed, start);
+        const { isReset, after, messages } = await node.history(feed, start);
         expect(isReset).toBe(false);
-        // What was read from can be read from again.
-        expect(await node.broker.read(feed, after)).toMatchObject({ isReset: false, messages: messages.map(({ id }) => ({ id })) });
+        // A reader can resume from there.
+        expect(await node.history(feed, after)).toMatchObject({ isReset: false, messages: messages.map(({ id }) => ({ id })) });
       }
     }
   });
@@ -126,37 +127,78 @@ describeBrokers('the broker contract:', (kind) => {
   it('a read reports a reset where its position is unknown or has been trimmed by length or bytes', async () => {
     const node = await ground.node({ historyLength: 4, historyBytes: 3 * messageOverhead + 3000 });
     const [first, second] = await node.count('a', 1, 5);
-    const position = positionOf(first as PublishedMessage);
+    const position = positionOf(first as StoredMessage);
     for (const gone of [nowhere, { ...position, epoch: 'another' }, { ...position, offset: 10 ** 15 * 8 }]) {
-      const { isReset, messages } = await node.broker.read('a', gone);
+      const { isReset, messages } = await node.history('a', gone);
       expect(isReset).toBe(true);
       expect(messages.map(({ text }) => text)).toEqual(['2', '3', '4', '5']);
     }
-    expect(await node.broker.read('a', position)).toMatchObject({ isReset: false });
+    expect(await node.history('a', position)).toMatchObject({ isReset: false });
     await node.publish('a', '6');
-    const trimmed = await node.broker.read('a', position);
+    const trimmed = await node.history('a', position);
     expect(trimmed).toMatchObject({ isReset: true });
     expect(trimmed.messages.map(({ text }) => text)).toEqual(['3', '4', '5', '6']);
-    expect(await node.broker.read('a', positionOf(second as PublishedMessage))).toMatchObject({ isReset: false });
-    // What happens on other feeds is no reason.
+    expect(await node.history('a', positionOf(second as StoredMessage))).toMatchObject({ isReset: false });
+    // Messages of other feeds do not count.
     await node.count('b', 1, 20);
-    expect(await node.broker.read('a', positionOf(second as PublishedMessage))).toMatchObject({ isReset: false });
+    expect(await node.history('a', positionOf(second as StoredMessage))).toMatchObject({ isReset: false });
     const big = ['x'.repeat(1400), 'y'.repeat(1400), 'z'.repeat(1400)];
     for (const text of big) await node.publish('a', text);
     expect(await node.read('a', 'earliest')).toEqual(big.slice(1));
   });
 
+  it('reading in pages of any size gives the same as reading at once', async () => {
+    const node = await ground.node();
+    let run = 0;
+    const sizes = fc.array(fc.nat(3000), { minLength: 1, maxLength: 80 });
+    const property = fc.asyncProperty(sizes, fc.nat(6000), fc.nat(79), async (sizes, limit, skipped) => {
+      run += 1;
+      const feed = `run${run}`;
+      const { after: before } = await node.history(feed, 'end');
+      const published = await Promise.all(sizes.map((size) => node.publish(feed, 'x'.repeat(size))));
+      const position = positionOf(published[skipped] ?? before);
+      for (const start of ['earliest', before, position] as const) {
+        const whole = await node.history(feed, start);
+        expect(whole.messages).toHaveLength(published.filter(({ offset }) => start !== position || offset > position.offset).length);
+        const pages = await node.pages(feed, start, limit);
+        expect(pages.flatMap(({ messages }) => messages)).toEqual(whole.messages);
+        expect(pages[0]?.after).toEqual(whole.after);
+        expect(pages.at(-1)?.end).toBe(whole.end);
+        for (const { messages, end, isReset } of pages) {
+          expect(isReset).toBe(false);
+          expect(end).toBeGreaterThanOrEqual(messages.at(-1)?.offset ?? 0);
+          if (messages.length > 1) expect(messages.reduce((bytes, { text }) => bytes + text.length, 0)).toBeLessThanOrEqual(limit);
+        }
+      }
+    });
+    await fc.assert(property, { numRuns: 30 });
+  });
+
+  it('a page reports a reset where messages after the page before it have been trimmed', async () => {
+    const node = await ground.node({ historyLength: 4 });
+    await node.count('a', 1, 4);
+    const { messages, after, end, hasMore } = await node.broker.read('a', 'earliest', 2);
+    expect(messages.map(({ text }) => text)).toEqual(hasMore ? numbers(1, messages.length) : []);
+    const next = { epoch: after.epoch, offset: end };
+    await node.count('a', 5, 4 + messages.length);
+    expect(await node.history('a', next)).toMatchObject({ isReset: false });
+    await node.publish('a', 'one too many');
+    const { isReset, messages: left } = await node.history('a', next);
+    expect(isReset).toBe(true);
+    expect(left).toHaveLength(4);
+  });
+
   it('expired messages are not read, and only positions before them are reset', async () => {
     const node = await ground.node({ historyTtlMs: 1200 });
     const [first, second] = await node.count('a', 1, 2);
-    const { after: end } = await node.broker.read('a', 'end');
+    const { after: end } = await node.history('a', 'end');
     await until(async () => (await node.read('a', 'earliest')).length === 0);
-    expect(await node.broker.read('a', positionOf(first as PublishedMessage))).toMatchObject({ isReset: true, messages: [] });
-    expect(await node.broker.read('a', positionOf(second as PublishedMessage))).toMatchObject({ isReset: false, messages: [] });
-    expect(await node.broker.read('a', end)).toMatchObject({ isReset: false, messages: [] });
+    expect(await node.history('a', positionOf(first as StoredMessage))).toMatchObject({ isReset: true, messages: [] });
+    expect(await node.history('a', positionOf(second as StoredMessage))).toMatchObject({ isReset: false, messages: [] });
+    expect(await node.history('a', end)).toMatchObject({ isReset: false, messages: [] });
     await node.publish('a', '3');
-    expect(await node.broker.read('a', positionOf(first as PublishedMessage))).toMatchObject({ isReset: true });
-    expect(await node.broker.read('a', positionOf(second as PublishedMessage))).toMatchObject({ isReset: false });
+    expect(await node.history('a', positionOf(first as StoredMessage))).toMatchObject({ isReset: true });
+    expect(await node.history('a', positionOf(second as StoredMessage))).toMatchObject({ isReset: false });
   });
 
   it('messages are delivered, and none is stored, where the history length is 0', async () => {
@@ -165,7 +207,7 @@ describeBrokers('the broker contract:', (kind) => {
     const [first] = await node.count('a', 1, 3);
     await until(() => node.of('a').length === 3);
     expect(node.texts('a')).toEqual(['1', '2', '3']);
-    expect(await node.broker.read('a', positionOf(first as PublishedMessage))).toMatchObject({ isReset: true, messages: [] });
+    expect(await node.history('a', positionOf(first as StoredMessage))).toMatchObject({ isReset: true, messages: [] });
   });
 
   it('history and subscription together have no gap and no duplicate, whenever a subscriber leaves and returns', async () => {
@@ -176,38 +218,38 @@ describeBrokers('the broker contract:', (kind) => {
     const nodes = [await ground.node(), kind.name === 'memory' ? undefined : await ground.node()].filter((node) => node !== undefined);
     let run = 0;
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), async (steps) => {
+      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), fc.nat(10), async (steps, pageBytes) => {
         run += 1;
         const feeds = [0, 1, 2].map((n) => `run${run}/${n}`);
         const sent = feeds.map(() => [] as string[]);
         const publishes: Promise<unknown>[] = [];
-        // A follower of each feed on each node, which leaves and returns to where it was.
-        const followers = nodes.flatMap(({ broker }) =>
+        // A subscriber of each feed on each node, which leaves and resumes from its last message.
+        const subscribers = nodes.flatMap((node) =>
           feeds.map((feed) => {
-            const got: PublishedMessage[] = [];
+            const got: StoredMessage[] = [];
             let position = nowhere;
-            let held: PublishedMessage[] | undefined;
+            let held: StoredMessage[] | undefined;
             let done: Promise<void> = Promise.resolve();
-            const take = (message: PublishedMessage) => {
+            const take = (message: StoredMessage) => {
               got.push(message);
               position = positionOf(message);
             };
             const come = async (first: boolean) => {
               held = [];
-              const sink = { next: (message: PublishedMessage) => (held ? held.push(message) : take(message)), lost: () => {} };
-              await broker.follow(feed, sink);
-              const { messages, after, isReset } = await broker.read(feed, first ? 'end' : position);
-              expect(isReset).toBe(false);
-              if (first) position = after;
-              for (const message of messages) take(message);
-              const covered = messages.at(-1)?.offset ?? after.offset;
-              for (const message of held) if (message.offset > covered) take(message);
+              const sink = { next: (message: StoredMessage) => (held ? held.push(message) : take(message)), lost: () => {} };
+              await node.broker.subscribe(feed, sink);
+              const pages = await node.pages(feed, first ? 'end' : position, pageBytes);
+              expect(pages.filter(({ isReset }) => isReset)).toEqual([]);
+              if (first) position = (pages[0] as History).after;
+              for (const { messages } of pages) for (const message of messages) take(message);
+              const { end } = pages.at(-1) as History;
+              for (const message of held) if (message.offset > end) take(message);
               held = undefined;
             };
             return {
               got,
               leave: () => {
-                done = done.then(() => broker.unfollow(feed));
+                done = done.then(() => node.broker.unsubscribe(feed));
                 return done;
               },
               come: (first = false) => {
@@ -217,7 +259,7 @@ describeBrokers('the broker contract:', (kind) => {
             };
           }),
         );
-        await Promise.all(followers.map(({ come }) => come(true)));
+        await Promise.all(subscribers.map(({ come }) => come(true)));
         let number = 0;
         for (const { feed, action } of steps) {
           if (action === 'publish') {
@@ -225,12 +267,13 @@ describeBrokers('the broker contract:', (kind) => {
             sent[feed]?.push(`${number}`);
             publishes.push((nodes[number % nodes.length] as Node).publish(feeds[feed] as string, `${number}`));
           } else
-            for (const [n, follower] of followers.entries()) if (n % 3 === feed) (action === 'leave' ? follower.leave : follower.come)();
+            for (const [n, subscriber] of subscribers.entries())
+              if (n % 3 === feed) (action === 'leave' ? subscriber.leave : subscriber.come)();
           if (number % 7 === 0) await sleep(0);
         }
         await Promise.all(publishes);
-        await Promise.all(followers.map(({ leave, come }) => leave().then(() => come())));
-        for (const [n, { got }] of followers.entries()) {
+        await Promise.all(subscribers.map(({ leave, come }) => leave().then(() => come())));
+        for (const [n, { got }] of subscribers.entries()) {
           const expected = new Set(sent[n % 3]);
           await until(() => got.length >= expected.size);
           expect(new Set(got.map(({ text }) => text))).toEqual(expected);
@@ -253,7 +296,7 @@ describeBrokers('the broker contract:', (kind) => {
     if (kind.name === 'memory') return;
     await until(() => sockets() < before);
     await expect(node.publish('a', '2')).rejects.toThrow(BrokerUnavailableError);
-    await expect(node.broker.read('a', 'earliest')).rejects.toThrow(BrokerUnavailableError);
+    await expect(node.history('a', 'earliest')).rejects.toThrow(BrokerUnavailableError);
   });
 });
 
@@ -282,7 +325,7 @@ describeSharedBrokers('several nodes on one server:', (kind) => {
     for (let n = 0; n < 100; n += 1) await Promise.all([one.publish('a', 'x'), one.publish('a', 'x'), one.publish('a', 'x')]);
     await until(() => other.of('a').length === 300);
     expect(other.of('a')).not.toContain('lost');
-    expect((await other.broker.read('a', 'earliest')).messages).toHaveLength(1);
+    expect((await other.history('a', 'earliest')).messages).toHaveLength(1);
   });
 
   it('a burst that is larger than history is delivered whole', async () => {
@@ -296,14 +339,14 @@ describeSharedBrokers('several nodes on one server:', (kind) => {
   it('a message can be read on every node once publish() has resolved', async () => {
     const [one, other] = [await ground.node(), await ground.node()];
     const messages = await one.count('a', 1, 9);
-    expect(await other.read('a', positionOf(messages[4] as PublishedMessage))).toEqual(numbers(6, 9));
+    expect(await other.read('a', positionOf(messages[4] as StoredMessage))).toEqual(numbers(6, 9));
     for (let n = 10; n < 60; n += 1) {
       const position = positionOf(await one.publish('a', `${n}`));
-      expect(await other.broker.read('a', position)).toMatchObject({ isReset: false, messages: [] });
+      expect(await other.history('a', position)).toMatchObject({ isReset: false, messages: [] });
       expect(await other.read('a', 'newest')).toEqual([`${n}`]);
     }
     // Also one that has only just been started.
-    expect(await (await ground.node()).read('a', positionOf(messages[7] as PublishedMessage))).toEqual(numbers(9, 59));
+    expect(await (await ground.node()).read('a', positionOf(messages[7] as StoredMessage))).toEqual(numbers(9, 59));
   });
 
   it('publishing is rejected while the server is down, and nothing acknowledged is lost when it is back', async () => {
@@ -321,7 +364,7 @@ describeSharedBrokers('several nodes on one server:', (kind) => {
     for (const node of [one, other]) {
       await until(() => node.of('a').length === 6);
       expect(node.texts('a')).toEqual(numbers(1, 6));
-      expect(await node.read('a', positionOf(first as PublishedMessage))).toEqual(numbers(2, 6));
+      expect(await node.read('a', positionOf(first as StoredMessage))).toEqual(numbers(2, 6));
     }
   });
 
@@ -398,7 +441,7 @@ describeSharedBrokers('several nodes on one server:', (kind) => {
 
   it('a feed that is subscribed to while the server is down is delivered once it is back', async () => {
     const node = await ground.node();
-    const { after } = await node.broker.read('a', 'end');
+    const { after } = await node.history('a', 'end');
     await engine().kill();
     await until(() => !node.isAvailable);
     await node.subscribe('a').catch((error) => expect(error).toBeInstanceOf(BrokerUnavailableError));
@@ -441,7 +484,7 @@ describeSharedBrokers('several nodes on one server:', (kind) => {
     await until(() => node.texts('a').includes('5'));
     expect(node.texts('a')).toEqual(['1', '2', '3', 'lost', '4', '5']);
     expect(node.texts('b')).toEqual(['lost']);
-    const { isReset, messages } = await node.broker.read('a', positionOf(first as PublishedMessage));
+    const { isReset, messages } = await node.history('a', positionOf(first as StoredMessage));
     expect(isReset).toBe(true);
     expect(messages.map(({ text }) => text)).toEqual(['4', '5']);
   });
@@ -451,7 +494,7 @@ describeSharedBrokers('several nodes on one server:', (kind) => {
     const node = await ground.node();
     expect(node.isAvailable).toBe(false);
     await expect(node.publish('a', '1')).rejects.toThrow(BrokerUnavailableError);
-    await expect(node.broker.read('a', 'earliest')).rejects.toThrow(BrokerUnavailableError);
+    await expect(node.history('a', 'earliest')).rejects.toThrow(BrokerUnavailableError);
     await engine().restart();
     await until(() => node.isAvailable);
     await node.subscribe('a');

@@ -4,24 +4,21 @@ import { join } from 'node:path';
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
 import { connect, millis, type NatsConnection } from '@nats-io/transport-node';
 import { generate } from 'selfsigned';
-import {
-  BrokerMessageTooLargeError,
-  BrokerOptionsError,
-  BrokerUnavailableError,
-  type HistoryBounds,
-} from '../../src/feed/broker/broker.js';
+import type { HistoryBounds } from '../../src/feed/broker/broker.js';
 import { type NatsBrokerOptions, natsBroker } from '../../src/feed/broker/nats/index.js';
 import { leastLength } from '../../src/feed/broker/nats/nats-stream.js';
-import type { PublishedMessage } from '../../src/feed/message/message.js';
+import { BrokerUnavailableError, MessageTooLargeError } from '../../src/feed/errors/broker.errors.js';
+import { FeedOptionsError } from '../../src/feed/errors/feed-options.error.js';
+import type { StoredMessage } from '../../src/feed/message/message.js';
 import { Engine, missing } from '../../tools/engines.mjs';
 import { Link } from '../../tools/link.mjs';
 import { Node, numbers, positionOf } from '../support/broker-node.js';
 import { roomy } from '../support/brokers.js';
-import { until } from '../support/serve.js';
+import { until } from '../support/until.js';
 
 describe('natsBroker()', () => {
   it.each<[string | NatsBrokerOptions, string, RegExp]>([
-    ['http://localhost', 'url', /nats:\/\/host1:4222,host2:4222 or the same with tls:\/\//],
+    ['http://localhost', 'url', /nats:\/\/host1:4222,host2:4222 or tls:\/\//],
     ['nats://', 'url', /nats:\/\/host1:4222/],
     ['nats://user:secret word@local host', 'url', /host:port/],
     ['nats://a:99999', 'url', /host:port, not "a:99999"/],
@@ -36,9 +33,9 @@ describe('natsBroker()', () => {
     [{ replicas: 0 }, 'replicas', /1 to 5, not 0/],
     [{ host: 'a' } as NatsBrokerOptions, 'host', /no option "host"; it has url, servers, prefix, replicas, client/],
   ])('refuses %j at once', (options, option, message) => {
-    expect(() => natsBroker(options)).toThrow(BrokerOptionsError);
+    expect(() => natsBroker(options)).toThrow(FeedOptionsError);
     expect(() => natsBroker(options)).toThrow(
-      expect.objectContaining({ code: 'BROKER_OPTIONS', option, message: expect.stringMatching(message) }),
+      expect.objectContaining({ code: 'FEED_OPTIONS', option, message: expect.stringMatching(message) }),
     );
     expect(() => natsBroker(options)).not.toThrow(/secret/);
   });
@@ -117,7 +114,7 @@ describe('natsBroker()', () => {
     await manager.streams.add({ name: 'orders', subjects: ['elsewhere'] });
     const refused = await node({ prefix: 'orders' });
     expect(refused.broker.unavailableSince).toBeDefined();
-    expect(said.join()).toMatch(/"orders" already.*choose another prefix/);
+    expect(said.join()).toMatch(/"orders" belongs to another application: choose another prefix/);
     await expect(refused.publish('a', '1')).rejects.toThrow(BrokerUnavailableError);
     expect((await manager.streams.info('orders')).config.subjects).toEqual(['elsewhere']);
   });
@@ -154,7 +151,7 @@ describe('natsBroker()', () => {
     await until(() => one.texts('a').includes('5'));
     expect(one.texts('a')).toEqual(['1', '2', '3', 'lost', '4', '5']);
     expect(one.texts('b')).toEqual(['lost']);
-    expect(await one.broker.read('a', positionOf(first as PublishedMessage))).toMatchObject({ isReset: true });
+    expect(await one.history('a', positionOf(first as StoredMessage))).toMatchObject({ isReset: true });
   });
 
   it.each([
@@ -183,7 +180,7 @@ describe('natsBroker()', () => {
     link.mend();
     await until(() => cut.texts('b').includes('lost'));
     await until(() => cut.isAvailable);
-    expect(await cut.broker.read('a', positionOf(lost[2] as PublishedMessage))).toMatchObject({ isReset: true });
+    expect(await cut.history('a', positionOf(lost[2] as StoredMessage))).toMatchObject({ isReset: true });
     await cut.count('a', 11, 12);
     expect(cut.texts('a')).toEqual(['1', '2', '3', '4', '5', 'lost', '11', '12']);
     connection = await connect({ servers: `127.0.0.1:${engine.port}` });
@@ -207,8 +204,8 @@ describe('natsBroker()', () => {
     const busy = await one.count('busy', 1, leastLength + 15);
     const [late] = await one.count('late', 1, 1);
     const later = await node({}, { historyLength: leastLength, historyBytes: 1e7 });
-    const isReset = async (feed: string, message: PublishedMessage | undefined) =>
-      (await later.broker.read(feed, positionOf(message as PublishedMessage))).isReset;
+    const isReset = async (feed: string, message: StoredMessage | undefined) =>
+      (await later.history(feed, positionOf(message as StoredMessage))).isReset;
     expect(await isReset('calm', calm)).toBe(false);
     expect(await isReset('late', calm)).toBe(false);
     expect(await isReset('late', late)).toBe(false);
@@ -220,8 +217,8 @@ describe('natsBroker()', () => {
     const last = await node({}, { historyLength: leastLength + 50, historyBytes: 1e7 });
     await last.count('busy', leastLength + 16, leastLength + 17);
     const newest = await node({}, { historyLength: leastLength + 50, historyBytes: 1e7 });
-    expect(await newest.broker.read('busy', positionOf(busy[0] as PublishedMessage))).toMatchObject({ isReset: true });
-    expect(await newest.broker.read('busy', positionOf(busy[16] as PublishedMessage))).toMatchObject({ isReset: false });
+    expect(await newest.history('busy', positionOf(busy[0] as StoredMessage))).toMatchObject({ isReset: true });
+    expect(await newest.history('busy', positionOf(busy[16] as StoredMessage))).toMatchObject({ isReset: false });
   });
 
   it('tells followers of all feeds when messages have grown too old while it was cut off', async () => {
@@ -275,7 +272,7 @@ describe('natsBroker()', () => {
       await known.publish('a', '1');
       expect(await known.read('a', 'earliest')).toEqual(['1']);
       const unknown = await node({ servers: undefined, url: url('wrong'), client: { tls: { ca: pem.cert } } });
-      await expect(unknown.publish('a', '2')).rejects.toThrow(/NATS does not do its work: .*Authorization Violation/i);
+      await expect(unknown.publish('a', '2')).rejects.toThrow(/NATS is unavailable: .*Authorization Violation/i);
       expect(unknown.broker.unavailableReason).toMatch(/^'?Authorization Violation/i);
     } finally {
       await Promise.all(nodes.splice(0).map(({ broker }) => broker.close()));
@@ -291,7 +288,7 @@ describe('natsBroker()', () => {
     const without = await Engine.start('nats', '--config', config);
     try {
       const { broker } = await node({ servers: undefined, url: `nats://a:b@127.0.0.1:${without.port}` });
-      expect(broker.unavailableReason).toMatch(/no JetStream for this user: nats-server needs --jetstream/);
+      expect(broker.unavailableReason).toMatch(/JetStream is not enabled for this user: start nats-server with --jetstream/);
     } finally {
       await Promise.all(nodes.splice(0).map(({ broker }) => broker.close()));
       await without.stop();
@@ -299,15 +296,15 @@ describe('natsBroker()', () => {
     }
   });
 
-  it('says that the engine is away, each reason once, and once that it is back', async () => {
+  it('logs that NATS is unavailable, each reason once, and once that it is available again', async () => {
     await node();
     await engine.kill();
     // The lost connection, and then that there is nobody to connect to: however often that is tried.
     await until(() => said.join().includes('ECONNREFUSED'));
     await new Promise((resolve) => setTimeout(resolve, 500));
     await engine.restart();
-    await until(() => said.includes('NATS is back.'));
-    expect(said.slice(0, -1)).toEqual(said.slice(0, -1).map(() => expect.stringMatching(/^NATS is away: /)));
+    await until(() => said.includes('NATS is available again.'));
+    expect(said.slice(0, -1)).toEqual(said.slice(0, -1).map(() => expect.stringMatching(/^NATS is unavailable: /)));
     expect(new Set(said).size).toBe(said.length);
   });
 
@@ -317,9 +314,9 @@ describe('natsBroker()', () => {
     await one.publish('a', text);
     expect(await other.read('a', 'newest')).toEqual([text]);
     const limit = 2 ** 20 - 1; // one byte says what a message is
-    await expect(one.publish('a', 'x'.repeat(2_000_000))).rejects.toMatchObject({ code: 'BROKER_MESSAGE_TOO_LARGE', limit });
+    await expect(one.publish('a', 'x'.repeat(2_000_000))).rejects.toMatchObject({ code: 'MESSAGE_TOO_LARGE', limit });
     await one.publish('a', '½'.repeat(Math.floor(limit / 2)));
-    await expect(one.publish('a', 'x'.repeat(limit + 1))).rejects.toThrow(BrokerMessageTooLargeError);
+    await expect(one.publish('a', 'x'.repeat(limit + 1))).rejects.toThrow(MessageTooLargeError);
     expect(one.broker.unavailableSince).toBeUndefined();
   });
 });

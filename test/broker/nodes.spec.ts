@@ -39,9 +39,9 @@ describeSharedBrokers('nodes on', (kind: BrokerKind) => {
     };
     const clusterOf = async ({ url }: Served) => (await fetch(`${url}/health/connections?scope=cluster`)).json() as Promise<Cluster>;
     const follow = async ({ port, feeds }: Served, path: string) => {
-      const { opened } = feeds;
+      const { opened } = feeds.counts();
       const peer = await Peer.get(port, path);
-      await until(() => feeds.opened > opened);
+      await until(() => feeds.counts().opened > opened);
       return peer;
     };
 
@@ -69,14 +69,14 @@ describeSharedBrokers('nodes on', (kind: BrokerKind) => {
       nodes = [a];
     });
 
-    it('meet again when the engine was away', async () => {
+    it('meet again after the server was down', async () => {
       const a = await start('a');
       const b = await start('b');
       await until(async () => (await clusterOf(a)).nodes.length === 2);
       await engine.kill();
-      await until(() => b.feeds.broker.unavailableSince !== undefined);
+      await until(() => b.feeds.status.broker.unavailableSince !== undefined);
       await engine.restart();
-      await until(() => b.feeds.broker.unavailableSince === undefined);
+      await until(() => b.feeds.status.broker.unavailableSince === undefined);
       await follow(b, '/feeds/1');
       await until(async () => (await clusterOf(a)).open === 1);
     });

@@ -135,7 +135,7 @@ describeSharedBrokers('applications that share feeds over', (kind: BrokerKind) =
       expect(told).toEqual(['followed a']);
       second.unsubscribe();
       await engine.kill();
-      await until(() => feeds.broker.unavailableSince !== undefined);
+      await until(() => feeds.status.broker.unavailableSince !== undefined);
       const failed = new Promise((resolve) => feeds.messages('b').subscribe({ error: resolve }));
       await expect(failed).resolves.toMatchObject({ code: 'FEED_BROKER' });
       expect(told).toEqual(['followed a', 'unfollowed a']);

@@ -82,13 +82,13 @@ describe('the flood command', () => {
   it('says in a line that the limit on open files is too low', () => {
     const { status, stderr } = run('ulimit -n 500; flood http://127.0.0.1:1/ --connections 600');
     expect(stderr).toBe(
-      'flood: 600 connections need 632 open files, and this process may have 500: raise the limit (ulimit -n 632) or ask for 468 or fewer\n',
+      'flood: 600 connections need 632 open files, and the limit is 500: raise it (ulimit -n 632), or open 468 connections or fewer\n',
     );
     expect(status).toBe(2);
   });
 
   it.each([
-    ['flood', /name the URL/],
+    ['flood', /a URL is missing/],
     ['flood http://127.0.0.1:1/ --connections ten', /connections must be a whole number of connections from 1 to 1000000, not "ten"/],
     ['flood http://127.0.0.1:1/ --colour', /Unknown option '--colour'/],
     ['flood http://127.0.0.1:1/ --json /no/such/folder/x', /ENOENT/],

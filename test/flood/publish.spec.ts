@@ -161,7 +161,7 @@ describe('flood that publishes', () => {
         return deliver(post, server);
       }),
     ],
-    ['refused messages', { failed: 1, acknowledged: 19, delivered: 19, reasons: { 'answered with status 500': 1 } }, fifth(() => 500)],
+    ['refused messages', { failed: 1, acknowledged: 19, delivered: 19, reasons: { 'response status 500': 1 } }, fifth(() => 500)],
     [
       'a refused message that is delivered',
       { failed: 1, acknowledged: 19, delivered: 20 },
@@ -178,7 +178,7 @@ describe('flood that publishes', () => {
         return undefined;
       }),
     ],
-    ['a post without an answer', { failed: 1, sent: 20, delivered: 19, reasons: { 'no answer': 1 } }, fifth(() => undefined)],
+    ['a post without an answer', { failed: 1, sent: 20, delivered: 19, reasons: { 'no response': 1 } }, fifth(() => undefined)],
   ])('finds %s', async (_what, found, handle) => {
     const report = await publish(handle);
     expect(report).toMatchObject({ ok: false, failed: 0, endedEarly: 0, publish: { ...faultless, ...found } });
@@ -198,7 +198,7 @@ describe('flood that publishes', () => {
 
   it('does not pile up posts that nobody answers', async () => {
     const report = await publish(() => undefined, { connections: 50, publish: 1000 });
-    expect(report.publish).toMatchObject({ sent: 32, unsent: 168, failed: 32, delivered: 0, lost: 0, reasons: { 'no answer': 32 } });
+    expect(report.publish).toMatchObject({ sent: 32, unsent: 168, failed: 32, delivered: 0, lost: 0, reasons: { 'no response': 32 } });
   });
 
   it('counts what a fan-out loses for each follower', async () => {
@@ -251,7 +251,7 @@ describe('flood that publishes', () => {
     server.server.on('request', ({ method, headers }) => method === 'GET' && tokens.add(headers.authorization));
     const options = { url: server.url, connections: 2, publish: 20, duration: 0.1, timeout: 0.1, token: 't' };
     expect((await flood({ ...options, key: 'k' })).publish).toMatchObject({ acknowledged: 2, failed: 0 });
-    expect((await flood(options)).publish).toMatchObject({ acknowledged: 0, failed: 2, reasons: { 'answered with status 401': 2 } });
+    expect((await flood(options)).publish).toMatchObject({ acknowledged: 0, failed: 2, reasons: { 'response status 401': 2 } });
     expect([...tokens]).toEqual(['Bearer t']);
   });
 
@@ -268,11 +268,11 @@ describe('flood that publishes', () => {
 
   it('prints what became of the messages, and no chunks where there are none', async () => {
     const table = reportTable(await publish(fifth(() => 500)));
-    expect(table).toMatch(/published {2}20 \([\d.,]+ a second of 100 asked for\) {3}19 acknowledged {3}1 failed {3}0 unsent\n/);
+    expect(table).toMatch(/published {2}20 \([\d.,]+ per second, 100 requested\) {3}19 acknowledged {3}1 failed {3}0 unsent\n/);
     expect(table).toMatch(/delivered {2}19 {3}0 lost {3}0 repeated {3}0 out of order {3}0 misdelivered\n/);
     expect(table).toMatch(/latency {2}p50 .* ms {3}p99 .* ms {3}max .* ms\n/);
     expect(table).toMatch(/last follower {2}p50/);
-    expect(table).toMatch(/× 1 {2}publish: answered with status 500\n/);
+    expect(table).toMatch(/× 1 {2}publish: response status 500\n/);
     expect(table).not.toMatch(/chunk|unchecked|silence/);
   });
 
@@ -326,7 +326,7 @@ describe('the flood command that publishes', () => {
   });
 
   it.each([
-    ['publishing failed', 401, /× 5 {2}publish: answered with status 401\n/],
+    ['publishing failed', 401, /× 5 {2}publish: response status 401\n/],
     ['messages were lost', 201, / {3}0 failed .*\n.* {3}5 lost /],
   ])('exits 1 when %s', async (_what, status, message) => {
     const { url } = await FeedServer.start(() => status);

@@ -41,7 +41,7 @@ function expectPicture(svg: string): void {
   expect(isWellFormed(svg)).toBe(true);
   expect(svg).not.toMatch(/NaN|undefined|Infinity/);
   expect(svg).toMatch(/stroke-dasharray/);
-  expect(textsOf(svg)).toEqual(expect.arrayContaining(['connections begun', 'connections open', 'seconds (logarithmic)']));
+  expect(textsOf(svg)).toEqual(expect.arrayContaining(['connections started', 'connections open', 'seconds (logarithmic)']));
 }
 
 function sample(at: number, more: Partial<FloodSample> = {}): FloodSample {

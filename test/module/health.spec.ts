@@ -61,7 +61,7 @@ describe.each(platforms)('health on %s', (platform) => {
     await served.app.close();
   });
 
-  it('stays ready while the engine of its broker is away, and says so', async () => {
+  it('stays ready while its broker is unavailable, and says so', async () => {
     let unavailableSince: number | undefined;
     const broker: BrokerFactory = (context) =>
       Object.defineProperties(new MemoryBroker(context), { unavailableSince: { get: () => unavailableSince } });
@@ -73,7 +73,10 @@ describe.each(platforms)('health on %s', (platform) => {
     expect(await ready()).toEqual({ status: 200, broker: { status: 'up', state: 'ok', broker: 'memory' } });
     unavailableSince = Date.UTC(2026, 0, 1);
     const degraded = { status: 'up', state: 'degraded', broker: 'memory', unavailableSince: '2026-01-01T00:00:00.000Z' };
-    expect(await ready()).toEqual({ status: 200, broker: { ...degraded, message: expect.stringMatching(/^away: /) } });
+    expect(await ready()).toEqual({
+      status: 200,
+      broker: { ...degraded, message: expect.stringMatching(/^The message broker is unavailable: /) },
+    });
     expect(await (await fetch(`${served.url}/health/live`)).json()).toMatchObject({ info: {} });
     unavailableSince = undefined;
     expect((await ready()).broker).toMatchObject({ state: 'ok' });

@@ -3,8 +3,8 @@ import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Counter, Registry } from 'prom-client';
-import { BrokerUnavailableError } from '../../src/feed/broker/broker.js';
 import { MemoryBroker } from '../../src/feed/broker/memory/memory-broker.js';
+import { BrokerUnavailableError } from '../../src/feed/errors/broker.errors.js';
 import { FeedMetrics, MetricsModule } from '../../src/metrics/index.js';
 import { Engine, env, missing } from '../../tools/engines.mjs';
 import { Peer } from '../support/peer.js';
@@ -135,16 +135,16 @@ describe('metrics', () => {
     await served.app.close();
   });
 
-  it('say that the broker is away, and count what it does not take', async () => {
-    class AwayBroker extends MemoryBroker {
+  it('say that the broker is unavailable, and count what it does not accept', async () => {
+    class UnavailableBroker extends MemoryBroker {
       override readonly name = 'distant' as never;
       override readonly unavailableSince = Date.now() as never;
       override async publish(): Promise<never> {
-        throw new BrokerUnavailableError('away');
+        throw new BrokerUnavailableError('unavailable');
       }
     }
     const served = await serve('express', {
-      imports: [feedModule({ broker: (context) => new AwayBroker(context) }), MetricsModule],
+      imports: [feedModule({ broker: (context) => new UnavailableBroker(context) }), MetricsModule],
     });
     await expect(served.feeds.publish('a', 1)).rejects.toThrow();
     await expect(served.feeds.publish('not an id', 1)).rejects.toThrow();

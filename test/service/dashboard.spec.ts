@@ -105,7 +105,7 @@ describe.each(platforms)('the dashboard on %s', (platform) => {
     const service = await start({ FEED_ADAPTER: platform, FEED_DASHBOARD: 'off' });
     for (const path of ['', '/now', '/feed', '/files/app.js']) expect((await fetch(`${service.url}/dashboard${path}`)).status).toBe(404);
     const other = await start({ FEED_ADAPTER: platform, FEED_PATH: 'dashboard' });
-    await until(() => other.err === '/dashboard is not served: FEED_PATH has the feeds there\n');
+    await until(() => other.err === '/dashboard is not served: FEED_PATH uses the same path\n');
     const peer = await Peer.get(other.port, '/dashboard/42');
     await peer.sees('200 OK');
   });
@@ -197,11 +197,11 @@ inBrowser('in a browser, the dashboard', () => {
     const page = await open(service);
     await shows(page, '#state', 'live');
     await shows(page, '#open', '1');
-    expect(await page.isVisible('#nobody')).toBe(true);
+    expect(await page.isVisible('#no-connections')).toBe(true);
     expect(await text(page, '#curl')).toBe(`curl -N ${service.url}/test/42`);
     const [first] = await follow(service, 'a', 'a', 'b');
     await shows(page, '#open', '4');
-    expect(await page.isVisible('#nobody')).toBe(false);
+    expect(await page.isVisible('#no-connections')).toBe(false);
     expect(await row(page, '#busiest', 'a')).toEqual(['a', '2']);
     expect(await page.title()).toBe('4 open – nestjs-feed');
     first?.leave();
@@ -241,10 +241,10 @@ inBrowser('in a browser, the dashboard', () => {
     const page = await open(service);
     await page.fill('#follow-form [name=id]', 'a');
     await page.press('#follow-form [name=id]', 'Enter');
-    await shows(page, '#follow-state', 'a: following · nothing has come yet');
+    await shows(page, '#follow-state', 'a: following · no messages yet');
     await publish(service, 'a', 1);
     await shows(page, '#log li:first-child span', '1');
-    await shows(page, '#follow-state', 'a: ended; followed again in a moment');
+    await shows(page, '#follow-state', 'a: ended, reconnecting');
     await publish(service, 'a', 2);
     await shows(page, '#log li:first-child span', '2');
     expect(await page.$$eval('#log span', (all) => all.map((one) => one.textContent))).toEqual(['2', '1']);
@@ -264,7 +264,7 @@ inBrowser('in a browser, the dashboard', () => {
     await shows(page, '#open', '5');
     expect(await page.evaluate<string>('document.activeElement.textContent')).toBe('news');
     await page.keyboard.press('Enter');
-    await shows(page, '#follow-state', 'news: following · nothing has come yet');
+    await shows(page, '#follow-state', 'news: following · no messages yet');
     await publish(service, 'news', 'hello');
     await shows(page, '#log li:first-child span', 'hello');
     for (let tabs = 0; tabs < 20; tabs += 1) {
@@ -281,7 +281,7 @@ inBrowser('in a browser, the dashboard', () => {
     const page = await open(service);
     await page.fill('#key', 'wrong');
     await page.press('#key', 'Enter');
-    await shows(page, '[role=alert]', 'That is not the key.');
+    await shows(page, '[role=alert]', 'The key is wrong.');
     await page.fill('#key', 'open-sesame');
     await page.press('#key', 'Enter');
     await shows(page, '#state', 'live');
@@ -300,7 +300,7 @@ inBrowser('in a browser, the dashboard', () => {
     await shows(page, '#follow-state', 'a: Reading needs the publish key or a token.');
     await page.fill('#follow-form [name=token]', token);
     await page.press('#follow-form [name=token]', 'Enter');
-    await shows(page, '#follow-state', 'a: following · nothing has come yet');
+    await shows(page, '#follow-state', 'a: following · no messages yet');
     expect(await text(page, '#busiest-more')).toContain('FEED_DASHBOARD_KEY');
   });
 
@@ -308,8 +308,8 @@ inBrowser('in a browser, the dashboard', () => {
     const service = await start({ FEED_MAX_CONNECTIONS: '2' });
     const [first] = await follow(service, 'a', 'b');
     const page = await open(service);
-    await shows(page, '#state', 'asking');
-    await shows(page, '#notice', 'All 2 connections are taken, so this page asks every two seconds instead of following.');
+    await shows(page, '#state', 'polling');
+    await shows(page, '#notice', 'All 2 connections are taken, so this page polls every two seconds.');
     await shows(page, '#open', '2');
     first?.leave();
     await shows(page, '#state', 'live');
@@ -322,7 +322,7 @@ inBrowser('in a browser, the dashboard', () => {
     await shows(page, '#state', 'live');
     service.child.kill('SIGKILL');
     await shows(page, '#state', 'connection lost');
-    expect(await text(page, '#notice')).toMatch(/^The service does not answer\. These are the numbers of \d\d:\d\d:\d\d\./);
+    expect(await text(page, '#notice')).toMatch(/^The service does not respond\. The numbers are from \d\d:\d\d:\d\d\./);
     await start({ PORT: `${service.port}` });
     await shows(page, '#state', 'live');
     expect(await page.isVisible('#notice')).toBe(false);
@@ -338,7 +338,7 @@ inBrowser('in a browser, the dashboard', () => {
       return pages > 2 ? route.continue() : route.fulfill({ contentType: 'text/html', body: '<p>Back soon</p>' });
     });
     await page.goto(`${service.url}/dashboard`);
-    await shows(page, '#state', 'asking');
+    await shows(page, '#state', 'polling');
     await shows(page, '#state', 'live');
     expect(pages).toBe(3);
   });
@@ -374,7 +374,7 @@ inBrowser('in a browser, the dashboard', () => {
     const id = 'a'.repeat(200);
     await page.fill('#follow-form [name=id]', id);
     await page.press('#follow-form [name=id]', 'Enter');
-    await shows(page, '#follow-state', `${id}: following · nothing has come yet`);
+    await shows(page, '#follow-state', `${id}: following · no messages yet`);
     await publish(service, `${id}?type=${'t'.repeat(200)}`, 'a message that can be read');
     await shows(page, '#log li span', 'a message that can be read');
     expect(await page.evaluate<number>('document.documentElement.scrollWidth')).toBe(390);
@@ -388,7 +388,7 @@ inBrowser('in a browser, the dashboard', () => {
     expect(await page.$eval('#log', (log) => [log.role, log.ariaLive, log.tabIndex])).toEqual(['log', 'off', 0]);
   });
 
-  withRedis('shows its workers, and that the engine is away', async () => {
+  withRedis('shows its workers, and that the broker is unavailable', async () => {
     const redis = await Engine.start('redis');
     const service = await start({ WORKERS: '2', FEED_BROKER: redis.url });
     await follow(service, 'a', 'a', 'a', 'a');
@@ -398,7 +398,7 @@ inBrowser('in a browser, the dashboard', () => {
     await until(async () => (await page.$$eval('#nodes tbody tr', (rows) => rows.length)) === 2);
     expect(await row(page, '#busiest', 'a')).toEqual(['a', '4']);
     await redis.kill();
-    await until(async () => /^Redis has been away since/.test((await text(page, '#notice')) ?? ''));
+    await until(async () => /^Redis has been unavailable since/.test((await text(page, '#notice')) ?? ''));
     await redis.restart();
     await until(async () => !(await page.isVisible('#notice')));
     await redis.stop();

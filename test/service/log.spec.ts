@@ -21,7 +21,7 @@ describe('the log', () => {
     expect(start).toMatchObject({ level: 'log', pid: run.child.pid, timestamp: expect.any(Number), adapter: 'express', workers: 1 });
     // A log is read by many: the key for publishing is not for them.
     expect(run.out).not.toContain('Bearer');
-    expect(start?.message).toMatch(/; FEED_PUBLISH_KEY is not set, and the key made in its place is not told here$/);
+    expect(start?.message).toMatch(/; FEED_PUBLISH_KEY is not set: the generated key is not logged, set one to publish$/);
     const peer = await Peer.get(Number(new URL(start?.url as string).port), '/test/42');
     await peer.sees('Chunk 1');
     run.child.kill('SIGTERM');

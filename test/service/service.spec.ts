@@ -77,7 +77,7 @@ describe.each(platforms)('the service on %s', (platform) => {
       FEED_ADAPTER: platform,
       FEED_PUBLISH_KEY: 'key',
       FEED_INTERVAL_MS: '0',
-      FEED_REPLAY_LATEST: '*',
+      FEED_REPLAY_NEWEST: '*',
       FEED_CONFLATE: 'prices/*',
     });
     for (const feed of ['prices/eur', 'news']) {
@@ -148,22 +148,22 @@ describe('the start of the service', () => {
     ['FEED_BUFFER_BYTES', '10', 'FEED_BUFFER_BYTES must be 1024 or more bytes, not "10"'],
     ['FEED_ADAPTER', 'koa', 'FEED_ADAPTER must be express or fastify, not "koa"'],
     ['FEED_PATH', 'a b', 'FEED_PATH must be a path: segments of A-Z a-z 0-9 . _ ~ - with / between them, not "a b"'],
-    ['FEED_PATH', '/health/feeds', /^FEED_PATH must not be where the health checks and the metrics are/],
-    ['FEED_LAME_DUCK_MS', '20000', /^FEED_LAME_DUCK_MS is not right: .*a part of the drain time: it must be 10000 \("drainMs"\) or fewer/],
+    ['FEED_PATH', '/health/feeds', /^FEED_PATH must not begin with health or metrics/],
+    ['FEED_LAME_DUCK_MS', '20000', /^FEED_LAME_DUCK_MS is invalid: .*a part of the drain time: it must be 10000 \("drainMs"\) or fewer/],
     ['FEED_HISTORY_LENGTH', '-1', 'FEED_HISTORY_LENGTH must be a whole number of messages, not "-1"'],
-    ['FEED_CONFLATE', 'a b', /^FEED_REPLAY_LATEST or FEED_CONFLATE is not right: .*patterns.*a feed's id/],
+    ['FEED_CONFLATE', 'a b', /^FEED_REPLAY_NEWEST or FEED_CONFLATE is invalid: .*patterns.*a feed's id/],
     ['FEED_JWKS_URL', 'ftp://x', /^FEED_JWKS_URL must be an http or https URL/],
-    ['FEED_JWT_ISSUER', 'x', /^FEED_JWT_ISSUER is not right: .*needs "jwtSecret" or "jwksUrl"/],
+    ['FEED_JWT_ISSUER', 'x', /^FEED_JWT_ISSUER is invalid: .*needs "jwtSecret" or "jwksUrl"/],
     ['FEED_PUBLISH_KEY', 'a b', /^FEED_PUBLISH_KEY must be one or more visible ASCII characters without spaces\n$/],
-    ['FEED_WEBHOOK_URL', 'http://127.0.0.1:1', /^FEED_WEBHOOK_SECRET is not right: /],
+    ['FEED_WEBHOOK_URL', 'http://127.0.0.1:1', /^FEED_WEBHOOK_SECRET is invalid: /],
     ['FEED_MAX_CONNECTIONS', 'many', 'FEED_MAX_CONNECTIONS must be a whole number of connections, not "many"'],
     ['FEED_BROKER', 'kafka://user:secret@host', /^FEED_BROKER must be memory, or a URL: redis:\/\/…[^@]*\n$/],
-    ['FEED_BROKER', 'redis://user:secret@', /^FEED_BROKER is not right: The URL of Redis must be [^@]*\n$/],
-    ['FEED_BROKER', 'nats://user:secret@', /^FEED_BROKER is not right: The NATS broker's URL is [^@]*\n$/],
+    ['FEED_BROKER', 'redis://user:secret@', /^FEED_BROKER is invalid: The URL of Redis must be [^@]*\n$/],
+    ['FEED_BROKER', 'nats://user:secret@', /^FEED_BROKER is invalid: The NATS broker's URL is [^@]*\n$/],
     ['FEED_NODE_NAME', 'a b', 'FEED_NODE_NAME must be 1 to 100 visible ASCII characters without spaces, not "a b"'],
     ['WORKERS', '0', 'WORKERS must be a whole number of processes from 1 to 64, not "0"'],
     ['WORKERS', '65', 'WORKERS must be a whole number of processes from 1 to 64, not "65"'],
-    ['WORKERS', '2', /^FEED_BROKER must be redis:\/\/… or nats:\/\/… where WORKERS is 2: memory would /],
+    ['WORKERS', '2', /^FEED_BROKER must be redis:\/\/… or nats:\/\/… with WORKERS=2: the memory broker /],
     ['HOST', 'no.such.host.invalid', 'HOST no.such.host.invalid is not an address of this machine'],
   ])('is refused with %s=%s', async (name, value, line) => {
     const run = Run.node(['dist/main.js'], { PORT: '0', [name]: value });
@@ -186,13 +186,15 @@ describe('the start of the service', () => {
     const hook = url(`import { register } from 'node:module'; register(${JSON.stringify(url(resolve))});`);
     const run = Run.node(['--import', hook, 'dist/main.js'], { PORT: '0', FEED_BROKER: broker });
     expect(await run.exit).toBe(1);
-    expect(run.err).toBe(`FEED_BROKER names an engine whose client is not installed: npm install ${packages}\n`);
+    expect(run.err).toBe(`FEED_BROKER needs a client that is not installed: npm install ${packages}\n`);
   });
 
-  it('warns of an engine that is away, and says why', async () => {
+  it('warns of a broker that is unavailable, and says why', async () => {
     const service = await Run.service({ FEED_BROKER: 'redis://127.0.0.1:1' });
     await until(() => service.err !== '');
-    expect(service.err).toBe('redis is away (connect ECONNREFUSED 127.0.0.1:1): until it is back, nothing can be published\n');
+    expect(service.err).toBe(
+      'redis is unavailable (connect ECONNREFUSED 127.0.0.1:1): messages are rejected until it is available again\n',
+    );
     expect((await fetch(`${service.url}/health/ready`)).status).toBe(200);
   });
 
@@ -208,7 +210,7 @@ describe('the start of the service', () => {
     const { port } = taken.address() as AddressInfo;
     const run = Run.node(['dist/main.js'], { PORT: `${port}`, FEED_ADAPTER: platform });
     expect(await run.exit).toBe(1);
-    expect(run.err).toBe(`PORT ${port} on 127.0.0.1 is in use: end what listens there, or set PORT to another one\n`);
+    expect(run.err).toBe(`PORT ${port} on 127.0.0.1 is in use: stop the process that listens there, or set PORT to another port\n`);
     taken.close();
   });
 });

@@ -129,8 +129,8 @@ describeWithRedis.each(platforms)('workers on %s', (platform) => {
     const peers = await service.followOnEach('/test/1');
     const [killed, other] = (await service.pids()) as [number, number];
     process.kill(killed, 'SIGKILL');
-    await until(() => /another starts/.test(service.run.err));
-    expect(service.run.err).toMatch(new RegExp(`^worker \\d \\(pid ${killed}\\) was killed by SIGKILL; another starts in 0\\.\\d s\\n$`));
+    await until(() => /restarting it in/.test(service.run.err));
+    expect(service.run.err).toMatch(new RegExp(`^worker \\d \\(pid ${killed}\\) was killed by SIGKILL; restarting it in 0\\.\\d s\\n$`));
     await until(async () => (await service.pids()).length === 2);
     expect(await service.pids()).toContain(other);
     expect(await service.pids()).not.toContain(killed);
@@ -206,14 +206,14 @@ describeWithRedis('workers', () => {
     const { port } = taken.address() as AddressInfo;
     const run = Run.node(['dist/main.js'], { PORT: `${port}`, WORKERS: '3', FEED_BROKER: engine?.url ?? '', FEED_ADAPTER: platform });
     expect(await run.exit).toBe(1);
-    expect(run.err).toBe(`PORT ${port} on 127.0.0.1 is in use: end what listens there, or set PORT to another one\n`);
+    expect(run.err).toBe(`PORT ${port} on 127.0.0.1 is in use: stop the process that listens there, or set PORT to another port\n`);
     expect(run.out).toBe('');
     taken.close();
   });
 
   it.each([
-    ['redis://user:secret@', /^FEED_BROKER is not right: The URL of Redis must be [^@]*\n$/],
-    ['memory', /^FEED_BROKER must be redis:\/\/… or nats:\/\/… where WORKERS is 2: [^\n]*\n$/],
+    ['redis://user:secret@', /^FEED_BROKER is invalid: The URL of Redis must be [^@]*\n$/],
+    ['memory', /^FEED_BROKER must be redis:\/\/… or nats:\/\/… with WORKERS=2: [^\n]*\n$/],
   ])('do not start with FEED_BROKER=%s', async (broker, line) => {
     const run = Run.node(['dist/main.js'], { PORT: '0', WORKERS: '2', FEED_BROKER: broker });
     expect(await run.exit).toBe(1);

@@ -26,7 +26,7 @@ export interface History {
   readonly isReset: boolean;
 }
 
-/** How much of each feed a broker stores. */
+/** How much of the feeds a broker stores. */
 export interface HistoryBounds {
   /** Messages of each feed. */
   readonly historyLength: number;
@@ -79,7 +79,7 @@ export abstract class Broker {
 
 /** What a broker is made with. */
 export interface BrokerContext extends HistoryBounds {
-  /** Told when the server becomes unavailable, once for each further reason, and when it is available again. */
+  /** Called when the server becomes unavailable, once for each further reason, and when it is available again. */
   log(message: string): void;
 }
 

@@ -3,7 +3,7 @@ import type { Start } from '../message/position.js';
 import { type History, type HistoryBounds, messageOverhead } from './broker.js';
 import { TrimmedOffsets } from './trimmed-offsets.js';
 
-/** How far apart two looks for expired messages are at least, in milliseconds. */
+/** The shortest time between two removals of expired messages, in milliseconds. */
 const expiryStepMs = 1000;
 
 /** A message in its feed's log, and in the list of all messages by age. */
@@ -18,15 +18,15 @@ interface Entry {
   newer: Entry | undefined;
 }
 
-/** What is kept of one feed; a feed of which nothing is kept has none. */
+/** The messages of one feed. A feed without messages has none. */
 interface FeedLog {
   readonly feed: string;
   first: Entry | undefined;
   last: Entry | undefined;
   length: number;
   bytes: number;
-  /** The offset up to which messages are gone. */
-  dropped: number;
+  /** The offset up to which messages have been trimmed. */
+  trimmed: number;
 }
 
 /** The recent messages of all feeds in this process's memory, within bounds. */
@@ -35,8 +35,8 @@ export class MessageLog {
   offset = 0;
   private readonly logs = new Map<string, FeedLog>();
   private readonly trimmed = new TrimmedOffsets();
-  /** The offset up to which messages of any feed are gone. */
-  private gone = 0;
+  /** The offset up to which the messages of all feeds have been trimmed. */
+  private allTrimmed = 0;
   private oldest: Entry | undefined = undefined;
   private newest: Entry | undefined = undefined;
   private totalBytes = 0;
@@ -54,7 +54,7 @@ export class MessageLog {
     this.offset = message.offset;
     let log = this.logs.get(feed);
     if (!log) {
-      log = { feed, first: undefined, last: undefined, length: 0, bytes: 0, dropped: this.trimmed.offsetOf(feed) };
+      log = { feed, first: undefined, last: undefined, length: 0, bytes: 0, trimmed: this.trimmed.offsetOf(feed) };
       this.logs.set(feed, log);
     }
     const bytes = Buffer.byteLength(message.text) + messageOverhead;
@@ -82,9 +82,9 @@ export class MessageLog {
     const newest = start === 'newest' ? log?.last?.message : undefined;
     if (newest) return { messages: [newest], after: { epoch, offset: newest.offset - 1 }, end, hasMore: false, isReset: false };
     if (start === 'end' || start === 'newest') return { messages: [], after: { epoch, offset: end }, end, hasMore: false, isReset: false };
-    const dropped = Math.max(log?.dropped ?? this.trimmed.offsetOf(feed), this.gone);
-    const isKnown = start !== 'earliest' && start.epoch === epoch && start.offset >= dropped && start.offset <= end;
-    const after = isKnown ? start.offset : dropped;
+    const trimmed = Math.max(log?.trimmed ?? this.trimmed.offsetOf(feed), this.allTrimmed);
+    const isKnown = start !== 'earliest' && start.epoch === epoch && start.offset >= trimmed && start.offset <= end;
+    const after = isKnown ? start.offset : trimmed;
     const { messages, hasMore } = this.pageOf(log, after, limitBytes);
     return {
       messages,
@@ -100,9 +100,9 @@ export class MessageLog {
     const messages: StoredMessage[] = [];
     let bytes = 0;
     for (let entry = this.firstAfter(log, after); entry; entry = entry.next) {
-      if (bytes >= limitBytes) return { messages, hasMore: true };
+      bytes += entry.bytes - messageOverhead;
+      if (bytes > limitBytes && messages.length > 0) return { messages, hasMore: true };
       messages.push(entry.message);
-      bytes += entry.message.text.length;
     }
     return { messages, hasMore: false };
   }
@@ -113,23 +113,23 @@ export class MessageLog {
     return entry;
   }
 
-  /** The last message of a feed, if it is kept. */
+  /** The newest message of a feed, if it is stored. */
   newestOf(feed: string): StoredMessage | undefined {
     return this.logs.get(feed)?.last?.message;
   }
 
-  /** Lets go of a feed's messages up to an offset: others up to there have never come. */
+  /** Removes a feed's messages up to an offset, up to which others never arrived. */
   forget(feed: string, offset: number): void {
     const log = this.logs.get(feed);
     while (log?.first && log.first.message.offset <= offset) this.drop(log.first);
-    if (log?.first) log.dropped = Math.max(log.dropped, offset);
+    if (log?.first) log.trimmed = Math.max(log.trimmed, offset);
     else this.trimmed.note(feed, offset);
   }
 
-  /** Lets go of all messages up to an offset. */
+  /** Removes the messages of all feeds up to an offset. */
   forgetAll(offset: number): void {
     while (this.oldest && this.oldest.message.offset <= offset) this.drop(this.oldest);
-    this.gone = Math.max(this.gone, offset);
+    this.allTrimmed = Math.max(this.allTrimmed, offset);
   }
 
   clear(): void {
@@ -141,7 +141,7 @@ export class MessageLog {
     this.totalBytes = 0;
   }
 
-  /** Drops a feed's first message. The oldest message of all is the first of its feed, too. */
+  /** Removes a feed's first message. The oldest message of all is the first of its feed as well. */
   private drop(entry: Entry): void {
     const { log, older, newer, bytes } = entry;
     if (older) older.newer = newer;
@@ -151,20 +151,20 @@ export class MessageLog {
     this.totalBytes -= bytes;
 
     log.first = entry.next;
-    // What is dead must not lead to what lives: V8 would move each new entry to its old generation for the sake of a dead one there.
+    // A removed entry must not refer to the others: V8 would move each new entry to its old generation because a dead one there refers to it.
     entry.older = undefined;
     entry.newer = undefined;
     entry.next = undefined;
     log.length -= 1;
     log.bytes -= bytes;
-    log.dropped = entry.message.offset;
+    log.trimmed = entry.message.offset;
     if (log.first) return;
     log.last = undefined;
     this.logs.delete(log.feed);
-    this.trimmed.note(log.feed, log.dropped);
+    this.trimmed.note(log.feed, log.trimmed);
   }
 
-  /** One timer for all messages: they expire in the order in which they came. */
+  /** One timer for all messages: they expire in the order in which they were appended. */
   private scheduleExpiry(): void {
     if (this.expiry !== undefined || !this.oldest) return;
     const left = this.oldest.message.time + this.bounds.historyTtlMs - Date.now();

@@ -1,37 +1,37 @@
-/** How many reasons of one outage are told at most: an engine with many addresses may have one for each. */
-const mostTold = 10;
+/** How many reasons of one outage are logged at most: a server with many addresses may have one for each. */
+const maxReasons = 10;
 
-/** Since when an engine is away, and why: told when it begins, once for each further reason, and when it is over. */
+/** Since when a broker's server is unavailable, and why. Logs the beginning of an outage, each further reason once, and its end. */
 export class Outage {
-  /** In milliseconds since 1970; undefined while the engine is there. A broker begins without one. */
+  /** In milliseconds since 1970; undefined while the server is available. A broker begins as unavailable. */
   since: number | undefined = Date.now();
-  /** The last reason; undefined while the engine is there, and as long as nothing has gone wrong. */
+  /** The last reason; undefined while the server is available, and as long as no attempt has failed. */
   reason: string | undefined = undefined;
-  private readonly told = new Set<string>();
+  private readonly logged = new Set<string>();
 
   /**
-   * @param engine its name, at the beginning of a sentence
-   * @param log told in a sentence each
+   * @param server its name, as the subject of a sentence
+   * @param log takes a sentence at a time
    */
   constructor(
-    private readonly engine: string,
+    private readonly server: string,
     private readonly log: (message: string) => void,
   ) {}
 
-  /** The engine has gone away, or is still away. */
+  /** The server has become unavailable, or still is. */
   note(reason: string): void {
     this.since ??= Date.now();
     this.reason = reason;
-    if (this.told.has(reason) || this.told.size === mostTold) return;
-    this.told.add(reason);
-    this.log(`${this.engine} is away: ${reason}`);
+    if (this.logged.has(reason) || this.logged.size === maxReasons) return;
+    this.logged.add(reason);
+    this.log(`${this.server} is unavailable: ${reason}`);
   }
 
-  /** The engine is there. */
+  /** The server is available. */
   end(): void {
     this.since = undefined;
     this.reason = undefined;
-    if (this.told.size > 0) this.log(`${this.engine} is back.`);
-    this.told.clear();
+    if (this.logged.size > 0) this.log(`${this.server} is available again.`);
+    this.logged.clear();
   }
 }

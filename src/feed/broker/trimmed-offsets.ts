@@ -1,11 +1,11 @@
-/** How many slots feeds share: 512 KiB, whatever the number of feeds. */
+/** How many slots the feeds share: 512 KiB, whatever the number of feeds. */
 const slots = 65_536;
 
 /**
- * Remembers up to which offset messages are gone, for feeds of which nothing else is known any more.
+ * Remembers up to which offset messages have been trimmed, for feeds of which nothing is stored any more.
  *
- * Feeds share slots by a hash, so that a feed costs nothing here. One that shares its slot may be told that messages are gone which
- * were another's: a reset too many, never a gap that nobody tells of.
+ * Feeds share slots by a hash, so that a feed costs no memory here. A feed that shares its slot may get a reset because of the other
+ * feed's messages; a reset is never missed.
  */
 export class TrimmedOffsets {
   private offsets: Float64Array | undefined = undefined;
@@ -16,7 +16,7 @@ export class TrimmedOffsets {
     this.offsets[slot] = Math.max(this.offsets[slot] as number, offset);
   }
 
-  /** The offset up to which messages of the feed may be gone; 0 for none. */
+  /** The offset up to which messages of the feed may have been trimmed; 0 for none. */
   offsetOf(feed: string): number {
     return this.offsets?.[slotOf(feed)] ?? 0;
   }

@@ -1,38 +1,39 @@
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Broker, BrokerUnavailableError, type MessageSink } from '../broker/broker.js';
+import type { Broker, MessageSink } from '../broker/broker.js';
 import { MemoryBroker } from '../broker/memory/memory-broker.js';
+import { BrokerUnavailableError } from '../errors/broker.errors.js';
 import { checkFeedId } from '../message/feed-id.js';
 import { type FeedCounts, sumOf } from '../stats/counts.js';
 import { Nodes, nodesFeed } from './nodes.js';
 
 const countsOf = (open: number): FeedCounts => ({ ...sumOf([]), open });
 
-/** An engine in this process: every broker on it gets what any of them publishes. */
+/** A server in this process: each broker on it gets what any of them publishes. */
 class Bus {
   private readonly sinks = new Set<MessageSink>();
   published = 0;
-  isAway = false;
+  isUnavailable = false;
 
   broker(name = 'bus'): Broker {
     const bounds = { historyLength: 0, historyTtlMs: 1, historyBytes: 0, historyTotalBytes: 0 };
     const log = new MemoryBroker(bounds);
-    const followed = new Map<string, MessageSink>();
+    const subscriptions = new Map<string, MessageSink>();
     return Object.assign(Object.create(log) as Broker, {
       name,
       publish: async (...message: Parameters<Broker['publish']>) => {
         this.published += 1;
-        if (this.isAway) throw new BrokerUnavailableError('away');
+        if (this.isUnavailable) throw new BrokerUnavailableError('unavailable');
         const published = await log.publish(...message);
         for (const sink of this.sinks) sink.next(published);
         return published;
       },
-      follow: (feed: string, sink: MessageSink) => {
-        followed.set(feed, sink);
+      subscribe: (feed: string, sink: MessageSink) => {
+        subscriptions.set(feed, sink);
         this.sinks.add(sink);
       },
-      unfollow: (feed: string) => {
-        const sink = followed.get(feed);
+      unsubscribe: (feed: string) => {
+        const sink = subscriptions.get(feed);
         if (sink) this.sinks.delete(sink);
       },
     });
@@ -54,7 +55,7 @@ describe('nodes that share a broker', () => {
   const seenBy = (node: Nodes) => node.all().map(({ name, open }) => `${name} ${open}`);
   afterEach(() => Promise.all(started.splice(0).map((node) => node.stop())));
 
-  it('know at once of one that starts, and of one that leaves', async () => {
+  it('know at once of a node that starts, and of one that leaves', async () => {
     const bus = new Bus();
     const a = nodeOn(bus, 'a', () => 1);
     nodeOn(bus, 'c', () => 3);
@@ -66,7 +67,7 @@ describe('nodes that share a broker', () => {
     expect(seenBy(a)).toEqual(['a 1', 'c 3']);
   });
 
-  it('tell again and again what they hold, and forget one that is silent', async () => {
+  it('announce their counts every period, and forget a node that does not', async () => {
     const bus = new Bus();
     let open = 0;
     const a = nodeOn(bus, 'a', () => 1, 20);
@@ -74,13 +75,13 @@ describe('nodes that share a broker', () => {
     await until(() => seenBy(a).includes('b 0') && seenBy(b).includes('a 1'));
     open = 7;
     await until(() => seenBy(a).includes('b 7'));
-    bus.isAway = true;
+    bus.isUnavailable = true;
     await until(() => seenBy(a).length === 1);
-    bus.isAway = false;
+    bus.isUnavailable = false;
     await until(() => seenBy(a).includes('b 7'));
   });
 
-  it('are told apart where they have the same name', async () => {
+  it('are distinguished where they have the same name', async () => {
     const bus = new Bus();
     const a = nodeOn(bus, 'same', () => 1);
     nodeOn(bus, 'same', () => 2);
@@ -88,17 +89,30 @@ describe('nodes that share a broker', () => {
     expect(seenBy(a)).toEqual(['same 1', 'same 2']);
   });
 
-  it.each(['', 'x', 'null', '[]', '{"id":1}', '{"id":"1","node":null}', '{"id":"1","node":{"open":1}}'])(
-    'pass over what is no announcement: %s',
-    async (text) => {
-      const bus = new Bus();
-      const a = nodeOn(bus, 'a', () => 1);
-      await bus.broker().publish(nodesFeed, { type: undefined, text, isJson: true });
-      expect(seenBy(a)).toEqual(['a 1']);
-    },
-  );
+  /** A node that gets an announcement from elsewhere. */
+  const announcedTo = async (text: string) => {
+    const bus = new Bus();
+    const a = nodeOn(bus, 'a', () => 1);
+    await bus.broker().publish(nodesFeed, { type: undefined, text, isJson: true });
+    return a;
+  };
 
-  it('are one alone with a memory of their own, which is told nothing', async () => {
+  it.each([
+    ...['', 'x', 'null', '[]', '{"id":1}', '{"id":"1","node":null}', '{"id":"1","node":{"open":1}}'],
+    ...['{"open":"2"}', '{"open":-1}', '{"open":1e999}', '{"rejectedBy":1}', '{"closed":{"client":null}}', '{"limit":"none"}'].map(
+      (counts) => `{"id":"1","node":{"name":"b",${counts.slice(1)}}`,
+    ),
+  ])('ignore what is not an announcement: %s', async (text) => {
+    expect(seenBy(await announcedTo(text))).toEqual(['a 1']);
+  });
+
+  it('count a node of another version, whose counts are not the same', async () => {
+    const a = await announcedTo('{"id":"1","node":{"name":"b","open":2,"rejectedBy":{"limit":3,"new":1},"new":{}},"version":2}');
+    expect(a.all()[1]).toEqual({ name: 'b', ...countsOf(2), rejectedBy: { ...countsOf(0).rejectedBy, limit: 3 }, limit: null });
+    expect(sumOf(a.all())).toMatchObject({ open: 3, rejectedBy: { limit: 3 }, closed: { client: 0 }, limit: null });
+  });
+
+  it('announce nothing where the broker is this process only', async () => {
     const bus = new Bus();
     const node = new Nodes(bus.broker('memory'), 'alone', () => countsOf(1), 1);
     node.start();
@@ -108,7 +122,7 @@ describe('nodes that share a broker', () => {
     expect(seenBy(node)).toEqual(['alone 1']);
   });
 
-  it('meet on a feed that nobody else can name', () => {
+  it('meet on a feed that no client can name', () => {
     expect(() => checkFeedId(nodesFeed)).toThrow();
   });
 });

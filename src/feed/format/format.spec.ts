@@ -1,5 +1,6 @@
 import fc from 'fast-check';
-import { chooseFormat } from './formats.js';
+import type { TextMessage } from '../message/message.js';
+import { chooseFormat, labelled } from './formats.js';
 import { ndjson } from './ndjson.js';
 import { sse } from './sse.js';
 import { text } from './text.js';
@@ -26,24 +27,26 @@ function parse(stream: string) {
 }
 
 const anything = fc.string({ unit: fc.oneof(fc.constantFrom('\r', '\n', ':', ' ', 'id: ', '\u2028', '\0'), fc.string({ maxLength: 3 })) });
+const message = (fields: Partial<TextMessage>): TextMessage => {
+  return { id: undefined, feed: undefined, type: undefined, text: 'x', isJson: false, ...fields };
+};
 const oneLine = fc.string({ minLength: 1 }).filter((value) => !/[\r\n\0]/.test(value));
 
 describe('sse', () => {
   it('gives back what went in, with every line break read as a line feed', () => {
     fc.assert(
-      fc.property(anything, fc.option(oneLine, { nil: undefined }), fc.option(oneLine, { nil: undefined }), (data, id, type) => {
-        const trimmed = { id, type };
-        const [event, ...more] = parse(sse.encode({ data, ...trimmed }));
+      fc.property(anything, fc.option(oneLine, { nil: undefined }), fc.option(oneLine, { nil: undefined }), (text, id, type) => {
+        const [event, ...more] = parse(sse.encode(message({ text, id, type })));
         expect(more).toEqual([]);
-        expect(event).toEqual({ ...JSON.parse(JSON.stringify(trimmed)), data: data.replace(/\r\n|\r/g, '\n') });
+        expect({ id: undefined, type: undefined, ...event }).toEqual({ id, type, data: text.replace(/\r\n|\r/g, '\n') });
       }),
       { numRuns: 1000 },
     );
   });
 
-  it.each(['a\nb', 'a\rb', 'a\0b'])('refuses the id and the type %j', (value) => {
-    expect(() => sse.encode({ data: 1, id: value })).toThrow(/id must not contain line breaks/);
-    expect(() => sse.encode({ data: 1, type: value })).toThrow(/type must not contain line breaks/);
+  it.each(['a\nb', 'a\rb', 'a\0b'])('rejects the id and the type %j', (value) => {
+    expect(() => sse.encode(message({ id: value }))).toThrow(/id must not contain line breaks/);
+    expect(() => sse.encode(message({ type: value }))).toThrow(/type must not contain line breaks/);
   });
 });
 
@@ -51,23 +54,25 @@ describe('ndjson', () => {
   it('gives back what went in, on one line', () => {
     fc.assert(
       fc.property(fc.jsonValue(), anything, (data, id) => {
-        const line = ndjson.encode({ data, id });
-        expect(line.indexOf('\n')).toBe(line.length - 1);
-        expect(JSON.parse(line)).toEqual(JSON.parse(JSON.stringify({ id, data })));
+        for (const content of [
+          { text: JSON.stringify(data), isJson: true },
+          { text: id, isJson: false },
+        ]) {
+          const line = ndjson.encode(message({ id, ...content }));
+          expect(line.indexOf('\n')).toBe(line.length - 1);
+          expect(JSON.parse(line)).toEqual({ id, data: content.isJson ? JSON.parse(content.text) : id });
+        }
       }),
     );
   });
 });
 
 describe('text', () => {
-  it.each([
-    ['as it is', 'as it is\n'],
-    [Buffer.from('bytes ü'), 'bytes ü\n'],
-    [{ a: 1 }, '{"a":1}\n'],
-    [undefined, 'null\n'],
-    [0, '0\n'],
-  ])('writes %j', (data, line) => {
-    expect(text.encode({ data })).toBe(line);
+  it('writes the text on a line, after the feed on a connection with several feeds', () => {
+    expect(text.encode(message({ feed: 'a', text: 'as it is' }))).toBe('as it is\n');
+    expect(labelled(text).encode(message({ feed: 'a', text: 'as it is' }))).toBe('a\tas it is\n');
+    expect(labelled(text).encode(message({ text: 'of a source' }))).toBe('of a source\n');
+    expect(labelled(sse)).toBe(sse);
   });
 });
 
@@ -77,12 +82,18 @@ describe('chooseFormat', () => {
     ['text/*', null, text],
     ['application/*', null, ndjson],
     ['text/event-stream, text/plain', null, sse],
-    ['text/plain;q=0', null, undefined],
-    ['nonsense', null, undefined],
-    [undefined, 'SSE', undefined],
-    [undefined, '', undefined],
     [undefined, 'sse', sse],
   ])('for Accept %s and ?format=%s', (accept, query, format) => {
     expect(chooseFormat(accept, query)).toBe(format);
+  });
+
+  it.each([
+    ['text/plain;q=0', null],
+    ['nonsense', null],
+    [undefined, 'SSE'],
+    [undefined, ''],
+  ])('has none for Accept %s and ?format=%s, and says which there are', (accept, query) => {
+    const response = expect.objectContaining({ formats: ['text', 'sse', 'ndjson'] });
+    expect(() => chooseFormat(accept, query)).toThrow(expect.objectContaining({ code: 'FEED_FORMAT', response }));
   });
 });

@@ -1,25 +1,112 @@
-import { PublishedMessage } from '../message/message.js';
-import { Mark, replayOf } from './replay.js';
+import fc from 'fast-check';
+import type { Broker, History, HistoryBounds } from '../broker/broker.js';
+import { MemoryBroker } from '../broker/memory/memory-broker.js';
+import { resetType, type StoredMessage, storedMessage } from '../message/message.js';
+import { nowhere, type Position, type Start } from '../message/position.js';
+import { Mark, Replay, type ReplayItem } from './replay.js';
 
-const message = (feed: string, offset: number) => new PublishedMessage(feed, 'e', offset, 0, undefined, 'x', false);
-const history = (after: number, end: number, ...messages: PublishedMessage[]) => ({
-  messages,
-  after: { epoch: 'e', offset: after },
-  end,
-  isReset: false,
-});
+const roomy: HistoryBounds = { historyLength: 1000, historyTtlMs: 60_000, historyBytes: 1e6, historyTotalBytes: 1e7 };
+const message = (feed: string, offset: number) => storedMessage(feed, 'e', offset, 0, { type: undefined, text: 'x', isJson: false });
+const isStored = (item: ReplayItem): item is StoredMessage => 'offset' in item;
 
 describe('a replay of several feeds', () => {
-  it.each([true, false])('leaves to what is live what came between the first reading and the last (resumed: %s)', (isResumed) => {
-    const feeds = ['a', 'b'];
-    const histories = [history(1, 4, message('a', 3)), history(1, 7, message('b', 2), message('b', 6))];
-    const { start, items, covered } = replayOf(feeds, histories, isResumed);
-    expect(start.offset).toBe(1);
-    expect(items.flatMap((item) => (item instanceof Mark ? [] : [item.feed]))).toEqual(['b', 'a']);
-    expect([...covered]).toEqual([
-      ['a', 4],
-      ['b', 4],
-    ]);
-    if (!isResumed) expect((items.at(-1) as Mark).position).toBe('e-4');
+  it.each([true, false])(
+    'leaves to live delivery what was published between its first read and its last (resumed: %s)',
+    async (isResumed) => {
+      const histories: Record<string, History> = {
+        a: { messages: [message('a', 3)], after: { epoch: 'e', offset: 1 }, end: 4, hasMore: false, isReset: false },
+        b: { messages: [message('b', 2), message('b', 6)], after: { epoch: 'e', offset: 1 }, end: 7, hasMore: false, isReset: false },
+      };
+      const broker = { read: async (feed: string) => histories[feed] } as unknown as Broker;
+      const replay = await Replay.open(broker, { feeds: ['a', 'b'], startOf: () => nowhere, isResumed, pageBytes: 100 });
+      const items: ReplayItem[] = [];
+      for (let item = replay.take(); item; item = replay.take()) items.push(item);
+      expect(replay).toMatchObject({ isDone: true, end: 4, start: { offset: 1 } });
+      expect(items.flatMap((item) => (item instanceof Mark ? [] : [item.feed]))).toEqual(['b', 'a']);
+      if (!isResumed) expect((items.at(-1) as Mark).position).toBe('e-4');
+    },
+  );
+
+  /** A message to publish: the number of its feed, and its length. */
+  const drafts = (maxLength: number) => fc.array(fc.tuple(fc.nat(4), fc.nat(40)), { maxLength });
+  const schedule = {
+    feeds: fc.integer({ min: 1, max: 5 }),
+    before: drafts(60),
+    /** What is published before each read of the broker, and before each item is taken. */
+    beforeReads: fc.array(drafts(3), { maxLength: 40 }),
+    beforeItems: fc.array(drafts(1), { maxLength: 40 }),
+    pageBytes: fc.nat(300),
+    start: fc.option(fc.nat(59), { nil: undefined }),
+  };
+
+  interface Schedule {
+    readonly feeds: number;
+    readonly before: readonly [number, number][];
+    readonly beforeReads: readonly (readonly [number, number][])[];
+    readonly beforeItems: readonly (readonly [number, number][])[];
+    readonly pageBytes: number;
+    readonly start: number | undefined;
+  }
+
+  /** A subscriber that holds live messages until the replay is done, and then drops those that the replay had. */
+  async function run(bounds: HistoryBounds, { feeds: count, before, beforeReads, beforeItems, pageBytes, start }: Schedule) {
+    const broker = new MemoryBroker(bounds);
+    const feeds = Array.from({ length: count }, (_, n) => `feed${n}`);
+    const published: StoredMessage[] = [];
+    const publish = async (some: readonly [number, number][] = []) => {
+      for (const [feed, length] of some) {
+        published.push(await broker.publish(`feed${feed % count}`, { type: undefined, text: 'x'.repeat(length), isJson: false }));
+      }
+    };
+    const [reads, items] = [[...beforeReads], [...beforeItems]];
+    const busy: Pick<Broker, 'read'> = {
+      read: async (feed, start, limitBytes) => {
+        await publish(reads.shift());
+        return broker.read(feed, start, limitBytes);
+      },
+    };
+
+    await publish(before);
+    const { after: end } = await broker.read('', 'end', 0);
+    const position: Position = start === undefined ? end : { epoch: end.epoch, offset: published[start]?.offset ?? 0 };
+    const held: StoredMessage[] = [];
+    for (const feed of feeds) broker.subscribe(feed, { next: (message) => held.push(message), lost: () => {} });
+    const startOf = (): Start => position;
+    const replay = await Replay.open(busy as Broker, { feeds, startOf, isResumed: true, pageBytes });
+    const got: ReplayItem[] = [];
+    while (!replay.isDone) {
+      await publish(items.shift());
+      const item = replay.take();
+      if (item) got.push(item);
+      else await replay.read();
+    }
+    got.push(...held.filter(({ offset }) => offset > replay.end));
+    await broker.close();
+    return {
+      offsets: got.filter(isStored).map(({ offset }) => offset),
+      resets: new Set(got.flatMap((item) => (!(item instanceof Mark) && item.type === resetType ? [item.feed] : []))),
+      expected: published.filter(({ offset }) => offset > position.offset),
+    };
+  }
+
+  it('has every message after its start once and in order, while others publish', async () => {
+    const property = fc.asyncProperty(fc.record(schedule), async (schedule) => {
+      const { offsets, resets, expected } = await run(roomy, schedule);
+      expect(offsets).toEqual(expected.map(({ offset }) => offset));
+      expect(resets.size).toBe(0);
+    });
+    await fc.assert(property, { numRuns: 500 });
+  });
+
+  it('tells of each feed that has lost messages to newer ones, and has no duplicate', async () => {
+    const bounds = fc.record({ historyLength: fc.integer({ min: 0, max: 8 }), historyTotalBytes: fc.integer({ min: 0, max: 20_000 }) });
+    const property = fc.asyncProperty(fc.record(schedule), bounds, async (schedule, bounds) => {
+      const { offsets, resets, expected } = await run({ ...roomy, ...bounds }, schedule);
+      expect(offsets).toEqual([...new Set(offsets)].sort((a, b) => a - b));
+      const got = new Set(offsets);
+      const lossy = expected.flatMap(({ feed, offset }) => (got.has(offset) ? [] : [feed]));
+      expect([...resets]).toEqual(expect.arrayContaining(lossy));
+    });
+    await fc.assert(property, { numRuns: 500 });
   });
 });

@@ -57,8 +57,7 @@ export interface FeedCount {
  * most that there can have been, and a feed counts once for each process in which somebody follows it. `limit` is null where any is.
  */
 export function sumOf(all: readonly FeedCounts[]): FeedCounts {
-  // A process of another version may not know every count.
-  const sum = (count: (counts: FeedCounts) => number | undefined) => all.reduce((total, counts) => total + (count(counts) ?? 0), 0);
+  const sum = (count: (counts: FeedCounts) => number) => all.reduce((total, counts) => total + count(counts), 0);
   return {
     open: sum(({ open }) => open),
     peak: sum(({ peak }) => peak),

@@ -1,45 +1,40 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { extname } from 'node:path';
 
 const { resolve } = createRequire(import.meta.url);
 
+const folder = new URL('page/', import.meta.url);
+
+/** The files of the chart library. */
+const library: Record<string, string> = { 'uplot.js': 'uplot/dist/uPlot.iife.min.js', 'uplot.css': 'uplot/dist/uPlot.min.css' };
+
 const types: Record<string, string> = {
-  css: 'text/css; charset=utf-8',
-  html: 'text/html; charset=utf-8',
-  js: 'text/javascript; charset=utf-8',
-  svg: 'image/svg+xml',
+  '.css': 'text/css; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.svg': 'image/svg+xml',
 };
-
-/** The files that the page loads: its own, and those of the chart library. */
-const own = ['app.js', 'charts.js', 'follow.js', 'history.js', 'icon.svg', 'live.js', 'style.css', 'table.js', 'words.js'];
-const charts: Record<string, string> = { 'uplot.js': 'uplot/dist/uPlot.iife.min.js', 'uplot.css': 'uplot/dist/uPlot.min.css' };
-
-interface ServedFile {
-  /** The media type. */
-  type: string;
-  text: string;
-}
 
 /** The dashboard's files, read once. */
 export class DashboardFiles {
   private constructor(
+    private readonly texts: ReadonlyMap<string, string>,
     /** The dashboard, and the form that asks for its key. */
-    readonly page: string,
-    readonly form: string,
-    private readonly files: ReadonlyMap<string, ServedFile>,
+    readonly page = texts.get('index.html') as string,
+    readonly form = texts.get('key.html') as string,
   ) {}
 
   static async read(): Promise<DashboardFiles> {
-    const fileOf = async (name: string): Promise<[string, ServedFile]> => {
-      const path = charts[name] === undefined ? new URL(`page/${name}`, import.meta.url) : resolve(charts[name]);
-      return [name, { type: types[name.split('.')[1] as string] as string, text: await readFile(path, 'utf8') }];
-    };
-    const [[, page], [, form], ...files] = await Promise.all(['index.html', 'key.html', ...own, ...Object.keys(charts)].map(fileOf));
-    return new DashboardFiles((page as ServedFile).text, (form as ServedFile).text, new Map(files));
+    const own = (await readdir(folder)).map((name): [string, URL | string] => [name, new URL(name, folder)]);
+    const charts = Object.entries(library).map(([name, path]): [string, URL | string] => [name, resolve(path)]);
+    const texts = [...own, ...charts].map(async ([name, path]): Promise<[string, string]> => [name, await readFile(path, 'utf8')]);
+    return new DashboardFiles(new Map(await Promise.all(texts)));
   }
 
-  get(name: string): ServedFile | undefined {
-    return this.files.get(name);
+  /** A file that the page loads, and its media type. */
+  get(name: string): { type: string; text: string } | undefined {
+    const [type, text] = [types[extname(name)], this.texts.get(name)];
+    return type === undefined || text === undefined ? undefined : { type, text };
   }
 }
 
@@ -51,7 +46,7 @@ export class DashboardFiles {
 export function dashboardWarning(feedPath: string): string | undefined {
   if (/^\/?dashboard(\/|$)/.test(feedPath)) return '/dashboard is not served: FEED_PATH uses the same path';
   try {
-    for (const path of Object.values(charts)) resolve(path);
+    for (const path of Object.values(library)) resolve(path);
     return undefined;
   } catch {
     return '/dashboard is not served: it needs npm install uplot';

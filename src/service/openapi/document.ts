@@ -10,11 +10,12 @@ const read = (path: string) => readFileSync(new URL(path, import.meta.url), 'utf
  *
  * @param path the path of the feeds, with a leading slash and no trailing one
  */
-export function documentOf(path: string, { bodyBytes, tokenCookie, jwtSecret, jwksUrl }: ResolvedFeedOptions): OpenAPIObject {
+export function documentOf(path: string, options: ResolvedFeedOptions): OpenAPIObject {
+  const { bodyBytes, tokenCookie } = options;
   const { name, version, description, license } = JSON.parse(read('../../../package.json'));
   const values: Record<string, unknown> = { path, bodyBytes, tokenCookie, name, version, description, license };
   const document = parse(read('openapi.yaml').replace(/\$(\w+)/g, (placeholder, key) => `${values[key] ?? placeholder}`));
-  const hasTokens = jwtSecret !== undefined || jwksUrl !== undefined;
+  const hasTokens = !options.public;
   if (!hasTokens) {
     for (const { get, post } of [document.paths[path], document.paths[`${path}/{id}`]]) {
       get.security = [];

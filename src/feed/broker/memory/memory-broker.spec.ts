@@ -1,53 +1,57 @@
 import fc from 'fast-check';
-import { type StoredMessage } from '../../message/message.js';
+import type { StoredMessage } from '../../message/message.js';
+import { nowhere } from '../../message/position.js';
 import { type HistoryBounds, messageOverhead } from '../broker.js';
 import { MemoryBroker } from './memory-broker.js';
 
 const roomy: HistoryBounds = { historyLength: 1000, historyTtlMs: 60_000, historyBytes: 1e6, historyTotalBytes: 1e7 };
+
+/** No limit on a page. */
+const all = Number.POSITIVE_INFINITY;
 
 const content = (text: string) => ({ type: undefined, text, isJson: false });
 
 const texts = (messages: readonly StoredMessage[]) => messages.map(({ text }) => text);
 
 describe('MemoryBroker', () => {
-  it('keeps what the bounds allow, in order, and says truly whether anything after a position is gone', async () => {
-    const published = fc.array(fc.tuple(fc.integer({ min: 0, max: 4 }), fc.integer({ min: 0, max: 300 })), { maxLength: 60 });
+  it('stores what the bounds allow, in order, and tells exactly whether messages after a position are gone', async () => {
+    const drafts = fc.array(fc.tuple(fc.integer({ min: 0, max: 4 }), fc.integer({ min: 0, max: 300 })), { maxLength: 60 });
     const bounds = fc.record({
       historyLength: fc.integer({ min: 0, max: 8 }),
       historyBytes: fc.integer({ min: 0, max: 4000 }),
       historyTotalBytes: fc.integer({ min: 0, max: 12_000 }),
     });
     await fc.assert(
-      fc.asyncProperty(published, bounds, fc.integer({ min: 0, max: 60 }), async (drafts, given, asked) => {
+      fc.asyncProperty(drafts, bounds, fc.integer({ min: 0, max: 60 }), async (drafts, given, asked) => {
         const broker = new MemoryBroker({ ...roomy, ...given });
         // The model: a list of all, from which the bounds take the oldest.
         let kept: { feed: string; offset: number; bytes: number }[] = [];
-        const all: StoredMessage[] = [];
+        const published: StoredMessage[] = [];
         for (const [n, size] of drafts) {
           const feed = `feed${n}`;
           const message = await broker.publish(feed, content('x'.repeat(size)));
-          all.push(message);
+          published.push(message);
           kept.push({ feed, offset: message.offset, bytes: size + messageOverhead });
           const own = () => kept.filter((entry) => entry.feed === feed);
           const bytes = (entries: typeof kept) => entries.reduce((sum, entry) => sum + entry.bytes, 0);
           while (own().length > given.historyLength || bytes(own()) > given.historyBytes) kept.splice(kept.indexOf(own()[0] as never), 1);
           while (bytes(kept) > given.historyTotalBytes) kept = kept.slice(1);
         }
-        const { after: end } = await broker.read('none', 'end');
+        const { after: end } = await broker.read('none', 'end', all);
         for (let n = 0; n < 5; n += 1) {
           const feed = `feed${n}`;
           const own = kept.filter((entry) => entry.feed === feed).map(({ offset }) => offset);
           const offsets = (messages: readonly StoredMessage[]) => messages.map(({ offset }) => offset);
-          expect(offsets((await broker.read(feed, 'earliest')).messages)).toEqual(own);
-          expect(offsets((await broker.read(feed, 'newest')).messages)).toEqual(own.slice(-1));
+          expect(offsets((await broker.read(feed, 'earliest', all)).messages)).toEqual(own);
+          expect(offsets((await broker.read(feed, 'newest', all)).messages)).toEqual(own.slice(-1));
 
-          const { messages, isReset, after } = await broker.read(feed, { epoch: end.epoch, offset: asked });
-          const missed = all.filter((message) => message.feed === feed && message.offset > asked);
+          const { messages, isReset, after } = await broker.read(feed, { epoch: end.epoch, offset: asked }, all);
+          const missed = published.filter((message) => message.feed === feed && message.offset > asked);
           if (asked > end.offset) expect(isReset).toBe(true);
           else expect(isReset).toBe(missed.some(({ offset }) => !own.includes(offset)));
           expect(offsets(messages)).toEqual(isReset ? own : offsets(missed));
-          // The position that is given instead is one to come back with.
-          expect((await broker.read(feed, after)).isReset).toBe(false);
+          // A reader can resume from the position that is returned instead.
+          expect((await broker.read(feed, after, all)).isReset).toBe(false);
         }
         await broker.close();
       }),
@@ -55,28 +59,28 @@ describe('MemoryBroker', () => {
     );
   });
 
-  it('delivers to the feed that is followed, before publish() resolves, and not after unfollow()', async () => {
+  it('delivers to a subscribed feed before publish() resolves, and not after unsubscribe()', async () => {
     const broker = new MemoryBroker(roomy);
     const got: StoredMessage[] = [];
-    await broker.follow('a', { next: (message) => got.push(message), lost: () => {} });
+    broker.subscribe('a', { next: (message) => got.push(message), lost: () => {} });
     await broker.publish('b', content('other'));
     const message = await broker.publish('a', content('mine'));
     expect(got).toEqual([message]);
-    expect(message).toMatchObject({ feed: 'a', data: 'mine', id: `${message.epoch}-2/a` });
-    broker.unfollow('a');
+    expect(message).toMatchObject({ feed: 'a', text: 'mine', id: `${message.epoch}-2/a` });
+    broker.unsubscribe('a');
     await broker.publish('a', content('later'));
     expect(got).toHaveLength(1);
   });
 
-  it('lets go of messages when their time has come, and of their feeds', async () => {
+  it('forgets messages that have expired, and feeds without messages', async () => {
     const broker = new MemoryBroker({ ...roomy, historyTtlMs: 20 });
     const { epoch, offset } = await broker.publish('a', content('old'));
-    const kept = async () => texts((await broker.read('a', 'earliest')).messages);
+    const kept = async () => texts((await broker.read('a', 'earliest', all)).messages);
     expect(await kept()).toEqual(['old']);
     while ((await kept()).length > 0) await new Promise((resolve) => setTimeout(resolve, 5));
-    expect(await broker.read('a', { epoch, offset })).toMatchObject({ isReset: false, messages: [] });
-    expect(await broker.read('a', { epoch, offset: offset - 1 })).toMatchObject({ isReset: true, messages: [] });
-    expect(await broker.read('never published to', { epoch, offset: 0 })).toMatchObject({ isReset: false });
+    expect(await broker.read('a', { epoch, offset }, all)).toMatchObject({ isReset: false, messages: [] });
+    expect(await broker.read('a', { epoch, offset: offset - 1 }, all)).toMatchObject({ isReset: true, messages: [] });
+    expect(await broker.read('never published to', { epoch, offset: 0 }, all)).toMatchObject({ isReset: false });
   });
 
   it('knows no position of another broker', async () => {
@@ -84,7 +88,7 @@ describe('MemoryBroker', () => {
     const { epoch, offset } = await one.publish('a', content('1'));
     await other.publish('a', content('2'));
     for (const position of [{ epoch, offset }, nowhere]) {
-      const { isReset, messages } = await other.read('a', position);
+      const { isReset, messages } = await other.read('a', position, all);
       expect(isReset).toBe(true);
       expect(texts(messages)).toEqual(['2']);
     }

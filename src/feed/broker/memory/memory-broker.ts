@@ -1,6 +1,7 @@
 import { type Content, type StoredMessage, storedMessage } from '../../message/message.js';
 import type { Start } from '../../message/position.js';
 import type { Broker, History, HistoryBounds, MessageSink } from '../broker.js';
+import { newEpoch } from '../epoch.js';
 import { MessageLog } from '../message-log.js';
 
 /** Stores messages in this process, for this process. Delivers a message before `publish()` resolves. */
@@ -13,7 +14,7 @@ export class MemoryBroker implements Broker {
   private undelivered: StoredMessage[] = [];
 
   constructor(bounds: HistoryBounds) {
-    this.log = new MessageLog(`${Date.now().toString(36)}${Math.floor(Math.random() * 36 ** 4).toString(36)}`, bounds);
+    this.log = new MessageLog(newEpoch(), bounds);
   }
 
   async publish(feed: string, content: Content): Promise<StoredMessage> {

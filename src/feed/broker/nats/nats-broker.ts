@@ -1,23 +1,24 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BrokerUnavailableError, MessageTooLargeError, reasonOf } from '../../errors/broker.errors.js';
 import { type Content, type StoredMessage, storedMessage } from '../../message/message.js';
-import { type Start } from '../../message/position.js';
-import { type Broker, type BrokerContext, type BrokerFactory, type History, type MessageSink } from '../broker.js';
+import type { Start } from '../../message/position.js';
+import { backoff } from '../../time/backoff.js';
+import type { Broker, BrokerContext, BrokerFactory, History, MessageSink } from '../broker.js';
 import { Outage } from '../outage.js';
 import { type NatsBrokerOptions, type NatsSettings, settingsOf } from './nats.options.js';
 import { NatsFeeds } from './nats-feeds.js';
 import { NatsSession } from './nats-session.js';
 
-/** How long a start waits for the engine, in milliseconds. */
+/** How long a start waits for NATS, in milliseconds. */
 const startMs = 5000;
-/** The shortest and the longest time between two attempts to reach the engine, in milliseconds. */
-const [leastWaitMs, mostWaitMs] = [100, 2000];
+/** The delays before the connection is tried again. */
+const reconnectDelays = { minMs: 150, maxMs: 3000 };
 
 /**
- * Keeps feeds in a JetStream stream, from which every process has all messages in the same order and under the same ids. A process
- * keeps in memory what the bounds allow, so that a read costs NATS a question at most, which all who read at that moment share.
+ * Carries feeds between processes with NATS 2.9 or later and JetStream. Needs `@nats-io/transport-node` and `@nats-io/jetstream`.
  *
- * Takes NATS 2.9 or later, with JetStream, and `@nats-io/transport-node` and `@nats-io/jetstream`.
+ * One stream has the messages of all feeds, and each process reads all of it into memory, within the bounds of history: reads then cost
+ * NATS one request for all that are made at the same time.
  *
  * @param options a URL, such as `nats://host1:4222,host2:4222?prefix=orders`, or options
  * @throws FeedOptionsError when an option is wrong
@@ -35,9 +36,9 @@ class NatsBroker implements Broker {
   readonly name = 'nats';
   private readonly feeds: NatsFeeds;
   private readonly outage: Outage;
-  /** The one that works; undefined while the engine is away. */
+  /** Undefined while NATS is unavailable. */
   private session: NatsSession | undefined = undefined;
-  private lastCause = new Error('it has not answered yet');
+  private lastCause = new Error('no answer yet');
   private isFirst = true;
   private readonly closing = new AbortController();
   private running: Promise<void> | undefined = undefined;
@@ -58,7 +59,7 @@ class NatsBroker implements Broker {
     return this.outage.reason;
   }
 
-  /** Resolves when the engine is there, or after some seconds without it. */
+  /** Resolves when NATS is available, or after some seconds. */
   async start(): Promise<void> {
     const timer = new AbortController();
     await new Promise<void>((resolve) => {
@@ -69,43 +70,42 @@ class NatsBroker implements Broker {
   }
 
   async publish(feed: string, content: Content): Promise<StoredMessage> {
-    return this.withEngine(async (session) => {
-      const { type, text, isJson } = content;
+    return this.withSession(async (session) => {
       const { epoch } = this.feeds;
       const { offset, time } = await session.publish(feed, content);
-      return storedMessage(feed, epoch as string, offset, time, { type, text, isJson });
+      return storedMessage(feed, epoch as string, offset, time, content);
     });
   }
 
   subscribe(feed: string, sink: MessageSink): Promise<void> {
-    this.feeds.follow(feed, sink);
-    return this.withEngine((session) => session.catchUp());
+    this.feeds.subscribe(feed, sink);
+    return this.withSession((session) => session.catchUp());
   }
 
   unsubscribe(feed: string): void {
-    this.feeds.unfollow(feed);
+    this.feeds.unsubscribe(feed);
   }
 
   read(feed: string, start: Start, limitBytes: number): Promise<History> {
-    return this.withEngine(async (session) => {
+    return this.withSession(async (session) => {
       await session.catchUp();
       return this.feeds.read(feed, start, limitBytes);
     });
   }
 
   async close(): Promise<void> {
-    this.closing.abort(new Error('the broker has been closed'));
+    this.closing.abort(new Error('the broker is closed'));
     await this.running;
     this.feeds.clear();
   }
 
-  private async withEngine<T>(work: (session: NatsSession) => Promise<T>): Promise<T> {
+  private async withSession<T>(work: (session: NatsSession) => Promise<T>): Promise<T> {
     try {
       if (!this.session) throw this.lastCause;
       return await work(this.session);
     } catch (cause) {
       if (cause instanceof MessageTooLargeError) throw cause;
-      throw new BrokerUnavailableError(`NATS does not do its work: ${reasonOf(cause)}`, { cause });
+      throw new BrokerUnavailableError(`NATS is unavailable: ${reasonOf(cause)}`, { cause });
     }
   }
 
@@ -113,15 +113,14 @@ class NatsBroker implements Broker {
   private async run(onReady: () => void): Promise<void> {
     const { settings, context, feeds, outage, closing } = this;
     const { signal } = closing;
-    let wait = leastWaitMs;
-    while (!signal.aborted) {
+    for (let attempt = 0; !signal.aborted; attempt += 1) {
       try {
         const { isFirst } = this;
         const session = await NatsSession.open({ settings, bounds: context, feeds, isFirst, signal });
         this.isFirst = false;
         this.session = session;
         outage.end();
-        wait = leastWaitMs;
+        attempt = 0;
         onReady();
         this.lastCause = await session.ended;
       } catch (error) {
@@ -130,9 +129,7 @@ class NatsBroker implements Broker {
       this.session = undefined;
       if (signal.aborted) break;
       outage.note(reasonOf(this.lastCause));
-      // Not all processes at once.
-      await sleep(wait * (0.5 + Math.random()), undefined, { signal }).catch(() => {});
-      wait = Math.min(wait * 2, mostWaitMs);
+      await sleep(backoff(attempt, reconnectDelays), undefined, { signal }).catch(() => {});
     }
     onReady();
   }

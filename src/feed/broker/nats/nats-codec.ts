@@ -1,8 +1,6 @@
-import { type Content } from '../../message/message.js';
+import type { Content } from '../../message/message.js';
 
-/**
- * The subject of a feed. A feed's id has slashes where a subject has dots, and dots, which become percent signs: no id has any.
- */
+/** The subject of a feed. Slashes of its id become dots, and dots percent signs, which no id has. */
 export function subjectOf(prefix: string, feed: string): string {
   return `${prefix}.${feed.replaceAll('.', '%').replaceAll('/', '.')}`;
 }
@@ -19,7 +17,7 @@ const isJsonFlag = 1;
 const hasTypeFlag = 2;
 const version = 0x10;
 
-/** A byte of flags, the type's length in two bytes and the type if there is one, and the text. */
+/** A byte of flags; if there is a type, its length in two bytes and the type; the text. */
 export function encode({ type, text, isJson }: Content): Uint8Array {
   const typeBytes = type === undefined ? 0 : Buffer.byteLength(type);
   if (typeBytes > 0xffff) throw new RangeError(`A message's type has 65535 bytes at most, not ${typeBytes}`);
@@ -34,7 +32,7 @@ export function encode({ type, text, isJson }: Content): Uint8Array {
   return bytes;
 }
 
-/** What was encoded; undefined for what somebody else has put into the stream. */
+/** The content that was encoded; undefined for what another program has published to the stream. */
 export function decode(data: Uint8Array): Content | undefined {
   const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   const flags = bytes[0] ?? 0;

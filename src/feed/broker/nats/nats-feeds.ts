@@ -1,26 +1,26 @@
 import { type Content, type StoredMessage, storedMessage } from '../../message/message.js';
-import { type Start } from '../../message/position.js';
-import { type History, type HistoryBounds, type MessageSink } from '../broker.js';
+import type { Start } from '../../message/position.js';
+import type { History, HistoryBounds, MessageSink } from '../broker.js';
 import { MessageLog } from '../message-log.js';
 
-/** How many messages back the time of one is known. */
+/** Of how many of the last messages the time is known. */
 const knownTimes = 4096;
-/** Of a suspect that has not been told: before any offset. */
-const untold = -1;
+/** A suspect of which no message has arrived since: an offset before any other. */
+const unresolved = -1;
 
-/** What this process has of the stream, and who follows it: outlives connections. */
+/** What this process has received of the stream, and the sinks of its feeds. It outlives sessions. */
 export class NatsFeeds {
-  /** When, by `performance.now()`, the stream had no message that has not come; all later ones are younger. */
-  knownAt = Number.NEGATIVE_INFINITY;
+  /** When, by `performance.now()`, this process had received all messages of the stream: all later ones are younger. */
+  completeAt = Number.NEGATIVE_INFINITY;
   private readonly sinks = new Map<string, MessageSink>();
   private log: MessageLog | undefined = undefined;
-  /** Feeds that may have lost messages in the gaps up to `suspectsEnd`, and the offset of the last message up to which that is told. */
+  /** Feeds that may have lost messages in the gaps up to `suspectsEnd`, with the offset of the last message for which that was decided. */
   private readonly suspects = new Map<string, number>();
   private suspectsEnd = 0;
-  /** The offset of the last message that came after a gap. */
+  /** The offset of the last message that arrived after a gap. */
   private gapEnd = 0;
-  /** Up to there the messages are older than this process: they are history, and delivered to nobody. */
-  private oldEnd = 0;
+  /** The offset up to which messages are older than this process: they are history, and not delivered. */
+  private historyEnd = 0;
   private readonly times = { of: new Float64Array(knownTimes), offset: new Float64Array(knownTimes) };
 
   constructor(private readonly bounds: HistoryBounds) {}
@@ -29,88 +29,88 @@ export class NatsFeeds {
     return this.log?.epoch;
   }
 
-  /** The offset of the last message that came. */
+  /** The offset of the last message that arrived. */
   get offset(): number {
     return this.log?.offset ?? 0;
   }
 
-  follow(feed: string, sink: MessageSink): void {
+  subscribe(feed: string, sink: MessageSink): void {
     this.sinks.set(feed, sink);
   }
 
-  unfollow(feed: string): void {
+  unsubscribe(feed: string): void {
     this.sinks.delete(feed);
   }
 
-  /** Only once there has been an epoch. */
+  /** Only after `begin()`. */
   read(feed: string, start: Start, limitBytes: number): History {
     return (this.log as MessageLog).read(feed, start, limitBytes);
   }
 
-  /** Begins with a stream, from its first message on. What was known of another one is gone. */
+  /** Begins with a stream, from its first message on. Messages of another stream are lost. */
   begin(epoch: string, last: number): void {
     const isFirst = this.log === undefined;
     this.log?.clear();
     this.log = new MessageLog(epoch, this.bounds);
     this.times.offset.fill(0);
-    this.oldEnd = isFirst ? last : -1;
+    this.historyEnd = isFirst ? last : -1;
     this.suspects.clear();
     this.suspectsEnd = 0;
     this.gapEnd = 0;
-    this.knownAt = Number.NEGATIVE_INFINITY;
+    this.completeAt = Number.NEGATIVE_INFINITY;
     if (!isFirst) this.suspect(this.sinks.keys(), last);
   }
 
-  deliver(feed: string, offset: number, time: number, { type, text, isJson }: Content): void {
+  deliver(feed: string, offset: number, time: number, content: Content): void {
     const log = this.log as MessageLog;
-    const message = storedMessage(feed, log.epoch, offset, time, { type, text, isJson });
-    this.go(offset);
+    const message = storedMessage(feed, log.epoch, offset, time, content);
+    this.advance(offset);
     log.append(message);
     this.times.offset[offset % knownTimes] = offset;
     this.times.of[offset % knownTimes] = time;
-    const sink = offset > this.oldEnd ? this.sinks.get(feed) : undefined;
-    const told = this.suspects.get(feed);
-    if (told !== undefined) {
+    const sink = offset > this.historyEnd ? this.sinks.get(feed) : undefined;
+    const decided = this.suspects.get(feed);
+    if (decided !== undefined) {
       this.suspects.set(feed, offset);
-      if (told < this.gapEnd) {
+      if (decided < this.gapEnd) {
         log.forget(feed, offset - 1);
         sink?.lost(message);
       }
     }
     sink?.next(message);
-    this.clearSuspects();
+    this.resolveSuspects();
   }
 
-  /** Goes on to an offset without a message. */
+  /** Advances to an offset without a message. */
   skip(offset: number): void {
-    this.go(offset);
-    this.clearSuspects();
+    this.advance(offset);
+    this.resolveSuspects();
   }
 
-  /** The feeds may have lost messages after the last that came; what they still have up to `end` will come. */
+  /** The feeds may have lost messages after the last one that arrived; those that they still have up to `end` will arrive. */
   suspect(feeds: Iterable<string>, end: number): void {
-    for (const feed of feeds) this.suspects.set(feed, untold);
+    for (const feed of feeds) this.suspects.set(feed, unresolved);
     this.suspectsEnd = Math.max(this.suspectsEnd, end);
-    this.clearSuspects();
+    this.resolveSuspects();
   }
 
   /** Any feed may have lost messages up to an offset. */
-  suspectAll(gone: number, end: number): void {
-    this.log?.forgetAll(gone);
+  suspectAll(trimmed: number, end: number): void {
+    this.log?.forgetAll(trimmed);
     this.suspect(this.sinks.keys(), end);
   }
 
-  /** Suspects no more those that have been told; whoever looks anew finds out about them. */
-  acquit(): void {
-    for (const [feed, told] of this.suspects) if (told !== untold) this.suspects.delete(feed);
+  /** Forgets the suspects that have been decided: the next inspection finds out about later gaps. */
+  forgetResolved(): void {
+    for (const [feed, decided] of this.suspects) if (decided !== unresolved) this.suspects.delete(feed);
   }
 
-  /** The last message that is kept of a feed. */
+  /** The newest message that this process stores of a feed. */
   newestOf(feed: string): StoredMessage | undefined {
     return this.log?.newestOf(feed);
   }
 
-  /** When the engine got a message; undefined where that is long ago, or it never came. */
+  /** When NATS stored a message; undefined for one that is not among the last, or never arrived. */
   timeOf(offset: number): number | undefined {
     return offset > 0 && this.times.offset[offset % knownTimes] === offset ? this.times.of[offset % knownTimes] : undefined;
   }
@@ -121,19 +121,20 @@ export class NatsFeeds {
     this.log?.clear();
   }
 
-  private go(offset: number): void {
+  private advance(offset: number): void {
     const log = this.log as MessageLog;
     if (offset > log.offset + 1) this.gapEnd = offset;
     log.offset = offset;
   }
 
-  private clearSuspects(): void {
+  /** Once everything has arrived: a suspect without a message has lost all that it may have lost. */
+  private resolveSuspects(): void {
     const { offset } = this;
     if (this.suspects.size === 0 || offset < this.suspectsEnd) return;
-    for (const [feed, told] of this.suspects) {
-      if (told !== untold) continue;
+    for (const [feed, decided] of this.suspects) {
+      if (decided !== unresolved) continue;
       this.log?.forget(feed, offset);
-      if (offset > this.oldEnd) this.sinks.get(feed)?.lost(undefined);
+      if (offset > this.historyEnd) this.sinks.get(feed)?.lost(undefined);
     }
     this.suspects.clear();
   }

@@ -1,8 +1,8 @@
 import { type JetStreamClient, jetstream } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { MessageTooLargeError } from '../../errors/broker.errors.js';
-import { type Content } from '../../message/message.js';
-import { type HistoryBounds } from '../broker.js';
+import type { Content } from '../../message/message.js';
+import type { HistoryBounds } from '../broker.js';
 import type { NatsSettings } from './nats.options.js';
 import { decode, encode, feedOf, subjectOf } from './nats-codec.js';
 import type { NatsFeeds } from './nats-feeds.js';
@@ -10,18 +10,18 @@ import { findServer } from './nats-probe.js';
 import { type Delivery, heartbeatMs, NatsStream } from './nats-stream.js';
 import { Waiters } from './waiters.js';
 
-/** How long the engine may take to answer, in milliseconds. */
+/** How long NATS may take to answer, in milliseconds. */
 const answerMs = 3000;
-/** How long it may take to keep a message, in milliseconds. */
+/** How long NATS may take to store a message, in milliseconds. */
 const publishMs = 5000;
-/** How often it is asked whether it is there, in milliseconds. */
+/** How often the stream's state is requested, in milliseconds. */
 const checkMs = 2000;
-/** After how many heartbeats that did not come a consumer is gone. */
-const silentBeats = 4;
-/** How many questions about messages go out together. */
-const questions = 100;
+/** After how many missed heartbeats a consumer counts as gone. */
+const maxMissedHeartbeats = 4;
+/** How many requests for messages are made at a time. */
+const requestsAtOnce = 100;
 
-/** A message that has come; undefined content is somebody else's. */
+/** A message that arrived. The content is undefined where another program has published it. */
 interface Arrival {
   readonly sequence: number;
   readonly time: number;
@@ -34,14 +34,14 @@ export interface SessionContext {
   readonly settings: NatsSettings;
   readonly bounds: HistoryBounds;
   readonly feeds: NatsFeeds;
-  /** Whether the stream is to get this process's limits. */
+  /** Whether the stream gets this process's limits. */
   readonly isFirst: boolean;
   readonly signal: AbortSignal;
 }
 
 /**
- * One connection to NATS and its consumer of the stream, for as long as both work. Whatever goes wrong ends the session, and the next
- * one begins where this one has come to: there is one way to start, to reconnect, and to get over a consumer that is gone.
+ * One connection to NATS and its consumer of the stream. Any failure ends the session, and the next one continues where this one ended:
+ * starting, reconnecting and replacing a lost consumer are the same.
  */
 export class NatsSession {
   /** Resolves with the cause when the session has ended. */
@@ -49,15 +49,15 @@ export class NatsSession {
   private readonly client: JetStreamClient;
   private readonly waiters = new Waiters();
   private arrivals: Arrival[] = [];
-  private isLooking = false;
-  /** Gaps before messages up to this sequence have been looked into. */
-  private lookedUpTo = 0;
+  private isInspecting = false;
+  /** Gaps before messages up to this sequence have been inspected. */
+  private inspectedUpTo = 0;
   private check: NodeJS.Timeout | undefined = undefined;
-  private asking: Promise<void> | undefined = undefined;
-  private toAsk: Promise<void> | undefined = undefined;
+  private syncing: Promise<void> | undefined = undefined;
+  private nextSync: Promise<void> | undefined = undefined;
   private cause: Error | undefined = undefined;
   private readonly abort = () => this.end(this.context.signal.reason);
-  private tellEnd!: (cause: Error) => void;
+  private resolveEnded!: (cause: Error) => void;
 
   private constructor(
     private readonly connection: NatsConnection,
@@ -66,13 +66,13 @@ export class NatsSession {
   ) {
     this.client = jetstream(connection, { timeout: publishMs });
     this.ended = new Promise((resolve) => {
-      this.tellEnd = resolve;
+      this.resolveEnded = resolve;
     });
     context.signal.addEventListener('abort', this.abort);
-    void connection.closed().then((error) => this.end(error ?? new Error('the connection has been closed')));
+    void connection.closed().then((error) => this.end(error ?? new Error('the connection was closed')));
   }
 
-  /** Resolves when this process has all that the stream has. */
+  /** Resolves when this process has received everything that the stream stores. */
   static async open(context: SessionContext): Promise<NatsSession> {
     const { settings, bounds, signal } = context;
     const { host, port } = await findServer(settings, answerMs, signal);
@@ -95,7 +95,7 @@ export class NatsSession {
   }
 
   /**
-   * Resolves with the sequence and the time of the message, when it has been delivered in this process, too.
+   * Resolves with the sequence and the time of the message when it has been delivered in this process.
    *
    * @throws MessageTooLargeError for more than the server's `max_payload`
    */
@@ -106,23 +106,23 @@ export class NatsSession {
     const most = this.connection.info?.max_payload ?? Number.POSITIVE_INFINITY;
     if (data.length > most) throw new MessageTooLargeError(most - (data.length - Buffer.byteLength(content.text)));
     const { seq } = await this.client.publish(subjectOf(settings.prefix, feed), data);
-    if (seq <= before) this.end(new Error('the stream has been made anew'));
-    await this.reach(seq);
+    if (seq <= before) this.end(new Error('the stream was created again'));
+    await this.arrivalOf(seq);
     return { offset: seq, time: feeds.timeOf(seq) ?? Date.now() };
   }
 
   /**
-   * Resolves when all that the stream has at this moment has been delivered here. Whoever asks while an answer is under way gets the
-   * next one, together with all others.
+   * Resolves when everything that the stream has at this moment has been delivered in this process. Calls that are made while a request
+   * is on its way share the next one.
    */
   catchUp(): Promise<void> {
-    this.toAsk ??= (async () => {
-      await this.asking?.catch(() => {});
-      this.asking = this.toAsk;
-      this.toAsk = undefined;
-      await this.ask();
+    this.nextSync ??= (async () => {
+      await this.syncing?.catch(() => {});
+      this.syncing = this.nextSync;
+      this.nextSync = undefined;
+      await this.sync();
     })();
-    return this.toAsk;
+    return this.nextSync;
   }
 
   end(cause: Error): void {
@@ -132,8 +132,8 @@ export class NatsSession {
     this.context.signal.removeEventListener('abort', this.abort);
     this.arrivals = [];
     this.waiters.fail(cause);
-    this.connection.close().catch(() => {}); // there is nothing left to close
-    this.tellEnd(cause);
+    this.connection.close().catch(() => {}); // it is closed already
+    this.resolveEnded(cause);
   }
 
   private async start(): Promise<void> {
@@ -146,11 +146,11 @@ export class NatsSession {
     if (feeds.epoch !== state.epoch) feeds.begin(state.epoch, state.last);
     const { pending } = await this.stream.consume(
       feeds.offset + 1,
-      (delivery) => this.take(delivery),
+      (delivery) => this.receive(delivery),
       (cause) => this.end(cause),
     );
     if (pending === 0 && state.last > feeds.offset) {
-      // Nothing is there of what came meanwhile.
+      // All messages since then are gone.
       feeds.suspectAll(state.last, state.last);
       feeds.skip(state.last);
     }
@@ -159,8 +159,8 @@ export class NatsSession {
   }
 
   /**
-   * Whether the engine has lost messages that it had delivered, as it does when its machine loses power: others may have their
-   * sequences then, under the same epoch, and no id can be trusted any more.
+   * Whether NATS has lost messages that it had delivered, as after a power failure: other messages may get their sequences under the
+   * same epoch, so that ids are ambiguous.
    */
   private async isRewritten(last: number): Promise<boolean> {
     const { feeds } = this.context;
@@ -173,38 +173,39 @@ export class NatsSession {
   private scheduleCheck(): void {
     if (this.cause) return;
     this.check = setTimeout(() => {
-      if (performance.now() - this.stream.heardAt > silentBeats * heartbeatMs) this.end(new Error('the consumer is gone'));
+      if (performance.now() - this.stream.heardAt > maxMissedHeartbeats * heartbeatMs)
+        this.end(new Error('the consumer sends no heartbeats'));
       this.catchUp().then(
         () => this.scheduleCheck(),
-        () => {}, // it has ended
+        () => {}, // the session has ended
       );
     }, checkMs);
   }
 
-  private async ask(): Promise<void> {
+  private async sync(): Promise<void> {
     const { feeds } = this.context;
     try {
       if (this.cause) throw this.cause;
-      const askedAt = performance.now();
+      const requestedAt = performance.now();
       const { offset } = feeds;
       const { epoch, last } = await this.stream.state();
-      if (epoch !== feeds.epoch || last < offset) throw new Error('the stream has been made anew');
-      await this.reach(last);
-      feeds.knownAt = askedAt;
+      if (epoch !== feeds.epoch || last < offset) throw new Error('the stream was created again');
+      await this.arrivalOf(last);
+      feeds.completeAt = requestedAt;
     } catch (error) {
       this.end(error as Error);
       throw error;
     }
   }
 
-  /** Resolves when the message with the sequence has come, or would have. */
-  private async reach(sequence: number): Promise<void> {
+  /** Resolves when the message with the sequence has been delivered, or is known to be gone. */
+  private async arrivalOf(sequence: number): Promise<void> {
     const { feeds } = this.context;
     if (this.cause) throw this.cause;
     if (feeds.offset >= sequence) return;
     let { offset } = feeds;
     const stall = setInterval(() => {
-      if (feeds.offset === offset && !this.isLooking) this.end(new Error(`message ${sequence} does not come`));
+      if (feeds.offset === offset && !this.isInspecting) this.end(new Error(`message ${sequence} does not arrive`));
       offset = feeds.offset;
     }, answerMs);
     try {
@@ -214,19 +215,19 @@ export class NatsSession {
     }
   }
 
-  private take({ subject, data, sequence, time }: Delivery): void {
+  private receive({ subject, data, sequence, time }: Delivery): void {
     if (this.cause) return;
     this.arrivals.push({ sequence, time, feed: feedOf(this.context.settings.prefix, subject), content: decode(data) });
-    if (!this.isLooking) this.pass();
+    if (!this.isInspecting) this.deliverArrivals();
   }
 
-  /** Delivers what has come, up to a gap that has to be looked into first. */
-  private pass(): void {
+  /** Delivers what has arrived, up to a gap that has to be inspected first. */
+  private deliverArrivals(): void {
     const { feeds } = this.context;
     for (const [n, { sequence, time, feed, content }] of this.arrivals.entries()) {
-      if (sequence > feeds.offset + 1 && sequence > this.lookedUpTo) {
+      if (sequence > feeds.offset + 1 && sequence > this.inspectedUpTo) {
         this.arrivals.splice(0, n);
-        void this.look();
+        void this.inspectGaps();
         return;
       }
       if (content) feeds.deliver(feed, sequence, time, content);
@@ -236,40 +237,40 @@ export class NatsSession {
     this.arrivals = [];
   }
 
-  /** Finds out who may have lost messages in the gaps between those that have come; what comes meanwhile waits for the next look. */
-  private async look(): Promise<void> {
-    this.isLooking = true;
-    this.lookedUpTo = this.arrivals.at(-1)?.sequence as number;
+  /** Finds out which feeds may have lost messages in the gaps between arrivals. What arrives meanwhile waits. */
+  private async inspectGaps(): Promise<void> {
+    this.isInspecting = true;
+    this.inspectedUpTo = this.arrivals.at(-1)?.sequence as number;
     try {
       await this.findLosses();
       if (this.cause) return;
-      this.isLooking = false;
-      this.pass();
+      this.isInspecting = false;
+      this.deliverArrivals();
     } catch (error) {
       this.end(error as Error);
     }
   }
 
   /**
-   * A message is missing because its feed has newer ones, as many as are kept, or because the stream's oldest messages were too old
-   * or too many bytes. Which ones those were nobody knows: so every feed may have lost messages before the first that is left, unless
-   * there was neither the time nor the room for it.
+   * A message is missing because its feed has as many newer ones as the stream stores, or because the stream's oldest messages expired or
+   * had too many bytes. Which ones those were is not known: every feed may have lost messages before the first that is left, unless
+   * the time was too short and the bytes too few for that.
    */
   private async findLosses(): Promise<void> {
     const { feeds } = this.context;
     const { first, last, feeds: full, maxAgeMs, maxBytes } = await this.stream.full();
     const largest = (this.connection.info?.max_payload ?? Number.POSITIVE_INFINITY) + 1024;
-    const isYoung = performance.now() - feeds.knownAt < maxAgeMs && (last - feeds.offset) * largest < maxBytes;
-    feeds.acquit();
+    const isYoung = performance.now() - feeds.completeAt < maxAgeMs && (last - feeds.offset) * largest < maxBytes;
+    feeds.forgetResolved();
     const isTrimmed = full.length > 0 && (first <= feeds.offset + 1 || isYoung);
-    if (!isTrimmed) feeds.suspectAll(first > feeds.offset + 1 ? first - 1 : this.lookedUpTo - 1, last);
-    for (let n = 0; n < full.length; n += questions) {
-      const some = await Promise.all(full.slice(n, n + questions).map(async (feed) => ((await this.hasLost(feed)) ? [feed] : [])));
+    if (!isTrimmed) feeds.suspectAll(first > feeds.offset + 1 ? first - 1 : this.inspectedUpTo - 1, last);
+    for (let n = 0; n < full.length; n += requestsAtOnce) {
+      const some = await Promise.all(full.slice(n, n + requestsAtOnce).map(async (feed) => ((await this.hasLost(feed)) ? [feed] : [])));
       feeds.suspect(some.flat(), last);
     }
   }
 
-  /** A feed loses its oldest messages first: where the last that came is still there, all after it are. */
+  /** A feed loses its oldest messages first: where the last one that arrived is still stored, all later ones are. */
   private async hasLost(feed: string): Promise<boolean> {
     const newest = this.context.feeds.newestOf(feed);
     return newest === undefined || (await this.stream.has(newest)) !== true;

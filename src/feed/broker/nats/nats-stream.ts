@@ -12,32 +12,32 @@ import {
   type StreamInfo,
 } from '@nats-io/jetstream';
 import { createInbox, type Msg, millis, type NatsConnection, nanos } from '@nats-io/transport-node';
-import { type StoredMessage } from '../../message/message.js';
-import { type HistoryBounds } from '../broker.js';
+import type { StoredMessage } from '../../message/message.js';
+import type { HistoryBounds } from '../broker.js';
 import type { NatsSettings } from './nats.options.js';
 import { feedOf } from './nats-codec.js';
 
 const streamNotFound = 10_059;
 const noJetStreamForAccount = 10_039;
-/** How long a consumer is silent at most when all is well, in milliseconds. */
+/** How often an idle consumer sends a heartbeat, in milliseconds. */
 export const heartbeatMs = 1000;
-/** The least that NATS can be asked for. */
+/** The shortest time that NATS accepts. */
 const leastAgeMs = 100;
 /**
- * Messages of each feed that the stream keeps at least: a consumer gets none that has gone before its turn came, and a feed's messages may
- * come faster, for a moment, than they are delivered. A process's own log keeps no more than history does.
+ * Messages of each feed that the stream stores at least: a consumer misses messages that are trimmed before they are delivered, and a
+ * burst may be published faster than it is delivered. A process's own log stores no more than the bounds of history.
  */
 export const leastLength = 2048;
-/** Below that, a message or two would fill the stream. */
+/** Bytes that the stream stores at least: fewer would be filled by a few large messages. */
 const leastBytes = 16 * 2 ** 20;
 
-/** Where a stream begins and ends, and which life of it this is. */
+/** Where a stream begins and ends. */
 export interface StreamState {
-  /** From the time when the stream was made: one that was made anew counts anew. */
+  /** From the time when the stream was created: a stream that is created again has another epoch. */
   readonly epoch: string;
-  /** The sequence of the first message that is kept. */
+  /** The sequence of the first message that is stored. */
   readonly first: number;
-  /** The sequence of the last message that there was. */
+  /** The sequence of the last message that was ever stored. */
   readonly last: number;
 }
 
@@ -46,7 +46,7 @@ export interface Delivery {
   readonly subject: string;
   readonly data: Uint8Array;
   readonly sequence: number;
-  /** Counts what this consumer has delivered. */
+  /** How many messages the consumer has delivered, including this one. */
   readonly delivered: number;
   /** In milliseconds since 1970. */
   readonly time: number;
@@ -55,7 +55,7 @@ export interface Delivery {
 /** The JetStream stream that has all messages of a prefix, over one connection. */
 export class NatsStream {
   readonly name: string;
-  /** When the consumer was last heard of, by `performance.now()`. */
+  /** When the consumer last sent something, by `performance.now()`. */
   heardAt = performance.now();
 
   private constructor(
@@ -72,8 +72,12 @@ export class NatsStream {
     return new NatsStream(connection, manager, settings, bounds);
   }
 
-  /** Makes the stream, if there is none; gives it the limits of this process, if that is wanted and it has others. */
-  async prepare(isToUpdate: boolean): Promise<StreamState> {
+  /**
+   * Creates the stream where there is none.
+   *
+   * @param updates whether an existing stream gets the limits of this process
+   */
+  async prepare(updates: boolean): Promise<StreamState> {
     const { streams } = this.manager;
     const limits = this.limits();
     let info: StreamInfo;
@@ -81,7 +85,9 @@ export class NatsStream {
       info = await streams.info(this.name);
     } catch (error) {
       if (hasNoJetStream(error))
-        throw new Error('there is no JetStream for this user: nats-server needs --jetstream, and the account its limits', { cause: error });
+        throw new Error('JetStream is not enabled for this user: start nats-server with --jetstream, and give the account limits', {
+          cause: error,
+        });
       if (!(error instanceof JetStreamApiError) || error.code !== streamNotFound) throw error;
       return stateOf(
         await streams.add({
@@ -95,10 +101,9 @@ export class NatsStream {
         }),
       );
     }
-    if (!describes(info.config))
-      throw new Error(`there is a stream "${this.name}" already that is not nestjs-feed's: choose another prefix`);
+    if (!describes(info.config)) throw new Error(`the stream "${this.name}" belongs to another application: choose another prefix`);
     const isOther = Object.entries(limits).some(([name, value]) => info.config[name as keyof StreamConfig] !== value);
-    if (isToUpdate && isOther) {
+    if (updates && isOther) {
       const least = Math.min(shortest(info.config), limits.max_msgs_per_subject);
       info = await streams.update(this.name, { ...info.config, ...limits, description: describe(least) });
     }
@@ -109,7 +114,7 @@ export class NatsStream {
     return stateOf(await this.manager.streams.info(this.name));
   }
 
-  /** The feeds of which no more can be kept: only they may have lost messages to newer ones of their own. */
+  /** The state, and the feeds that have as many messages as the stream stores of one: only they may have lost some to newer ones. */
   async full(): Promise<StreamState & { readonly feeds: readonly string[]; readonly maxAgeMs: number; readonly maxBytes: number }> {
     const { prefix } = this.settings;
     const info = await this.manager.streams.info(this.name, { subjects_filter: `${prefix}.>` });
@@ -119,24 +124,24 @@ export class NatsStream {
     return { ...stateOf(info), feeds: full.map(([subject]) => feedOf(prefix, subject)), maxAgeMs: millis(max_age), maxBytes: max_bytes };
   }
 
-  /** Whether the stream still has that message, and no other one in its place. */
+  /** Whether the stream stores that message, or `another` with its sequence. */
   async has({ offset, time }: Pick<StoredMessage, 'offset' | 'time'>): Promise<boolean | 'another'> {
     const stored = await this.manager.streams.getMessage(this.name, { seq: offset });
     if (!stored) return false;
     return Math.abs(stored.time.getTime() - time) <= 1 || 'another';
   }
 
-  /** Gives the stream up, with all that it has. */
+  /** Deletes the stream with all its messages. */
   async delete(): Promise<void> {
     await this.manager.streams.delete(this.name);
   }
 
   /**
-   * Has the messages from a sequence on delivered, in order, as fast as they are taken.
+   * Delivers the messages from a sequence on, in order.
    *
-   * @param fail told when no more will come, or some were lost on the way
+   * @param fail called when the consumer has ended, or messages were lost on the way
    */
-  async consume(from: number, take: (delivery: Delivery) => void, fail: (cause: Error) => void): Promise<{ pending: number }> {
+  async consume(from: number, deliver: (delivery: Delivery) => void, fail: (cause: Error) => void): Promise<{ pending: number }> {
     let delivered = 0;
     const inbox = createInbox(this.settings.client.inboxPrefix);
     this.connection.subscribe(inbox, {
@@ -146,8 +151,8 @@ export class NatsStream {
         if (message.subject === inbox) return this.answer(message, fail);
         const delivery = deliveryOf(message);
         delivered += 1;
-        if (delivery.delivered === delivered) take(delivery);
-        else fail(new Error(`message ${delivered} of the consumer did not come`));
+        if (delivery.delivered === delivered) deliver(delivery);
+        else fail(new Error(`message ${delivered} of the consumer did not arrive`));
       },
     });
     const { num_pending } = await this.manager.consumers.add(this.name, {
@@ -164,11 +169,11 @@ export class NatsStream {
     return { pending: num_pending };
   }
 
-  /** Takes what the server says about the consumer: that it is idle, that it wants to know whether it may go on, or that it ends. */
+  /** Answers the server's messages about the consumer: a heartbeat, a flow-control request, or its end. */
   private answer(message: Msg, fail: (cause: Error) => void): void {
     const { headers } = message;
     const stalled = headers?.get('Nats-Consumer-Stalled');
-    if (headers?.code !== 100) fail(new Error(`the consumer has ended: ${headers?.code} ${headers?.description}`));
+    if (headers?.code !== 100) fail(new Error(`the consumer ended: ${headers?.code} ${headers?.description}`));
     else if (stalled) this.connection.publish(stalled);
     else message.respond();
   }
@@ -179,7 +184,7 @@ export class NatsStream {
       max_msgs_per_subject: Math.max(historyLength, leastLength),
       max_age: nanos(Math.max(historyTtlMs, leastAgeMs)),
       max_bytes: Math.max(historyTotalBytes, leastBytes),
-      // Nothing is published with an id of its own to tell duplicates by.
+      // No message is published with an id for deduplication.
       duplicate_window: nanos(leastAgeMs),
       num_replicas: this.settings.replicas,
     };
@@ -187,8 +192,8 @@ export class NatsStream {
 }
 
 /**
- * The stream's description says how few messages of a feed it has ever been made to keep: a feed that has as many may have had more,
- * also once the limit is higher. And it tells the stream from others' that happen to have its name.
+ * The stream's description has the lowest limit on messages of a feed that the stream ever had: a feed with as many may have lost some,
+ * even if the limit is higher now. The description also shows that the stream is not another application's.
  */
 function describe(length: number): string {
   return `nestjs-feed: ${length} or more messages of each feed`;
@@ -196,7 +201,7 @@ function describe(length: number): string {
 
 function hasNoJetStream(error: unknown): boolean {
   if (error instanceof JetStreamApiError) return error.code === noJetStreamForAccount;
-  return (error as Error).name === 'JetStreamNotEnabled'; // the client does not export its class
+  return (error as Error).name === 'JetStreamNotEnabled'; // the client does not export this class
 }
 
 function describes({ description }: StreamConfig): boolean {
@@ -214,7 +219,7 @@ function stateOf({ created, state }: StreamInfo): StreamState {
   return { epoch, first: state.first_seq, last: state.last_seq };
 }
 
-/** Where a message is from, as its reply subject says (ADR 15 of NATS): in its older form, or with a domain, an account and a token. */
+/** Reads a message's reply subject (ADR 15 of NATS): in its older form, or with a domain, an account and a token. */
 function deliveryOf({ subject, data, reply = '' }: Msg): Delivery {
   const tokens = reply.split('.');
   const at = tokens.length === 9 ? 5 : 7;

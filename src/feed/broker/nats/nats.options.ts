@@ -1,32 +1,31 @@
 import type { NodeConnectionOptions } from '@nats-io/transport-node';
 import { FeedOptionsError } from '../../errors/feed-options.error.js';
 
-/** How to reach NATS, and what to call the things there. */
+/** Where NATS is, and how this application's stream and subjects are named. */
 export interface NatsBrokerOptions {
-  /** `nats://host1:4222,host2:4222`, or with `tls://`; a user and password, or a token, before an `@`. `?prefix=` means `prefix`. */
+  /** `nats://[user:password@|token@]host1[:4222],host2…[?prefix=…]`, or `tls://…`. Default: none, see `servers`. */
   url?: string;
-  /** Servers as `host:port`, instead of a URL. Default: `127.0.0.1:4222`. */
+  /** Servers as `host[:port]`, instead of a URL. Default: `127.0.0.1:4222`. */
   servers?: string | readonly string[];
-  /** Names the stream, and begins its subjects: 1 to 64 letters, digits, `-` and `_`. Default: `nestjs-feed`. */
+  /** Name of the stream and beginning of its subjects: 1 to 64 letters, digits, `-` and `_`. Default: `nestjs-feed`. */
   prefix?: string;
-  /** On how many servers of a cluster the stream is kept: 1 to 5. Default: 1. */
+  /** How many servers of a cluster store the stream: 1 to 5. Default: 1. */
   replicas?: number;
-  /** Further options of the client, such as `authenticator` and `tls`. */
+  /** Further options of the NATS client, such as `authenticator` and `tls`. Default: none. */
   client?: NatsClientOptions;
 }
 
-/** The client's options, but for those that are the broker's affair. */
+/** The options of the NATS client without those that the broker sets. */
 export type NatsClientOptions = Omit<NodeConnectionOptions, (typeof ownOptions)[number]>;
 
 const ownOptions = ['servers', 'port', 'timeout', 'reconnect', 'maxReconnectAttempts', 'waitOnFirstConnect'] as const;
 
-/** A server's address. */
 export interface Address {
   readonly host: string;
   readonly port: number;
 }
 
-/** The options, checked and with their defaults. */
+/** The checked options, with defaults. */
 export interface NatsSettings {
   readonly servers: readonly Address[];
   readonly prefix: string;
@@ -36,7 +35,7 @@ export interface NatsSettings {
 
 const names: readonly string[] = ['url', 'servers', 'prefix', 'replicas', 'client'] satisfies (keyof NatsBrokerOptions)[];
 const urlForm = /^(nats|tls):\/\/(?:([^@/?]+)@)?([^@/?]+)\/?(?:\?(.*))?$/;
-const urlRule = 'nats://host1:4222,host2:4222 or the same with tls://, and ?prefix= if need be';
+const urlRule = 'nats://host1:4222,host2:4222 or tls://…, and optionally ?prefix=';
 const addressForm = /^(?:nats:\/\/)?(\[[\da-f:.]+\]|[\w.-]+)(?::(\d{1,5}))?$/i;
 
 /** @throws FeedOptionsError */
@@ -48,7 +47,7 @@ export function settingsOf(options: string | NatsBrokerOptions): NatsSettings {
     throw new FeedOptionsError('The NATS broker takes either "url" or "servers"', 'servers');
   }
   const own = ownOptions.find((name) => given.client && name in given.client);
-  if (own) throw new FeedOptionsError(`The NATS broker's option "client" cannot have "${own}": that is the broker's affair`, 'client');
+  if (own) throw new FeedOptionsError(`The NATS broker's option "client" cannot have "${own}": the broker sets it`, 'client');
   const url = given.url === undefined ? undefined : partsOf(given.url);
   const prefix = given.prefix ?? url?.prefix ?? 'nestjs-feed';
   if (!/^[\w-]{1,64}$/.test(prefix)) {
@@ -62,14 +61,14 @@ export function settingsOf(options: string | NatsBrokerOptions): NatsSettings {
     servers: url?.servers ?? addressesOf([given.servers ?? '127.0.0.1:4222'].flat(), 'servers'),
     prefix,
     replicas,
-    // What is not given must not switch off the URL's TLS.
+    // An undefined `tls` must not switch off the URL's TLS.
     client: { ...url?.client, ...given.client, tls: given.client?.tls === undefined ? url?.client.tls : given.client.tls },
   };
 }
 
 function partsOf(url: string) {
   const [, protocol, credentials, hosts, query] = urlForm.exec(url) ?? [];
-  // The URL itself stays out of what is thrown: it may hold a password.
+  // The error does not have the URL: it may have a password.
   if (!hosts) throw new FeedOptionsError(`The NATS broker's URL is ${urlRule}`, 'url');
   const parameters = new URLSearchParams(query);
   const unknown = [...parameters.keys()].find((name) => name !== 'prefix');

@@ -1,11 +1,11 @@
-/** Those who wait until a number has been reached. */
+/** Promises that wait until a number has been reached. */
 export class Waiters {
   /** In the order of their numbers. */
   private waiters: { readonly number: number; readonly resolve: () => void; readonly reject: (cause: Error) => void }[] = [];
 
   wait(number: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      // Whoever comes later mostly waits for more.
+      // From the end: a later one mostly waits for a higher number.
       let at = this.waiters.length;
       while (at > 0 && (this.waiters[at - 1]?.number as number) > number) at -= 1;
       this.waiters.splice(at, 0, { number, resolve, reject });

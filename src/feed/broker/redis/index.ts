@@ -1,16 +1,16 @@
-import { type BrokerFactory } from '../broker.js';
+import type { BrokerFactory } from '../broker.js';
 import { type RedisBrokerOptions, redisTargetOf } from './redis.options.js';
 import { RedisBroker } from './redis-broker.js';
 
 export type { RedisBrokerOptions } from './redis.options.js';
 
 /**
- * Carries feeds between processes with Redis 7 or Valkey: alone, behind Sentinels, or as a cluster.
+ * Carries feeds between processes with Redis 7 or Valkey: a single server, one behind Sentinels, or a cluster. Needs `ioredis`.
  *
  * All processes of an application must have the same prefix and the same history options.
  *
- * @param options a URL, see `RedisBrokerOptions.url`, or more
- * @throws FeedOptionsError when they are wrong
+ * @param options a URL, see `RedisBrokerOptions.url`, or options
+ * @throws FeedOptionsError when an option is wrong
  */
 export function redisBroker(options: string | RedisBrokerOptions): BrokerFactory {
   const target = redisTargetOf(options);

@@ -1,9 +1,9 @@
 import { type Content, type StoredMessage, storedMessage } from '../../message/message.js';
 
 /**
- * A message as it is announced and kept: a line with its epoch, its offset, the offset of the feed's message before it, whether that is
- * exact (1) or as high as it may be (0), the bytes of the feed's messages before it, and its kind (`j` JSON, `t` text); a line with its
- * type; its text.
+ * A message as it is announced and stored: a line with its epoch, its offset, the offset of the feed's message before it, whether that is
+ * exact (1) or an upper bound (0), the bytes of the feed's messages before it, and its kind (`j` JSON, `t` text); a line with its type;
+ * its text.
  */
 export interface Announcement {
   readonly message: StoredMessage;
@@ -15,28 +15,18 @@ const headForm = /^([a-z0-9]{1,32}) (\d{1,16}) (\d{1,16}) ([01]) \d+ ([jt])$/;
 
 export const kindOf = ({ isJson }: Content) => (isJson ? 'j' : 't');
 
-/** @returns undefined for what is no announcement, but somebody else's */
+/** @returns undefined for what another program has published or stored there */
 export function parse(feed: string, announced: string): Announcement | undefined {
   const headEnd = announced.indexOf('\n');
   const typeEnd = announced.indexOf('\n', headEnd + 1);
   const [, epoch, offset, previous, isExact, kind] = headForm.exec(announced.slice(0, headEnd)) ?? [];
   if (epoch === undefined || typeEnd < 0) return undefined;
   const type = announced.slice(headEnd + 1, typeEnd) || undefined;
-  return {
-    message: messageOf(feed, epoch, Number(offset), type, announced.slice(typeEnd + 1), kind === 'j'),
-    previous: Number(previous),
-    isExact: isExact === '1',
-  };
+  const content = { type, text: announced.slice(typeEnd + 1), isJson: kind === 'j' };
+  return { message: messageOf(feed, epoch, Number(offset), content), previous: Number(previous), isExact: isExact === '1' };
 }
 
-/** Offsets are microseconds, and so the message's time. */
-export function messageOf(
-  feed: string,
-  epoch: string,
-  offset: number,
-  type: string | undefined,
-  text: string,
-  isJson: boolean,
-): StoredMessage {
-  return storedMessage(feed, epoch, offset, Math.floor(offset / 1000), { type, text, isJson });
+/** Offsets are microseconds since 1970, and so tell the message's time. */
+export function messageOf(feed: string, epoch: string, offset: number, content: Content): StoredMessage {
+  return storedMessage(feed, epoch, offset, Math.floor(offset / 1000), content);
 }

@@ -1,78 +1,99 @@
-import { Redis, type RedisOptions, ReplyError } from 'ioredis';
-import type { Address, RedisTarget } from './redis.options.js';
+import { createHash } from 'node:crypto';
+import { type Redis, ReplyError } from 'ioredis';
+import pLimit from 'p-limit';
+import type { Content, StoredMessage } from '../../message/message.js';
+import type { Position, Start } from '../../message/position.js';
+import { type HistoryBounds, messageOverhead } from '../broker.js';
+import { newEpoch } from '../epoch.js';
+import type { RedisTarget } from './redis.options.js';
+import { clientOf, disconnect, withTimeLimit } from './redis-connect.js';
+import { type Announcement, kindOf, messageOf, parse } from './redis-message.js';
 import { append, read } from './redis-scripts.js';
-import { Turns } from './turns.js';
-
-/** How long a connection may take to open, what it is asked for then included, in milliseconds. */
-const openMs = 5000;
-/** How long a Sentinel may take to answer, in milliseconds. */
-const sentinelMs = 1000;
 
 /**
- * How much history may be on its way at a time, in bytes and in reads. Redis cuts off a connection with subscriptions that has more than
- * 32 MiB still to take, or 8 MiB for a minute (`client-output-buffer-limit`), and what is announced counts, too.
+ * How many pages of history may be on their way at a time, and how many bytes each may have, unless a single message is larger. Redis
+ * closes a connection with subscriptions to which it owes more than 32 MiB, or 8 MiB for a minute (`client-output-buffer-limit`), and
+ * announcements count as well.
  */
-const mostReadBytes = 6 * 2 ** 20;
-const mostReads = 8;
+const maxPages = 8;
+const maxPageBytes = 2 ** 19;
 
-/** Replies after which another connection is worth more than this one: to the new master, the slot's new owner, or with scripts loaded. */
+/** Replies after which a new connection is needed: to the new master, to the slot's new owner, or with the scripts loaded. */
 const staleReplies = /^(READONLY|MOVED|ASK|CLUSTERDOWN|MASTERDOWN|LOADING|NOSCRIPT|UNBLOCKED)\b/;
 
-export interface Arguments {
-  readonly keys: readonly [string, string];
-  readonly values: readonly (string | number)[];
+/** What is read of a feed's stream. */
+export interface ReadOptions {
+  readonly feed: string;
+  readonly start: Start;
+  /** The last offset to read. Default: no bound. */
+  readonly upTo?: number | undefined;
+  /** Default: as many bytes as one reply may have. */
+  readonly limitBytes?: number;
+  /** The position up to which this process has received messages: Redis may have lost the last of them. */
+  readonly received: Position | undefined;
+}
+
+/** A page of a feed's stream. */
+export interface Page {
+  readonly epoch: string;
+  /** The offset of the newest message of all feeds. */
+  readonly offset: number;
+  /** Whether the start is a position in this epoch. */
+  readonly isKnown: boolean;
+  /** The offset up to which messages are gone, … */
+  readonly trimmed: number;
+  /** … or, where this is false, may be gone. */
+  readonly isExact: boolean;
+  /** The offset of the last message of the page, where more messages follow. */
+  readonly moreAfter: number | undefined;
+  readonly messages: readonly StoredMessage[];
 }
 
 /** What a session is opened with. */
 export interface SessionContext {
   readonly target: RedisTarget;
-  /** Bytes of a feed that one read may reply. */
-  readonly historyBytes: number;
-  /** A channel that no feed has, under the names that the broker uses. */
-  readonly probe: string;
-  /** Gives up what has not opened yet. */
+  readonly bounds: HistoryBounds;
+  /** Stops the opening. */
   readonly signal: AbortSignal;
-  readonly onAnnounced: (channel: string, message: string) => void;
+  readonly onAnnounced: (feed: string, announcement: Announcement) => void;
 }
 
 /**
  * One connection to Redis, from its opening to its end, for commands and announcements alike (RESP 3): what was announced before a command
- * was carried out comes before the command's reply. It never reconnects.
+ * was carried out arrives before the command's reply. It never reconnects.
  */
 export class RedisSession {
-  /** Resolves with what went wrong, or with undefined where it was closed here. */
+  /** Resolves with what went wrong, or with undefined where this process has closed it. */
   readonly ended: Promise<Error | undefined>;
+  /** Reset to 0 by each reply and announcement. */
+  unanswered = 0;
   private failure: Error | undefined;
-  private heardAt = performance.now();
   private scripts: { append: string; read: string } = { append: '', read: '' };
-
-  /** Of reads that may reply a feed's whole history. */
-  private readonly turns: Turns;
+  private readonly stateKey: string;
+  private readonly streamPrefix: string;
+  private readonly limitPages = pLimit(maxPages);
 
   private constructor(
     private readonly redis: Redis,
-    { historyBytes }: SessionContext,
+    private readonly context: SessionContext,
   ) {
-    this.turns = new Turns(Math.max(1, Math.min(mostReads, Math.floor(mostReadBytes / historyBytes))));
+    const { prefix } = context.target;
+    this.stateKey = `{${prefix}}:state`;
+    this.streamPrefix = `{${prefix}}:feed:`;
     redis.on('error', (error: Error) => {
       this.failure = error;
     });
     // The slot has moved to another node of the cluster.
-    redis.on('moved', () => this.give(new Error('the hash slot has moved')));
-    this.ended = new Promise((resolve) =>
-      redis.once('end', () => {
-        this.turns.fail(this.failure ?? new Error('the connection has been closed'));
-        resolve(this.failure);
-      }),
-    );
+    redis.on('moved', () => this.fail(new Error('the hash slot has moved')));
+    this.ended = new Promise((resolve) => redis.once('end', () => resolve(this.failure)));
   }
 
-  /** @throws what kept it from opening */
+  /** @throws the reason why it cannot be opened */
   static async open(context: SessionContext): Promise<RedisSession> {
     const { target, signal } = context;
-    const session = new RedisSession(new Redis(await whereabouts(target, signal)), context);
+    const session = new RedisSession(await clientOf(target, signal), context);
     try {
-      await opening(session.redis, signal, () => session.begin(context));
+      await withTimeLimit(session.redis, signal, () => session.begin());
       return session;
     } catch (error) {
       session.close();
@@ -80,156 +101,100 @@ export class RedisSession {
     }
   }
 
-  /** How long nothing has come, in milliseconds. */
-  get silentMs(): number {
-    return performance.now() - this.heardAt;
+  async append(feed: string, content: Content): Promise<StoredMessage> {
+    const { historyTtlMs, historyLength, historyBytes } = this.context.bounds;
+    const { type = '', text } = content;
+    const bounds = [historyTtlMs * 1000, historyLength, historyBytes, messageOverhead];
+    const [epoch, offset] = (await this.run('append', feed, [...bounds, kindOf(content), type, text])) as [string, string];
+    return messageOf(feed, epoch, Number(offset), content);
   }
 
-  append(args: Arguments): Promise<unknown> {
-    return this.run('append', args);
+  async read(options: ReadOptions): Promise<Page> {
+    const { feed, start, upTo = '+', limitBytes = maxPageBytes, received } = options;
+    const from = typeof start === 'string' ? [start, ''] : [start.offset, start.epoch];
+    const known = [received?.offset ?? 0, received?.epoch ?? ''];
+    const values = [this.context.bounds.historyTtlMs * 1000, ...from, upTo, ...known, Math.min(limitBytes, maxPageBytes)];
+    const isSmall = start === 'end' || start === 'newest';
+    const reply = await (isSmall ? this.run('read', feed, values) : this.limitPages(() => this.run('read', feed, values)));
+    const [epoch, offset, isKnown, trimmed, isExact, moreAfter, messages] = reply as [
+      string,
+      string,
+      number,
+      string,
+      number,
+      string,
+      string[],
+    ];
+    return {
+      epoch,
+      offset: Number(offset),
+      isKnown: isKnown === 1,
+      trimmed: Number(trimmed),
+      isExact: isExact === 1,
+      moreAfter: moreAfter === '' ? undefined : Number(moreAfter),
+      messages: messages.flatMap((message) => parse(feed, message)?.message ?? []),
+    };
   }
 
-  /** A read whose reply is a message at most. */
-  read(args: Arguments): Promise<unknown> {
-    return this.run('read', args);
+  async subscribe(feeds: readonly string[]): Promise<void> {
+    await this.noteReply(this.redis.ssubscribe(...feeds.map((feed) => this.streamPrefix + feed)));
   }
 
-  /** A read whose reply may be a feed's whole history: only a few are on their way at a time. */
-  readHistory(args: Arguments): Promise<unknown> {
-    return this.turns.take(() => this.run('read', args));
+  async unsubscribe(feed: string): Promise<void> {
+    await this.noteReply(this.redis.sunsubscribe(this.streamPrefix + feed));
   }
 
-  async subscribe(channels: string[]): Promise<void> {
-    await this.heard(this.redis.ssubscribe(...channels));
-  }
-
-  async unsubscribe(channel: string): Promise<void> {
-    await this.heard(this.redis.sunsubscribe(channel));
-  }
-
-  /** Gives the connection up: what waits for a reply fails. */
-  give(reason: Error): void {
+  /** Closes the connection because of an error. Commands without a reply fail, and those that wait for their turn. */
+  fail(reason: Error): void {
     this.failure ??= reason;
     this.close();
   }
 
   close(): void {
-    cut(this.redis);
+    disconnect(this.redis);
   }
 
-  private async begin({ probe, onAnnounced }: SessionContext): Promise<void> {
-    await this.redis.connect();
-    // A script is not undone where it may not announce: it would keep messages of which everybody is told that they are not kept.
-    await this.redis.ssubscribe(probe).catch((error: Error) => {
+  private async begin(): Promise<void> {
+    const { redis, streamPrefix } = this;
+    await redis.connect();
+    // Redis does not undo a script that may not publish: messages that publishers are told have failed would be stored. The prefix alone
+    // is no feed's channel.
+    await redis.ssubscribe(streamPrefix).catch((error: Error) => {
       if (!error.message.includes('unknown command')) throw error;
       throw new Error(`Redis 7 or Valkey is needed: ${error.message}`, { cause: error });
     });
-    await this.redis.spublish(probe, '');
-    await this.redis.sunsubscribe(probe);
-    this.redis.on('smessage', (channel: string, message: string) => {
-      this.heardAt = performance.now();
-      onAnnounced(channel, message);
+    await redis.spublish(streamPrefix, '');
+    await redis.sunsubscribe(streamPrefix);
+    redis.on('smessage', (channel: string, text: string) => {
+      this.unanswered = 0;
+      const feed = channel.slice(streamPrefix.length);
+      const announcement = parse(feed, text);
+      if (announcement) this.context.onAnnounced(feed, announcement);
     });
-    const [appendSha, readSha] = await Promise.all([this.redis.script('LOAD', append), this.redis.script('LOAD', read)]);
+    const [appendSha, readSha] = await Promise.all([redis.script('LOAD', append), redis.script('LOAD', read)]);
     this.scripts = { append: String(appendSha), read: String(readSha) };
   }
 
-  private run(script: 'append' | 'read', { keys, values }: Arguments): Promise<unknown> {
-    return this.heard(this.redis.evalsha(this.scripts[script], keys.length, ...keys, ...values));
+  private run(script: 'append' | 'read', feed: string, values: readonly (string | number)[]): Promise<unknown> {
+    const hash = createHash('sha1').update(feed).digest();
+    const slot = [hash.readUInt16BE(0), hash.toString('hex', 2, 6)];
+    const keys = [this.stateKey, this.streamPrefix + feed];
+    return this.noteReply(this.redis.evalsha(this.scripts[script], keys.length, ...keys, ...slot, newEpoch(), ...values));
   }
 
-  private async heard<T>(reply: Promise<T>): Promise<T> {
+  private async noteReply<T>(reply: Promise<T>): Promise<T> {
     try {
       return await reply;
     } catch (error) {
-      if (staleReplies.test((error as Error).message)) this.give(error as Error);
+      if (staleReplies.test((error as Error).message)) this.fail(error as Error);
       throw error;
     } finally {
-      this.heardAt = performance.now();
+      this.unanswered = 0;
     }
   }
 }
 
-/** Whether Redis is there and does not do what it is asked for: for want of memory, of replicas, or of a permission. */
-export function isRefusal(error: unknown): error is Error {
+/** Whether Redis is available and rejects a command: for want of memory, of replicas, or of a permission. */
+export function isRejection(error: unknown): error is Error {
   return error instanceof ReplyError && !staleReplies.test((error as Error).message);
-}
-
-const once: RedisOptions = {
-  protocol: 3,
-  lazyConnect: true,
-  connectTimeout: openMs,
-  sentinelCommandTimeout: sentinelMs,
-  enableOfflineQueue: false,
-  maxRetriesPerRequest: 0,
-  autoResubscribe: false,
-  retryStrategy: () => null,
-};
-
-/** Does what opens a connection, and cuts it where that takes too long: a server that stands still accepts connections, and never answers. */
-async function opening<T>(redis: Redis, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-  signal.throwIfAborted();
-  let isLate = false;
-  const abort = () => cut(redis);
-  const timer = setTimeout(() => {
-    isLate = true;
-    cut(redis);
-  }, openMs);
-  signal.addEventListener('abort', abort);
-  try {
-    return await work();
-  } catch (error) {
-    throw isLate ? new Error(`no answer for ${openMs} ms`, { cause: error }) : error;
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener('abort', abort);
-  }
-}
-
-function cut(redis: Redis): void {
-  redis.disconnect();
-  redis.stream?.destroy(); // one that waits for the other side's end may wait for ever
-}
-
-/** The options of ioredis for the server that is to be talked to just now. */
-async function whereabouts(target: RedisTarget, signal: AbortSignal): Promise<RedisOptions> {
-  const { mode, addresses, client } = target;
-  const options = { ...client, ...once };
-  if (mode === 'single') return { ...options, ...addresses[0] };
-  if (mode === 'sentinel') return { ...options, sentinels: shuffled(addresses), sentinelRetryStrategy: () => null };
-  return { ...options, ...(await ownerOf(target, signal)) };
-}
-
-/** The node of the cluster that has the prefix's hash slot. */
-async function ownerOf({ addresses, prefix, client }: RedisTarget, signal: AbortSignal): Promise<Address> {
-  let failure: unknown;
-  for (const address of shuffled(addresses)) {
-    const redis = new Redis({ ...client, ...once, ...address });
-    redis.on('error', (error) => {
-      failure = error;
-    });
-    try {
-      const [slot, ranges] = await opening(redis, signal, async () => {
-        await redis.connect();
-        return Promise.all([redis.cluster('KEYSLOT', prefix), redis.cluster('SLOTS')]);
-      });
-      const range = ranges.find(([first, last]) => first <= slot && slot <= last);
-      if (!range) throw new Error(`no node of the cluster has hash slot ${slot}`);
-      // A node that does not know its own address means the one at which it was reached.
-      const [host, port] = range[2];
-      return { host: host || address.host, port };
-    } catch (error) {
-      failure ??= error;
-    } finally {
-      cut(redis);
-    }
-  }
-  throw failure;
-}
-
-function shuffled<T>(items: readonly T[]): T[] {
-  return items
-    .map((item) => ({ item, at: Math.random() }))
-    .sort((a, b) => a.at - b.at)
-    .map(({ item }) => item);
 }

@@ -1,36 +1,35 @@
 import type { RedisOptions } from 'ioredis';
 import { FeedOptionsError } from '../../errors/feed-options.error.js';
 
-/** Where Redis, or Valkey, is, and how this application's keys are named there. */
+/** Where Redis or Valkey is, and how this application's keys are named. */
 export interface RedisBrokerOptions {
   /**
    * - `redis://[user:password@]host[:port][/database]`, or `rediss://…` with TLS
-   * - `redis+sentinel://[user:password@]host[:port],…/name`: the master of that name, as these Sentinels know it
-   * - `redis+cluster://[user:password@]host[:port],…`: a cluster, found through any of these nodes
+   * - `redis+sentinel://[user:password@]host[:port],…/name`: the master that these Sentinels know by the name
+   * - `redis+cluster://[user:password@]host[:port],…`: a cluster, by the addresses of some of its nodes
    *
-   * TLS for those, too: `rediss+sentinel://…`, `rediss+cluster://…`; Sentinels are then asked over TLS as well. User and password are those
-   * of Redis; where Sentinels want some of their own: `client: { sentinelUsername, sentinelPassword }`.
+   * With TLS: `rediss+sentinel://…` (for the Sentinels as well), `rediss+cluster://…`. User and password are those of Redis. Those of
+   * Sentinels are options of the client: `client: { sentinelUsername, sentinelPassword }`.
    */
   url: string;
   /**
-   * What the names of keys and channels begin with. Feeds of another prefix are other feeds. All of one prefix are in one hash slot, so
-   * that their messages have one order: on a cluster they are on one of its shards. Default: `nestjs-feed`.
+   * Beginning of the names of keys and channels: 1 to 100 characters out of `A-Z a-z 0-9 _ . : -`. Feeds of another prefix are other
+   * feeds. All keys of a prefix are in one hash slot, and so on one shard of a cluster. Default: `nestjs-feed`.
    */
   prefix?: string;
-  /** Further options of ioredis, such as `tls`, for each connection; no `keyPrefix`, instead of which there is `prefix`. */
+  /** Further options of ioredis, such as `tls`, except `keyPrefix`. Default: none. */
   client?: RedisOptions;
 }
 
-/** An address of a server. */
 export interface Address {
   readonly host: string;
   readonly port: number;
 }
 
-/** The options, taken apart. */
+/** The checked options, with defaults. */
 export interface RedisTarget {
   readonly mode: 'single' | 'sentinel' | 'cluster';
-  /** Of the server, the Sentinels, or some of the cluster's nodes. */
+  /** Those of the server, of the Sentinels, or of some nodes of the cluster. */
   readonly addresses: readonly Address[];
   readonly prefix: string;
   readonly client: RedisOptions;
@@ -39,7 +38,7 @@ export interface RedisTarget {
 const forms = 'redis://host:port/database, redis+sentinel://host:port,…/name or redis+cluster://host:port,…; rediss… for TLS';
 const ports = { single: 6379, sentinel: 26379, cluster: 6379 };
 
-/** @throws FeedOptionsError saying what is wrong and what is allowed; it does not tell the URL, which may have a password */
+/** @throws FeedOptionsError saying what is wrong and what is allowed, without the URL, which may have a password */
 export function redisTargetOf(options: string | RedisBrokerOptions): RedisTarget {
   const { url, prefix: given, client = {} }: RedisBrokerOptions = typeof options === 'string' ? { url: options } : options;
   const parts = /^redis(s?)(?:\+(sentinel|cluster))?:\/\/(?:([^@/?]*)@)?([^@/?]+)(?:\/([^/?]*))?(?:\?prefix=([^&]*))?$/.exec(url);
@@ -53,7 +52,7 @@ export function redisTargetOf(options: string | RedisBrokerOptions): RedisTarget
     string,
     string?,
   ];
-  if (client.keyPrefix) throw new FeedOptionsError('The client of Redis cannot have a keyPrefix: give the broker a "prefix"', 'client');
+  if (client.keyPrefix) throw new FeedOptionsError('The Redis client cannot have a keyPrefix: give the broker a "prefix"', 'client');
   const prefix = given ?? (queried === undefined ? 'nestjs-feed' : decode(queried));
   if (!/^[\w.:-]{1,100}$/.test(prefix))
     throw new FeedOptionsError('The prefix must be 1 to 100 characters out of A-Z a-z 0-9 _ . : -', 'prefix');
@@ -87,7 +86,7 @@ function addressOf(text: string, defaultPort: number): Address {
   return { host: (parts[1] ?? parts[2]) as string, port };
 }
 
-/** What the path says: a database, the name of a master, or nothing. */
+/** The meaning of the path: a database, the name of a master, or nothing. */
 function pathOf(mode: RedisTarget['mode'], path: string): RedisOptions {
   if (mode === 'sentinel') {
     if (!path)
@@ -104,6 +103,6 @@ function decode(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    throw new FeedOptionsError('The URL of Redis has a % that begins no character: write %25.', 'url');
+    throw new FeedOptionsError('The URL of Redis has a % that is not part of an encoded character: write %25.', 'url');
   }
 }

@@ -1,63 +1,63 @@
 import { chart } from './charts.js';
-import { Follower } from './follow.js';
+import { FeedFollower } from './follower.js';
 import { History } from './history.js';
-import { watch } from './live.js';
+import { followNumbers } from './live.js';
 import { fill, write } from './table.js';
-import { bytes, clock, count, ends, milliseconds, refusals } from './words.js';
+import { bytes, clock, count, endReasons, milliseconds, rejectReasons } from './text.js';
 
 const { body } = document;
 const { feeds, token } = body.dataset;
 const $ = (selector) => document.querySelector(selector);
 const history = new History();
-const follower = new Follower(feeds, token === 'true');
-const redraw = [];
+const follower = new FeedFollower(feeds, token === 'true');
+const charts = [];
 
-const draw = (selector, options) => redraw.push(chart($(selector), history, options));
-draw('#open-chart', { names: ['open'], say: count, floor: 10, axes: true });
-draw('#messages .chart', { names: ['messages'], say: count, floor: 10 });
-draw('#bytes .chart', { names: ['bytes'], say: bytes, floor: 1024 });
-draw('#turnover .chart', { names: ['opened', 'closed'], say: count, floor: 10 });
-draw('#memory .chart', { names: ['perConnection'], say: bytes, log: true });
-draw('#unsent .chart', { names: ['unsent'], say: bytes, floor: 65_536 });
-draw('#delay .chart', { names: ['delay'], say: milliseconds, floor: 20 });
+const draw = (selector, options) => charts.push(chart($(selector), history, options));
+draw('#open-chart', { names: ['open'], format: count, floor: 10, axes: true });
+draw('#messages .chart', { names: ['messages'], format: count, floor: 10 });
+draw('#bytes .chart', { names: ['bytes'], format: bytes, floor: 1024 });
+draw('#turnover .chart', { names: ['opened', 'closed'], format: count, floor: 10 });
+draw('#memory .chart', { names: ['perConnection'], format: bytes, log: true });
+draw('#unsent .chart', { names: ['unsent'], format: bytes, floor: 65_536 });
+draw('#delay .chart', { names: ['delay'], format: milliseconds, floor: 20 });
 
-/** Writes a tile's value, and what is to be said of it in smaller letters. */
+/** Writes a tile's value and the details below it. */
 function tile(id, value, more) {
   write($(`#${id} .value`), value);
   write($(`#${id} .more`), more);
 }
 
-const known = (value, say) => (value === null ? '–' : say(value));
+const known = (value, format) => (value === null ? '–' : format(value));
 
-/** A number with its sign, where it is not 0. */
+/** Formats a number with a sign, unless it is 0. */
 const signed = (sign) => (value) => `${value > 0 ? sign : ''}${count(value)}`;
 
 function showCounts({ counts, viewers }, now) {
   const { open, peak, opened, limit, rssBytes, bufferedBytes, eventLoopDelayMs } = counts;
   write($('#open'), count(open));
-  const own = viewers === 1 ? 'this page among them' : `${count(viewers)} of them dashboards`;
-  const more = [limit !== null && `of ${count(limit)}`, viewers > 0 && own, `peak ${count(peak)}`, `${count(opened)} opened in all`];
+  const own = viewers === 1 ? 'including this page' : `${count(viewers)} of them dashboards`;
+  const more = [limit !== null && `of ${count(limit)}`, viewers > 0 && own, `peak ${count(peak)}`, `${count(opened)} opened in total`];
   write($('#open-more'), more.filter(Boolean).join(' · '));
   body.dataset.load = limit !== null && open >= limit * 0.95 ? 'high' : '';
-  $('#nobody').hidden = open > viewers;
-  tile('messages', known(now.messages, count), `${count(counts.messages)} in all`);
-  tile('bytes', known(now.bytes, bytes), `${bytes(counts.bytes)} in all`);
+  $('#no-connections').hidden = open > viewers;
+  tile('messages', known(now.messages, count), `${count(counts.messages)} in total`);
+  tile('bytes', known(now.bytes, bytes), `${bytes(counts.bytes)} in total`);
   tile('turnover', known(now.opened, signed('+')), `${known(now.closed, signed('−'))} closed`);
-  tile('memory', known(now.perConnection, bytes), `${bytes(rssBytes)} in all, the process itself included`);
-  tile('unsent', bytes(bufferedBytes), bufferedBytes > 0 ? 'wait for clients to read' : 'nothing is waiting');
+  tile('memory', known(now.perConnection, bytes), `${bytes(rssBytes)} in total, including the process itself`);
+  tile('unsent', bytes(bufferedBytes), bufferedBytes > 0 ? 'queued for clients' : 'nothing is queued');
   tile('delay', milliseconds(eventLoopDelayMs.p99), `p99 of 10 s · p50 ${milliseconds(eventLoopDelayMs.p50)}`);
 }
 
 function showEnds({ counts }) {
   const before = history.ago(60).counts;
-  const rowsOf = (words, now, then) =>
-    Object.entries(words).map(([reason, word]) => [word, count(Math.max(0, now[reason] - then[reason])), count(now[reason])]);
-  const refused = rowsOf(refusals, counts.rejectedBy, before.rejectedBy).filter(([, , all]) => all !== '0');
-  fill($('#ends tbody'), [...rowsOf(ends, counts.closed, before.closed), ...refused]);
+  const rowsOf = (reasons, now, then) =>
+    Object.entries(reasons).map(([reason, text]) => [text, count(Math.max(0, now[reason] - then[reason])), count(now[reason])]);
+  const rejected = rowsOf(rejectReasons, counts.rejectedBy, before.rejectedBy).filter(([, , all]) => all !== '0');
+  fill($('#ends tbody'), [...rowsOf(endReasons, counts.closed, before.closed), ...rejected]);
   for (const row of $('#ends').tBodies[0].rows) row.classList.toggle('none', row.cells[2].textContent === '0');
 }
 
-/** The feeds that are shown; while somebody is about to pick one, they stay where they are. */
+/** The feeds that are shown. They keep their places while the pointer or the focus is on the table. */
 let shown = [];
 
 function showBusiest({ busiest, counts }) {
@@ -67,7 +67,7 @@ function showBusiest({ busiest, counts }) {
   table.hidden = isSecret || busiest.length === 0;
   write(
     $('#busiest-more'),
-    isSecret ? 'Not told without FEED_DASHBOARD_KEY: reading needs a token here.' : `${count(counts.feeds)} followed`,
+    isSecret ? 'Hidden: reading needs a token, and FEED_DASHBOARD_KEY is not set.' : `${count(counts.feeds)} followed`,
   );
   if (isSecret) return;
   const followers = new Map(busiest.map(({ id, followers }) => [id, followers]));
@@ -93,7 +93,7 @@ function showProcesses({ workers, nodes, counts }) {
   $('#nodes').parentElement.hidden = !several[1];
   fill($('#workers tbody'), [
     ...workers.map(({ number, open, rssBytes, delayMs }) => [`${number}`, count(open), bytes(rssBytes), milliseconds(delayMs)]),
-    ...missing.map((pid) => [`process ${pid} does not answer`, '–', '–', '–']),
+    ...missing.map((pid) => [`process ${pid} does not respond`, '–', '–', '–']),
   ]);
   fill(
     $('#nodes tbody'),
@@ -110,49 +110,50 @@ function showProcesses({ workers, nodes, counts }) {
 let numbers;
 let state = 'connecting';
 
-/** What people should know before they read a number: the worst of it. */
+/** The most important notice, if there is any. */
 function notice() {
   if (state === 'lost') {
-    const since = numbers ? ` These are the numbers of ${clock(numbers.time)}.` : '';
-    return `The service does not answer.${since} This page goes on trying.`;
+    const since = numbers ? ` The numbers are from ${clock(numbers.time)}.` : '';
+    return `The service does not respond.${since} This page keeps trying.`;
   }
   if (!numbers) return '';
   const { broker, isDraining, counts } = numbers;
-  if (isDraining) return 'The service is shutting down: feeds are being ended, and new ones refused.';
+  if (isDraining) return 'The service is shutting down: it ends its connections and rejects new ones.';
   if (broker.unavailableSince !== undefined) {
     const name = broker.name.replace(/^./, (first) => first.toUpperCase());
-    return `${name} has been away since ${clock(broker.unavailableSince)}: what is published is refused. Open feeds stay, and get what they missed.`;
+    return `${name} has been unavailable since ${clock(broker.unavailableSince)}: messages are rejected. Connections stay open.`;
   }
-  if (state === 'asking' && counts.limit !== null && counts.open >= counts.limit) {
-    return `All ${count(counts.limit)} connections are taken, so this page asks every two seconds instead of following.`;
+  if (state === 'polling' && counts.limit !== null && counts.open >= counts.limit) {
+    return `All ${count(counts.limit)} connections are taken, so this page polls every two seconds.`;
   }
-  if (state === 'asking') return 'This page cannot follow the numbers now, so it asks for them every two seconds instead.';
+  if (state === 'polling') return 'This page cannot follow the feed of its numbers, so it polls every two seconds.';
   return '';
 }
 
-const states = { connecting: 'connecting', live: 'live', asking: 'asking', lost: 'connection lost' };
+const states = { connecting: 'connecting', live: 'live', polling: 'polling', lost: 'connection lost' };
 
 function showState() {
   body.dataset.state = state;
   write($('#state'), states[state]);
   write($('#notice'), notice());
   $('#notice').hidden = $('#notice').textContent === '';
-  body.dataset.notice = state !== 'lost' && numbers?.broker.unavailableSince !== undefined ? 'away' : '';
+  body.dataset.notice = state !== 'lost' && numbers?.broker.unavailableSince !== undefined ? 'unavailable' : '';
   document.title = numbers && state !== 'lost' ? `${count(numbers.counts.open)} open – nestjs-feed` : 'nestjs-feed';
 }
 
 write($('#curl'), `curl -N ${new URL(`${feeds}/42`, location.href)}`);
 
-watch(
-  (told) => {
-    numbers = told;
-    const now = history.add(told);
-    showCounts(told, now);
-    showEnds(told);
-    showBusiest(told);
-    showProcesses(told);
-    write($('#broker'), `broker: ${told.broker.name}${told.broker.unavailableSince === undefined ? '' : ' (away)'}`);
-    for (const draw of redraw) draw();
+followNumbers(
+  (latest) => {
+    numbers = latest;
+    const now = history.add(latest);
+    showCounts(latest, now);
+    showEnds(latest);
+    showBusiest(latest);
+    showProcesses(latest);
+    const { name, unavailableSince } = latest.broker;
+    write($('#broker'), `broker: ${name}${unavailableSince === undefined ? '' : ' (unavailable)'}`);
+    for (const redraw of charts) redraw();
   },
   (now) => {
     if (now === state && now === 'lost') return;

@@ -1,13 +1,13 @@
 import { span } from './history.js';
 
-/** What is shown at least, in seconds: a line that fills the whole width from its first second on says nothing. */
-const least = 60;
+/** The shortest time span of a chart, in seconds, so that its first seconds do not fill the whole width. */
+const minSpan = 60;
 
 const dark = matchMedia('(prefers-color-scheme: dark)');
 const all = new Set();
 let colours = {};
 
-/** The style sheet's colours: a canvas has none of its own. */
+/** Reads the style sheet's colours, for the canvas. */
 function readColours() {
   const style = getComputedStyle(document.documentElement);
   for (const name of ['accent', 'accent-fill', 'other', 'line', 'soft']) colours[name] = style.getPropertyValue(`--${name}`).trim();
@@ -29,21 +29,21 @@ const resized = new ResizeObserver((entries) => {
   }
 });
 
-const window = (_chart, low, high) => [Math.max(high - span, Math.min(low, high - least)), high];
+const window = (_chart, low, high) => [Math.max(high - span, Math.min(low, high - minSpan)), high];
 
-/** From 0 to a little above the highest, and never flat. */
+/** From 0 to a little above the highest value, or up to the floor. */
 const fromZero = (floor) => (_chart, _low, high) => [0, Math.max(floor, (high ?? 0) * 1.15)];
 
 /**
- * A chart in an element that has a size.
+ * Makes a chart in an element that has a size.
  *
- * @param options.names what of the history it shows: one, or two
- * @param options.say words for a value
- * @param options.floor the least that its height stands for
+ * @param options.names the one or two values of the history that it shows
+ * @param options.format formats a value
+ * @param options.floor the least value of its upper end
  * @param options.axes whether it has axes
  * @param options.log whether its height is logarithmic
  */
-export function chart(element, history, { names, say, floor = 1, axes = false, log = false }) {
+export function chart(element, history, { names, format, floor = 1, axes = false, log = false }) {
   const series = names.map((name, n) => ({
     label: name,
     stroke: () => colours[n === 0 ? 'accent' : 'other'],
@@ -73,7 +73,7 @@ export function chart(element, history, { names, say, floor = 1, axes = false, l
               ...axis,
               size: 52,
               space: 36,
-              values: (_chart, splits) => splits.map((split) => (Number.isInteger(split) ? say(split) : '')),
+              values: (_chart, splits) => splits.map((split) => (Number.isInteger(split) ? format(split) : '')),
             },
           ]
         : [{ show: false }, { show: false }],
@@ -87,10 +87,10 @@ export function chart(element, history, { names, say, floor = 1, axes = false, l
   element.role = 'img';
   return () => {
     plot.setData(data());
-    const told = names.map((name) => {
+    const ranges = names.map((name) => {
       const [low, high] = history.range(name);
-      return Number.isFinite(low) ? `${name}: lowest ${say(low)}, highest ${say(high)}` : `${name}: nothing yet`;
+      return Number.isFinite(low) ? `${name}: lowest ${format(low)}, highest ${format(high)}` : `${name}: no data yet`;
     });
-    element.ariaLabel = `The last ten minutes. ${told.join('; ')}`;
+    element.ariaLabel = `The last ten minutes. ${ranges.join('; ')}`;
   };
 }

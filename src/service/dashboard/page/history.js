@@ -1,27 +1,27 @@
-/** How far back the page remembers, in seconds: a number each second. */
+/** How far back the history goes, in seconds, with one entry a second. */
 export const span = 600;
-/** A pause that long, in seconds, is shown as one. */
-const pause = 5;
+/** A gap of this many seconds is shown as one. */
+const gap = 5;
 
-/** What is remembered of each second. */
+/** The values of each entry. */
 const names = ['open', 'messages', 'bytes', 'opened', 'closed', 'perConnection', 'unsent', 'delay'];
 
 const sum = (counts) => Object.values(counts).reduce((total, count) => total + count, 0);
 
-/** The numbers of the last ten minutes, and the rates that follow from them. */
+/** The numbers of the last ten minutes, and their rates. */
 export class History {
   times = [];
   values = Object.fromEntries(names.map((name) => [name, []]));
   #all = [];
 
-  /** Adds the numbers of a moment; returns them with their rates. */
+  /** Adds the current numbers, and returns their values and rates. */
   add(numbers) {
     const { time, counts } = numbers;
     const before = this.#all.at(-1);
     const seconds = before && (time - before.time) / 1000;
-    const isApart = seconds > pause;
-    // Counts fall where a worker has taken another's place.
-    const rate = (of) => (before && !isApart ? Math.max(0, of(counts) - of(before.counts)) / Math.max(0.2, seconds) : null);
+    const isGap = seconds > gap;
+    // Counts decrease when a worker is replaced.
+    const rate = (of) => (before && !isGap ? Math.max(0, of(counts) - of(before.counts)) / Math.max(0.2, seconds) : null);
     const now = {
       open: counts.open,
       messages: rate(({ messages }) => messages),
@@ -32,7 +32,7 @@ export class History {
       unsent: counts.bufferedBytes,
       delay: counts.eventLoopDelayMs.p99,
     };
-    if (isApart) this.#push(before.time / 1000 + 1, {});
+    if (isGap) this.#push(before.time / 1000 + 1, {});
     this.#push(time / 1000, now);
     this.#all.push(numbers);
     while (this.times[0] < time / 1000 - span) for (const list of [this.times, ...Object.values(this.values)]) list.shift();
@@ -40,13 +40,13 @@ export class History {
     return now;
   }
 
-  /** The numbers as they were so many seconds ago, or as far back as they are known. */
+  /** The numbers of so many seconds ago, or the oldest ones. */
   ago(seconds) {
     const last = this.#all.at(-1);
     return this.#all.find(({ time }) => time >= last.time - seconds * 1000);
   }
 
-  /** The lowest and the highest of what is remembered. */
+  /** The lowest and the highest value. */
   range(name) {
     const known = this.values[name].filter((value) => value !== null);
     return [Math.min(...known), Math.max(...known)];

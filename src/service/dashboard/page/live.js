@@ -1,24 +1,24 @@
 /** Silence after which the numbers count as old, in milliseconds. */
-const silence = 4000;
-/** How often the page asks while it cannot have the feed, and at how many of these it tries the feed again. */
+const silenceMs = 4000;
+/** How often the page polls while it cannot follow the feed, and after how many polls it tries the feed again. */
 const pollMs = 2000;
-const polls = 3;
+const pollsPerTry = 3;
 
 /**
- * Has the numbers told as they come: by the service's own feed, and where that is refused, by asking.
+ * Gets the numbers: from the service's feed, or by polling while that is rejected.
  *
- * @param onNumbers told the numbers
- * @param onState told `live`, `asking` (all connections are taken, or something else speaks against a feed) or `lost`
+ * @param onNumbers gets the numbers
+ * @param onState gets `live`, `polling` (the feed is rejected, as at the connection limit) or `lost`
  */
-export function watch(onNumbers, onState) {
-  let heardAt = performance.now();
-  let openedAt = heardAt;
-  let asked = 0;
+export function followNumbers(onNumbers, onState) {
+  let receivedAt = performance.now();
+  let openedAt = receivedAt;
+  let polls = 0;
   let source;
 
-  const heard = (numbers, state) => {
+  const receive = (numbers, state) => {
     onNumbers(numbers);
-    heardAt = performance.now();
+    receivedAt = performance.now();
     onState(state);
   };
 
@@ -26,35 +26,35 @@ export function watch(onNumbers, onState) {
     openedAt = performance.now();
     source = new EventSource('dashboard/feed');
     source.onmessage = ({ data }) => {
-      asked = 0;
-      heard(JSON.parse(data), 'live');
+      polls = 0;
+      receive(JSON.parse(data), 'live');
     };
-    // What breaks off is opened again by the browser; what is refused is not.
+    // The browser reconnects by itself after a lost connection, and not after a rejection.
     source.onerror = () => {
-      if (source.readyState === EventSource.CLOSED) ask();
+      if (source.readyState === EventSource.CLOSED) poll();
     };
   };
 
-  // Only while the source is closed, so that there is one loop: it asks, or it waits for the source.
-  const ask = async () => {
+  // Runs only while the source is closed, so that there is one loop.
+  const poll = async () => {
     try {
       const response = await fetch('dashboard/now', { signal: AbortSignal.timeout(pollMs * 2) });
       if (response.status === 401) location.reload();
-      if (response.ok) heard(await response.json(), 'asking');
+      if (response.ok) receive(await response.json(), 'polling');
     } catch {
-      // It is not there, or what answers is not the service (a proxy's page): asked again.
+      // The service is down, or something else responds in its place, such as a proxy.
     }
-    asked += 1;
-    setTimeout(asked % polls === 0 ? open : ask, pollMs);
+    polls += 1;
+    setTimeout(polls % pollsPerTry === 0 ? open : poll, pollMs);
   };
 
   setInterval(() => {
     const now = performance.now();
-    if (now - heardAt > silence) onState('lost');
-    // A connection that breaks without a word is open for all the browser knows, and one that is being opened may hang as long.
-    if (now - Math.max(heardAt, openedAt) > silence && source.readyState !== EventSource.CLOSED) {
+    if (now - receivedAt > silenceMs) onState('lost');
+    // To the browser, a connection that broke without notice is still open, and one that hangs is still connecting.
+    if (now - Math.max(receivedAt, openedAt) > silenceMs && source.readyState !== EventSource.CLOSED) {
       source.close();
-      ask();
+      poll();
     }
   }, 500);
   open();

@@ -1,18 +1,18 @@
 /**
- * Writes rows into a table's body. Those that are there are kept, so that nobody loses the focus, or the place, each second.
+ * Writes rows into a table's body. Existing rows are reused, so that an update each second does not move the focus or the scroll position.
  *
- * @param rows by row, the texts of its cells
- * @param hasButtons whether the first cell is to be a button
+ * @param rows the texts of the cells of each row
+ * @param hasButtons whether the first cell of a row is a button
  */
 export function fill(body, rows, hasButtons = false) {
   while (body.rows.length > rows.length) body.deleteRow(-1);
   for (const [n, cells] of rows.entries()) {
-    const row = body.rows[n] ?? rowOf(body, cells.length, hasButtons);
+    const row = body.rows[n] ?? addRow(body, cells.length, hasButtons);
     for (const [m, text] of cells.entries()) write(row.cells[m].querySelector('button') ?? row.cells[m], text);
   }
 }
 
-function rowOf(body, length, hasButton) {
+function addRow(body, length, hasButton) {
   const row = body.insertRow();
   const head = row.appendChild(document.createElement('th'));
   head.scope = 'row';
@@ -21,7 +21,7 @@ function rowOf(body, length, hasButton) {
   return row;
 }
 
-/** Writes a text where another stands. */
+/** Sets an element's text, if it has changed. */
 export function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }

@@ -1,0 +1,128 @@
+// Streaming servers side by side, in one run: `npm run bench`. See load/README.md.
+import { writeFileSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { adapter, flag, list, readOptions, text, whole } from '../lib/command.js';
+import { machine } from '../lib/figures.js';
+import { main } from '../lib/server.js';
+import { type Part, runs, say } from './part.js';
+import { servers } from './servers.js';
+
+const output = {
+  markdown: flag('tables as GitHub reads them'),
+  json: text('where everything that was measured is written, by default a temporary file', 'FILE'),
+};
+const load = {
+  connections: whole('connections held on each server', 10_000),
+  period: whole('milliseconds between two chunks of a connection', 1000, 1, 1_000_000, 'MS'),
+  duration: whole('seconds to hold them all, from the last opened', 20, 1, 1_000_000, 'S'),
+  rounds: whole("each server's runs; the table shows medians", 3),
+  routeSeconds: whole('seconds of load on an ordinary route in each round', 5),
+};
+const exitCodes = 'Exit code: 0; 1 when something failed; 2 when an option is wrong.';
+
+function checkDuration({ duration, period }: { duration: number; period: number }): void {
+  if (duration * 1000 < 2 * period) throw new Error('--duration must be two periods at least, or there is nothing to check');
+}
+
+type Parts = AsyncIterable<[name: string, parts: Part[]]>;
+
+/** The servers side by side, in as many parts as are asked for. What only one part needs is loaded with that part. */
+function sideBySide(): [options: Record<string, unknown>, parts: Parts] {
+  const serversOf = (words: string[]) =>
+    servers.filter(({ name }) => words.some((word) => name.toLowerCase().includes(word.toLowerCase())));
+  const options = readOptions(
+    'bench',
+    {
+      ...load,
+      only: list('only servers whose name has one of these parts', 'A,B', '', (word) => word),
+      routes: flag('only the second part: what an ordinary route loses to FeedModule; --no-routes: not that part, and so below'),
+      churn: flag('only the third part: what connections that come and go leave behind'),
+      fanout: flag('only the fourth part: what publishing costs'),
+      history: flag('only the fifth part: what a million messages leave behind'),
+      routeRounds: whole('rounds of the second part', 5),
+      chart: text('draw a chart as well', 'FILE.svg'),
+      ...output,
+    },
+    `${exitCodes} Other benches: --workers 1,2 --help, --old DIR --help`,
+    ({ only, duration, period }) => {
+      checkDuration({ duration, period });
+      if (serversOf(only).length === 0) throw new Error(`--only ${only} names none of ${servers.map(({ name }) => name).join(', ')}`);
+    },
+  );
+  const { connections, period, duration, rounds, only, routes, churn, fanout, history, chart } = options;
+  const contest = { servers: serversOf(only), connections, duration, rounds };
+  /** Whether a part is meant: one that is asked for by name leaves the others out. */
+  const all = ![routes, churn, fanout, history].includes(true);
+  async function* parts(): Parts {
+    if (all) {
+      const heading = `${connections} connections, a chunk every ${period} ms, ${runs(rounds)}; Node ${process.version}, ${cpus().length} CPUs`;
+      const { rows, parts } = await (await import('./streams.js')).streams(heading, period, contest);
+      yield ['streams', parts];
+      if (chart) {
+        writeFileSync(chart, (await import('./chart.js')).chart(rows, heading));
+        say(`chart: ${resolve(chart)}`);
+      }
+    }
+    if (routes ?? all) yield ['routes', await (await import('./routes.js')).routes(options.routeRounds, options.routeSeconds)];
+    if (churn ?? all) yield ['churn', await (await import('./memory.js')).churn()];
+    if (fanout ?? all) yield ['fanout', await (await import('./fanout.js')).fanout(contest)];
+    if (history ?? all) yield ['history', await (await import('./memory.js')).history()];
+  }
+  return [options, parts()];
+}
+
+/** Workers on one machine, at ever higher rates. */
+function workersAlone(): ReturnType<typeof sideBySide> {
+  const rates = Array.from({ length: 13 }, (_, n) => (n + 4) * 10_000).join(',');
+  const atLeastOne = (word: string) => {
+    if (!(Number(word) >= 1)) throw new Error('must be numbers from 1');
+    return Number(word);
+  };
+  const options = readOptions(
+    'bench',
+    {
+      workers: list('numbers of workers', 'A,B', '1,2', atLeastOne),
+      adapter: adapter(),
+      connections: whole('connections', 4000),
+      seconds: whole('how long each rate is held', 15),
+      rates: list('chunks a second that are tried in turn', 'A,B', rates, atLeastOne),
+      ...output,
+    },
+    exitCodes,
+  );
+  async function* parts(): Parts {
+    yield ['workers', await (await import('./workers.js')).workers(options)];
+  }
+  return [options, parts()];
+}
+
+/** This build against another one. */
+function oldAndNew(): ReturnType<typeof sideBySide> {
+  const directory = text('a checkout that is built, with its dist and node_modules', 'DIR');
+  const options = readOptions('bench', { old: directory, ...load, ...output }, exitCodes, checkDuration);
+  async function* parts(): Parts {
+    yield ['compare', await (await import('./compare.js')).compare({ ...options, old: options.old ?? '.' })];
+  }
+  return [options, parts()];
+}
+
+const isAsked = (name: string) => process.argv.some((argument) => argument === name || argument.startsWith(`${name}=`));
+const [options, parts] = isAsked('--workers') ? workersAlone() : isAsked('--old') ? oldAndNew() : sideBySide();
+
+await main(async () => {
+  const result: Record<string, unknown> = { at: new Date().toISOString(), machine, options };
+  const rows: Part['rows'][number][] = [];
+  for await (const [key, measured] of parts) {
+    for (const { heading, rows: some, table } of measured) {
+      process.stdout.write(`\n${heading}\n\n${table(options.markdown === true)}\n`);
+      for (const { name, faults = [] } of some) for (const fault of faults) process.stdout.write(`${name}, ${fault}\n`);
+      rows.push(...some);
+    }
+    result[key] = measured.map(({ heading, rows }) => ({ heading, rows }));
+  }
+  const file = resolve(`${options.json ?? join(tmpdir(), `nestjs-feed-bench-${process.pid}.json`)}`);
+  writeFileSync(file, `${JSON.stringify(result, null, 2)}\n`);
+  say(`\neverything that was measured: ${file}`);
+  return rows.length > 0 && rows.every(({ ok }) => ok);
+});

@@ -1,0 +1,28 @@
+import { type Column, table } from '../lib/figures.js';
+
+export const say = (line: string): boolean => process.stderr.write(`${line}\n`);
+
+/** What every row of the bench has. */
+export interface Row {
+  name: string;
+  ok: boolean;
+  /** What was wrong, in words. */
+  faults?: string[];
+}
+
+/** A table of the bench: what was measured, and how it is shown. */
+export interface Part {
+  heading: string;
+  rows: readonly Row[];
+  table(markdown: boolean | undefined): string;
+}
+
+export function part<R extends Row>(heading: string, rows: readonly R[], columns: readonly Column<R>[]): Part {
+  return { heading, rows, table: (markdown) => table(columns, rows, markdown) };
+}
+
+/** The first column; where no other one says so, with whether the row is ok. */
+export const serverColumn: Column<Row> = ['server', ({ name }) => name];
+export const markedServerColumn: Column<Row> = ['server', ({ name, ok }) => (ok ? name : `${name} (FAILED)`)];
+
+export const runs = (count: number): string => (count === 1 ? 'one run' : `medians of ${count} runs`);

@@ -1,0 +1,86 @@
+import { readFileSync } from 'node:fs';
+import { Agent, request } from 'node:http';
+import { join } from 'node:path';
+import { environment, patience, root, Server, type Start } from './server.js';
+
+/** What publishes. */
+export const key = 'load';
+
+/** What the service counts (`/health/connections`). */
+export interface Counts {
+  open: number;
+  opened: number;
+  closed: Record<string, number>;
+  rejected: number;
+  limit: number;
+  feeds: number;
+  handedOver: number;
+  bufferedBytes: number;
+  messages: number;
+  eventLoopDelayMs: { p99: number };
+  workers?: { pids: number[] };
+}
+
+/**
+ * How `npm start` runs a build: its Node flags are part of what is measured. It sends nothing but what is published, unless its environment
+ * says otherwise.
+ *
+ * @param folder the checkout that was built
+ */
+export function startOf(env: NodeJS.ProcessEnv, folder = root): Start {
+  const { start } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')).scripts;
+  const [, args] = /\bnode ((?:--\S+ )*dist\/main\.js)/.exec(start) ?? [];
+  if (!args) throw new Error(`${folder}: the start script does not say how dist/main.js is run: ${start}`);
+  const own = environment({ HOST: '127.0.0.1', PORT: '0', FEED_INTERVAL_MS: '0', FEED_PUBLISH_KEY: key, ...env });
+  return { command: process.execPath, args: args.split(' '), env: own, cwd: folder };
+}
+
+/** The built service as a process of its own. */
+export class Service extends Server {
+  // An idle socket is closed before the service would (Node's: 5000 ms), or a request might meet it closing.
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 128, timeout: 2000 });
+
+  /** @param start what is other than `startOf()` has it */
+  constructor(env: NodeJS.ProcessEnv, start: Partial<Start> = {}, folder = root) {
+    super({ ...startOf(env, folder), ...start });
+  }
+
+  /** Asks for something over a kept connection. */
+  ask(path: string, method = 'GET', headers: Record<string, string | number> = {}, body = ''): Promise<{ status: number; text: string }> {
+    return new Promise((resolve, reject) => {
+      const { hostname: host, port } = this.url;
+      const signal = AbortSignal.timeout(patience);
+      const outgoing = request({ host, port, path, method, headers, agent: this.#agent, signal }, (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (part) => {
+          text += part;
+        });
+        response.on('end', () => resolve({ status: response.statusCode as number, text })).on('error', reject);
+      });
+      outgoing.on('error', reject).end(body);
+    });
+  }
+
+  /** Publishes text to a feed, or JSON to several. */
+  post(path: string, body: string, type = 'text/plain'): Promise<{ status: number; text: string }> {
+    const headers = { authorization: `Bearer ${key}`, 'content-type': type, 'content-length': Buffer.byteLength(body) };
+    return this.ask(path, 'POST', headers, body);
+  }
+
+  /** Publishes text to a feed; resolves with why it was not acknowledged. */
+  publish(feed: string, text: string): Promise<string | undefined> {
+    return this.post(`/test/${feed}`, text).then(
+      ({ status }) => (status === 201 ? undefined : `answered with status ${status}`),
+      (error) => `failed: ${error.message}`,
+    );
+  }
+
+  async counts(): Promise<Counts> {
+    return JSON.parse((await this.ask('/health/connections')).text);
+  }
+
+  /** Closes the connections of the requests that were made. */
+  hangUp(): void {
+    this.#agent.destroy();
+  }
+}

@@ -1,0 +1,162 @@
+// What must hold at scale, each with its figure: `npm run stress`. See load/README.md.
+import { adapter, list, number, readOptions, whole } from '../lib/command.js';
+import { Feed } from '../lib/feed.js';
+import { type Check, check, checkTable, decimals, megabytes, percentile, sum } from '../lib/figures.js';
+import { Crowd, Follower } from '../lib/follower.js';
+import { atRate, sleep, until } from '../lib/pace.js';
+import { Publisher } from '../lib/publisher.js';
+import { main, rssBytes, using } from '../lib/server.js';
+import { Service, startOf } from '../lib/service.js';
+import { drain, move } from './drain.js';
+
+interface StressOptions {
+  adapter: string;
+  connections: number;
+  seconds: number;
+}
+
+/** Opens the connections of followers, so many a second, and waits for their answers. */
+async function open<F extends Follower>(count: number, perSecond: number, url: URL, follower: (n: number) => F): Promise<F[]> {
+  const followers = Array.from({ length: count }, (_, n) => follower(n));
+  await atRate(count, perSecond, (n) => followers[n].connect(url));
+  await until(() => followers.every(({ status }) => status > 0));
+  return followers;
+}
+
+/** Looks how long it got nothing. */
+class Reader extends Follower {
+  largestSilenceMs = 0;
+  #lastAt: number | undefined = undefined;
+
+  override message(message: Parameters<Follower['message']>[0]): void {
+    super.message(message);
+    const now = performance.now();
+    this.largestSilenceMs = Math.max(this.largestSilenceMs, now - (this.#lastAt ?? now));
+    this.#lastAt = now;
+  }
+}
+
+/** Takes what comes, and does not look at it. */
+class Idler extends Follower {
+  override message(): void {}
+  protected override rejected(): void {}
+  protected override ended(): void {}
+}
+
+/** 900 that read and 100 that never do get the same messages: those that read lose nothing, and memory stays bounded. */
+async function readers({ adapter, seconds }: StressOptions): Promise<Check[]> {
+  const [bufferBytes, bytes] = [65_536, 16_384];
+  const [reading, clogged, perSecond] = [900, 100, 8];
+  return using(new Service({ FEED_ADAPTER: adapter, FEED_BUFFER_BYTES: `${bufferBytes}` }), async (service) => {
+    const { url, pid } = service;
+    const feed = new Feed('all');
+    const crowd = new Crowd();
+    for (const { connection } of await open(clogged, 500, url, () => new Idler(crowd, [feed]))) connection.pause();
+    const all = await open(reading, 500, url, () => new Reader(crowd, [feed]));
+    await sleep(5000); // until the heap has settled
+    const base = rssBytes(pid);
+    let highest = base;
+    const watch = () => {
+      highest = Math.max(highest, rssBytes(pid));
+    };
+    const watching = setInterval(watch, 50);
+    const publisher = new Publisher((_, message) => service.publish('all', message).then((why) => !why));
+    const next = () => (feed.isBusy ? undefined : feed);
+    publisher.start(perSecond, next, () => bytes);
+    await sleep(seconds * 1000);
+    await publisher.stop();
+    await until(() => all.every(({ missing }) => missing === 0), 10_000);
+    clearInterval(watching);
+    const { closed } = await service.counts();
+    crowd.leave();
+    const lost = crowd.faults.count + sum(all.map(({ missing }) => missing));
+    const silence = Math.max(...all.map(({ largestSilenceMs }) => largestSilenceMs));
+    const share = clogged * bufferBytes + reading * bytes;
+    const ended = closed.slow + closed.stalled;
+    return [
+      check('readers: messages lost', `${lost} of ${reading * feed.sent}`, '0', lost === 0 && publisher.unacknowledged === 0),
+      check('readers: largest silence', `${decimals(silence)} ms`, '< 2,000 ms', silence < 2000),
+      check('readers: RSS beyond its base', megabytes(highest - base), `≤ ${megabytes(share)}`, highest - base <= share),
+      check('readers: that never read, ended slow or stalled', `${ended}`, `${clogged}`, ended === clogged),
+    ];
+  });
+}
+
+/** More connections are asked of a process than it has descriptors for. */
+async function limit({ adapter, connections }: StressOptions): Promise<Check[]> {
+  const asked = connections * 1.5;
+  const { command, args } = startOf({});
+  const limited = ['-c', `ulimit -n ${connections + 240}; exec "$0" "$@"`, command, ...args];
+  return using(new Service({ FEED_ADAPTER: adapter }, { command: 'sh', args: limited }), async (service) => {
+    const others: number[] = [];
+    let isOver = false;
+    const asking = (async () => {
+      for (; !isOver; await sleep(50)) {
+        const answers = [await service.ask('/health'), await service.post('/test/other', '#')];
+        others.push(...answers.map(({ status }) => status));
+      }
+    })();
+    const crowd = new Crowd();
+    const all = await open(asked, 1000, service.url, (n) => new Idler(crowd, [new Feed(`${n}`)]));
+    isOver = true;
+    await asking;
+    const [taken, refused] = [200, 503].map((wanted) => all.filter(({ status }) => status === wanted));
+    const p99 = percentile(
+      refused.map(({ firstByteMs }) => firstByteMs),
+      0.99,
+    );
+    const answered = others.filter((status) => [200, 201, 503].includes(status)).length;
+    const health = await service.ask('/health/live');
+    const { open: there, limit: most, rejected } = await service.counts();
+    crowd.leave();
+    const isRejected = refused.length === asked - most && rejected === refused.length;
+    const isAnswered = answered === others.length && health.status === 200;
+    return [
+      check('limit: taken', `${taken.length}`, `${most}`, taken.length === most && there === most),
+      check('limit: refused with 503', `${refused.length}`, `${asked - most}`, isRejected),
+      check('limit: a refusal, p99', `${decimals(p99, 1)} ms`, '≤ 100 ms', p99 <= 100),
+      check('limit: health and POST answered meanwhile', `${answered} of ${others.length}`, 'all', isAnswered),
+    ];
+  });
+}
+
+/** The event loop's delay with a chunk a second on each of many connections. */
+async function delay({ adapter, connections }: StressOptions): Promise<Check[]> {
+  return using(new Service({ FEED_ADAPTER: adapter, FEED_INTERVAL_MS: '1000' }), async (service) => {
+    const crowd = new Crowd();
+    await open(connections, 1000, service.url, (n) => new Idler(crowd, [new Feed(`${n}`)]));
+    await sleep(25_000); // the window is 10 to 20 seconds, and must not reach back into the ramp
+    const { eventLoopDelayMs, open: there } = await service.counts();
+    crowd.leave();
+    const { p99 } = eventLoopDelayMs;
+    const what = `delay: of the event loop, p99, with ${decimals(connections)} chunks a second`;
+    return [check(what, `${p99} ms`, '< 20 ms', p99 < 20 && there === connections)];
+  });
+}
+
+const scenarios: Record<string, (options: StressOptions) => Promise<Check[]>> = { readers, limit, drain, move, delay };
+const names = Object.keys(scenarios).join(',');
+
+const options = readOptions(
+  'stress',
+  {
+    only: list('some of these only', 'A,B', names, (name) => {
+      if (!Object.hasOwn(scenarios, name)) throw new Error(`must be some of ${names}`);
+      return name;
+    }),
+    adapter: adapter(),
+    seconds: number('how long readers are published to', 60),
+    connections: whole('connections of drain, move and delay; limit asks for half as many again', 10_000, 200, 10_000),
+  },
+  'Exit code: 0; 1 when something does not hold; 2 when an option is wrong.',
+);
+
+await main(async () => {
+  const checks: Check[] = [];
+  for (const name of options.only) {
+    process.stderr.write(`${name} …\n`);
+    checks.push(...(await scenarios[name](options)));
+  }
+  process.stdout.write(`\n${checkTable(checks)}\n`);
+  return checks.every(({ ok }) => ok);
+});

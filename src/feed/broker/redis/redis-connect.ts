@@ -1,0 +1,87 @@
+import { Redis, type RedisOptions } from 'ioredis';
+import type { Address, RedisTarget } from './redis.options.js';
+
+/** How long a connection may take to open, including the first commands, in milliseconds. */
+const openMs = 5000;
+/** How long a Sentinel may take to answer, in milliseconds. */
+const sentinelMs = 1000;
+
+/** The options of a connection that never reconnects. */
+const once: RedisOptions = {
+  protocol: 3,
+  lazyConnect: true,
+  connectTimeout: openMs,
+  sentinelCommandTimeout: sentinelMs,
+  enableOfflineQueue: false,
+  maxRetriesPerRequest: 0,
+  autoResubscribe: false,
+  retryStrategy: () => null,
+};
+
+/** A client, not yet connected, for the server that has the feeds at this moment. */
+export async function clientOf(target: RedisTarget, signal: AbortSignal): Promise<Redis> {
+  const { mode, addresses, client } = target;
+  const options = { ...client, ...once };
+  if (mode === 'single') return new Redis({ ...options, ...addresses[0] });
+  if (mode === 'sentinel') return new Redis({ ...options, sentinels: shuffled(addresses), sentinelRetryStrategy: () => null });
+  return new Redis({ ...options, ...(await ownerOf(target, signal)) });
+}
+
+/** Does the work that opens a connection, with a time limit: a server that has been halted accepts connections and never answers. */
+export async function withTimeLimit<T>(redis: Redis, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  signal.throwIfAborted();
+  let isLate = false;
+  const abort = () => disconnect(redis);
+  const timer = setTimeout(() => {
+    isLate = true;
+    disconnect(redis);
+  }, openMs);
+  signal.addEventListener('abort', abort);
+  try {
+    return await work();
+  } catch (error) {
+    throw isLate ? new Error(`no answer for ${openMs} ms`, { cause: error }) : error;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', abort);
+  }
+}
+
+export function disconnect(redis: Redis): void {
+  redis.disconnect();
+  redis.stream?.destroy(); // otherwise it waits for the server to close its side, which may take for ever
+}
+
+/** The node of the cluster that has the prefix's hash slot. */
+async function ownerOf({ addresses, prefix, client }: RedisTarget, signal: AbortSignal): Promise<Address> {
+  let failure: unknown;
+  for (const address of shuffled(addresses)) {
+    const redis = new Redis({ ...client, ...once, ...address });
+    redis.on('error', (error) => {
+      failure = error;
+    });
+    try {
+      const [slot, ranges] = await withTimeLimit(redis, signal, async () => {
+        await redis.connect();
+        return Promise.all([redis.cluster('KEYSLOT', prefix), redis.cluster('SLOTS')]);
+      });
+      const range = ranges.find(([first, last]) => first <= slot && slot <= last);
+      if (!range) throw new Error(`no node of the cluster has hash slot ${slot}`);
+      // A node that does not know its own address means the one at which it was reached.
+      const [host, port] = range[2];
+      return { host: host || address.host, port };
+    } catch (error) {
+      failure ??= error;
+    } finally {
+      disconnect(redis);
+    }
+  }
+  throw failure;
+}
+
+function shuffled<T>(items: readonly T[]): T[] {
+  return items
+    .map((item) => ({ item, at: Math.random() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ item }) => item);
+}

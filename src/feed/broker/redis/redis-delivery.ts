@@ -1,0 +1,146 @@
+import type { StoredMessage } from '../../message/message.js';
+import type { Position } from '../../message/position.js';
+import type { MessageSink } from '../broker.js';
+import type { Announcement } from './redis-message.js';
+
+/** The error where Redis has another epoch than before: a new session finds out which messages it has. */
+export const lostMessages = 'Redis has lost its messages';
+
+/** A feed whose messages are delivered to a sink. */
+export interface Subscription {
+  readonly feed: string;
+  readonly sink: MessageSink;
+  /** The offset up to which all messages have been delivered, or were stored before the subscription; undefined until that is known. */
+  last: number | undefined;
+  /** Whether Redis has not confirmed the subscription yet. An earlier one may still deliver; what came between the two is not missing. */
+  isNew: boolean;
+  /** Whether messages are lost and the sink has not been told yet. */
+  isLost: boolean;
+}
+
+/**
+ * Delivers announced messages to the subscriptions: each once, in the order of their offsets, and none while an earlier one may be missing.
+ * It outlives sessions: after each connection the catch-up delivers what was missed, then announcements are delivered again.
+ */
+export class RedisDelivery {
+  private readonly subscriptions = new Map<string, Subscription>();
+  private epoch: string | undefined;
+  /** The offset up to which everything that was announced has been delivered. */
+  offset = 0;
+  /** Whether announcements are delivered. */
+  isLive = false;
+  /** What is announced while the last missed messages are read. */
+  private held: Announcement[] | undefined;
+
+  /** @param onGap told when a message is missing; announcements are then ignored until the next catch-up */
+  constructor(private readonly onGap: (reason: Error) => void) {}
+
+  /** The position up to which this process has received messages; undefined before the first session. */
+  get received(): Position | undefined {
+    return this.epoch === undefined ? undefined : { epoch: this.epoch, offset: this.offset };
+  }
+
+  /** All subscriptions at this moment. */
+  all(): Subscription[] {
+    return [...this.subscriptions.values()];
+  }
+
+  add(feed: string, sink: MessageSink): Subscription {
+    const subscription: Subscription = { feed, sink, last: undefined, isNew: true, isLost: false };
+    this.subscriptions.set(feed, subscription);
+    return subscription;
+  }
+
+  /** Whether the subscription has not been deleted or replaced. */
+  has(subscription: Subscription): boolean {
+    return this.subscriptions.get(subscription.feed) === subscription;
+  }
+
+  /** Returns whether there was one. */
+  delete(feed: string): boolean {
+    return this.subscriptions.delete(feed);
+  }
+
+  clear(): void {
+    this.subscriptions.clear();
+  }
+
+  /** Notes the position of the newest message: everything that was announced up to there has arrived before, on the same connection. */
+  note({ epoch, offset }: Position): void {
+    if (!this.isLive) return;
+    if (epoch === this.epoch) this.offset = Math.max(this.offset, offset);
+    else this.reject(new Error(lostMessages));
+  }
+
+  /** Notes that a feed has been read up to an offset: nothing up to there is delivered any more. */
+  noteRead(feed: string, offset: number): void {
+    const subscription = this.subscriptions.get(feed);
+    if (subscription?.last !== undefined) subscription.last = Math.max(subscription.last, offset);
+  }
+
+  announce(feed: string, announcement: Announcement): void {
+    if (this.isLive) this.take(feed, announcement);
+    else this.held?.push(announcement);
+  }
+
+  deliver(subscription: Subscription, message: StoredMessage): void {
+    subscription.last = message.offset;
+    subscription.sink.next(message);
+  }
+
+  /** Ignores announcements from now on. */
+  stop(): void {
+    this.isLive = false;
+    this.held = undefined;
+  }
+
+  /** Begins a catch-up of subscriptions that Redis has confirmed, where its newest message is at this position. */
+  begin(all: readonly Subscription[], { epoch, offset }: Position): void {
+    if (this.epoch !== undefined && this.epoch !== epoch) {
+      for (const subscription of all) if (subscription.last !== undefined) Object.assign(subscription, { last: 0, isLost: true });
+      this.offset = 0;
+    }
+    this.epoch = epoch;
+    for (const subscription of all) {
+      subscription.last ??= offset;
+      subscription.isNew = false;
+    }
+  }
+
+  /** Holds what is announced from now on, until `goLive()`. */
+  hold(): void {
+    this.held = [];
+  }
+
+  /** Ends a catch-up that has delivered everything up to an offset. */
+  goLive(all: readonly Subscription[], offset: number): void {
+    for (const subscription of all) subscription.last = Math.max(subscription.last ?? 0, offset);
+    this.offset = Math.max(this.offset, offset);
+    this.isLive = true;
+    const held = this.held ?? [];
+    this.held = undefined;
+    for (const announcement of held) if (this.isLive) this.take(announcement.message.feed, announcement);
+  }
+
+  private take(feed: string, { message, previous, isExact }: Announcement): void {
+    const subscription = this.subscriptions.get(feed);
+    if (!subscription) return;
+    const { epoch, offset } = message;
+    const { last, isNew } = subscription;
+    if (epoch === this.epoch && last !== undefined) {
+      if (offset <= last) return;
+      // An inexact one is the upper bound for a message that has expired: it is missing only where something has not arrived at all.
+      if (previous > last && !isNew && (isExact || previous > this.offset)) {
+        this.reject(new Error(`a message of feed ${feed} is missing`));
+        return;
+      }
+    }
+    this.note(message);
+    if (epoch === this.epoch) this.deliver(subscription, message);
+  }
+
+  private reject(reason: Error): void {
+    this.stop();
+    this.onGap(reason);
+  }
+}

@@ -1,0 +1,37 @@
+const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
+const fine = new Intl.NumberFormat('en', { maximumFractionDigits: 1 });
+
+/** A number, with one decimal if it is small. */
+export const count = (value) => (Math.abs(value) < 100 ? fine : whole).format(value);
+
+const units = ['B', 'KB', 'MB', 'GB', 'TB'];
+
+export function bytes(value) {
+  const power = value < 1000 ? 0 : Math.min(units.length - 1, Math.max(1, Math.floor(Math.log2(value) / 10)));
+  return `${count(value / 1024 ** power)} ${units[power]}`;
+}
+
+export const milliseconds = (value) => `${fine.format(value)} ms`;
+
+export const clock = (time) => new Date(time).toLocaleTimeString('en-GB');
+
+/** The end reasons of connections. */
+export const endReasons = {
+  client: 'client left',
+  slow: 'read too slowly',
+  stalled: 'stopped reading',
+  expired: 'token expired',
+  aged: 'reached its maximum age',
+  completed: 'source completed',
+  error: 'source failed',
+  drained: 'shutdown',
+};
+
+/** The reasons for which requests are rejected. */
+export const rejectReasons = {
+  limit: 'rejected: connection limit',
+  client: 'rejected: too many of one client',
+  rate: 'rejected: too many per minute',
+  broker: 'rejected: broker unavailable',
+  draining: 'rejected: shutting down',
+};

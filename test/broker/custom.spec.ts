@@ -1,0 +1,89 @@
+import {
+  Broker,
+  BrokerUnavailableError,
+  type Content,
+  FeedModule,
+  type History,
+  type MessageSink,
+  type Position,
+  type Start,
+  type StoredMessage,
+  storedMessage,
+} from '../../src/index.js';
+import { serve } from '../support/serve.js';
+
+/** A broker as an application may write one, with the package's exports alone: it stores everything, in one list. */
+class ListBroker extends Broker {
+  readonly name = 'list';
+  readonly unavailableReason = undefined;
+  unavailableSince: number | undefined = undefined;
+  private readonly epoch = 'list';
+  private readonly messages: StoredMessage[] = [];
+  private readonly sinks = new Map<string, MessageSink>();
+
+  async publish(feed: string, content: Content): Promise<StoredMessage> {
+    if (this.unavailableSince !== undefined) throw new BrokerUnavailableError('The list is unavailable.');
+    const message = storedMessage(feed, this.epoch, this.messages.length + 1, Date.now(), content);
+    this.messages.push(message);
+    this.sinks.get(feed)?.next(message);
+    return message;
+  }
+
+  subscribe(feed: string, sink: MessageSink): undefined {
+    this.sinks.set(feed, sink);
+  }
+
+  unsubscribe(feed: string): void {
+    this.sinks.delete(feed);
+  }
+
+  async read(feed: string, start: Start): Promise<History> {
+    const end = this.messages.length;
+    const own = this.messages.filter((message) => message.feed === feed);
+    const known = typeof start === 'string' ? this.offsetOf(start, own) : start.offset;
+    const isReset = typeof start !== 'string' && (start.epoch !== this.epoch || start.offset > end);
+    const after: Position = { epoch: this.epoch, offset: isReset ? 0 : known };
+    // One message a page: the smallest that the contract allows.
+    const [first, ...more] = own.filter(({ offset }) => offset > after.offset);
+    const hasMore = more.length > 0;
+    return {
+      messages: first ? [first] : [],
+      after: first ? after : { ...after, offset: end },
+      end: hasMore && first ? first.offset : end,
+      hasMore,
+      isReset,
+    };
+  }
+
+  async close(): Promise<void> {
+    this.sinks.clear();
+  }
+
+  private offsetOf(start: 'earliest' | 'newest' | 'end', own: readonly StoredMessage[]): number {
+    if (start === 'end') return this.messages.length;
+    return start === 'earliest' ? 0 : (own.at(-1)?.offset ?? 1) - 1;
+  }
+}
+
+describe('a broker of your own', () => {
+  it('is written with what the package exports, and serves feeds', async () => {
+    const broker = new ListBroker();
+    const { app, feeds, url } = await serve('express', {
+      imports: [FeedModule.forRoot({ path: 'feeds', public: true, broker: () => broker })],
+    });
+    try {
+      const ids: (string | undefined)[] = [];
+      for (const data of ['1', '2', '3']) ids.push((await feeds.publish('a', data)).id);
+      const response = await fetch(`${url}/feeds/a`, { headers: { 'Last-Event-ID': `${ids[0]}` } });
+      await feeds.publish('a', '4');
+      feeds.end('a');
+      expect(await response.text()).toBe('2\n3\n4\n');
+
+      broker.unavailableSince = Date.now();
+      await expect(feeds.publish('a', '5')).rejects.toMatchObject({ code: 'FEED_BROKER' });
+      expect(feeds.status.broker).toMatchObject({ name: 'list', unavailableSince: broker.unavailableSince });
+    } finally {
+      await app.close();
+    }
+  });
+});
