@@ -1,35 +1,25 @@
-/** The directions that imports may run in, as the layout says: main → app.module → {feed, health} → FeedService. */
+/** The folders of `src/feed`, from the ground up: each imports from those before it in this list, and from no other. */
+const floors = [
+  'errors|stats|time',
+  'message',
+  'format|source',
+  'broker',
+  'pubsub',
+  'cluster',
+  'transport',
+  'http',
+  'auth',
+  'limits',
+  'connection',
+];
+
+/** The files above a floor of `src/feed`: the other floors, the module itself, and everything outside. */
+const above = (floor) => `^src/(feed/(${[...floors.slice(floors.indexOf(floor) + 1), '[^/]+\\.ts$'].join('|')})|(?!feed/))`;
+
 module.exports = {
   forbidden: [
-    { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
+    { name: 'no-circles', severity: 'error', from: {}, to: { circular: true } },
     { name: 'no-unresolved', severity: 'error', from: {}, to: { couldNotResolve: true } },
-    {
-      name: 'plain-node',
-      comment: 'broker, connection, format, nodes, routing, source and flood know nothing of Nest',
-      severity: 'error',
-      from: { path: '^src/(feed/(broker|connection|format|routing|source|nodes)|flood)/' },
-      to: { path: 'node_modules/@nestjs|^@nestjs' },
-    },
-    {
-      name: 'flood-is-a-black-box',
-      comment: 'the load client shares no code with what it measures',
-      severity: 'error',
-      from: { path: '^src/flood/' },
-      to: { path: '^src/', pathNot: '^src/flood/' },
-    },
-    {
-      name: 'load-is-a-black-box',
-      comment: 'bench, stress, soak and chaos know the service by its URL',
-      severity: 'error',
-      from: { path: '^load/' },
-      to: { path: '^(src|dist)/' },
-    },
-    {
-      name: 'nothing-reaches-into-flood',
-      severity: 'error',
-      from: { path: '^src/', pathNot: '^src/(flood/|cli\\.ts$)' },
-      to: { path: '^src/flood/' },
-    },
     {
       name: 'feed-is-the-bottom',
       severity: 'error',
@@ -37,82 +27,37 @@ module.exports = {
       to: { path: '^src/', pathNot: '^src/feed/' },
     },
     {
-      name: 'health-knows-only-the-service',
+      name: 'only-npm-start-knows-the-service',
       severity: 'error',
-      from: { path: '^src/health/' },
-      to: { path: '^src/', pathNot: '^src/(health/|feed/feed\\.service\\.ts$|feed/feed\\.counts\\.ts$)' },
+      from: { path: '^src/', pathNot: '^src/(service/|main\\.ts$|app\\.module\\.ts$)' },
+      to: { path: '^src/(service/|main\\.ts$|app\\.module\\.ts$)' },
     },
     {
-      name: 'brokers-know-no-connection',
+      name: 'load-and-flood-are-black-boxes',
+      comment: 'they share no code with what they measure',
       severity: 'error',
-      from: { path: '^src/feed/broker/' },
-      to: { path: '^src/feed/(connection|format|routing|source|access)/|^src/feed/feed\\.service\\.ts$' },
+      from: { path: '^(src/flood|load)/' },
+      to: { path: '^(src|dist)/', pathNot: '^src/flood/' },
     },
     {
-      name: 'ioredis-stays-in-its-broker',
+      name: 'plain-node',
+      comment: 'they know nothing of Nest',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/feed/broker/redis/' },
-      to: { path: 'node_modules/ioredis/' },
+      from: { path: '^src/(feed/(connection|format|message|pubsub|transport|broker|stats|time)|flood)/' },
+      to: { path: 'node_modules/@nestjs|^@nestjs' },
     },
     {
-      name: 'nats-stays-in-its-broker',
+      name: 'a-client-library-stays-in-its-entry',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/feed/broker/nats/' },
-      to: { path: 'node_modules/@nats-io/|^@nats-io/' },
+      from: { path: '^src/', pathNot: '^src/(feed/broker/(redis|nats)|metrics|health|service)/|^src/app\\.module\\.ts$' },
+      to: { path: 'node_modules/(ioredis|@nats-io|prom-client|@nestjs/(terminus|platform-|schedule|swagger))/' },
     },
-    {
-      name: 'webhook-knows-only-the-service',
+    ...floors.map((floor) => ({
+      name: 'imports-run-downwards',
       severity: 'error',
-      from: { path: '^src/webhook/' },
-      to: { path: '^src/', pathNot: '^src/(webhook/|feed/feed\\.(service|events)\\.ts$)' },
-    },
-    {
-      name: 'metrics-know-only-the-service',
-      severity: 'error',
-      from: { path: '^src/metrics/' },
-      to: { path: '^src/', pathNot: '^src/(metrics/|feed/feed\\.service\\.ts$|health/siblings\\.ts$)' },
-    },
-    {
-      name: 'prom-client-stays-in-the-metrics',
-      severity: 'error',
-      from: { path: '^src/', pathNot: '^src/metrics/' },
-      to: { path: 'node_modules/prom-client/' },
-    },
-    {
-      name: 'dashboard-knows-only-the-service',
-      severity: 'error',
-      from: { path: '^src/dashboard/' },
-      to: {
-        path: '^src/',
-        pathNot: '^src/(dashboard/|feed/feed\\.(service|counts|decorator)\\.ts$|health/(siblings|connection-counts|health\\.module)\\.ts$)',
-      },
-    },
-    {
-      name: 'the-service-alone-has-a-dashboard',
-      severity: 'error',
-      from: { path: '^src/', pathNot: '^src/(dashboard/|(app\\.module|service)\\.ts$)' },
-      to: { path: '^src/dashboard/' },
-    },
-    {
-      name: 'workers-know-only-the-port',
-      comment: 'what is asked of workers, and answered, is none of their business',
-      severity: 'error',
-      from: { path: '^src/workers/' },
-      to: { path: '^src/', pathNot: '^src/(workers/|health/siblings\\.ts$)' },
-    },
-    {
-      name: 'config-is-for-the-service',
-      severity: 'error',
-      from: { path: '^src/(feed|health|metrics|dashboard|flood|webhook)/|^src/index\\.ts$' },
-      to: { path: '^src/((config|main|app\\.module|engine|service|start|signals|log)\\.ts$|workers/)' },
-    },
-    {
-      name: 'optional-peers-stay-in-their-entry',
-      comment: 'the module alone needs Nest, rxjs and its two small dependencies',
-      severity: 'error',
-      from: { path: '^src/(feed|flood|webhook|metrics)/|^src/(index|cli)\\.ts$' },
-      to: { path: 'node_modules/@nestjs/(terminus|platform-|schedule)' },
-    },
+      from: { path: `^src/feed/(${floor})/` },
+      to: { path: above(floor) },
+    })),
   ],
   options: {
     doNotFollow: { path: 'node_modules' },
