@@ -8,8 +8,8 @@ import { concatMap, type Subscription } from 'rxjs';
 const page = readFileSync(new URL('page.html', import.meta.url), 'utf8');
 
 /**
- * Everybody follows `room`, `here` and `at/<name>`, and publishes to `say/<name>`, which is passed on to the room: so a name is what the
- * token says, not what a client claims.
+ * Each client follows `room`, `here` and `at/<name>`, and publishes to `say/<name>`, which is relayed to the room: the token decides under
+ * which name a client speaks.
  */
 @Injectable()
 class Room {
@@ -17,7 +17,7 @@ class Room {
   private readonly people = new Map<string, Subscription>();
 
   constructor(private readonly feeds: FeedService) {
-    // `at/<name>` gets its first follower, or loses its last: one person may have several tabs.
+    // `at/<name>` gets its first subscriber, or loses its last: a person may have several tabs open.
     feeds.events$.subscribe((event) => {
       if (event.type !== 'followed' && event.type !== 'unfollowed') return;
       const [at, name = ''] = event.feed.split('/');
@@ -65,7 +65,7 @@ class ChatController {
 }
 
 @Module({
-  imports: [FeedModule.forRoot({ intervalMs: 0, jwtSecret: randomBytes(32).toString('base64url'), rules: { here: { replay: 'latest' } } })],
+  imports: [FeedModule.forRoot({ path: 'feeds', jwtSecret: randomBytes(32).toString('base64url'), rules: { here: { replay: 'newest' } } })],
   controllers: [ChatController],
   providers: [Room],
 })

@@ -7,7 +7,7 @@ import { concatMap, interval, type Subscription } from 'rxjs';
 
 const page = readFileSync(new URL('page.html', import.meta.url), 'utf8');
 
-/** Stands in for a market: each price walks at random. */
+/** A simulated market: each price is a random walk. */
 @Injectable()
 class Market implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly logger = new Logger(Market.name);
@@ -46,8 +46,8 @@ class PageController {
 
 @Module({
   imports: [
-    // Who comes sees a price at once; who is slow skips to the newest: an old price is of no use to anybody.
-    FeedModule.forRoot({ intervalMs: 0, rules: { 'prices/*': { replay: 'latest', conflate: true } } }),
+    // A new client gets a price at once; a slow one skips to the newest, since old prices are of no use.
+    FeedModule.forRoot({ path: 'feeds', public: true, rules: { 'prices/*': { replay: 'newest', conflate: true } } }),
   ],
   controllers: [PageController],
   providers: [Market],

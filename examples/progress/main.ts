@@ -17,7 +17,7 @@ interface Step {
 @Controller()
 class JobsController {
   private readonly logger = new Logger(JobsController.name);
-  /** The last step of each, which outlives history: in real life, a table. */
+  /** The last step of each job, which outlives history: in a real application, a table. */
   private readonly jobs = new Map<string, Step>();
 
   constructor(private readonly feeds: FeedService) {}
@@ -37,7 +37,7 @@ class JobsController {
     return { id };
   }
 
-  /** Whoever comes gets the latest step at once, by the rule below, and then each as it is done; the last one ends the response. */
+  /** A client gets the newest step at once, by the rule below, then each further one; the last one ends the response. */
   @Feed('jobs/:id')
   follow(@Param('id') id: string) {
     const last = this.jobs.get(id);
@@ -56,7 +56,7 @@ class JobsController {
   }
 }
 
-@Module({ imports: [FeedModule.forRoot({ path: false, rules: { 'progress/*': { replay: 'latest' } } })], controllers: [JobsController] })
+@Module({ imports: [FeedModule.forRoot({ rules: { 'progress/*': { replay: 'newest' } } })], controllers: [JobsController] })
 class AppModule {}
 
 const app = await NestFactory.create(AppModule, { logger: ['warn', 'error'] });

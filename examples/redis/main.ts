@@ -18,7 +18,7 @@ class DrawingController {
     return page;
   }
 
-  /** All that was drawn in any of the processes, as long as Redis keeps it. */
+  /** Everything that was drawn in any of the processes, as long as Redis stores it. */
   @Feed('drawing')
   follow(): void {}
 
@@ -38,10 +38,9 @@ class DrawingController {
 @Module({
   imports: [
     FeedModule.forRoot({
-      path: false,
       broker: redisBroker(process.env.REDIS_URL ?? 'redis://127.0.0.1:6379'),
       nodeName: `${process.pid}`,
-      // A drawing is many pieces of lines, and should be there tomorrow.
+      // A drawing consists of many pieces of lines, and should still be there tomorrow.
       historyLength: 10_000,
       historyTtlMs: 86_400_000,
       historyBytes: 16_777_216,
@@ -56,5 +55,5 @@ app.enableShutdownHooks(undefined, { useProcessExit: true });
 await app.listen(process.env.PORT ?? 3000, '127.0.0.1');
 const url = await app.getUrl();
 console.log(`open ${url}\nthen PORT=${Number(new URL(url).port) + 1} npm run example -- redis, and draw in both windows`);
-if (app.get(FeedService).broker.unavailableSince !== undefined)
+if (app.get(FeedService).status.broker.unavailableSince !== undefined)
   console.log('no Redis yet: docker run -p 6379:6379 redis, or set REDIS_URL');

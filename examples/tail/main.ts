@@ -9,7 +9,7 @@ import { Feed, FeedModule, FeedService } from 'nestjs-feed';
 
 const path = process.env.LOG_FILE ?? (await makeLog());
 
-/** A file's lines, and those that come; looks five times a second, since not every disk tells of changes. */
+/** The lines of a file, then those that are appended. It polls five times a second, since not every file system reports changes. */
 async function* linesOf(path: string, signal: AbortSignal): AsyncGenerator<string> {
   const file = await open(path);
   const chunk = Buffer.alloc(65_536);
@@ -20,7 +20,7 @@ async function* linesOf(path: string, signal: AbortSignal): AsyncGenerator<strin
       if (bytesRead === 0) await sleep(200);
       rest = Buffer.concat([rest, chunk.subarray(0, bytesRead)]);
       const end = rest.lastIndexOf('\n') + 1;
-      // Lines that end with CRLF: a message's text has no carriage returns.
+      // Lines may end with CRLF, but the text of a message has no carriage returns.
       for (const line of rest.toString('utf8', 0, end).split(/\r*\n/).slice(0, -1)) yield line.replaceAll('\r', ' ');
       rest = rest.subarray(end);
     }
@@ -51,13 +51,13 @@ class LogTail implements OnApplicationBootstrap, OnModuleDestroy {
 
 @Controller()
 class LogController {
-  /** Returns nothing: the route follows the feed of its name, and resumes it. */
+  /** Returns nothing: the route follows the feed that is named as its path, and resumes it. */
   @Feed('log')
   follow(): void {}
 }
 
 @Module({
-  imports: [FeedModule.forRoot({ path: false, historyLength: 1000, historyTtlMs: 86_400_000 })],
+  imports: [FeedModule.forRoot({ historyLength: 1000, historyTtlMs: 86_400_000 })],
   controllers: [LogController],
   providers: [LogTail],
 })
@@ -68,7 +68,7 @@ app.enableShutdownHooks(undefined, { useProcessExit: true });
 await app.listen(process.env.PORT ?? 3000, '127.0.0.1');
 console.log(`follows ${path}: curl -N '${await app.getUrl()}/log?since=earliest'`);
 
-/** A log that grows by itself, where none was named. */
+/** Makes a log that grows by itself. */
 async function makeLog(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'nestjs-feed-tail-'));
   process.once('exit', () => rmSync(folder, { recursive: true }));

@@ -8,11 +8,11 @@ import { map, timer } from 'rxjs';
 
 const page = readFileSync(new URL('page.html', import.meta.url), 'utf8');
 
-const text = `There is no model here: these words are always the same, whatever you ask. What is real is the way they take. Each is asked
-for when the one before it has left, so whoever reads slowly is written for slowly, and whoever leaves is written for no longer.`;
+const text = `There is no model here: the words are always the same, whatever you ask. Only their delivery is real. Each word is requested when
+the one before it has been sent: a slow reader slows the model down, and the model stops when the reader leaves.`;
 
 /**
- * Stands in for a language model. In its place put what your provider's client streams:
+ * A simulated language model. Replace it with the stream of your provider's client:
  * `for await (const { choices } of await client.chat.completions.create({ …, stream: true })) yield choices[0].delta.content ?? '';`
  */
 async function* model(prompt: string, endless: boolean): AsyncGenerator<string> {
@@ -36,7 +36,7 @@ class AnswersController {
     return page;
   }
 
-  /** A client that does not read has the `yield` wait; one that leaves has it return, so that what is in `finally` is done. */
+  /** The `yield` waits while the client does not read, and returns when it leaves, so that `finally` runs. */
   @Feed('answers')
   async *answer(@Query('prompt') prompt = 'nothing', @Query('endless') endless?: string): AsyncGenerator<string> {
     this.running += 1;
@@ -56,7 +56,7 @@ class AnswersController {
   }
 }
 
-@Module({ imports: [FeedModule.forRoot({ path: false })], controllers: [AnswersController] })
+@Module({ imports: [FeedModule.forRoot()], controllers: [AnswersController] })
 class AppModule {}
 
 const app = await NestFactory.create(AppModule, new FastifyAdapter(), { logger: ['warn', 'error'] });

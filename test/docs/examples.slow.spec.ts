@@ -22,13 +22,13 @@ afterAll(() => Run.endAll());
 
 const start = (name: string, env: Record<string, string> = {}) => Run.serving(['tools/example.mjs', name], /http:.*\n/, env);
 
-/** SIGTERM ends it in good order, whoever still follows. */
+/** SIGTERM ends it in good order, with clients connected. */
 async function stop(...runs: Run[]): Promise<void> {
   for (const run of runs) run.child.kill('SIGTERM');
   for (const run of runs) expect({ code: await run.exit, err: run.err }).toEqual({ code: 0, err: '' });
 }
 
-/** A feed's messages as they come; whoever does not go on asking leaves. */
+/** A feed's messages as they come. */
 async function* follow({ url }: Served, path: string, headers: Record<string, string> = {}): AsyncGenerator<Line> {
   const leave = new AbortController();
   ends.push(() => leave.abort());
@@ -77,13 +77,13 @@ async function expectPage({ url }: Served): Promise<void> {
   expect(page).not.toMatch(/https?:/); // no other host
 }
 
-it('an example that there is not: says which there are', async () => {
+it('an unknown example: lists those that exist', async () => {
   const run = Run.node(['tools/example.mjs', 'no']);
   expect(await run.exit).toBe(1);
   expect(run.err).toBe('npm run example -- chat | prices | progress | redis | tail | tokens\n');
 });
 
-it('progress: follows a job to its end, and whoever comes late is told at once', async () => {
+it('progress: follows a job to its end, and tells a late client its state at once', async () => {
   const app = await start('progress');
   await expectPage(app);
   expect((await fetch(`${app.url}/jobs/none`)).status).toBe(404);
@@ -105,7 +105,7 @@ it('progress: follows a job to its end, and whoever comes late is told at once',
   await stop(app);
 });
 
-it('prices: newcomers get the latest at once', async () => {
+it('prices: a new client gets the newest of each at once', async () => {
   const app = await start('prices');
   await expectPage(app);
   const prices = follow(app, '/feeds?id=prices/oak&id=prices/yew');
@@ -118,7 +118,7 @@ it('prices: newcomers get the latest at once', async () => {
   await stop(app);
 });
 
-it('chat: knows who is here, and who says what', async () => {
+it('chat: shows who is here, and who says what', async () => {
   const app = await start('chat');
   await expectPage(app);
   const enter = async (name: string) => {
@@ -149,11 +149,11 @@ it('chat: knows who is here, and who says what', async () => {
   await stop(app);
 });
 
-it('tokens: are made no faster than they are read, and for nobody who has left', async () => {
+it('tokens: are made no faster than they are read, and no longer than the client stays', async () => {
   const app = await start('tokens');
   await expectPage(app);
   const answer = await all(follow(app, '/answers?prompt=why'));
-  expect(answer.map(({ data }) => data).join('')).toMatch(/^You asked: “why”. There is no model here: .* no longer\. $/);
+  expect(answer.map(({ data }) => data).join('')).toMatch(/^You asked: “why”. There is no model here: .* the reader leaves\. $/);
 
   const stats = follow(app, '/stats');
   const sample = async () => (await next(stats)).data as { running: number; made: number };
@@ -170,7 +170,7 @@ it('tokens: are made no faster than they are read, and for nobody who has left',
   await stop(app);
 });
 
-it('tail: has the lines of a file and those that come', async () => {
+it('tail: sends the lines of a file, then those that are appended', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'nestjs-feed-test-'));
   ends.push(() => rm(folder, { recursive: true }));
   const path = join(folder, 'some.log');
@@ -187,7 +187,7 @@ it('tail: has the lines of a file and those that come', async () => {
   await stop(app);
 });
 
-it('tail: has a log of its own', async () => {
+it('tail: makes a log of its own', async () => {
   const app = await start('tail');
   const path = /follows (\S+):/.exec(app.out)?.[1] as string;
   expect((await next(follow(app, '/log?since=earliest'))).data).toMatch(/the log begins$/);
@@ -216,7 +216,7 @@ it('tail: has a log of its own', async () => {
   await stop(one, other);
 });
 
-it('redis: says what to start', async () => {
+it('redis: says how to start Redis', async () => {
   const app = await start('redis', { REDIS_URL: 'redis://127.0.0.1:1' });
   await until(() => app.out.includes('no Redis yet: docker run -p 6379:6379 redis'));
   expect((await postJson(app, '/drawing', { line: [1, 2] })).status).toBe(503);

@@ -168,13 +168,23 @@ const anchorOf = (heading: string): string =>
     .replaceAll(/[^\p{L}\p{N} _-]/gu, '')
     .replaceAll(' ', '-');
 
-it.each(pages)('the links of %s lead somewhere', (page) => {
-  const links = readFileSync(page, 'utf8').matchAll(/\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)/g);
-  for (const [link, path, anchor] of links) {
-    const target = path ? join(dirname(page), path) : page;
-    expect([link, existsSync(target)]).toEqual([link, true]);
-    if (!anchor) continue;
-    const anchors = Array.from(readFileSync(target, 'utf8').matchAll(/^#+ (.*)$/gm), ([, heading]) => anchorOf(heading));
-    expect(anchors).toContain(anchor);
-  }
-});
+/** What the package has beside its code. */
+const packaged = ['CHANGELOG.md', ...pages];
+
+it.each([...packaged, 'CONTRIBUTING.md', 'deploy/README.md', 'examples/README.md', 'load/README.md'])(
+  'the links of %s lead somewhere',
+  (page) => {
+    const links = readFileSync(page, 'utf8').matchAll(
+      /\]\((?:https:\/\/github\.com\/nestjs-feed\/nestjs-feed\/(?:blob|raw|tree)\/main\/(\S+?)|(?!https?:)([^)#\s]*))(?:#([^)\s]+))?\)/g,
+    );
+    for (const [link, inRepository, path, anchor] of links) {
+      const target = inRepository ?? (path ? join(dirname(page), path) : page);
+      expect([link, existsSync(target)]).toEqual([link, true]);
+      // On the npm page there is nothing else that a relative link could lead to.
+      if (packaged.includes(page) && inRepository === undefined) expect(packaged).toContain(target);
+      if (!anchor) continue;
+      const anchors = Array.from(readFileSync(target, 'utf8').matchAll(/^#+ (.*)$/gm), ([, heading]) => anchorOf(heading));
+      expect(anchors).toContain(anchor);
+    }
+  },
+);

@@ -11,10 +11,10 @@ import { from, map, type Observable } from 'rxjs';
 export const brokers: BrokerFactory[] = [redisBroker('redis://127.0.0.1'), natsBroker({ url: 'nats://127.0.0.1' })];
 
 const source: FeedSource = (context) => from(intervalSource(1000)(context)).pipe(map((data) => ({ data, type: context.id })));
-export const options: FeedOptions = { source, rules: { 'prices/*': { replay: 'latest', conflate: true } } };
+export const options: FeedOptions = { source, rules: { 'prices/*': { replay: 'newest', conflate: true } } };
 
 export const imports = [
-  FeedModule.forRoot({ ...options, path: false }),
+  FeedModule.forRoot(options),
   FeedModule.forRootAsync({ path: 'live', inject: ['OPTIONS'], useFactory: (given: FeedOptions) => given }),
   HealthModule,
   MetricsModule,

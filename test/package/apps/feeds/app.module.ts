@@ -16,5 +16,8 @@ class OrdersController {
   }
 }
 
-@Module({ imports: [FeedModule.forRoot({ intervalMs: 100, drainMs: 500 }), HealthModule, MetricsModule], controllers: [OrdersController] })
+@Module({
+  imports: [FeedModule.forRoot({ path: 'feeds', intervalMs: 100, public: true, drainMs: 500 }), HealthModule, MetricsModule],
+  controllers: [OrdersController],
+})
 export class AppModule {}
