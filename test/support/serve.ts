@@ -19,10 +19,10 @@ export type ModuleOptions = NonNullable<Parameters<typeof FeedModule.forRoot>[0]
 /** What publishes where a test gives the module `{ publishKey }`. */
 export const publishKey = 'a-key';
 
-/** The module as most tests want it: with its routes, and without a source, so that connections are silent until something is published. */
+/** The module as most tests want it: with its routes, open to anyone where there are no tokens, and without a source. */
 export function feedModule(options: ModuleOptions = {}): DynamicModule {
-  const isPublic = options.jwtSecret === undefined && options.jwksUrl === undefined;
-  return FeedModule.forRoot({ path: 'feeds', public: isPublic, ...options });
+  const hasTokens = options.jwtSecret !== undefined || options.jwksUrl !== undefined;
+  return FeedModule.forRoot({ path: 'feeds', public: !hasTokens, ...options });
 }
 
 export interface Served {

@@ -8,7 +8,7 @@ export interface Answer {
 }
 
 /** How long a server may take for its answers on one connection, in milliseconds. */
-const patienceMs = 10_000;
+const patienceMs = 100_000;
 
 /**
  * Sends bytes (as Latin-1) on a connection of their own and waits until the server closes it.
