@@ -163,7 +163,7 @@ export function resolveFeedOptions(options: FeedOptions, { path, guards }: FeedM
     throw new FeedOptionsError('FeedModule\'s option "path" must be a path, or left out for no built-in routes', 'path');
   }
   const auth = resolveAuthOptions(given);
-  if (path !== undefined && guards === undefined && !auth.public && !hasSecret(auth)) {
+  if (path !== undefined && !guards?.length && !auth.public && !hasSecret(auth)) {
     const message = `FeedModule's route "${path}" would have no access control: give it "jwtSecret", "jwksUrl", "publishKey" or "guards", or declare it "public: true"`;
     throw new FeedOptionsError(message, 'path');
   }

@@ -3,6 +3,9 @@ import { BrokerUnavailableError } from '../errors/broker.errors.js';
 import { resetType, type StoredMessage, type TextMessage } from '../message/message.js';
 import { formatPosition, type Position, type Start } from '../message/position.js';
 
+/** How many bytes of a feed are read at once at least: a read for each small message would cost more than it saves. */
+const leastBytes = 1024;
+
 /** Tells a client how far it has come, where no message does. */
 export class Mark {
   readonly position: string;
@@ -93,7 +96,7 @@ export class Replay {
   /** @throws what the broker fails with */
   static async open(broker: Broker, start: ReplayStart): Promise<Replay> {
     const { feeds, startOf, pageBytes } = start;
-    const limitBytes = Math.ceil(pageBytes / Math.max(1, feeds.length));
+    const limitBytes = Math.max(leastBytes, Math.ceil(pageBytes / Math.max(1, feeds.length)));
     // A connection without a feed has a position, too.
     const reads = feeds.length > 0 ? feeds.map((feed) => broker.read(feed, startOf(feed), limitBytes)) : [broker.read('', 'end', 0)];
     const cursors = feeds.length > 0 ? feeds.map((feed) => new Cursor(feed)) : [new Cursor('')];
