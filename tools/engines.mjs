@@ -134,7 +134,7 @@ export class Engine {
     await this.#end('SIGKILL');
   }
 
-  /** Halts it: its connections stay open, and nobody answers. */
+  /** Halts it: its connections stay open, and get no answer. */
   pause() {
     this.#child.kill('SIGSTOP');
   }

@@ -22,7 +22,7 @@ export class Link {
     return link;
   }
 
-  /** Nothing passes any more, and nobody is told: connections stay open, in silence. */
+  /** Drops everything from now on: connections stay open, in silence. */
   cut() {
     this.#isCut = true;
     for (const socket of this.#sockets()) socket.pause();

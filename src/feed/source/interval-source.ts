@@ -3,10 +3,9 @@ import type { FeedSource } from './source.js';
 import { ticks } from './ticks.js';
 
 /**
- * The source that a feed has when none is given: a greeting at once, then a numbered chunk each period, counted from 1 for
- * each connection.
+ * A source that greets its client at once, then sends a numbered chunk each period, counted from 1 for each connection.
  *
- * @param intervalMs the period in milliseconds; 0 makes a source that says nothing
+ * @param intervalMs the period in milliseconds; 0 makes a source that emits nothing
  */
 export function intervalSource(intervalMs: number): FeedSource {
   if (intervalMs === 0) return () => NEVER;

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { ObservableInput } from 'rxjs';
 import type { FeedItem } from '../message/message.js';
 
-/** What a source is told about the connection that it is to feed. */
+/** The connection that a source is made for. */
 export interface FeedContext {
   /** The id from the path, decoded; of several, `?id=a&id=b`, the first. */
   readonly id: string;
@@ -11,11 +11,11 @@ export interface FeedContext {
   /** The request's target as the client sent it, path and query, but without its `token`. */
   readonly url: string;
   /**
-   * The request, as Node has it. Take what you need from it when the source is called: a source that keeps it
-   * keeps some 10 KB for as long as its connection lives.
+   * Node's own request. Take what you need from it when the source is made: a source that keeps it keeps some 10 KB for as long as its
+   * connection is open.
    */
   readonly request: IncomingMessage;
 }
 
-/** Feeds one connection by itself: called once for each, unsubscribed when the connection ends. */
+/** Makes the items of one connection: called once for each, unsubscribed when the connection ends. */
 export type FeedSource = (context: FeedContext) => ObservableInput<FeedItem>;

@@ -46,7 +46,7 @@ class Ticker extends Observable<void> {
     return Math.floor(performance.now() / this.width);
   }
 
-  /** Ticks every slot that is due: once, also when the process stood still for several periods. */
+  /** Ticks every slot that is due: once, even if the process was blocked for several periods. */
   private tick(): void {
     const now = this.now();
     this.next = Math.max(this.next, now - this.slots + 1);

@@ -1,22 +1,22 @@
 import { type EndReason, endReasons } from './end-reason.js';
 
-/** Why requests for a feed are refused before anything is kept for them. */
+/** Why requests for a feed are rejected. */
 export const rejectReasons = [
-  /** all connections are taken */
+  /** all connections are in use */
   'limit',
   /** the client has as many as one may */
   'client',
-  /** the client opened too many lately */
+  /** the client opens too many per minute */
   'rate',
-  /** what keeps the feeds' messages is away */
+  /** the message broker is unavailable */
   'broker',
-  /** the service shuts down */
+  /** the service is shutting down */
   'draining',
 ] as const;
 
 export type RejectReason = (typeof rejectReasons)[number];
 
-/** What `FeedService` knows of its connections. */
+/** The counts of a process. */
 export interface FeedCounts {
   /** Connections open now. */
   open: number;
@@ -24,14 +24,15 @@ export interface FeedCounts {
   peak: number;
   /** All that were ever opened. */
   opened: number;
-  /** Requests for a feed that were refused, and why. */
+  /** Requests for a feed that were rejected. */
   rejected: number;
+  /** The same by reason. */
   rejectedBy: Record<RejectReason, number>;
   /** Connections that ended, by reason. */
   closed: Record<EndReason, number>;
-  /** Feeds that somebody follows. */
+  /** Feeds that have subscribers. */
   feeds: number;
-  /** Open connections whose socket was taken out of the HTTP stack. */
+  /** Open connections whose socket was taken out of Node's HTTP stack. */
   handedOver: number;
   /** Messages written, counted once for each connection. */
   messages: number;
@@ -43,7 +44,7 @@ export interface FeedCounts {
   limit: number | null;
 }
 
-/** What `FeedService` knows of one feed. */
+/** The counts of one feed. */
 export interface FeedCount {
   id: string;
   /** Connections that follow it now. */
@@ -53,8 +54,8 @@ export interface FeedCount {
 }
 
 /**
- * Puts the counts of several processes together, each of which it adds up: `peak`, which they need not have had at one time, is then the
- * most that there can have been, and a feed counts once for each process in which somebody follows it. `limit` is null where any is.
+ * Adds up the counts of several processes. The sum of their peaks is the most connections that can have been open at one time; a feed
+ * counts once for each process in which it has subscribers; `limit` is null where that of any process is.
  */
 export function sumOf(all: readonly FeedCounts[]): FeedCounts {
   const sum = (count: (counts: FeedCounts) => number) => all.reduce((total, counts) => total + count(counts), 0);

@@ -1,4 +1,4 @@
-/** Why connections end: the one list that counts, logs and health answers share. */
+/** Why connections end: counts, logs, events and health answers use these words. */
 export const endReasons = [
   /** the client left, or its connection broke */
   'client',
@@ -14,7 +14,7 @@ export const endReasons = [
   'completed',
   /** the source failed */
   'error',
-  /** the service shuts down */
+  /** the service is shutting down */
   'drained',
 ] as const;
 

@@ -5,9 +5,9 @@ interface ConnectionEvent {
   readonly time: number;
   /** The connection's number, counted from 1 since the process started. */
   readonly connection: number;
-  /** What it follows, or, without a feed, the name that it is counted under. */
+  /** The feeds that it follows; without a feed, the name that it is counted under. */
   readonly feeds: readonly string[];
-  /** Whom its token is for (the claim `sub`); undefined without one. */
+  /** The subject of its token (the claim `sub`); undefined without a token. */
   readonly subject?: string;
 }
 
@@ -16,7 +16,7 @@ export interface FeedOpened extends ConnectionEvent {
   readonly type: 'opened';
 }
 
-/** A connection came to its end. */
+/** A connection ended. */
 export interface FeedClosed extends ConnectionEvent {
   readonly type: 'closed';
   readonly reason: EndReason;
@@ -24,12 +24,12 @@ export interface FeedClosed extends ConnectionEvent {
   readonly durationMs: number;
 }
 
-/** A feed got its first follower in this process, or lost its last. */
+/** A feed got its first subscriber in this process, or lost its last. */
 export interface FeedPresence {
   readonly type: 'followed' | 'unfollowed';
   readonly time: number;
   readonly feed: string;
 }
 
-/** What `FeedService.events$` tells of who is there. */
+/** What `FeedService.events$` emits. */
 export type FeedEvent = FeedOpened | FeedClosed | FeedPresence;
