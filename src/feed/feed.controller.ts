@@ -1,17 +1,17 @@
-import type { ServerResponse } from 'node:http';
 import { type CanActivate, Controller, Get, Inject, Post, Query, Req, Res, SetMetadata, type Type, UseGuards } from '@nestjs/common';
 import * as v from 'valibot';
 import { withoutToken } from './auth/credentials.js';
 import { checkMayPublish } from './auth/grant.js';
 import { FeedOpener } from './connection/feed-opener.js';
 import { FeedException } from './errors/feed-exception.js';
+import { tooLarge } from './errors/to-feed-exception.js';
 import { FEED_OPTIONS, type ResolvedFeedOptions } from './feed.options.js';
 import type { AnyRequest, AnyResponse } from './http/adapter.js';
 import { readBody } from './http/body.js';
 import { FeedRequest, idPaths } from './http/feed-request.js';
 import { FEED_PATHS } from './http/feed-routes.js';
 import { withErrorHead } from './http/head.js';
-import { contentOf, tooLarge } from './message/content.js';
+import { contentOf } from './message/content.js';
 import { checkFeedId } from './message/feed-id.js';
 import { Publisher } from './pubsub/publisher.js';
 import { Router } from './pubsub/router.js';
@@ -51,7 +51,7 @@ export class FeedController {
 
   @Get(['', ...idPaths])
   @SetMetadata(FEED_PATHS, ['', ...idPaths])
-  async follow(@Req() request: AnyRequest, @Res() response: ServerResponse): Promise<void> {
+  async follow(@Req() request: AnyRequest, @Res() response: AnyResponse): Promise<void> {
     const asked = FeedRequest.of(request);
     const { pathFeed } = asked;
     const ids = pathFeed === undefined ? asked.queryFeeds : [pathFeed];

@@ -1,7 +1,8 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { Get, Inject, Req, Res, SetMetadata } from '@nestjs/common';
 import type { ObservableInput } from 'rxjs';
 import { FeedOpener } from './connection/feed-opener.js';
+import type { AnyResponse } from './http/adapter.js';
 import { FEED_PATHS } from './http/feed-routes.js';
 import type { FeedItem } from './message/message.js';
 
@@ -41,7 +42,7 @@ export function Feed(path?: string | string[], { feed }: FeedRouteOptions = {}):
     const follow: Handler = async function (...args) {
       const request = args[arity] as IncomingMessage & { params: Record<string, string> };
       const followed = feed?.(request);
-      await this[opener].open(request, args[arity + 1] as ServerResponse, {
+      await this[opener].open(request, args[arity + 1] as AnyResponse, {
         feeds: followed === undefined ? undefined : [followed].flat(),
         handler: async () => ({ source: sourceOf(await handler.apply(this, args.slice(0, arity)), handler.name) }),
       });

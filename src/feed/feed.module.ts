@@ -7,10 +7,10 @@ import { Nodes } from './cluster/nodes.js';
 import { FeedOpener } from './connection/feed-opener.js';
 import { Registry } from './connection/registry.js';
 import { FeedModuleDuplicateError } from './errors/feed-options.error.js';
+import { FeedLifecycle } from './feed.lifecycle.js';
 import { ConfigurableModuleClass, FEED_EXTRAS, MODULE_OPTIONS_TOKEN } from './feed.module-definition.js';
 import { FEED_OPTIONS, type ResolvedFeedOptions, resolveFeedOptions } from './feed.options.js';
 import { FeedService } from './feed.service.js';
-import { FeedShutdown } from './feed.shutdown.js';
 import { FeedRoutes } from './http/feed-routes.js';
 import { Admission } from './limits/admission.js';
 import { Publisher } from './pubsub/publisher.js';
@@ -22,7 +22,7 @@ import { Router } from './pubsub/router.js';
   providers: [
     FeedService,
     FeedTokenService,
-    FeedShutdown,
+    FeedLifecycle,
     FeedRoutes,
     { provide: FEED_OPTIONS, inject: [MODULE_OPTIONS_TOKEN, FEED_EXTRAS], useFactory: resolveFeedOptions },
     { provide: AUTH_OPTIONS, useExisting: FEED_OPTIONS },

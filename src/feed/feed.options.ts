@@ -31,7 +31,10 @@ export interface FeedOptions extends AuthOptions, LimitOptions {
    * a twentieth (at least 64) for other work. 0: no limit.
    */
   maxConnections?: number;
-  /** The most unsent bytes of one connection; beyond, it ends as `slow`. Default: 65536. */
+  /**
+   * The most unsent bytes of one connection; beyond, it ends as `slow`. Over TLS, HTTP/2 and responses that are not handed over, one turn of
+   * the event loop may bring 16 times as much; of a conflated feed, one message waits whatever its size. Default: 65536.
+   */
   bufferBytes?: number;
   /** The most unsent bytes of all connections together; beyond, the one that holds most ends as `slow`. Default: 268435456. 0: no bound. */
   totalBufferBytes?: number;
@@ -158,6 +161,9 @@ export function resolveFeedOptions(options: FeedOptions, { path, guards }: FeedM
   if (lameDuckMs > drainMs) {
     const message = `FeedModule's option "lameDuckMs" is a part of the drain time: it must be ${drainMs} ("drainMs") or fewer milliseconds, not ${lameDuckMs}`;
     throw new FeedOptionsError(message, 'lameDuckMs');
+  }
+  if (source !== undefined && intervalMs > 0) {
+    throw new FeedOptionsError('FeedModule takes "source" or "intervalMs": give one of the two', 'intervalMs');
   }
   if (path !== undefined && typeof path !== 'string') {
     throw new FeedOptionsError('FeedModule\'s option "path" must be a path, or left out for no built-in routes', 'path');

@@ -6,7 +6,8 @@ import { Nodes } from './cluster/nodes.js';
 import type { FeedConnection } from './connection/feed-connection.js';
 import { type ConnectOptions, FeedOpener } from './connection/feed-opener.js';
 import { Registry } from './connection/registry.js';
-import { FeedShutdown } from './feed.shutdown.js';
+import { toFeedException } from './errors/to-feed-exception.js';
+import { FeedLifecycle } from './feed.lifecycle.js';
 import type { AnyRequest, AnyResponse } from './http/adapter.js';
 import { Admission } from './limits/admission.js';
 import { contentOf } from './message/content.js';
@@ -14,7 +15,7 @@ import { checkFeedId } from './message/feed-id.js';
 import { type FeedMessage, toFeedMessage } from './message/message.js';
 import { parseSince } from './message/position.js';
 import { messagesOf } from './pubsub/messages.js';
-import { Publisher, type PublishListener, toFeedException } from './pubsub/publisher.js';
+import { Publisher, type PublishListener } from './pubsub/publisher.js';
 import { Router } from './pubsub/router.js';
 import type { FeedCount, FeedCounts } from './stats/counts.js';
 import type { EndReason } from './stats/end-reason.js';
@@ -32,7 +33,7 @@ export class FeedService {
     private readonly opener: FeedOpener,
     private readonly admission: Admission,
     private readonly nodes: Nodes,
-    private readonly shutdown: FeedShutdown,
+    private readonly lifecycle: FeedLifecycle,
   ) {}
 
   /** Connections and feeds as they begin and end. Without a subscriber, no event is made. */
@@ -44,7 +45,7 @@ export class FeedService {
   get status(): FeedStatus {
     const { name, unavailableSince, unavailableReason } = this.broker;
     return {
-      isDraining: this.shutdown.hasBegun,
+      isDraining: this.lifecycle.isDraining,
       open: this.registry.open,
       opened: this.registry.opened,
       rejected: this.admission.rejected,

@@ -12,7 +12,7 @@ export interface Buffered {
 /**
  * Bounds the bytes that wait for all clients together: beyond, the connection that holds most ends first.
  *
- * It only knows connections whose clients have not taken everything. Their bytes are counted from time to time, not with each write.
+ * It only knows connections for which bytes wait. Their bytes are counted from time to time, not with each write.
  */
 export class BufferLimit {
   private readonly connections = new Set<Buffered>();

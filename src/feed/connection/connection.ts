@@ -1,9 +1,10 @@
 import { from, isObservable, type ObservableInput, type Observer, type Unsubscribable } from 'rxjs';
+import { toFeedException } from '../errors/to-feed-exception.js';
 import type { Client } from '../limits/admission.js';
 import { checkFeedId } from '../message/feed-id.js';
 import type { FeedItem, StoredMessage, TextMessage } from '../message/message.js';
 import { parseSince, type Start } from '../message/position.js';
-import { toFeedException } from '../pubsub/publisher.js';
+
 import type { Replay } from '../pubsub/replay.js';
 import type { Router } from '../pubsub/router.js';
 import type { Subscriber } from '../pubsub/topic.js';
@@ -13,7 +14,6 @@ import { AsyncSource } from './async-source.js';
 import type { Encoder } from './encoder.js';
 import type { FeedConnection } from './feed-connection.js';
 import type { KeptAlive } from './keep-alive.js';
-import { SendQueue } from './send-queue.js';
 import { Sender, type SenderContext } from './sender.js';
 
 /** What all connections share. */
@@ -104,17 +104,17 @@ export class Connection extends Sender implements FeedConnection, Observer<FeedI
     this.lastBeat = keepAlive.ageBeat();
     if (this.state === 'opening') this.state = 'replaying';
     this.context.onOpened(this);
-    if (this.reason !== undefined && dropping.has(this.reason)) this.finish();
+    // It may have ended before it was opened.
+    if (this.state === 'ended') this.transport.destroy();
     else this.flush();
   }
 
   async follow(feed: string, since?: string): Promise<void> {
     checkFeedId(feed);
     const start = since === undefined ? undefined : parseSince(since);
-    if (this.reason !== undefined || this.feeds.includes(feed)) return;
+    if (!this.isAccepting || this.feeds.includes(feed)) return;
     this.feeds = [...this.feeds, feed];
-    this.queue ??= new SendQueue();
-    const { queue } = this;
+    const queue = this.beginQueue();
     const expected = queue.expect(feed);
     let replay: Replay | undefined;
     try {
@@ -138,7 +138,7 @@ export class Connection extends Sender implements FeedConnection, Observer<FeedI
 
   /** An item of the source. */
   next(item: FeedItem): void {
-    if (this.reason !== undefined) return;
+    if (!this.isAccepting) return;
     try {
       this.sendItem(item);
     } catch (error) {
@@ -147,16 +147,16 @@ export class Connection extends Sender implements FeedConnection, Observer<FeedI
   }
 
   deliver(message: StoredMessage | TextMessage): void {
-    if (this.reason === undefined) this.sendMessage(message);
+    if (this.isAccepting) this.sendMessage(message);
   }
 
   deliverNewest(message: StoredMessage): void {
-    if (this.reason === undefined) this.sendNewest(message);
+    if (this.isAccepting) this.sendNewest(message);
   }
 
   /** The source failed. */
   error(error: unknown): void {
-    if (this.reason !== undefined) return;
+    if (!this.isAccepting) return;
     if (this.state === 'opening') {
       this.failure = { error };
       return;

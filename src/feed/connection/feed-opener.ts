@@ -3,6 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { NEVER, type ObservableInput } from 'rxjs';
 import { checkMayRead } from '../auth/grant.js';
 import { BrokerUnavailableError } from '../errors/broker.errors.js';
+import { toFeedException } from '../errors/to-feed-exception.js';
 import type { Format } from '../format/format.js';
 import { formats, labelled } from '../format/formats.js';
 import { labelledText } from '../format/text.js';
@@ -13,13 +14,13 @@ import type { Admission } from '../limits/admission.js';
 import { checkNotInternal } from '../message/feed-id.js';
 import type { FeedItem } from '../message/message.js';
 import { formatPosition, type Start } from '../message/position.js';
-import { toFeedException } from '../pubsub/publisher.js';
+
 import type { Replay } from '../pubsub/replay.js';
 import type { Router } from '../pubsub/router.js';
 import { handOver } from '../transport/handover.js';
+import { beginOpening, claimSocket, endOpening } from '../transport/pipelining.js';
 import { plainResponse } from '../transport/plain-response.js';
 import type { Transport } from '../transport/transport.js';
-import { claimSocket, endTurn, takeTurn } from '../transport/turn.js';
 import type { Connection } from './connection.js';
 import { Encoder } from './encoder.js';
 import type { Registry } from './registry.js';
@@ -64,7 +65,7 @@ export class FeedOpener {
    */
   async open(request: AnyRequest, response: AnyResponse, options: RouteOptions = {}): Promise<Connection | undefined> {
     const asked = FeedRequest.of(request);
-    if (!(await takeTurn(asked.raw, rawOf(response)))) {
+    if (!(await beginOpening(asked.raw, rawOf(response)))) {
       hijack(response);
       return undefined;
     }
@@ -73,7 +74,7 @@ export class FeedOpener {
     } catch (error) {
       throw withErrorHead(this.errorOf(error), response);
     } finally {
-      endTurn(asked.raw);
+      endOpening(asked.raw);
     }
   }
 

@@ -69,8 +69,7 @@ export class Registry implements ConnectionContext {
   /** Gives up a connection that was never opened. */
   drop(connection: Connection): void {
     connection.end('client');
-    this.connections.delete(connection);
-    this.leave(connection);
+    if (this.connections.delete(connection)) this.remove(connection);
   }
 
   /** Ends the connections that follow a feed, or all there are; returns how many. */
@@ -160,12 +159,11 @@ export class Registry implements ConnectionContext {
     if (!this.connections.delete(connection)) return;
     const { number, feeds, client, reason = 'client', durationMs } = connection;
     this.ended[reason] += 1;
-    this.bufferLimit.delete(connection);
     if (this.events.observed) {
       const { subject } = client;
       this.events.next({ type: 'closed', time: Date.now(), connection: number, feeds, subject, reason, durationMs });
     }
-    this.leave(connection);
+    this.remove(connection);
   }
 
   /** A feed got its first subscriber, or lost its last. */
@@ -173,7 +171,8 @@ export class Registry implements ConnectionContext {
     if (this.events.observed) this.events.next({ type: hasSubscribers ? 'followed' : 'unfollowed', time: Date.now(), feed });
   }
 
-  private leave(connection: Connection): void {
+  private remove(connection: Connection): void {
+    this.bufferLimit.delete(connection);
     const { key } = connection.client;
     if (key !== undefined) this.admission.clients.close(key);
     for (const feed of connection.feeds) this.router.unsubscribe(connection, feed);

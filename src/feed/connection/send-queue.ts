@@ -74,7 +74,7 @@ export class SendQueue {
     if (replay && !expected.isCancelled) this.replay(replay);
   }
 
-  /** Drops what waits of a conflated feed, and its replay. */
+  /** Drops the newest message of a conflated feed, and a replay that is on its way. Messages that wait in order are still sent. */
   unfollow(feed: string): void {
     this.delete(feed);
     for (const expected of this.expected) if (expected.feed === feed) expected.isCancelled = true;
@@ -167,5 +167,5 @@ export class SendQueue {
 }
 
 function sizeOf(entry: Entry): number {
-  return overhead + (entry instanceof EncodedItem ? entry.bytes : entry.text.length);
+  return overhead + (entry instanceof EncodedItem ? entry.bytes : Buffer.byteLength(entry.text));
 }

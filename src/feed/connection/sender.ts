@@ -21,7 +21,7 @@ export interface SenderContext {
 
 /**
  * `opening`: subscribed, the head is not sent yet; `replaying`: the send queue goes out, as fast as the client reads; `live`: messages are
- * written as they come; `ending`: what waits goes out, and nothing more is accepted; `ended`: the transport ends.
+ * written as they come, without a queue; `ending`: what waits goes out, and nothing more is accepted; `ended`: the transport ends.
  */
 export type State = 'opening' | 'replaying' | 'live' | 'ending' | 'ended';
 
@@ -73,7 +73,7 @@ export abstract class Sender implements Buffered {
   /** Sends a message of a feed, or queues it. */
   protected sendMessage(message: StoredMessage | TextMessage): void {
     if (this.queue) this.enqueue(message, this.queue);
-    else if (!this.isCutOff()) this.write(message);
+    else if (!this.endIfSlow()) this.write(message);
   }
 
   /** Sends the newest message of a conflated feed, or queues it in the place of the one before. */
@@ -82,8 +82,7 @@ export abstract class Sender implements Buffered {
       this.write(message);
       return;
     }
-    this.queue ??= new SendQueue();
-    this.queue.pushNewest(message);
+    this.beginQueue().pushNewest(message);
     this.sending.bufferLimit.add(this, message.text.length);
   }
 
@@ -94,12 +93,24 @@ export abstract class Sender implements Buffered {
    */
   protected sendItem(item: unknown): void {
     const { encoder, queue } = this;
-    if (!queue && this.isCutOff()) return;
+    if (!queue && this.endIfSlow()) return;
     encoder.encodeItem(item, this.emission);
     this.emission = encoder.emission;
     if (encoder.bytes === 0) return;
     if (queue) this.enqueue(new EncodedItem(encoder.body, encoder.bytes, encoder.encoding), queue);
     else this.writeFrame(encoder.frame((this.transport as Transport).isChunked), encoder.encoding, encoder.bytes);
+  }
+
+  /** Has everything wait in the send queue from now on, until it is empty again. */
+  protected beginQueue(): SendQueue {
+    if (this.state === 'live') this.state = 'replaying';
+    this.queue ??= new SendQueue();
+    return this.queue;
+  }
+
+  /** Whether the connection takes anything more. */
+  protected get isAccepting(): boolean {
+    return this.state !== 'ending' && this.state !== 'ended';
   }
 
   /** Sends what waits, as far as the client takes it; reads on where history goes on. */
@@ -125,9 +136,10 @@ export abstract class Sender implements Buffered {
   /** Ends the response in the way that fits the reason: in good order only where everything was sent. */
   protected finish(): void {
     const { transport, reason, queue, encoder } = this;
-    if (!transport || this.state === 'ended') return;
+    if (this.state === 'ended') return;
     this.state = 'ended';
     this.queue = undefined;
+    if (!transport) return;
     if (reason === 'slow' || reason === 'stalled') {
       transport.destroy();
       return;
@@ -147,8 +159,8 @@ export abstract class Sender implements Buffered {
     else sending.bufferLimit.add(this, Math.max(0, queue.bytes - before));
   }
 
-  /** Ends a connection whose transport has more bytes waiting than it may. */
-  private isCutOff(): boolean {
+  /** Ends a connection whose transport has more bytes waiting than it may; returns whether it did. */
+  private endIfSlow(): boolean {
     if (!this.transport?.exceeds(this.sending.bufferBytes, 0)) return false;
     this.end('slow');
     return true;

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { FeedException } from '../errors/feed-exception.js';
-import { contentOf, decodeUtf8, tooLarge } from '../message/content.js';
+import { tooLarge } from '../errors/to-feed-exception.js';
+import { contentOf, decodeUtf8 } from '../message/content.js';
 import type { FeedRequest } from './feed-request.js';
 
 const text = 'text/plain';

@@ -72,8 +72,3 @@ function asJson(data: unknown): string {
 function invalid(message: string): FeedException {
   return new FeedException('FEED_MESSAGE', { message });
 }
-
-/** The error for a message that has more bytes than the limit. */
-export function tooLarge(limit: number): FeedException {
-  return new FeedException('FEED_BODY_TOO_LARGE', { message: `A message has ${limit} bytes at most.`, limit });
-}

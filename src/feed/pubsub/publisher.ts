@@ -1,7 +1,5 @@
 import type { Broker } from '../broker/broker.js';
-import { BrokerUnavailableError, MessageTooLargeError } from '../errors/broker.errors.js';
-import { FeedException } from '../errors/feed-exception.js';
-import { tooLarge } from '../message/content.js';
+import { toFeedException } from '../errors/to-feed-exception.js';
 import type { Content, StoredMessage } from '../message/message.js';
 
 /**
@@ -34,11 +32,4 @@ export class Publisher {
       throw toFeedException(error);
     }
   }
-}
-
-/** What a client is told of an error of the broker. */
-export function toFeedException(error: unknown): unknown {
-  if (error instanceof BrokerUnavailableError) return new FeedException('FEED_BROKER', { cause: error });
-  if (error instanceof MessageTooLargeError) return tooLarge(error.limit);
-  return error;
 }

@@ -8,7 +8,7 @@ import { type Subscriber, Topic } from './topic.js';
 /** Told when a feed gets its first subscriber in this process, and when it loses its last. */
 export type PresenceListener = (feed: string, hasSubscribers: boolean) => void;
 
-/** Knows the subscribers of each feed: takes messages from the broker and delivers them. */
+/** Knows the topic of each feed that has subscribers here, and replays history to those that come. */
 export class Router {
   private readonly topics = new Map<string, Topic>();
   private readonly rules: RuleSet;

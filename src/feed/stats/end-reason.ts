@@ -2,7 +2,7 @@
 export const endReasons = [
   /** the client left, or its connection broke */
   'client',
-  /** the client read too slowly: more than `bufferBytes` waited for it */
+  /** the client read too slowly: more than `bufferBytes` waited for it, or `totalBufferBytes` for all clients */
   'slow',
   /** bytes waited for the client, and none moved for `stallMs` */
   'stalled',

@@ -3,9 +3,10 @@ import type { IncomingMessage } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
 import { Secret } from '../../feed/auth/secret.js';
+import { type AnyRequest, rawOf } from '../../feed/http/adapter.js';
 import { DashboardKeyException } from './dashboard.errors.js';
 import { DashboardOptions } from './dashboard.options.js';
-import { type AnyRequest, type Reply, rawOf } from './exchange.js';
+import type { Reply } from './exchange.js';
 
 const cookieName = 'feed_dashboard';
 

@@ -1,17 +1,9 @@
-import type { IncomingMessage } from 'node:http';
-
-/** A request of Express or Fastify. */
-export type AnyRequest = IncomingMessage | { raw: IncomingMessage };
+import { type AnyRequest, rawOf } from '../../feed/http/adapter.js';
 
 /** The methods that the responses of both have. */
 export interface Reply {
   header(name: string, value: string): unknown;
   status(code: number): unknown;
-}
-
-/** Node's own request. */
-export function rawOf(request: AnyRequest): IncomingMessage {
-  return 'raw' in request ? request.raw : request;
 }
 
 /** The fields of a form; what exceeds the limit is ignored. */

@@ -6,7 +6,7 @@ import type { ResolvedFeedOptions } from '../../feed/feed.options.js';
 const read = (path: string) => readFileSync(new URL(path, import.meta.url), 'utf8');
 
 /**
- * Makes the service's OpenAPI document from openapi.yaml: with its path and limits, and with the credentials that it accepts.
+ * Makes the service's OpenAPI document from openapi.yaml and paths.yaml: with its path and limits, and with the credentials that it accepts.
  *
  * @param path the path of the feeds, with a leading slash and no trailing one
  */
@@ -14,7 +14,8 @@ export function documentOf(path: string, options: ResolvedFeedOptions): OpenAPIO
   const { bodyBytes, tokenCookie } = options;
   const { name, version, description, license } = JSON.parse(read('../../../package.json'));
   const values: Record<string, unknown> = { path, bodyBytes, tokenCookie, name, version, description, license };
-  const document = parse(read('openapi.yaml').replace(/\$(\w+)/g, (placeholder, key) => `${values[key] ?? placeholder}`));
+  const parsed = (file: string) => parse(read(file).replace(/\$(\w+)/g, (placeholder, key) => `${values[key] ?? placeholder}`));
+  const document = { ...parsed('openapi.yaml'), paths: parsed('paths.yaml') };
   const hasTokens = !options.public;
   if (!hasTokens) {
     for (const { get, post } of [document.paths[path], document.paths[`${path}/{id}`]]) {

@@ -9,12 +9,12 @@ const feedSockets = new WeakSet<Socket>();
 const openingSockets = new WeakSet<Socket>();
 
 /**
- * Opens one feed at a time on a connection: a request that was pipelined behind another waits until that turns out not to become a
- * feed, and one behind a feed is never answered. HTTP/2 carries many responses on one connection.
+ * Lets one request at a time open a feed on a socket: one that was pipelined behind another waits until that turns out not to become a
+ * feed, and one behind a feed is never answered. HTTP/2 carries many responses on one socket.
  *
- * @returns whether it is this request's turn; if not, its client has left, or another feed has the connection
+ * @returns whether this request may open one; if not, its client has left, or another feed has the socket
  */
-export async function takeTurn(request: IncomingMessage, response: ServerResponse): Promise<boolean> {
+export async function beginOpening(request: IncomingMessage, response: ServerResponse): Promise<boolean> {
   const { httpVersionMajor, socket } = request;
   if (httpVersionMajor !== 1) return true;
   // Until its turn has come, a response has no socket, and is not told that its client has left.
@@ -25,8 +25,8 @@ export async function takeTurn(request: IncomingMessage, response: ServerRespons
   return true;
 }
 
-/** It is decided whether the request becomes a feed. */
-export function endTurn({ socket }: IncomingMessage): void {
+/** It is decided whether the request becomes a feed: the next one may open. */
+export function endOpening({ socket }: IncomingMessage): void {
   openingSockets.delete(socket);
 }
 

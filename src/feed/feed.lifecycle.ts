@@ -31,9 +31,9 @@ const spreadShare = 0.6;
 
 /** The life of the module in its application: prepares the server at the start, and drains the feeds at the end. */
 @Injectable()
-export class FeedShutdown implements OnModuleInit, OnApplicationBootstrap, BeforeApplicationShutdown, OnApplicationShutdown {
+export class FeedLifecycle implements OnModuleInit, OnApplicationBootstrap, BeforeApplicationShutdown, OnApplicationShutdown {
   /** Whether the service is shutting down: it still takes connections during `lameDuckMs`, but is not ready any more. */
-  hasBegun = false;
+  isDraining = false;
   private readonly logger = new Logger('FeedModule');
   private handover: Handover | undefined;
   private closer: ServerCloser | undefined;
@@ -74,7 +74,7 @@ export class FeedShutdown implements OnModuleInit, OnApplicationBootstrap, Befor
     const { registry } = this;
     const { drainMs, lameDuckMs } = this.options;
     const begun = performance.now();
-    this.hasBegun = true;
+    this.isDraining = true;
     this.logger.log(`Shutting down: ${registry.open} open connections, ${drainMs} ms at most`);
     await sleep(lameDuckMs);
     this.admission.isDraining = true;

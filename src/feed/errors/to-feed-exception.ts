@@ -1,0 +1,13 @@
+import { BrokerUnavailableError, MessageTooLargeError } from './broker.errors.js';
+import { FeedException } from './feed-exception.js';
+
+/** The error of a broker as a client gets it; every other error as it is. */
+export function toFeedException(error: unknown): unknown {
+  if (error instanceof BrokerUnavailableError) return new FeedException('FEED_BROKER', { cause: error });
+  return error instanceof MessageTooLargeError ? tooLarge(error.limit) : error;
+}
+
+/** The error for a message that has more bytes than the limit. */
+export function tooLarge(limit: number): FeedException {
+  return new FeedException('FEED_BODY_TOO_LARGE', { message: `A message has ${limit} bytes at most.`, limit });
+}
