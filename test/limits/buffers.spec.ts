@@ -1,4 +1,6 @@
-import { Subject } from 'rxjs';
+import { Controller } from '@nestjs/common';
+import { concat, of, Subject, throwError } from 'rxjs';
+import { Feed } from '../../src/index.js';
 import { Peer } from '../support/peer.js';
 import { closeAll, follow, type ModuleOptions, platforms, type Served, serveFeeds, until } from '../support/serve.js';
 
@@ -54,6 +56,27 @@ describe.each(platforms)('unsent bytes on %s', (platform) => {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     expect(served.feeds.counts()).toMatchObject({ open: 1, closed: { stalled: 0, slow: 0 } });
+  });
+
+  it('does not count what waited for connections that failed before they were opened', async () => {
+    @Controller('failing')
+    class FailingController {
+      @Feed()
+      follow() {
+        return concat(
+          of('x'.repeat(100_000)),
+          throwError(() => new Error('no source')),
+        );
+      }
+    }
+    served = await serveFeeds(platform, { totalBufferBytes: 1 << 20, bufferBytes: 1 << 26 }, { controllers: [FailingController] });
+    for (let n = 0; n < 50; n += 1) expect((await fetch(`${served.url}/failing`)).status).toBe(500);
+    const clogged = await clog('/feeds/a', 'a');
+    await served.feeds.publish('a', 'y'.repeat(200_000));
+    await served.feeds.publish('a', 'the end');
+    clogged.socket.resume();
+    await clogged.sees('the end');
+    expect(served.feeds.counts()).toMatchObject({ open: 1, closed: { slow: 0 } });
   });
 
   it('ends the connections for which most waits, when too much waits for all', async () => {
