@@ -34,7 +34,8 @@ function pack(folder) {
   );
   const service = {
     ...{ name, version, private: true, type, license, engines },
-    scripts: { start: scripts.start },
+    // Without what makes a clone ready to run.
+    scripts: { start: scripts.start.split(' && ').at(-1) },
     dependencies: { ...dependencies, ...Object.fromEntries(packages.map((wanted) => [wanted, devDependencies[wanted]])) },
     ...{ overrides, scarfSettings },
   };

@@ -25,7 +25,7 @@ function run(...args) {
   if (status !== 0) process.exit(status ?? 1);
 }
 
-if (at('node_modules/.package-lock.json') < at('package-lock.json')) run('ci', '--no-audit', '--no-fund');
+if (at('node_modules/.package-lock.json') < at('package-lock.json')) run('ci');
 const isLoad = process.argv.includes('load');
 const isBuild = isLoad || process.argv.includes('build');
 if (isBuild && at('dist/main.js') < at('src', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json')) run('run', '--silent', 'build');

@@ -7,7 +7,7 @@ import { packages } from '../../tools/pack.mjs';
 
 const read = (path: string) => readFileSync(path, 'utf8');
 const { scripts, dependencies, devDependencies } = JSON.parse(read('package.json'));
-const startCommand: string = scripts.start.replace(/^exec /, '');
+const startCommand: string = scripts.start.replace(/.*\bexec /, '');
 const manifests = readdirSync('deploy/kubernetes').map((name) => `deploy/kubernetes/${name}`);
 
 /** What the files say, by the names of what they define. */

@@ -1,0 +1,53 @@
+// All tests: those of `npm test`, the slow specs, those of the HTTP side on every other Node that is supported, and the package. Each part
+// runs, also where one before it failed. The last line, alone on stdout, has the sums of Jest's runs: `N passed, N failed`.
+//   NODES='22 24' npm run test:all    only these beside the Node that runs it; '' for none
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const cwd = join(dirname(fileURLToPath(import.meta.url)), '..');
+const folder = mkdtempSync(join(tmpdir(), 'nestjs-feed-tests-'));
+const jest = ['node', '--experimental-vm-modules', '--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js'];
+
+/** The handover stands on how Node's HTTP code treats a connection, and a new Node must not break it unseen. */
+const dependOnNode = ['test/(http|transport|limits)/'];
+const nodes = (process.env.NODES ?? '20 22 24 26').split(' ').filter((major) => major && major !== process.versions.node.split('.')[0]);
+
+const failures = [];
+const sums = { passed: 0, failed: 0 };
+
+function part(name, command, ...args) {
+  console.error(`> ${name}`);
+  const { status } = spawnSync(command, args, { cwd, stdio: ['ignore', 2, 2], shell: process.platform === 'win32' });
+  if (status !== 0) failures.push(name);
+}
+
+/** A part that ends in a call of Jest. */
+function tests(name, ...command) {
+  const file = join(folder, `${name}.json`);
+  part(name, ...command, '--json', `--outputFile=${file}`);
+  try {
+    const { numPassedTests, numFailedTests, numRuntimeErrorTestSuites } = JSON.parse(readFileSync(file, 'utf8'));
+    sums.passed += numPassedTests;
+    sums.failed += numFailedTests + numRuntimeErrorTestSuites;
+  } catch {
+    sums.failed += 1; // there was no run
+  }
+}
+
+/** The npm package that has a Node's binary for this machine. */
+const binary = (major) => `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}@${major}`;
+
+tests('npm test', 'npm', 'test', '--');
+tests('the slow tests', ...jest, '--testRegex', '\\.slow\\.spec\\.ts$', '--testTimeout', '600000');
+for (const major of nodes) {
+  tests(`Node ${major}`, 'npm', 'exec', '--yes', `--package=${binary(major)}`, '--', ...jest, '--testPathPatterns', ...dependOnNode);
+}
+part('npm run package', 'npm', 'run', 'package');
+
+rmSync(folder, { recursive: true });
+for (const name of failures) console.error(`failed: ${name}`);
+console.log(`${sums.passed} passed, ${sums.failed} failed`);
+process.exitCode = failures.length > 0 ? 1 : 0;
