@@ -6,7 +6,8 @@ import type { AnyResponse } from './http/adapter.js';
 import { FEED_PATHS } from './http/feed-routes.js';
 import type { FeedItem } from './message/message.js';
 
-const opener = Symbol('FeedOpener');
+/** Nest names it where it cannot inject it. */
+const opener = Symbol('FeedOpener of FeedModule.forRoot(), which the root module must import');
 
 /** Options of a `@Feed()` route. */
 export interface FeedRouteOptions {

@@ -28,7 +28,8 @@ function spellingsOf(bits: bigint): string[] {
     }
   }
   all.push(`${groups.slice(0, 6).join(':')}:${v4Of(bits)}`);
-  return all;
+  // The deprecated form of RFC 4291 section 2.5.5.1 counts as the IPv4 address in it.
+  return all.filter((spelling) => !/^::\d+\.\d+\.\d+\.\d+$/.test(spelling));
 }
 
 const v4 = fc.nat(0xffffffff).map((n): Address => {
