@@ -1,14 +1,12 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { readFile, rm } from 'node:fs/promises';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
 import { SignJWT } from 'jose';
 import { AppModule } from '../../src/app.module.js';
 import { readConfig } from '../../src/service/config.js';
 import { Peer } from '../support/peer.js';
-import { type Platform, platforms, serve, until } from '../support/serve.js';
+import { Run, type Served } from '../support/run.js';
+import { asJson, type Platform, platforms, publishKey, serve, until } from '../support/serve.js';
+import { folderWithout } from '../support/without.js';
 
 // The parts of a document have no names of their own in the package's exports.
 type Document = OpenAPIObject;
@@ -16,72 +14,25 @@ type Schema = NonNullable<NonNullable<Document['components']>['schemas']>[string
 type Operation = NonNullable<Document['paths'][string]['get']>;
 type Content = NonNullable<Exclude<NonNullable<Operation['requestBody']>, { $ref: string }>>['content'];
 
-const publishKey = 'the-publish-key';
 const jwtSecret = 'a secret of thirty-two bytes, no less';
 const maxConnections = 2;
 
-/** Without keys for tokens, and with one. */
-const environments: Record<string, string>[] = [{}, { FEED_JWT_SECRET: jwtSecret }];
+const start = (platform: Platform, env: Record<string, string> = {}, folder?: string) => {
+  const always = { FEED_ADAPTER: platform, FEED_PUBLISH_KEY: publishKey, FEED_MAX_CONNECTIONS: `${maxConnections}` };
+  return Run.service({ ...always, ...env }, [], folder);
+};
 
-/** The built service. */
-class Service {
-  out = '';
-  err = '';
-  private static readonly all = new Set<ChildProcess>();
+/** Opens as many feeds as there may be. */
+async function fill(service: Served): Promise<Peer[]> {
+  const headers = [`Authorization: Bearer ${publishKey}`, 'Accept: text/plain'];
+  const peers = await Promise.all(Array.from({ length: maxConnections }, () => Peer.get(service.port, '/test/full', ...headers)));
+  await until(async () => (await service.counts()).open === maxConnections);
+  return peers;
+}
 
-  private constructor(readonly child: ChildProcess) {
-    Service.all.add(child);
-    child.stdout?.on('data', (text) => {
-      this.out += text;
-    });
-    child.stderr?.on('data', (text) => {
-      this.err += text;
-    });
-  }
-
-  static async start(platform: Platform, env: Record<string, string> = {}, folder = '.'): Promise<Service> {
-    const always = { PATH: process.env.PATH, PORT: '0', FEED_ADAPTER: platform, FEED_PUBLISH_KEY: publishKey };
-    const options = { cwd: folder, env: { ...always, FEED_MAX_CONNECTIONS: `${maxConnections}`, ...env } };
-    const service = new Service(spawn(process.execPath, ['dist/main.js'], options));
-    await until(() => /try it/.test(service.out) || service.child.exitCode !== null);
-    return service;
-  }
-
-  static async endAll(): Promise<void> {
-    const ended = [...Service.all].map((child) => child.exitCode ?? child.signalCode ?? once(child, 'close'));
-    for (const child of Service.all) child.kill('SIGKILL');
-    await Promise.all(ended);
-    Service.all.clear();
-  }
-
-  get url(): string {
-    return /http:\/\/\S+:\d+/.exec(this.out)?.[0] ?? '';
-  }
-
-  get port(): number {
-    return Number(new URL(this.url).port);
-  }
-
-  async json<T>(path: string): Promise<T> {
-    return (await fetch(this.url + path)).json() as Promise<T>;
-  }
-
-  counts(): Promise<{ open: number; bufferedBytes: number }> {
-    return this.json('/health/connections');
-  }
-
-  /** Opens as many feeds as there may be. */
-  async fill(): Promise<Peer[]> {
-    const headers = [`Authorization: Bearer ${publishKey}`, 'Accept: text/plain'];
-    const peers = await Promise.all(Array.from({ length: maxConnections }, () => Peer.get(this.port, '/test/full', ...headers)));
-    await until(async () => (await this.counts()).open === maxConnections);
-    return peers;
-  }
-
-  async empty(): Promise<void> {
-    Peer.leaveAll();
-    await until(async () => (await this.counts()).open === 0);
-  }
+async function empty(service: Served): Promise<void> {
+  Peer.leaveAll();
+  await service.isEmpty();
 }
 
 interface Route {
@@ -238,14 +189,18 @@ async function expectAnswer(document: Document, response: Response, { status, he
   return body;
 }
 
-afterEach(async () => {
-  Peer.leaveAll();
-  await Service.endAll();
-});
-
 describe.each(platforms)('the document on %s', (platform) => {
-  it('is a page that needs no other host', async () => {
-    const { url, err } = await Service.start(platform);
+  let service: Served;
+  let document: Document;
+  beforeAll(async () => {
+    service = await start(platform);
+    document = await service.json('/docs-json');
+  });
+  afterAll(() => Run.endAll());
+  afterEach(() => Peer.leaveAll());
+
+  it('has a page that needs no other host', async () => {
+    const { url, err } = service;
     expect(err).toBe('');
     const page = await fetch(`${url}/docs`);
     expect(page.status).toBe(200);
@@ -262,8 +217,126 @@ describe.each(platforms)('the document on %s', (platform) => {
     expect(await (await fetch(`${url}/docs/swagger-ui-init.js`)).text()).toContain('"validatorUrl": null');
   });
 
-  it('has the routes that there are', async () => {
-    const service = await Service.start(platform, { FEED_PATH: '/deep/path/' });
+  it('has the rules that the routes apply', async () => {
+    const operations = Object.fromEntries(routesOf(document).map(({ operation }) => [operation.operationId, operation]));
+    const schema = bodyOf(operations.publishMany as Operation)?.['application/json']?.schema as Schema;
+    const feeds = ['a', 'a/b', 'A-z.0_9~:@', 'x'.repeat(200), 'x'.repeat(201), '', '/', 'a/', '/a', 'a//b', 'ü', 'a b', 'a\n', 'a*'];
+    const types = ['t', 'ü €', 't'.repeat(200), 't'.repeat(201), '', 'a\nb', 'a\rb', 'a\0b'];
+    const many = (length: number) => Array.from({ length }, (_, n) => `${n}`);
+    const bodies: object[] = [
+      ...feeds.map((feed) => ({ feeds: [feed], data: 1 })),
+      ...types.map((type) => ({ feeds: ['a'], type, data: 1 })),
+      ...[0, 1, 1000, 1001].map((length) => ({ feeds: many(length), data: 1 })),
+      ...[null, '', [], {}, 1.5].map((data) => ({ feeds: ['a'], data })),
+      ...[{ feeds: ['a'] }, { data: 1 }, { feeds: 'a', data: 1 }, { feeds: [1], data: 1 }, { feeds: ['a'], data: 1, more: 1 }, []],
+    ];
+    for (const body of bodies) {
+      const { status } = await service.publish('/test', JSON.stringify(body), asJson);
+      expect([body, status]).toEqual([body, fits(document, schema, body) ? 201 : 400]);
+    }
+
+    const [id, , since] = (operations.followMany as Operation).parameters as { schema: Schema }[];
+    const follow = async (...parameters: [string, string][]) => {
+      const response = await fetch(`${service.url}/test?${new URLSearchParams(parameters)}`);
+      await response.body?.cancel();
+      await empty(service);
+      return response.status;
+    };
+    for (const length of [0, 1, 100, 101]) {
+      const status = await follow(...many(length).map((one): [string, string] => ['id', one]));
+      expect([length, status]).toEqual([length, fits(document, id?.schema as Schema, many(length)) ? 200 : 400]);
+    }
+    for (const value of ['earliest', 'latest', 'abc-1', 'abc-1/a', 'abc-1/', 'abc-1x', 'abc', '-1', 'ABC-1', `abc-${'1'.repeat(17)}`, '']) {
+      expect([value, await follow(['id', 'a'], ['since', value])]).toEqual([
+        value,
+        fits(document, since?.schema as Schema, value) ? 200 : 400,
+      ]);
+    }
+  });
+});
+
+/** Without keys for tokens, and with one. */
+const environments: Record<string, string>[] = [{}, { FEED_JWT_SECRET: jwtSecret }];
+
+describe.each(platforms.flatMap((platform) => environments.map((env) => ({ platform, env }))))(
+  'the document with %j',
+  ({ platform, env }) => {
+    let service: Served;
+    let document: Document;
+    beforeAll(async () => {
+      service = await start(platform, env);
+      document = await service.json('/docs-json');
+    });
+    afterAll(() => Run.endAll());
+    afterEach(() => Peer.leaveAll());
+
+    it('is valid, and its examples fit its schemas', () => {
+      const routes = routesOf(document);
+      expect(document.openapi).toBe('3.1.0');
+      expect(new Set(routes.map(({ operation }) => operation.operationId)).size).toBe(routes.length);
+      for (const [, name] of JSON.stringify(document).matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
+        expect(document.components?.schemas).toHaveProperty(name as string);
+      }
+      for (const route of routes) {
+        const { summary, tags = [], security, parameters = [] } = route.operation;
+        expect(summary).toBeTruthy();
+        expect(document.tags?.map(({ name }) => name)).toEqual(expect.arrayContaining(tags));
+        expect(security).toBeDefined();
+        for (const scheme of security?.flatMap(Object.keys) ?? []) expect(document.components?.securitySchemes).toHaveProperty(scheme);
+        const inPath = parameters.flatMap((parameter) => ('in' in parameter && parameter.in === 'path' ? [`{${parameter.name}}`] : []));
+        for (const { status, codes, content } of answersOf(route).filter(({ status }) => status >= 400)) {
+          expect({ status, isDocumented: codes.length > 0 || JSON.stringify(content).includes('/Health') }).toEqual({
+            status,
+            isDocumented: true,
+          });
+        }
+        expect(route.path.match(/\{\w+\}/g) ?? []).toEqual(inPath);
+        const shown = [
+          ...parameters,
+          ...[bodyOf(route.operation) ?? {}, ...answersOf(route).map(({ content }) => content)].flatMap(Object.values),
+        ];
+        for (const { schema, ...example } of shown as Content[string][]) {
+          for (const [, value] of examplesOf({ any: example })) {
+            expect([value, fits(document, schema as Schema, value)]).toEqual([value, true]);
+          }
+        }
+      }
+    });
+
+    it('says how each route answers', async () => {
+      for (const route of routesOf(document)) {
+        const mediaTypes = Object.keys(bodyOf(route.operation) ?? {});
+        for (const answer of answersOf(route)) {
+          if (answer.status < 400) {
+            const wanted = route.method === 'get' ? Object.keys(answer.content) : mediaTypes;
+            for (const mediaType of wanted) {
+              for (const isWhole of [true, false]) {
+                await expectAnswer(document, await send(callOf(service.url, route, isWhole, mediaType)), answer);
+              }
+            }
+            continue;
+          }
+          for (const code of answer.codes) {
+            // This service has no limits for clients; the broker, and the keys for tokens, are unavailable in the tests below.
+            if (answer.status === 429 || (answer.status === 503 && (code === 'FEED_BROKER' || route.method === 'post'))) continue;
+            if (answer.status === 503) await fill(service);
+            const call = callOf(service.url, route, true, mediaTypes[0]);
+            faults[code]?.(call);
+            expect(await expectAnswer(document, await send(call), answer)).toMatchObject({ code });
+            if (answer.status === 503) await empty(service);
+          }
+        }
+        await empty(service);
+      }
+    });
+  },
+);
+
+describe.each(platforms)('the document of a service on %s', (platform) => {
+  afterEach(() => Run.endAll());
+
+  it('has each route of the service, and no other', async () => {
+    const service = await start(platform, { FEED_PATH: '/deep/path/' });
     const document = await service.json<Document>('/docs-json');
     const { name, version } = JSON.parse(await readFile('package.json', 'utf8'));
     expect(document.info).toMatchObject({ title: name, version });
@@ -287,83 +360,17 @@ describe.each(platforms)('the document on %s', (platform) => {
     await app.close();
   });
 
-  it.each(environments)('is in order, with %j', async (env) => {
-    const document = await (await Service.start(platform, env)).json<Document>('/docs-json');
-    const routes = routesOf(document);
-    expect(document.openapi).toBe('3.1.0');
-    expect(new Set(routes.map(({ operation }) => operation.operationId)).size).toBe(routes.length);
-    for (const [, name] of JSON.stringify(document).matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
-      expect(document.components?.schemas).toHaveProperty(name as string);
-    }
-    for (const route of routes) {
-      const { summary, tags = [], security, parameters = [] } = route.operation;
-      expect(summary).toBeTruthy();
-      expect(document.tags?.map(({ name }) => name)).toEqual(expect.arrayContaining(tags));
-      expect(security).toBeDefined();
-      for (const scheme of security?.flatMap(Object.keys) ?? []) expect(document.components?.securitySchemes).toHaveProperty(scheme);
-      const inPath = parameters.flatMap((parameter) => ('in' in parameter && parameter.in === 'path' ? [`{${parameter.name}}`] : []));
-      for (const { status, codes, content } of answersOf(route).filter(({ status }) => status >= 400)) {
-        expect({ status, isDocumented: codes.length > 0 || JSON.stringify(content).includes('/Health') }).toEqual({
-          status,
-          isDocumented: true,
-        });
-      }
-      expect(route.path.match(/\{\w+\}/g) ?? []).toEqual(inPath);
-      const shown = [
-        ...parameters,
-        ...[bodyOf(route.operation) ?? {}, ...answersOf(route).map(({ content }) => content)].flatMap(Object.values),
-      ];
-      for (const { schema, ...example } of shown as Content[string][]) {
-        for (const [, value] of examplesOf({ any: example })) {
-          expect([value, fits(document, schema as Schema, value)]).toEqual([value, true]);
-        }
-      }
-    }
-  });
-
-  it.each(environments)('tells how each route answers, with %j', async (env) => {
-    const service = await Service.start(platform, env);
+  it('says how the service answers while it shuts down', async () => {
+    const service = await start(platform, { FEED_BUFFER_BYTES: '1000000000', FEED_DRAIN_MS: '600000' });
     const document = await service.json<Document>('/docs-json');
-    for (const route of routesOf(document)) {
-      const mediaTypes = Object.keys(bodyOf(route.operation) ?? {});
-      for (const answer of answersOf(route)) {
-        if (answer.status < 400) {
-          const wanted = route.method === 'get' ? Object.keys(answer.content) : mediaTypes;
-          for (const mediaType of wanted) {
-            for (const isWhole of [true, false]) {
-              await expectAnswer(document, await send(callOf(service.url, route, isWhole, mediaType)), answer);
-            }
-          }
-          continue;
-        }
-        for (const code of answer.codes) {
-          // This service has no limits for clients; the broker, and the keys for tokens, are unavailable in the tests below.
-          if (answer.status === 429 || (answer.status === 503 && (code === 'FEED_BROKER' || route.method === 'post'))) continue;
-          if (answer.status === 503) await service.fill();
-          const call = callOf(service.url, route, true, mediaTypes[0]);
-          faults[code]?.(call);
-          expect(await expectAnswer(document, await send(call), answer)).toMatchObject({ code });
-          if (answer.status === 503) await service.empty();
-        }
-      }
-      await service.empty();
-    }
-  });
-
-  it('tells how it answers while it shuts down', async () => {
-    const service = await Service.start(platform, { FEED_BUFFER_BYTES: '1000000000' });
-    const document = await service.json<Document>('/docs-json');
-    const [peer] = await service.fill();
+    const [peer] = await fill(service);
     peer?.socket.pause();
     await until(async () => {
-      const headers = { Authorization: `Bearer ${publishKey}`, 'Content-Type': 'text/plain' };
-      await Promise.all(
-        Array.from({ length: 64 }, () => fetch(`${service.url}/test/full`, { method: 'POST', headers, body: 'x'.repeat(65_536) })),
-      );
+      await Promise.all(Array.from({ length: 64 }, () => service.publish('/test/full', 'x'.repeat(65_536))));
       return (await service.counts()).bufferedBytes > 0;
     });
     service.child.kill('SIGTERM');
-    await until(async () => (await fetch(`${service.url}/health/ready`)).status === 503);
+    await until(async () => (await service.status('/health/ready')) === 503);
     // Who drains is alive: an orchestrator must not end it for that.
     const live = await fetch(`${service.url}/health/live`);
     expect([live.status, live.headers.get('cache-control')]).toEqual([200, expect.stringContaining('no-store')]);
@@ -376,8 +383,8 @@ describe.each(platforms)('the document on %s', (platform) => {
     }
   });
 
-  it('tells how it answers while the message broker is unavailable', async () => {
-    const service = await Service.start(platform, { FEED_BROKER: 'redis://127.0.0.1:1', FEED_INTERVAL_MS: '0' });
+  it('says how the service answers while the message broker is unavailable', async () => {
+    const service = await start(platform, { FEED_BROKER: 'redis://127.0.0.1:1', FEED_INTERVAL_MS: '0' });
     const document = await service.json<Document>('/docs-json');
     for (const route of routesOf(document).filter(({ operation }) => !operation.tags?.includes('health'))) {
       const answer = answersOf(route).find(({ status }) => status === 503) as Answer;
@@ -387,8 +394,8 @@ describe.each(platforms)('the document on %s', (platform) => {
     }
   });
 
-  it('tells how it publishes while the keys for tokens cannot be had', async () => {
-    const service = await Service.start(platform, { FEED_JWKS_URL: 'http://127.0.0.1:1/keys' });
+  it('says how the service answers while the keys for tokens cannot be fetched', async () => {
+    const service = await start(platform, { FEED_JWKS_URL: 'http://127.0.0.1:1/keys' });
     const document = await service.json<Document>('/docs-json');
     for (const route of routesOf(document).filter(({ method }) => method === 'post')) {
       const answer = answersOf(route).find(({ status }) => status === 503) as Answer;
@@ -399,79 +406,27 @@ describe.each(platforms)('the document on %s', (platform) => {
     }
   });
 
-  it('tells the rules that the routes hold to', async () => {
-    const service = await Service.start(platform, { FEED_INTERVAL_MS: '0' });
-    const document = await service.json<Document>('/docs-json');
-    const operations = Object.fromEntries(routesOf(document).map(({ operation }) => [operation.operationId, operation]));
-    const schema = bodyOf(operations.publishMany as Operation)?.['application/json']?.schema as Schema;
-    const headers = { Authorization: `Bearer ${publishKey}`, 'Content-Type': 'application/json' };
-    const feeds = ['a', 'a/b', 'A-z.0_9~:@', 'x'.repeat(200), 'x'.repeat(201), '', '/', 'a/', '/a', 'a//b', 'ü', 'a b', 'a\n', 'a*'];
-    const types = ['t', 'ü €', 't'.repeat(200), 't'.repeat(201), '', 'a\nb', 'a\rb', 'a\0b'];
-    const many = (length: number) => Array.from({ length }, (_, n) => `${n}`);
-    const bodies: object[] = [
-      ...feeds.map((feed) => ({ feeds: [feed], data: 1 })),
-      ...types.map((type) => ({ feeds: ['a'], type, data: 1 })),
-      ...[0, 1, 1000, 1001].map((length) => ({ feeds: many(length), data: 1 })),
-      ...[null, '', [], {}, 1.5].map((data) => ({ feeds: ['a'], data })),
-      ...[{ feeds: ['a'] }, { data: 1 }, { feeds: 'a', data: 1 }, { feeds: [1], data: 1 }, { feeds: ['a'], data: 1, more: 1 }, []],
-    ];
-    for (const body of bodies) {
-      const { status } = await fetch(`${service.url}/test`, { method: 'POST', headers, body: JSON.stringify(body) });
-      expect([body, status]).toEqual([body, fits(document, schema, body) ? 201 : 400]);
-    }
-
-    const [id, , since] = (operations.followMany as Operation).parameters as { schema: Schema }[];
-    const follow = async (...parameters: [string, string][]) => {
-      const response = await fetch(`${service.url}/test?${new URLSearchParams(parameters)}`);
-      await response.body?.cancel();
-      await service.empty();
-      return response.status;
-    };
-    for (const length of [0, 1, 100, 101]) {
-      const status = await follow(...many(length).map((one): [string, string] => ['id', one]));
-      expect([length, status]).toEqual([length, fits(document, id?.schema as Schema, many(length)) ? 200 : 400]);
-    }
-    for (const value of ['earliest', 'latest', 'abc-1', 'abc-1/a', 'abc-1/', 'abc-1x', 'abc', '-1', 'ABC-1', `abc-${'1'.repeat(17)}`, '']) {
-      expect([value, await follow(['id', 'a'], ['since', value])]).toEqual([
-        value,
-        fits(document, since?.schema as Schema, value) ? 200 : 400,
-      ]);
-    }
-  });
-
-  it('leaves its place to feeds that are there', async () => {
-    const service = await Service.start(platform, { FEED_PATH: 'docs' });
+  it('is not served where FEED_PATH uses its path', async () => {
+    const service = await start(platform, { FEED_PATH: 'docs' });
     const peer = await Peer.get(service.port, '/docs/42');
     await peer.sees('welcomes');
     expect(service.err).toBe('/docs is not served: FEED_PATH uses the same path\n');
   });
 });
 
-describe('without the packages for it', () => {
-  let folder: string;
-  beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'docs-'));
-  });
-  afterEach(() => rm(folder, { recursive: true }));
+describe('without the packages for the document', () => {
+  afterEach(() => Run.endAll());
 
   it.each([
     ['express', '@nestjs/swagger', '@nestjs/swagger yaml'],
     ['express', 'yaml', '@nestjs/swagger yaml'],
     ['fastify', '@fastify/static', '@nestjs/swagger yaml @fastify/static'],
-  ] as const)('the service on %s runs without %s, and says so', async (platform, missing, needed) => {
-    await cp('dist', join(folder, 'dist'), { recursive: true });
-    await cp('package.json', join(folder, 'package.json'));
-    const scope = dirname(missing);
-    await mkdir(join(folder, 'node_modules', scope), { recursive: true });
-    for (const inside of new Set(['.', scope])) {
-      for (const name of await readdir(join('node_modules', inside))) {
-        const path = join('node_modules', inside, name);
-        if (![scope, missing].includes(join(inside, name))) await symlink(resolve(path), join(folder, path));
-      }
-    }
-    const service = await Service.start(platform, {}, folder);
-    expect((await fetch(`${service.url}/docs`)).status).toBe(404);
-    expect((await fetch(`${service.url}/health`)).status).toBe(200);
+  ] as const)('the service runs on %s without %s, and warns', async (platform, missing, needed) => {
+    const folder = await folderWithout(missing);
+    const service = await start(platform, {}, folder);
+    expect(await service.status('/docs')).toBe(404);
+    expect(await service.status('/health')).toBe(200);
     expect(service.err).toBe(`/docs is not served: it needs npm install ${needed}\n`);
+    await rm(folder, { recursive: true });
   });
 });

@@ -8,6 +8,7 @@ import { FeedModule, FeedService } from '../../src/index.js';
 import { Peer } from './peer.js';
 import { until } from './until.js';
 
+export { asJson, post, publishKey } from './post.js';
 export { until } from './until.js';
 
 /** The platforms that every test of a running system is held to. */
@@ -15,9 +16,6 @@ export const platforms = ['express', 'fastify'] as const;
 export type Platform = (typeof platforms)[number];
 
 export type ModuleOptions = NonNullable<Parameters<typeof FeedModule.forRoot>[0]>;
-
-/** What publishes where a test gives the module `{ publishKey }`. */
-export const publishKey = 'a-key';
 
 /** The module as most tests want it: with its routes, open to anyone where there are no tokens, and without a source. */
 export function feedModule(options: ModuleOptions = {}): DynamicModule {
@@ -96,10 +94,3 @@ export async function follow({ port, feeds }: Pick<Served, 'port' | 'feeds'>, pa
   await until(() => feeds.counts().opened > opened || peer.socket.destroyed);
   return peer;
 }
-
-/** Publishes over HTTP with the key. */
-export function post(url: string, body: string, headers: Record<string, string> = {}): Promise<Response> {
-  return fetch(url, { method: 'POST', body, headers: { authorization: `Bearer ${publishKey}`, 'content-type': 'text/plain', ...headers } });
-}
-
-export const asJson = { 'content-type': 'application/json' };

@@ -1,0 +1,41 @@
+import { brokerFromUrl } from '../../src/service/broker-from-url.js';
+import { ConfigError, readConfig } from '../../src/service/config.js';
+
+describe('the settings of the service', () => {
+  it.each([
+    ['PORT', '70000', 'PORT must be a port: a whole number from 0 to 65535, not "70000"'],
+    ['PORT', '80a', 'PORT must be a port: a whole number from 0 to 65535, not "80a"'],
+    ['FEED_INTERVAL_MS', '-1', 'FEED_INTERVAL_MS must be a whole number of milliseconds, not "-1"'],
+    ['FEED_INTERVAL_MS', '1e3', 'FEED_INTERVAL_MS must be a whole number of milliseconds, not "1e3"'],
+    ['FEED_BUFFER_BYTES', '10', 'FEED_BUFFER_BYTES must be 1024 or more bytes, not "10"'],
+    ['FEED_ADAPTER', 'koa', 'FEED_ADAPTER must be express or fastify, not "koa"'],
+    ['FEED_PATH', 'a b', 'FEED_PATH must be a path: segments of A-Z a-z 0-9 . _ ~ - with / between them, not "a b"'],
+    ['FEED_PATH', '/health/feeds', /^FEED_PATH must not begin with health or metrics/],
+    ['FEED_LAME_DUCK_MS', '20000', /^FEED_LAME_DUCK_MS is invalid: .*a part of the drain time: it must be 10000 \("drainMs"\) or fewer/],
+    ['FEED_HISTORY_LENGTH', '-1', 'FEED_HISTORY_LENGTH must be a whole number of messages, not "-1"'],
+    ['FEED_CONFLATE', 'a b', /^FEED_REPLAY_NEWEST or FEED_CONFLATE is invalid: .*patterns.*a feed's id/],
+    ['FEED_JWKS_URL', 'ftp://x', /^FEED_JWKS_URL must be an http or https URL/],
+    ['FEED_JWT_ISSUER', 'x', /^FEED_JWT_ISSUER is invalid: .*needs "jwtSecret" or "jwksUrl"/],
+    ['FEED_PUBLISH_KEY', 'a b', /^FEED_PUBLISH_KEY must be one or more visible ASCII characters without spaces$/],
+    ['FEED_WEBHOOK_URL', 'http://127.0.0.1:1', /^FEED_WEBHOOK_SECRET is invalid: /],
+    ['FEED_MAX_CONNECTIONS', 'many', 'FEED_MAX_CONNECTIONS must be a whole number of connections, not "many"'],
+    ['FEED_BROKER', 'kafka://user:secret@host', /^FEED_BROKER must be memory, or a URL: redis:\/\/…[^@]*$/],
+    ['FEED_NODE_NAME', 'a b', 'FEED_NODE_NAME must be 1 to 100 visible ASCII characters without spaces, not "a b"'],
+    ['WORKERS', '0', 'WORKERS must be a whole number of processes from 1 to 64, not "0"'],
+    ['WORKERS', '65', 'WORKERS must be a whole number of processes from 1 to 64, not "65"'],
+    ['WORKERS', '2', /^FEED_BROKER must be redis:\/\/… or nats:\/\/… with WORKERS=2: the memory broker /],
+  ])('are rejected in one line where %s=%s', (name, value, line) => {
+    const read = () => readConfig({ [name]: value });
+    expect(read).toThrow(ConfigError);
+    expect(read).toThrow(typeof line === 'string' ? expect.objectContaining({ message: line }) : line);
+    expect(read).not.toThrow(/\n/);
+  });
+
+  it.each([
+    ['redis://user:secret@', /^FEED_BROKER is invalid: The URL of Redis must be [^@]*$/],
+    ['nats://user:secret@', /^FEED_BROKER is invalid: The NATS broker's URL is [^@]*$/],
+  ])('do not repeat a password where FEED_BROKER=%s', async (url, line) => {
+    await expect(brokerFromUrl(url)).rejects.toThrow(line);
+    await expect(brokerFromUrl(url)).rejects.toBeInstanceOf(ConfigError);
+  });
+});
