@@ -71,7 +71,7 @@ describe('credentialOf', () => {
 
   it('reads headers of nothing but spaces', () => {
     const spaces = ' '.repeat(100_000);
-    expect(find({ authorization: `Bearer${spaces}`, cookie: `feed_token=x;${spaces}` })).toEqual({ token: 'x', from: 'cookie' });
+    expect(find({ authorization: `Basic${spaces}`, cookie: `feed_token=x;${spaces}` })).toEqual({ token: 'x', from: 'cookie' });
   });
 
   it.each([
