@@ -4,6 +4,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { Engine, missing } from '../../tools/engines.mjs';
 import { Peer } from '../support/peer.js';
 import { type Counts, Run, type Served } from '../support/run.js';
+import { samplesOf } from '../support/samples.js';
 import { platforms, publishKey, until } from '../support/serve.js';
 
 // Left out where there is no Redis, as `tools/engines.mjs` says, which runs before the tests.
@@ -71,12 +72,27 @@ describeWithRedis.each(platforms)('workers on %s', (platform) => {
     for (const pid of await pidsOf(service)) expect(await readFile(`/proc/${pid}/cmdline`, 'utf8')).toContain('--expose-gc');
   });
 
+  it('have metrics of their own, which any of them gives for all', async () => {
+    await service.follow(...Array.from({ length: 10 }, (_, n) => `/test/${n}`));
+    const all = await samplesOf(`${service.url}/metrics`);
+    const open = [1, 2].map((worker) => all.get(`feed_connections_open{worker="${worker}"}`) ?? Number.NaN);
+    expect((open[0] as number) + (open[1] as number)).toBe(10);
+    expect(all.get('feed_connections_closed_total{reason="client",worker="2"}')).toBe(0);
+    expect(all.get('feed_publish_duration_seconds_bucket{le="+Inf",worker="1"}')).toBe(0);
+    expect(all.get('process_start_time_seconds{worker="2"}')).toBeGreaterThan(1e9);
+    expect([...all.keys()].filter((key) => !/\bworker="[12]"/.test(key))).toEqual([]);
+    const one = await samplesOf(`${service.url}/metrics?scope=worker`);
+    expect([...one.keys()].filter((key) => key.startsWith('feed_connections_open{'))).toHaveLength(1);
+    Peer.leaveAll();
+    await service.isEmpty();
+  });
+
   it('count for all, and pass messages on to each other', async () => {
     const peers = await followOnEach(service, '/test/1');
     peers.push(...(await service.follow(...Array.from({ length: 20 }, (_, n) => `/test/${n}`))));
     const { length } = peers;
     const all = await service.counts();
-    expect(all).toMatchObject({ open: length, opened: length, handedOver: length, workers: { missing: [] } });
+    expect(all).toMatchObject({ open: length, opened: 10 + length, handedOver: length, workers: { missing: [] } });
     const own = await ownCounts(service);
     expect(own.map(({ open }) => open).reduce((a, b) => a + b)).toBe(length);
     expect(own.map(({ limit }) => limit).reduce((a, b) => a + b)).toBe(all.limit);
@@ -90,7 +106,7 @@ describeWithRedis.each(platforms)('workers on %s', (platform) => {
     for (const peer of peers.slice(0, length - 20)) await peer.sees(/one\n.*two\n.*three\n/s);
     Peer.leaveAll();
     await service.isEmpty();
-    expect((await service.counts()).closed.client).toBe(length);
+    expect((await service.counts()).closed.client).toBe(10 + length);
   });
 
   it('are replaced where one dies, and the connections of the others go on', async () => {
