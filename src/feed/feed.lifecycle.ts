@@ -57,7 +57,7 @@ export class FeedLifecycle implements OnModuleInit, OnApplicationBootstrap, Befo
     this.handover = Handover.install(
       server,
       (target) => targets.test(target),
-      () => roomForIdle(this.registry.open),
+      () => roomForIdle(this.registry.size),
     );
   }
 
@@ -75,7 +75,7 @@ export class FeedLifecycle implements OnModuleInit, OnApplicationBootstrap, Befo
     const { drainMs, lameDuckMs } = this.options;
     const begun = performance.now();
     this.isDraining = true;
-    this.logger.log(`Shutting down: ${registry.open} open connections, ${drainMs} ms at most`);
+    this.logger.log(`Shutting down: ${registry.size} open connections, ${drainMs} ms at most`);
     await sleep(lameDuckMs);
     this.admission.isDraining = true;
     this.handover?.close();
@@ -83,10 +83,10 @@ export class FeedLifecycle implements OnModuleInit, OnApplicationBootstrap, Befo
     const left = () => Math.max(0, drainMs - (performance.now() - begun));
     setTimeout(() => this.closer?.destroy(), left()).unref();
     await registry.drain(left() * spreadShare);
-    while (registry.open > 0 && left() > 0) await sleep(drainStepMs);
+    while (registry.size > 0 && left() > 0) await sleep(drainStepMs);
     registry.destroy();
     // A socket that is destroyed is closed, and counted, a turn of the event loop later.
-    for (let n = 0; registry.open > 0 && n < mostLateSteps; n += 1) await sleep(drainStepMs);
+    for (let n = 0; registry.size > 0 && n < mostLateSteps; n += 1) await sleep(drainStepMs);
     this.logger.log(`All connections have ended after ${Math.round(performance.now() - begun)} ms`);
   }
 

@@ -46,7 +46,7 @@ export class FeedService {
     const { name, unavailableSince, unavailableReason } = this.broker;
     return {
       isDraining: this.lifecycle.isDraining,
-      open: this.registry.open,
+      open: this.registry.size,
       opened: this.registry.opened,
       rejected: this.admission.rejected,
       limit: this.admission.maxConnections,

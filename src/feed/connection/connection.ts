@@ -25,7 +25,7 @@ export interface ConnectionContext extends SenderContext {
 }
 
 /** Reasons for which what waits for the client is dropped; for all others it is sent before the response ends. */
-const dropping: ReadonlySet<EndReason> = new Set<EndReason>(['client', 'slow', 'stalled', 'expired']);
+const discarding: ReadonlySet<EndReason> = new Set<EndReason>(['client', 'slow', 'stalled', 'expired']);
 
 /**
  * One HTTP response held open: an observer of messages that writes frames to its transport under a byte bound.
@@ -175,7 +175,7 @@ export class Connection extends Sender implements FeedConnection, Observer<FeedI
     this.reason = reason;
     this.state = 'ending';
     this.stopSource();
-    if (dropping.has(reason)) this.finish();
+    if (discarding.has(reason)) this.finish();
     else this.flush();
   }
 

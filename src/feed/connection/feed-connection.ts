@@ -29,7 +29,8 @@ export interface FeedConnection {
    */
   unfollow(feed: string): boolean;
   /**
-   * Ends the connection. Its source ends at once; what waits for the client is sent before its response ends in good order.
+   * Ends the connection. Its source ends at once; what waits for the client is sent before its response ends in good order, except for the
+   * reasons `client`, `slow`, `stalled` and `expired`.
    *
    * @param reason counted and shown with it. Default: `completed`
    */

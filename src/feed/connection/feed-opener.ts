@@ -83,7 +83,7 @@ export class FeedOpener {
     feeds.forEach(checkNotInternal);
     checkMayRead(request, feeds);
     const { format } = request;
-    const client = this.admission.admit(request, this.registry.open);
+    const client = this.admission.admit(request, this.registry.size);
     const sent = (options.labelled ?? feeds.length > 1) ? labelled(format) : format;
     const connection = this.registry.make(feeds, this.encoders.get(sent) as Encoder, client);
     try {
@@ -92,7 +92,7 @@ export class FeedOpener {
       const { resume = makeSource === undefined, sourceHasIds = false } = options;
       const position = resume ? request.position(sourceHasIds) : undefined;
       if (request.isHead) {
-        this.registry.drop(connection);
+        this.registry.discard(connection);
         this.setHead(request, response, format);
         rawOf(response).end();
         return undefined;
@@ -103,7 +103,7 @@ export class FeedOpener {
       if (source !== NEVER) connection.subscribe(source);
       if (!connection.isReady) await nextTurn();
       if (request.raw.socket.destroyed) {
-        this.registry.drop(connection);
+        this.registry.discard(connection);
         return undefined;
       }
       connection.open(() => {
@@ -113,7 +113,7 @@ export class FeedOpener {
       });
       return connection;
     } catch (error) {
-      this.registry.drop(connection);
+      this.registry.discard(connection);
       throw error;
     }
   }

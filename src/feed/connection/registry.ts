@@ -5,10 +5,10 @@ import type { Router } from '../pubsub/router.js';
 import type { FeedCount, FeedCounts } from '../stats/counts.js';
 import { type EndReason, endReasons } from '../stats/end-reason.js';
 import type { FeedEvent } from '../stats/events.js';
-import { BufferLimit } from './buffer-limit.js';
 import { Connection, type ConnectionContext } from './connection.js';
 import type { Encoder } from './encoder.js';
 import { KeepAlive, type KeepAliveOptions } from './keep-alive.js';
+import { TotalBufferLimit } from './total-buffer-limit.js';
 
 /** A drain ends no more than one connection in so many milliseconds, where there is time. */
 const shortestGapMs = 1;
@@ -26,7 +26,7 @@ export interface RegistryOptions extends KeepAliveOptions {
 /** All connections of the process, and what they have done. */
 export class Registry implements ConnectionContext {
   readonly bufferBytes: number;
-  readonly bufferLimit: BufferLimit;
+  readonly bufferLimit: TotalBufferLimit;
   readonly keepAlive: KeepAlive;
   private readonly connections = new Set<Connection>();
   private readonly events = new Subject<FeedEvent>();
@@ -47,16 +47,16 @@ export class Registry implements ConnectionContext {
     private readonly onError: (connection: Connection, error: unknown) => void,
   ) {
     this.bufferBytes = options.bufferBytes;
-    this.bufferLimit = new BufferLimit(options.totalBufferBytes);
+    this.bufferLimit = new TotalBufferLimit(options.totalBufferBytes);
     this.keepAlive = new KeepAlive(this.connections, options);
   }
 
   /** Connections that are there, those included whose head is not sent yet. */
-  get open(): number {
+  get size(): number {
     return this.connections.size;
   }
 
-  /** Makes a connection, which counts from now on. `Connection.open()` opens it, `drop()` gives it up. */
+  /** Makes a connection, which counts from now on. `Connection.open()` opens it, `discard()` gives it up. */
   make(feeds: readonly string[], encoder: Encoder, client: Client): Connection {
     this.made += 1;
     const connection = new Connection(this, this.made, feeds, encoder, client);
@@ -67,8 +67,8 @@ export class Registry implements ConnectionContext {
   }
 
   /** Gives up a connection that was never opened. */
-  drop(connection: Connection): void {
-    connection.end('client');
+  discard(connection: Connection): void {
+    connection.end('client'); // its source ends; there is nothing to send it on
     if (this.connections.delete(connection)) this.remove(connection);
   }
 
@@ -114,7 +114,7 @@ export class Registry implements ConnectionContext {
     }
     const { rejected, rejectedBy, maxConnections } = this.admission;
     return {
-      open: this.open,
+      open: this.size,
       peak: this.peak,
       opened: this.opened,
       rejected,

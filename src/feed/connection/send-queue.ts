@@ -41,8 +41,8 @@ export class SendQueue {
   /** By feed, the offset up to which replays have had its messages. */
   private covered: Map<string, number> | undefined = undefined;
 
-  /** Whether messages of feeds wait here that history has, too. */
-  get isReplaying(): boolean {
+  /** Whether history is still to be sent. */
+  get hasReplay(): boolean {
     return this.expected.size > 0 || this.replays.length > 0 || this.missedFrom !== undefined;
   }
 
@@ -53,7 +53,7 @@ export class SendQueue {
 
   /** Whether everything has been taken. */
   get isEmpty(): boolean {
-    return this.entries.size === 0 && !this.isReplaying;
+    return this.entries.size === 0 && !this.hasReplay;
   }
 
   /** Bytes that are in memory. */
@@ -105,7 +105,7 @@ export class SendQueue {
       this.replays.shift();
       this.endReplay(replay);
     }
-    if (this.isReplaying) return undefined;
+    if (this.hasReplay) return undefined;
     for (const [key, entry] of this.entries) {
       this.delete(key);
       return entry;
@@ -134,8 +134,8 @@ export class SendQueue {
     return this.expected.size === 0 && (this.replays[0]?.needsRead ?? this.missedFrom !== undefined);
   }
 
-  /** Drops the messages of feeds: they are read from history when their turn comes. */
-  dropMessages(): void {
+  /** Leaves the messages of feeds to history: they are read from there when their turn comes. */
+  deferMessages(): void {
     for (const [key, entry] of this.entries) {
       if (entry instanceof EncodedItem || !('offset' in entry)) continue;
       this.missedFrom ??= { epoch: entry.epoch, offset: entry.offset - 1 };

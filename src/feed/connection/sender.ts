@@ -4,24 +4,28 @@ import type { Start } from '../message/position.js';
 import { Mark, type Replay, type ReplayItem } from '../pubsub/replay.js';
 import type { EndReason } from '../stats/end-reason.js';
 import type { Transport } from '../transport/transport.js';
-import type { Buffered, BufferLimit } from './buffer-limit.js';
 import type { Encoder } from './encoder.js';
 import type { KeepAlive } from './keep-alive.js';
 import { EncodedItem, type Entry, SendQueue } from './send-queue.js';
+import type { Buffered, TotalBufferLimit } from './total-buffer-limit.js';
 
 /** What the senders of all connections share. */
 export interface SenderContext {
   /** Unsent bytes that one connection may hold. */
   readonly bufferBytes: number;
-  readonly bufferLimit: BufferLimit;
+  readonly bufferLimit: TotalBufferLimit;
   readonly keepAlive: KeepAlive;
   /** A message of so many bytes was written, without HTTP's framing. */
   onSent(bytes: number): void;
 }
 
 /**
- * `opening`: subscribed, the head is not sent yet; `replaying`: the send queue goes out, as fast as the client reads; `live`: messages are
- * written as they come, without a queue; `ending`: what waits goes out, and nothing more is accepted; `ended`: the transport ends.
+ * - `opening`: subscribed, the head is not sent yet. `open()` leads to `replaying`.
+ * - `replaying`: the send queue goes out, as fast as the client reads. `flush()` leads to `live` when the queue is empty.
+ * - `live`: messages are written as they come, without a queue; what the client does not read waits in the transport. `beginQueue()` leads
+ *   back to `replaying`.
+ * - `ending`: what waits goes out, and nothing more is accepted; `end()` leads here. `finish()` leads to `ended`.
+ * - `ended`: the transport ends, or is closed.
  */
 export type State = 'opening' | 'replaying' | 'live' | 'ending' | 'ended';
 
@@ -153,7 +157,7 @@ export abstract class Sender implements Buffered {
     const { transport, sending } = this;
     const before = queue.bytes;
     queue.push(entry);
-    if ((this.state === 'opening' || queue.isReplaying) && queue.bytes > sending.bufferBytes / 2) queue.dropMessages();
+    if ((this.state === 'opening' || queue.hasReplay) && queue.bytes > sending.bufferBytes / 2) queue.deferMessages();
     // What waits for the server, not for the client, counts against the bound of all connections alone.
     if (transport?.isFull && transport.exceeds(sending.bufferBytes, queue.bytes)) this.end('slow');
     else sending.bufferLimit.add(this, Math.max(0, queue.bytes - before));

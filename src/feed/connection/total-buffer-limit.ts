@@ -14,7 +14,7 @@ export interface Buffered {
  *
  * It only knows connections for which bytes wait. Their bytes are counted from time to time, not with each write.
  */
-export class BufferLimit {
+export class TotalBufferLimit {
   private readonly connections = new Set<Buffered>();
   /** Bytes that came since the last count. */
   private uncounted = 0;
