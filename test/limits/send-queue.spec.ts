@@ -1,7 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Controller, Get, Req, Res } from '@nestjs/common';
+import { concat, from, interval, map, NEVER, Subject } from 'rxjs';
 import { MemoryBroker } from '../../src/feed/broker/memory/memory-broker.js';
-import { type Broker, type FeedConnection, FeedService } from '../../src/index.js';
+import { type Broker, type ConnectOptions, type FeedConnection, FeedService } from '../../src/index.js';
 import { Peer } from '../support/peer.js';
 import { closeAll, follow, type ModuleOptions, platforms, type Served, serveFeeds, until } from '../support/serve.js';
 
@@ -31,7 +32,7 @@ function pausedReads() {
     isPaused = false;
     for (const read of waiting.splice(0)) read();
   };
-  return { broker, resume, isReading: () => waiting.length > 0 };
+  return { broker, resume, next: () => waiting.shift()?.(), isReading: () => waiting.length > 0 };
 }
 
 describe.each(platforms)('the send queue on %s', (platform) => {
@@ -167,26 +168,134 @@ describe.each(platforms)('the send queue on %s', (platform) => {
     expect(numbers).toEqual(Array.from({ length: 100 }, (_, n) => n));
   });
 
-  it('pulls no more from an iterable for a full client whose connection follows further feeds', async () => {
-    let pulled = 0;
-    let connection: FeedConnection | undefined;
-    async function* endless() {
-      for (;;) {
-        pulled += 1;
-        yield padding;
-      }
-    }
+  /** A controller whose route `own` connects with these options; the connection is `opened`. */
+  let opened: FeedConnection | undefined;
+  const own = (options: () => ConnectOptions) => {
+    opened = undefined;
     @Controller('own')
     class OwnController {
       constructor(private readonly feeds: FeedService) {}
 
       @Get()
       async follow(@Req() request: IncomingMessage, @Res() response: ServerResponse) {
-        connection = await this.feeds.connect(request, response, { feeds: ['own'], source: endless });
+        opened = await this.feeds.connect(request, response, options());
       }
     }
-    await start({ bufferBytes: 1 << 24 }, [OwnController]);
-    const peer = await Peer.get(served.port, '/own');
+    return OwnController;
+  };
+  const connect = async (target: string) => {
+    const peer = await Peer.get(served.port, target);
+    await until(() => opened !== undefined);
+    return { peer, connection: opened as FeedConnection };
+  };
+  const messagesOf = (peer: Peer) => linesOf(peer).map((line) => JSON.parse(line) as { id?: string; data: unknown });
+
+  it('loses nothing that finds no room while what found none before is being read', async () => {
+    const reads = pausedReads();
+    await start({ broker: reads.broker, historyLength: 10_000, historyBytes: 1 << 24, bufferBytes: 4096 });
+    const peer = await Peer.get(served.port, '/feeds/a');
+    await until(reads.isReading);
+    for (let n = 1; n <= 40; n += 1) await served.feeds.publish('a', `${n}`);
+    reads.next();
+    await until(reads.isReading);
+    for (let n = 41; n <= 80; n += 1) await served.feeds.publish('a', `${n}`);
+    reads.resume();
+    await peer.sees('\n40\n');
+    await served.feeds.publish('a', '81');
+    await peer.sees('\n81\n');
+    expect(linesOf(peer)).toEqual(Array.from({ length: 81 }, (_, n) => `${n + 1}`));
+  });
+
+  it('does not cut a client that reads its history, however much of it the transport holds', async () => {
+    await start({ bufferBytes: 16_384, historyBytes: 1 << 26, historyLength: 10_000 });
+    for (let n = 1; n <= 10_000; n += 1) await served.feeds.publish('a', 'x'.repeat(1000));
+    const peer = await follow(served, '/feeds/a?since=earliest');
+    for (let n = 1; n <= 300; n += 1) {
+      await served.feeds.publish('a', `live ${n}`);
+      await new Promise(setImmediate);
+    }
+    await peer.sees('live 300\n');
+    expect(served.feeds.counts().closed).toMatchObject({ slow: 0 });
+  });
+
+  it('does not count what a source emits before the head against its client', async () => {
+    const items = Array.from({ length: 500 }, (_, n) => `${n} ${padding}`);
+    await start({}, [own(() => ({ feeds: ['own'], source: () => concat(from(items), interval(1).pipe(map((n) => `live ${n}`))) }))]);
+    const { peer } = await connect('/own');
+    await peer.sees('live 5\n');
+    expect(served.feeds.counts().closed).toMatchObject({ slow: 0 });
+  });
+
+  it('sends many small items of a source', async () => {
+    const items = Array.from({ length: 100_000 }, (_, n) => `${n}`);
+    await start({}, [own(() => ({ feeds: ['own'], source: () => concat(from(items), NEVER) }))]);
+    const { peer } = await connect('/own');
+    await peer.sees('\n99999\n');
+    expect(linesOf(peer)).toHaveLength(100_000);
+  });
+
+  it('keeps the order of positions where a connection follows a further feed while its history is being sent', async () => {
+    await start({ historyBytes: 1 << 26, historyLength: 10_000 }, [own(() => ({ feeds: ['a'], resume: true }))]);
+    for (let n = 1; n <= 200; n += 1) await served.feeds.publish('a', padding);
+    const { peer, connection } = await connect('/own?since=earliest&format=ndjson');
+    peer.socket.pause();
+    await connection.follow('b');
+    await served.feeds.publish('b', 'b1');
+    for (let n = 1; n <= 5; n += 1) await served.feeds.publish('a', `live ${n}`);
+    await served.feeds.publish('b', 'b2');
+    peer.socket.resume();
+    await peer.sees('"data":"b2"');
+    const offsets = messagesOf(peer).flatMap(({ id }) => (id === undefined ? [] : [Number(/-(\d+)\//.exec(id)?.[1])]));
+    expect(offsets).toEqual(Array.from({ length: 207 }, (_, n) => n + 1));
+  });
+
+  it('sends nothing that is published after a feed was unfollowed', async () => {
+    await start({ historyBytes: 1 << 26, historyLength: 10_000 }, [own(() => ({ feeds: ['a'], resume: true }))]);
+    for (let n = 1; n <= 200; n += 1) await served.feeds.publish('b', padding);
+    const { peer, connection } = await connect('/own?format=ndjson');
+    peer.socket.pause();
+    await connection.follow('b', 'earliest');
+    expect(connection.unfollow('b')).toBe(true);
+    await served.feeds.publish('b', 'secret');
+    await served.feeds.publish('a', 'the end');
+    peer.socket.resume();
+    await peer.sees('"data":"the end"');
+    expect(peer.text).not.toContain('secret');
+  });
+
+  it('keeps an item of a source before the messages that came after it and found no room', async () => {
+    const reads = pausedReads();
+    const source = new Subject<string>();
+    await start({ broker: reads.broker, historyLength: 10_000, bufferBytes: 4096 }, [own(() => ({ feeds: ['a'], source: () => source }))]);
+    const { peer, connection } = await connect('/own');
+    const followed = connection.follow('b');
+    await until(reads.isReading);
+    source.next('0');
+    for (let n = 1; n <= 40; n += 1) await served.feeds.publish('a', `${n}`);
+    source.next('41');
+    reads.resume();
+    await followed;
+    await peer.sees('\n41\n');
+    expect(linesOf(peer)).toEqual(Array.from({ length: 42 }, (_, n) => `${n}`));
+  });
+
+  it('passes on a reset of messages() as a reset', async () => {
+    await start({}, [own(() => ({ feeds: ['own'], source: () => served.feeds.messages('a', { since: 'zzz-5' }) }))]);
+    const { peer } = await connect('/own?format=sse');
+    await peer.sees('"oldest"');
+    expect(peer.body).toContain('event: reset');
+  });
+
+  it('pulls no more from an iterable for a full client whose connection follows further feeds', async () => {
+    let pulled = 0;
+    async function* endless() {
+      for (;;) {
+        pulled += 1;
+        yield padding;
+      }
+    }
+    await start({ bufferBytes: 1 << 24 }, [own(() => ({ feeds: ['own'], source: endless }))]);
+    const { peer, connection } = await connect('/own');
     await peer.sees('x');
     peer.socket.pause();
     let before = 0;
@@ -196,9 +305,9 @@ describe.each(platforms)('the send queue on %s', (platform) => {
       await new Promise((resolve) => setTimeout(resolve, 50));
       return isStill;
     });
-    for (let n = 0; n < 10; n += 1) await connection?.follow(`f${n}`);
+    for (let n = 0; n < 10; n += 1) await connection.follow(`f${n}`);
     await new Promise(setImmediate);
-    expect(connection?.feeds).toHaveLength(11);
+    expect(connection.feeds).toHaveLength(11);
     expect(pulled).toBe(before);
     await served.feeds.publish('f9', 'further');
     peer.socket.resume();

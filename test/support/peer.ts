@@ -50,15 +50,26 @@ export class Peer {
     this.socket.write(bytes, 'latin1');
   }
 
-  /** Waits until what came matches. */
+  /** Waits until what came matches. Of a long text only what is new is searched for a string. */
   async sees(pattern: string | RegExp): Promise<void> {
-    const matches = () => (typeof pattern === 'string' ? this.text.includes(pattern) : pattern.test(this.text));
-    while (!matches()) {
-      if (this.socket.destroyed) throw new Error(`closed before ${pattern} came; what did: ${this.text}`);
-      const more = new AbortController();
-      const { signal } = more;
-      await Promise.race([once(this.socket, 'data', { signal }), once(this.socket, 'close', { signal })]).finally(() => more.abort());
-    }
+    const { socket } = this;
+    if (typeof pattern === 'string' ? this.text.includes(pattern) : pattern.test(this.text)) return;
+    const closed = () => new Error(`closed before ${pattern} came; what did: ${this.text.slice(-2000)}`);
+    if (socket.destroyed) throw closed();
+    await new Promise<void>((resolve, reject) => {
+      let tail = typeof pattern === 'string' ? this.text.slice(-pattern.length) : '';
+      const settle = (end: () => void) => {
+        socket.off('data', onData).off('close', onClose);
+        end();
+      };
+      const onData = (chunk: string) => {
+        if (typeof pattern === 'string') tail += chunk;
+        if (typeof pattern === 'string' ? tail.includes(pattern) : pattern.test(this.text)) settle(resolve);
+        else if (typeof pattern === 'string') tail = tail.slice(-pattern.length);
+      };
+      const onClose = () => settle(() => reject(closed()));
+      socket.on('data', onData).on('close', onClose);
+    });
   }
 
   /** Waits until the connection is closed; returns all that came. */

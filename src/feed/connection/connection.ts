@@ -103,6 +103,7 @@ export class Connection extends Sender implements FeedConnection, Observer<FeedI
     this.progressBeat = keepAlive.beat;
     this.lastBeat = keepAlive.ageBeat();
     if (this.state === 'opening') this.state = 'replaying';
+    this.queue?.settle(); // what came until now waited for the server
     this.context.onOpened(this);
     // It may have ended before it was opened.
     if (this.state === 'ended') this.transport.destroy();
@@ -120,7 +121,7 @@ export class Connection extends Sender implements FeedConnection, Observer<FeedI
     try {
       replay = await this.context.router.subscribe(this, [feed], start, true);
     } catch (error) {
-      this.unfollow(feed);
+      if (!expected.isCancelled) this.unfollow(feed);
       throw toFeedException(error);
     } finally {
       queue.resolve(expected, replay);
@@ -185,6 +186,7 @@ export class Connection extends Sender implements FeedConnection, Observer<FeedI
   }
 
   onDrain(): void {
+    this.transport?.beginBurst();
     this.flush();
   }
 

@@ -20,30 +20,41 @@ export interface ExpectedReplay {
   isCancelled: boolean;
 }
 
+/** Stands where the first of the messages waited that are to be read from history. */
+class Missed {
+  constructor(readonly from: Position) {}
+}
+
 /** What an entry counts as beside its text, in bytes: its place in the queue. */
 const overhead = 64;
 
 /**
  * What a connection holds until its client can take it: replay, of which a page at a time is in memory, then what came since, in order.
  *
- * Messages of feeds need not wait here, since history has them: those that find no room are dropped, and read from history later.
+ * Messages of feeds need not wait here, since history has them: those that find no room are left to it, and read when their turn comes.
  */
 export class SendQueue {
   /** Bytes of what came since. */
   bytes = 0;
+  /** The part of them that history has, too. */
+  messageBytes = 0;
+  /** The part of them that came while the server, not the client, kept it waiting. */
+  private settledBytes = 0;
   /** In order. A message that newer ones may replace has its feed as the key, everything else a number. */
-  private readonly entries = new Map<string | number, Entry>();
+  private readonly entries = new Map<string | number, Entry | Missed>();
   private count = 0;
+  private walk: Iterator<[string | number, Entry | Missed]> | undefined = undefined;
+  private head: [string | number, Entry | Missed] | undefined = undefined;
   private readonly replays: Replay[] = [];
   private readonly expected = new Set<ExpectedReplay>();
-  /** Before the first message that was dropped. */
-  private missedFrom: Position | undefined = undefined;
+  private hasMissed = false;
+  private isReadingMissed = false;
   /** By feed, the offset up to which replays have had its messages. */
   private covered: Map<string, number> | undefined = undefined;
 
   /** Whether history is still to be sent. */
   get hasReplay(): boolean {
-    return this.expected.size > 0 || this.replays.length > 0 || this.missedFrom !== undefined;
+    return this.hasMissed || this.isReplaying;
   }
 
   /** Whether anything came since. */
@@ -61,6 +72,22 @@ export class SendQueue {
     return this.replays.reduce((sum, { waitingBytes }) => sum + waitingBytes, this.bytes);
   }
 
+  /** Bytes that wait because the client does not take them. */
+  get slowBytes(): number {
+    return this.bytes - this.settledBytes;
+  }
+
+  /** Whether the next item has to be read. */
+  get needsRead(): boolean {
+    if (this.replays[0]) return this.expected.size === 0 && this.replays[0].needsRead;
+    return !this.isReplaying && this.first()?.[1] instanceof Missed;
+  }
+
+  /** Whether nothing that came since can be sent yet. */
+  private get isReplaying(): boolean {
+    return this.expected.size > 0 || this.replays.length > 0 || this.isReadingMissed;
+  }
+
   /** Lets nothing out until the replay of a feed has come, or is given up. */
   expect(feed: string): ExpectedReplay {
     const expected = { feed, isCancelled: false };
@@ -72,12 +99,19 @@ export class SendQueue {
   resolve(expected: ExpectedReplay, replay: Replay | undefined): void {
     this.expected.delete(expected);
     if (replay && !expected.isCancelled) this.replay(replay);
+    this.settle();
   }
 
-  /** Drops the newest message of a conflated feed, and a replay that is on its way. Messages that wait in order are still sent. */
+  /** What waits does so because of the server: it does not count against the client. */
+  settle(): void {
+    this.settledBytes = this.bytes;
+  }
+
+  /** Drops the newest message of a conflated feed, and the rest of its replays. Messages that wait in order are still sent. */
   unfollow(feed: string): void {
     this.delete(feed);
     for (const expected of this.expected) if (expected.feed === feed) expected.isCancelled = true;
+    for (const replay of this.replays) replay.unfollow(feed);
   }
 
   /** Puts a replay before what came since. */
@@ -86,12 +120,14 @@ export class SendQueue {
   }
 
   push(entry: Entry): void {
+    if (this.hasMissed && isStored(entry)) return; // it will be read with what was missed before it
     this.count += 1;
     this.set(this.count, entry);
   }
 
   /** Puts a message in the place of an older one of the same feed. */
   pushNewest(message: StoredMessage): void {
+    if (this.hasMissed) return;
     this.delete(message.feed);
     this.set(message.feed, message);
   }
@@ -105,65 +141,101 @@ export class SendQueue {
       this.replays.shift();
       this.endReplay(replay);
     }
-    if (this.hasReplay) return undefined;
-    for (const [key, entry] of this.entries) {
-      this.delete(key);
-      return entry;
-    }
-    return undefined;
+    if (this.isReplaying) return undefined;
+    const [key, entry] = this.first() ?? [];
+    if (key === undefined || entry === undefined || entry instanceof Missed) return undefined;
+    this.delete(key);
+    return entry;
   }
 
   /**
    * Reads on, where the next item has to be read.
    *
-   * @param replayFrom reads messages that were dropped
+   * @param replayFrom reads the messages that were left to history
    * @throws what the broker fails with
    */
   async read(replayFrom: (startOf: (feed: string) => Start) => Promise<Replay>): Promise<void> {
     const [replay] = this.replays;
     if (replay) return replay.read();
-    const { missedFrom } = this;
-    if (missedFrom === undefined) return;
-    const { epoch, offset } = missedFrom;
-    this.replay(await replayFrom((feed) => ({ epoch, offset: Math.max(offset, this.covered?.get(feed) ?? 0) })));
-    if (this.missedFrom === missedFrom) this.missedFrom = undefined;
+    const [key, missed] = this.first() ?? [];
+    if (key === undefined || !(missed instanceof Missed)) return;
+    const { epoch, offset } = missed.from;
+    // What finds no room from now on is missed again.
+    this.entries.delete(key);
+    this.hasMissed = false;
+    this.isReadingMissed = true;
+    try {
+      this.replay(await replayFrom((feed) => ({ epoch, offset: Math.max(offset, this.covered?.get(feed) ?? 0) })));
+    } catch (error) {
+      this.hasMissed = true; // so that the queue is not taken for empty
+      throw error;
+    } finally {
+      this.isReadingMissed = false;
+    }
   }
 
-  /** Whether the next item has to be read. */
-  get needsRead(): boolean {
-    return this.expected.size === 0 && (this.replays[0]?.needsRead ?? this.missedFrom !== undefined);
-  }
-
-  /** Leaves the messages of feeds to history: they are read from there when their turn comes. */
+  /** Leaves the messages of feeds to history: they are read from there when their turn comes, which is that of the first of them. */
   deferMessages(): void {
     for (const [key, entry] of this.entries) {
-      if (entry instanceof EncodedItem || !('offset' in entry)) continue;
-      this.missedFrom ??= { epoch: entry.epoch, offset: entry.offset - 1 };
-      this.delete(key);
+      if (!isStored(entry)) continue;
+      if (this.hasMissed) {
+        this.delete(key);
+        continue;
+      }
+      this.hasMissed = true;
+      this.account(entry, -1);
+      this.entries.set(key, new Missed({ epoch: entry.epoch, offset: entry.offset - 1 })); // in its place
     }
+    this.walk = undefined;
+    this.head = undefined;
+  }
+
+  /** The first entry. A live iterator finds it at once, where a new one would pass over all that have been deleted. */
+  private first(): [string | number, Entry | Missed] | undefined {
+    if (this.head && this.entries.get(this.head[0]) === this.head[1]) return this.head;
+    let next = this.walk?.next();
+    if (!next || next.done) {
+      this.walk = this.entries.entries();
+      next = this.walk.next();
+    }
+    this.head = next.done ? undefined : next.value;
+    return this.head;
+  }
+
+  private set(key: string | number, entry: Entry): void {
+    // A replay need not go beyond what waits here: it would be sent out of order.
+    if (isStored(entry)) for (const replay of this.replays) replay.limitTo(entry);
+    this.account(entry, 1);
+    this.entries.set(key, entry);
   }
 
   private delete(key: string | number): void {
     const entry = this.entries.get(key);
-    if (entry === undefined) return;
-    this.bytes -= sizeOf(entry);
+    if (entry === undefined || entry instanceof Missed) return;
+    this.account(entry, -1);
     this.entries.delete(key);
   }
 
-  private set(key: string | number, entry: Entry): void {
-    this.bytes += sizeOf(entry);
-    this.entries.set(key, entry);
+  private account(entry: Entry, sign: 1 | -1): void {
+    const bytes = sign * sizeOf(entry);
+    this.bytes += bytes;
+    if (isStored(entry)) this.messageBytes += bytes;
+    if (sign < 0) this.settledBytes = Math.max(0, this.settledBytes + bytes);
   }
 
   /** Drops what came since and was a part of the replay as well. */
-  private endReplay({ feeds, end }: Replay): void {
-    if (this.entries.size === 0 && this.missedFrom === undefined) return;
+  private endReplay({ feeds, end, start }: Replay): void {
+    if (this.entries.size === 0) return;
     this.covered ??= new Map();
     for (const feed of feeds) this.covered.set(feed, end);
     for (const [key, entry] of this.entries) {
-      if (!(entry instanceof EncodedItem) && 'offset' in entry && entry.offset <= (this.covered.get(entry.feed) ?? -1)) this.delete(key);
+      if (isStored(entry) && entry.epoch === start.epoch && entry.offset <= (this.covered.get(entry.feed) ?? -1)) this.delete(key);
     }
   }
+}
+
+function isStored(entry: Entry | Missed): entry is StoredMessage {
+  return 'offset' in entry;
 }
 
 function sizeOf(entry: Entry): number {

@@ -125,7 +125,7 @@ export abstract class Sender implements Buffered {
       transport.cork(); // many small messages make one system call
       for (let entry = this.nextEntry(); entry !== undefined; entry = this.nextEntry()) this.writeEntry(entry, transport);
       transport.uncork();
-      if (queue.needsRead && !transport.isFull) void this.read(queue);
+      if (this.queue === queue && queue.needsRead && !transport.isFull) void this.read(queue);
       if (!queue.isEmpty || this.queue !== queue) return;
       this.queue = undefined;
     }
@@ -157,15 +157,15 @@ export abstract class Sender implements Buffered {
     const { transport, sending } = this;
     const before = queue.bytes;
     queue.push(entry);
-    if ((this.state === 'opening' || queue.hasReplay) && queue.bytes > sending.bufferBytes / 2) queue.deferMessages();
+    if ((this.state === 'opening' || queue.hasReplay) && queue.messageBytes > sending.bufferBytes / 2) queue.deferMessages();
     // What waits for the server, not for the client, counts against the bound of all connections alone.
-    if (transport?.isFull && transport.exceeds(sending.bufferBytes, queue.bytes)) this.end('slow');
+    if (transport?.isFull && transport.exceeds(sending.bufferBytes, queue.slowBytes)) this.end('slow');
     else sending.bufferLimit.add(this, Math.max(0, queue.bytes - before));
   }
 
   /** Ends a connection whose transport has more bytes waiting than it may; returns whether it did. */
   private endIfSlow(): boolean {
-    if (!this.transport?.exceeds(this.sending.bufferBytes, 0)) return false;
+    if (!this.transport?.exceeds(this.sending.bufferBytes)) return false;
     this.end('slow');
     return true;
   }

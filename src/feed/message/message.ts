@@ -67,15 +67,15 @@ export function toFeedMessage({ id, feed, type, text, isJson, ...stored }: Store
   };
 }
 
+/** The type of the message that tells a client that messages are lost. It cannot be published. */
+export const resetType = 'reset';
+
 /** Tells a message from the data of one. */
 export function isMessage(item: unknown): item is FeedMessage {
   if (typeof item !== 'object' || item === null || !('data' in item)) return false;
-  const isPublished = 'id' in item && 'feed' in item && 'time' in item;
+  const isPublished = 'feed' in item && (('id' in item && 'time' in item) || ('type' in item && item.type === resetType));
   for (const key in item) {
     if (key !== 'data' && key !== 'id' && key !== 'type' && !(isPublished && (key === 'feed' || key === 'time'))) return false;
   }
   return true;
 }
-
-/** The type of the message that tells a client that messages are lost. It cannot be published. */
-export const resetType = 'reset';

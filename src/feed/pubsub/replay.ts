@@ -69,13 +69,17 @@ class Cursor {
 export class Replay {
   /** A client that resumes from this position misses nothing of what the replay sends. */
   readonly start: Position;
-  readonly feeds: readonly string[];
+  feeds: readonly string[];
+  /** The offset up to which the replay has, or will have, all messages of its feeds: a live one up to there is a repetition. */
+  end = Number.POSITIVE_INFINITY;
+  /** Where live messages begin that its reader has already. */
+  private limit = Number.POSITIVE_INFINITY;
   private readonly hidesPositions: boolean;
   private readonly ready: ReplayItem[];
 
   private constructor(
     private readonly broker: Broker,
-    private readonly cursors: readonly Cursor[],
+    private cursors: readonly Cursor[],
     histories: readonly History[],
     private readonly limitBytes: number,
     { feeds, isResumed, hidesPositions = false }: ReplayStart,
@@ -90,6 +94,7 @@ export class Replay {
       cursor.load(history);
       if (isResumed && history.isReset) this.ready.push(resetOf(cursor.feed, cursor.next, this.start));
     }
+    this.updateEnd();
     if (!isResumed) this.replayNewest();
   }
 
@@ -103,9 +108,18 @@ export class Replay {
     return new Replay(broker, cursors, await Promise.all(reads), limitBytes, start);
   }
 
-  /** The offset up to which the replay has, or will have, all messages of its feeds: a live one up to there is a repetition. */
-  get end(): number {
-    return this.cursors.reduce((least, { end }) => Math.min(least, end), Number.POSITIVE_INFINITY);
+  /** Ends the replay before a live message that its reader has already. */
+  limitTo({ feed, offset }: StoredMessage): void {
+    if (offset > this.limit || !this.feeds.includes(feed)) return;
+    this.limit = offset - 1;
+    this.updateEnd();
+  }
+
+  /** Replays no more of a feed. */
+  unfollow(feed: string): void {
+    this.feeds = this.feeds.filter((other) => other !== feed);
+    this.cursors = this.cursors.filter((cursor) => cursor.feed !== feed);
+    this.updateEnd();
   }
 
   /** Whether everything up to the end has been taken. */
@@ -145,6 +159,11 @@ export class Replay {
       cursor.load(history);
       if (history.isReset) this.ready.push(resetOf(cursor.feed, cursor.next));
     }
+    this.updateEnd();
+  }
+
+  private updateEnd(): void {
+    this.end = this.cursors.reduce((least, { end }) => Math.min(least, end), this.limit);
   }
 
   private takeMessage(): StoredMessage | undefined {

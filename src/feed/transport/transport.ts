@@ -88,11 +88,10 @@ export class Transport {
    * HTTP/2, a response that was not handed over) bytes leave at the end of a turn of the event loop: there a burst in one turn may be
    * longer, and only what still waits in a later turn counts.
    *
-   * @param queuedBytes what waits outside the transport
+   * @param waiting how many bytes wait. Default: those in the transport
    */
-  exceeds(limitBytes: number, queuedBytes: number): boolean {
+  exceeds(limitBytes: number, waiting = this.stream.writableLength): boolean {
     const { stream } = this;
-    const waiting = stream.writableLength + queuedBytes;
     if (waiting <= limitBytes) {
       this.overTurn = -1;
       return false;
@@ -100,6 +99,11 @@ export class Transport {
     if ((stream instanceof Socket && !(stream instanceof TLSSocket)) || waiting > limitBytes * longestBurst) return true;
     if (this.overTurn < 0) this.overTurn = turn();
     return this.overTurn !== turn();
+  }
+
+  /** The client has taken everything: a burst that comes now is another one. */
+  beginBurst(): void {
+    this.overTurn = -1;
   }
 
   /** Bytes that have left for the client, HTTP's framing included; where that is not known, a number that changes with it. */
