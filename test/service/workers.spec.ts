@@ -150,7 +150,7 @@ describeWithRedis('workers', () => {
       if (end === 'signals') {
         service.child.kill('SIGTERM');
         await until(async () => (await service.status('/health/ready')) === 503);
-        service.child.kill('SIGTERM');
+        await service.signalUntilGone('SIGTERM');
         expect(await service.exit).toBe(143);
       } else {
         service.child.kill('SIGKILL');

@@ -29,6 +29,14 @@ export class Run {
     Run.children.clear();
   }
 
+  /** Sends a signal again and again: one that follows another within half a second counts as the same. */
+  async signalUntilGone(signal: NodeJS.Signals): Promise<void> {
+    await until(() => {
+      this.child.kill(signal);
+      return this.child.exitCode !== null;
+    });
+  }
+
   static node(args: string[], env: Record<string, string> = {}): Run {
     return new Run(launch(process.execPath, args, env));
   }
