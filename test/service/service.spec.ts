@@ -38,8 +38,7 @@ describe.each(platforms)('the service on %s', (platform) => {
     const { length } = peer.text;
     await until(() => peer.text.length > length);
     expect(service.child.exitCode).toBe(null);
-    service.child.kill('SIGINT');
-    expect(await service.exit).toBe(130);
+    expect(await service.insist('SIGINT')).toBe(130);
     expect(peer.isComplete).toBe(false);
   });
 

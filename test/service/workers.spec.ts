@@ -150,8 +150,7 @@ describeWithRedis('workers', () => {
       if (end === 'signals') {
         service.child.kill('SIGTERM');
         await until(async () => (await service.status('/health/ready')) === 503);
-        service.child.kill('SIGTERM');
-        expect(await service.exit).toBe(143);
+        expect(await service.insist('SIGTERM')).toBe(143);
       } else {
         service.child.kill('SIGKILL');
       }
