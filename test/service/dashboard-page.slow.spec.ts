@@ -209,21 +209,25 @@ inBrowser('the page of the dashboard in Chromium', () => {
   it('reconnects where its connection falls silent without an end', async () => {
     const service = await start();
     let feed: Socket | undefined;
+    let feeds = 0;
     const network = createServer((client) => {
       const node = connect(service.port, '127.0.0.1');
       client.pipe(node).pipe(client);
       client.on('error', () => {}).on('close', () => node.destroy());
       node.on('error', () => {}).on('close', () => client.destroy());
       node.on('data', (sent) => {
-        if (sent.includes('text/event-stream')) feed = node;
+        if (!sent.includes('text/event-stream')) return;
+        feed = node;
+        feeds += 1;
       });
     }).listen(0, '127.0.0.1');
     await once(network, 'listening');
     const page = await open({ ...service, url: `http://127.0.0.1:${(network.address() as AddressInfo).port}` } as Served);
     await shows(page, '#state', 'live');
+    const before = feeds;
     feed?.unpipe().resume();
-    await shows(page, '#state', 'connection lost');
-    await until(async () => (await text(page, '#state')) !== 'connection lost');
+    // How long the page shows that the connection is lost depends on how soon it is back.
+    await until(() => feeds > before);
     await shows(page, '#state', 'live');
     // What fell silent is gone by now, and nothing else was opened.
     await until(async () => ((await (await fetch(`${service.url}/dashboard/now`)).json()) as { viewers: number }).viewers === 1);
