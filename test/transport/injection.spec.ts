@@ -61,7 +61,8 @@ describe.each(platforms)('hostile values in requests on %s', (platform) => {
     expect(await ask('Cookie: a=1\r\n'.repeat(2000))).toMatch(/^HTTP\/1\.1 431 /);
     // One that is still sending when the server closes may see a reset in the place of the answer.
     expect(await ask(`Cookie: a=${'x'.repeat(2 ** 25)}`)).toMatch(/^$|^HTTP\/1\.1 431 /);
-    for (const cookies of [`Cookie: a=${'x'.repeat(15_000)}`, 'Cookie: a=1\r\n'.repeat(1000).trim(), `Cookie: ${'a=1; '.repeat(3000)}`]) {
+    // Node counts some bytes for each field beside its own: 1,000 short ones are too much for Node 22.23, and not for Node 20.
+    for (const cookies of [`Cookie: a=${'x'.repeat(15_000)}`, 'Cookie: a=1\r\n'.repeat(500).trim(), `Cookie: ${'a=1; '.repeat(3000)}`]) {
       const peer = await Peer.get(served.port, path, cookies);
       await peer.sees(/^HTTP\/1\.1 200 OK\r\n.*\r\n\r\n/s);
     }

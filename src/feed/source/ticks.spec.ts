@@ -2,11 +2,14 @@ import { spawnSync } from 'node:child_process';
 import { firstValueFrom, take, toArray } from 'rxjs';
 import { ticks } from './ticks.js';
 
-/** Runs a script that imports the built `ticks`, in a process that has no timer but its own. */
+/** Runs a script that imports the built `ticks`, in a process of its own that knows its timers. */
 function script(body: string): string {
   const code = `import { ticks } from './dist/feed/source/ticks.js';
+    import { createHook } from 'node:async_hooks';
     import { firstValueFrom } from 'rxjs';
-    const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+    const timers = new Set();
+    const init = (id, type) => type === 'Timeout' && timers.add(id);
+    createHook({ init, destroy: (id) => timers.delete(id) }).enable();
     ${body}`;
   const { stdout, stderr, status } = spawnSync(process.execPath, ['--input-type=module', '-e', code], {
     encoding: 'utf8',
@@ -39,19 +42,24 @@ describe('ticks', () => {
   it('share one timer among all subscribers', () => {
     const printed = script(`const source = ticks(20);
       const subscriptions = Array.from({ length: 1000 }, () => source.subscribe(() => {}));
-      console.log(timers());
+      console.log(timers.size);
       for (const subscription of subscriptions) subscription.unsubscribe();`);
     expect(printed).toBe('1\n');
   });
 
   it('keep no timer when nobody listens, and start again', () => {
-    // The process ends by itself: nothing is left that would keep it.
     const printed = script(`const source = ticks(5);
+      const alive = setInterval(() => {}, 1000);
       for (let n = 0; n < 3; n += 1) {
         await firstValueFrom(source);
-        while (timers() > 0) await new Promise(setImmediate);
+        while (timers.size > 1) await new Promise(setImmediate);
         console.log('none');
-      }`);
+      }
+      clearInterval(alive);`);
     expect(printed).toBe('none\nnone\nnone\n');
+  });
+
+  it('keep no process alive, however long their period', () => {
+    script('ticks(3_600_000).subscribe(() => {}).unsubscribe();');
   });
 });

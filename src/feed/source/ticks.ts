@@ -7,7 +7,7 @@ const slotMs = 10;
  * Ticks at a period: each subscriber first after `periodMs`, less up to 10 ms, then each period, without drift.
  *
  * One timer drives all subscribers, whatever their number: those that subscribed in the same 10 ms of a period share a
- * slot and tick together. RxJS's own `interval()` would cost each of them a timer.
+ * slot and tick together. RxJS's own `interval()` would cost each of them a timer. The timer does not keep the process alive.
  *
  * @param periodMs whole milliseconds, 1 or more
  */
@@ -34,7 +34,8 @@ class Ticker extends Observable<void> {
       }
       if (this.timer === undefined) {
         this.next = this.now() + 1;
-        this.timer = setInterval(() => this.tick(), this.width);
+        // A slot is found empty when its turn comes, up to a period after the last of all left: until then nothing may wait for the timer.
+        this.timer = setInterval(() => this.tick(), this.width).unref();
       }
       return subject.subscribe(subscriber);
     });
