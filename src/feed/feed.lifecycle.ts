@@ -16,9 +16,9 @@ import { Registry } from './connection/registry.js';
 import { FEED_OPTIONS, type ResolvedFeedOptions } from './feed.options.js';
 import { FeedRoutes } from './http/feed-routes.js';
 import { Admission } from './limits/admission.js';
-import { roomForIdle } from './limits/open-files.js';
+import { roomForOthers } from './limits/open-files.js';
 import { Handover } from './transport/handover.js';
-import { ServerCloser } from './transport/server-closer.js';
+import { ServerSockets } from './transport/server-sockets.js';
 
 /** How often a shutdown checks whether all clients have left, in milliseconds. */
 const drainStepMs = 10;
@@ -36,7 +36,7 @@ export class FeedLifecycle implements OnModuleInit, OnApplicationBootstrap, Befo
   isDraining = false;
   private readonly logger = new Logger('FeedModule');
   private handover: Handover | undefined;
-  private closer: ServerCloser | undefined;
+  private sockets: ServerSockets | undefined;
 
   constructor(
     @Inject(FEED_OPTIONS) private readonly options: ResolvedFeedOptions,
@@ -51,14 +51,10 @@ export class FeedLifecycle implements OnModuleInit, OnApplicationBootstrap, Befo
   /** The server exists, and does not listen yet. */
   onModuleInit(): void {
     const server: unknown = this.adapters.httpAdapter?.getHttpServer();
-    if (server instanceof Server) this.closer = new ServerCloser(server);
+    if (server instanceof Server) this.sockets = new ServerSockets(server, () => roomForOthers(this.registry.size));
     if (!this.options.handover) return;
     const targets = this.routes.pattern();
-    this.handover = Handover.install(
-      server,
-      (target) => targets.test(target),
-      () => roomForIdle(this.registry.size),
-    );
+    this.handover = Handover.install(server, (target) => targets.test(target));
   }
 
   onApplicationBootstrap(): void {
@@ -79,9 +75,9 @@ export class FeedLifecycle implements OnModuleInit, OnApplicationBootstrap, Befo
     await sleep(lameDuckMs);
     this.admission.isDraining = true;
     this.handover?.close();
-    this.closer?.close();
+    this.sockets?.close();
     const left = () => Math.max(0, drainMs - (performance.now() - begun));
-    setTimeout(() => this.closer?.destroy(), left()).unref();
+    setTimeout(() => this.sockets?.destroyIdle(), left()).unref();
     await registry.drain(left() * spreadShare);
     while (registry.size > 0 && left() > 0) await sleep(drainStepMs);
     registry.destroy();

@@ -1,3 +1,5 @@
+import type { SocketBound } from '../transport/server-sockets.js';
+
 interface ResourceReport {
   userLimits?: { open_files?: { soft: number | 'unlimited' } };
 }
@@ -7,9 +9,6 @@ function reserveOf(limit: number): number {
   return Math.max(64, limit / 20);
 }
 
-/** How many idle sockets there may be even where all descriptors are in use. */
-const leastIdle = 16;
-
 /** How many connections of feeds the process may hold: all its descriptors but the reserve. */
 export function roomForFeeds(): number {
   const limit = openFileLimit();
@@ -17,14 +16,16 @@ export function roomForFeeds(): number {
 }
 
 /**
- * How many sockets that have not sent a request there may be: half of the reserve, and what feeds do not use yet.
+ * How many sockets that carry no feed there may be: what feeds do not use, and a quarter of the reserve. Another quarter is for those
+ * that are being turned away; the rest is for files, pipes and connections to other servers.
  *
  * @param open connections of feeds
  */
-export function roomForIdle(open: number): number {
+export function roomForOthers(open: number): SocketBound {
   const limit = openFileLimit();
-  if (limit === Number.POSITIVE_INFINITY) return limit;
-  return Math.max(leastIdle, limit - reserveOf(limit) / 2 - open);
+  if (limit === Number.POSITIVE_INFINITY) return { most: limit, spare: 0, leaving: 0 };
+  const eighth = Math.floor(reserveOf(limit) / 8);
+  return { most: Math.max(0, limit - 6 * eighth - open), spare: eighth, leaving: eighth };
 }
 
 /** How many files and sockets this process may have open; Infinity where the system does not say. */

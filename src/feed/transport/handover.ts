@@ -1,12 +1,14 @@
 import { Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { Server as HttpsServer } from 'node:https';
 import type { Server, Socket } from 'node:net';
-import { IdleSockets } from './idle-sockets.js';
 import { SocketProxy } from './socket-proxy.js';
 import { proxyFor } from './tls-socket-proxy.js';
 import { Transport } from './transport.js';
 
 type ConnectionListener = (this: Server, connection: unknown) => void;
+
+/** The listener with which Node's HTTP code takes a connection: the same function on each server, with TLS or without. */
+const httpListener = new HttpServer().listeners('connection')[0] as ConnectionListener;
 
 /** How long a socket may be silent before Node's HTTP code, with its own time limits, takes charge of it, in milliseconds. */
 const silenceMs = 1000;
@@ -16,7 +18,6 @@ const silenceMs = 1000;
  * request a feed gets a proxy, every other one goes straight to Node's HTTP code.
  */
 export class Handover {
-  private readonly listener: ConnectionListener;
   /** Sockets that have sent nothing yet, by when they were accepted. */
   private readonly silent = new Map<Socket, number>();
   private timer: NodeJS.Timeout | undefined;
@@ -24,25 +25,22 @@ export class Handover {
   private constructor(
     private readonly server: HttpServer | HttpsServer,
     private readonly isFeed: (target: string) => boolean,
-    private readonly idle: IdleSockets,
   ) {
     const event = server instanceof HttpsServer ? 'secureConnection' : 'connection';
-    // Node's own listener is the one that the server's constructor added; those of the application stay as they are.
-    this.listener = server.listeners(event)[0] as ConnectionListener;
     const accept = (socket: Socket) => this.accept(socket);
-    server.removeListener(event, this.listener);
-    server.prependListener(event, accept);
+    // Those of the application stay as they are.
+    server.removeListener(event, httpListener);
+    server.on(event, accept);
     server.prependListener('request', onRequest);
   }
 
   /**
    * @param isFeed whether a request target may be that of a feed; a false match costs its request some time, nothing else
-   * @param mostIdle how many sockets that have not sent a request there may be at the moment
    * @returns undefined where a server is not of Node's HTTP/1.1 kind
    */
-  static install(server: unknown, isFeed: (target: string) => boolean, mostIdle: () => number): Handover | undefined {
+  static install(server: unknown, isFeed: (target: string) => boolean): Handover | undefined {
     if (!(server instanceof HttpServer || server instanceof HttpsServer)) return undefined;
-    return new Handover(server, isFeed, new IdleSockets(mostIdle));
+    return new Handover(server, isFeed);
   }
 
   /** Closes the sockets that have sent nothing: a server that closes would wait for them. */
@@ -54,6 +52,7 @@ export class Handover {
   }
 
   private accept(socket: Socket): void {
+    if (socket.destroyed) return; // it was turned away
     if (!this.server.listening) {
       socket.destroy(); // its TLS handshake ended after the server was closed
       return;
@@ -62,7 +61,6 @@ export class Handover {
     handovers.set(socket, this);
     socket.on('data', onFirstBytes).on('end', onSilentEnd).on('error', onSilentError).on('close', onSilentClose);
     this.timer ??= setTimeout(() => this.sweep(), silenceMs).unref();
-    this.idle.add(socket);
   }
 
   /** Gives Node the sockets that have been silent for long, each with a proxy: it may still become a feed. */
@@ -75,7 +73,7 @@ export class Handover {
         return;
       }
       this.stopListening(socket);
-      if (this.server.listening) this.listener.call(this.server, proxyFor(socket));
+      if (this.server.listening) httpListener.call(this.server, proxyFor(socket));
       else socket.destroy();
     }
   }
@@ -86,7 +84,7 @@ export class Handover {
     const connection = this.mayBeFeed(bytes) ? proxyFor(socket) : socket;
     socket.pause();
     socket.unshift(bytes);
-    this.listener.call(this.server, connection);
+    httpListener.call(this.server, connection);
     socket.resume();
   }
 
@@ -124,7 +122,6 @@ function onSilentClose(this: Socket) {
 function onRequest(request: IncomingMessage, response: ServerResponse) {
   const connection: unknown = request.socket;
   if (connection instanceof SocketProxy) connection.begin(request, response);
-  IdleSockets.noteRequest(connection instanceof SocketProxy ? connection.socket : request.socket);
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { ServerSockets } from './server-sockets.js';
 
 /** Sockets that carry a feed. */
 const feedSockets = new WeakSet<Socket>();
@@ -31,8 +32,10 @@ export function endOpening({ socket }: IncomingMessage): void {
 }
 
 /** The socket carries a feed from now on. */
-export function claimSocket({ httpVersionMajor, socket }: IncomingMessage): void {
-  if (httpVersionMajor === 1) feedSockets.add(socket);
+export function claimSocket(request: IncomingMessage): void {
+  if (request.httpVersionMajor !== 1) return;
+  feedSockets.add(request.socket);
+  ServerSockets.release(request);
 }
 
 /** Resolves when Node gives the response its socket, because all before it have been answered, or when that is closed. */

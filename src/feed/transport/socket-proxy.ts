@@ -206,6 +206,12 @@ export class SocketProxy extends Duplex {
   }
 }
 
+/** The socket that a request came on, whatever stands between. */
+export function socketOf({ socket }: IncomingMessage): Socket {
+  const connection: unknown = socket;
+  return connection instanceof SocketProxy ? connection.socket : socket;
+}
+
 /** Ends a request's head (RFC 9112 section 2.1). */
 const headEnd = '\r\n\r\n';
 

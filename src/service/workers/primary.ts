@@ -1,3 +1,4 @@
+import cluster from 'node:cluster';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Started, WorkerMessage } from './messages.js';
 import { WorkerProcess, type WorkerProcessListener } from './worker-process.js';
@@ -47,6 +48,10 @@ export class Primary implements WorkerProcessListener {
    */
   start(): Promise<Started> {
     this.state = 'starting';
+    // Workers accept by themselves, each within its own limit: a primary that accepts for them holds descriptors without one.
+    cluster.schedulingPolicy = cluster.SCHED_NONE;
+    // One after the other, so that none takes all that come at once (libuv reads it when a server begins to listen).
+    process.env['UV_TCP_SINGLE_ACCEPT'] ??= '1';
     return new Promise((resolve, reject) => {
       this.onStarted = resolve;
       this.onFailed = reject;
