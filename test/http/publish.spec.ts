@@ -299,16 +299,4 @@ describe.each(platforms)('publishing on %s', (platform) => {
     await peer.sees('"end"');
     expect(peer.lines.map(({ data }) => data)).toEqual(['kept', 'live', 'end']);
   });
-
-  it('asks for a key', async () => {
-    await start();
-    for (const headers of [{} as Record<string, string>, { authorization: 'Bearer wrong' }, { authorization: `Basic ${publishKey}` }]) {
-      for (const path of ['/feeds/a', '/feeds']) {
-        const answer = await fetch(served.url + path, { method: 'POST', body: 'x', headers: { 'content-type': 'text/plain', ...headers } });
-        expect(answer.status).toBe(401);
-        expect(answer.headers.get('www-authenticate')).toMatch(/^Bearer/);
-      }
-    }
-    expect(served.feeds.counts().messages).toBe(0);
-  });
 });
