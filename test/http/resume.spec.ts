@@ -122,18 +122,6 @@ describe.each(platforms)('resuming on %s', (platform) => {
     expect(peer.body).toBe('a\tone\nb/c\t{"two":2}\n');
   });
 
-  it('replays more than a connection may buffer to a client that reads, with what is published meanwhile', async () => {
-    await start({ bufferBytes: 65_536, historyBytes: 1e8, historyLength: 1000 });
-    const padding = 'x'.repeat(20_000);
-    for (let n = 0; n < 500; n += 1) await publish('a', { n, padding });
-    const peer = await follow('/a?since=earliest');
-    for (let n = 500; n < 503; n += 1) await publish('a', { n, padding });
-    await peer.sees('"n":502,');
-    await until(() => peer.body.endsWith('}\n'));
-    expect(data(peer).map((each) => (each as { n: number }).n)).toEqual(Array.from({ length: 503 }, (_, n) => n));
-    expect(served.feeds.counts().closed.slow).toBe(0);
-  });
-
   it('gives each client exactly what was published on its feeds, whenever it is cut off', async () => {
     await start({ historyLength: 1000 });
     const feedNames = ['a', 'b', 'c'];
