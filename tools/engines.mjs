@@ -102,10 +102,6 @@ export class Engine {
     return kinds[this.kind].url(this.port);
   }
 
-  get pid() {
-    return this.#child?.pid;
-  }
-
   /** Starts it again on its port, with what is in its folder. */
   async restart() {
     const { program, args, isReady } = kinds[this.kind];
