@@ -56,6 +56,18 @@ describe.each(platforms)('the send queue on %s', (platform) => {
     expect(peer.isComplete).toBe(true);
   });
 
+  it('lets the newest message of a conflated feed wait, whatever its size, and other messages behind it', async () => {
+    await start({ rules: { fast: { conflate: true } }, bufferBytes: 100_000 });
+    const peer = await follow(served, '/feeds?id=fast&id=calm&format=ndjson');
+    await clog(peer, 'fast');
+    await served.feeds.publish('fast', 'x'.repeat(200_000));
+    await served.feeds.publish('calm', 'the end');
+    peer.socket.resume();
+    await peer.sees('the end');
+    expect(peer.lines.slice(-2)).toMatchObject([{ feed: 'fast' }, { feed: 'calm' }]);
+    expect(served.feeds.counts()).toMatchObject({ open: 1 });
+  });
+
   it('sends all of the history before a connection ends that was ended while it was being read', async () => {
     const reads = pausedReads();
     await start({ broker: reads.broker });
