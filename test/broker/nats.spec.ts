@@ -227,8 +227,10 @@ describe('natsBroker()', () => {
     await cut.subscribe('a', 'b', 'quiet');
     await other.count('a', 1, 2);
     await until(() => cut.of('a').length === 2);
+    const { after } = await cut.history('unfollowed', 'end');
     link.cut();
     await other.count('a', 3, 4);
+    await other.publish('unfollowed', '1');
     await until(async () => (await manager.streams.info('nestjs-feed')).state.messages === 0);
     await other.count('b', 1, 2);
     link.sever();
@@ -237,6 +239,7 @@ describe('natsBroker()', () => {
     expect(cut.texts('a')).toEqual(['1', '2', 'lost']);
     expect(cut.texts('b')).toEqual(['lost', '1', '2']);
     expect(cut.texts('quiet')).toEqual(['lost']);
+    expect(await cut.history('unfollowed', after)).toMatchObject({ isReset: true });
   });
 
   it('tells no feed but the one that lost messages, though it is the only one that has any', async () => {
