@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type IncomingHttpHeaders, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, createServer as createNetServer, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { createServer as createTlsServer } from 'node:tls';
@@ -23,14 +23,10 @@ import { feedModule, platforms, serve, until } from '../support/serve.js';
 
 const secret = `whsec_${Buffer.from('a key of twenty-four bytes').toString('base64')}`;
 
-interface Received {
-  readonly method: string | undefined;
-  readonly url: string | undefined;
-  readonly headers: IncomingHttpHeaders;
+interface Received extends Pick<IncomingMessage, 'method' | 'url' | 'headers' | 'socket'> {
   readonly text: string;
   readonly body: WebhookBody;
   readonly time: number;
-  readonly socket: Socket;
 }
 
 type Answer = (response: ServerResponse, count: number) => unknown;
@@ -116,23 +112,17 @@ class Receiver {
 /** Notes the calls. */
 class Notes implements WebhookListener {
   readonly lines: string[] = [];
-  readonly told = new Subject<string>();
 
   onFailure(target: string, reason: string): void {
-    this.note(`${target} failing: ${reason}`);
+    this.lines.push(`${target} failing: ${reason}`);
   }
 
   onRecovery(target: string, { failures }: WebhookCounts): void {
-    this.note(`${target} working after ${failures}`);
+    this.lines.push(`${target} working after ${failures}`);
   }
 
   onLoss(target: string, { waiting }: WebhookCounts): void {
-    this.note(`${target} gave up ${waiting}`);
-  }
-
-  private note(line: string): void {
-    this.lines.push(line);
-    this.told.next(line);
+    this.lines.push(`${target} gave up ${waiting}`);
   }
 }
 
@@ -196,8 +186,9 @@ describe('the webhook', () => {
   });
 
   it('takes any text as its secret', async () => {
-    const receiver = await new Receiver(ok, new Verifier('any text', { format: 'raw' })).listen();
-    hook(receiver.url, { secret: 'any text' });
+    const secret = 'any text é';
+    const receiver = await new Receiver(ok, new Verifier(Buffer.from(secret), { format: 'raw' })).listen();
+    hook(receiver.url, { secret });
     emit(1);
     await receiver.takes(1);
     expect(receiver.times).toEqual([1]);
@@ -234,14 +225,13 @@ describe('the webhook', () => {
     ]);
   });
 
+  const failing = () => {
+    throw new Error('the listener failed');
+  };
+
   it.each([
-    [
-      'throws',
-      () => {
-        throw new Error('the listener failed');
-      },
-    ],
-    ['rejects', async () => Promise.reject(new Error('the listener failed'))],
+    ['throws', failing],
+    ['rejects', async () => failing()],
   ])('delivers events although its listener %s', async (_, fail) => {
     const { error } = Logger.prototype;
     const errors: string[] = [];
@@ -275,16 +265,6 @@ describe('the webhook', () => {
     expect(second.headers['webhook-signature']).not.toBe(first.headers['webhook-signature']);
     await until(() => notes.lines.length === 2);
     expect(notes.lines[0]).toBe(`${receiver.url} failing: response status 503`);
-  });
-
-  it('repeats a request until it succeeds, before any other', async () => {
-    const receiver = await Receiver.start((response, count) => response.writeHead(count % 3 === 0 ? 204 : 500).end());
-    const webhook = hook(receiver.url, { batchLength: 1 });
-    emit(1, 3);
-    await until(() => webhook.counts().sent === 3);
-    expect(receiver.times).toEqual([1, 1, 1, 2, 2, 2, 3, 3, 3]);
-    expect(notes.lines).toHaveLength(6);
-    expect(webhook.counts()).toEqual({ sent: 3, dropped: 0, waiting: 0, failures: 6 });
   });
 
   it('does not wait for an answer longer than its time limit', async () => {
@@ -552,6 +532,8 @@ describe('the webhook', () => {
     [{ url: 'http://a b' }, 'The webhook\'s option "url" must be an http:// or https:// URL, not "http://a b"'],
     [{ secret: undefined }, 'The webhook\'s option "secret" must be a text that is not empty, or whsec_ and base64'],
     [{ secret: '' }, 'The webhook\'s option "secret" must be a text that is not empty, or whsec_ and base64'],
+    [{ secret: 'whsec_' }, 'The webhook\'s option "secret" must be a text that is not empty, or whsec_ and base64'],
+    [{ secret: 'whsec_AAE' }, 'The webhook\'s option "secret" must be a text that is not empty, or whsec_ and base64'],
     [{ secret: 'whsec_a b' }, 'The webhook\'s option "secret" must be a text that is not empty, or whsec_ and base64'],
     [{ batchLength: 0 }, 'The webhook\'s option "batchLength" must be 1 or more events, not 0'],
     [{ queueLength: 1.5 }, 'The webhook\'s option "queueLength" must be a whole number of events, not 1.5'],
