@@ -31,6 +31,7 @@ describe('flood', () => {
     ['a reset', { failed: 1 }, (_path, socket) => socket.resetAndDestroy()],
     ['a refusal', { failed: 1 }, (_path, socket) => socket.write('HTTP/1.1 503 Service Unavailable\r\n\r\n')],
     ['another protocol', { failed: 1 }, (_path, socket) => socket.write('SSH-2.0-x\r\n\r\n')],
+    ['a chunk longer than its size', { endedEarly: 1 }, (_path, socket) => socket.write(`${head}2\r\nabc\r\n`)],
     ['a bad chunk size', { endedEarly: 1 }, (path, socket) => socket.write(`${head}${numbered(path, 1)}zz\r\n`)],
     ['silence', { failed: 1 }, () => {}],
   ])('finds %s on one of three connections', async (_what, found, lie) => {
@@ -59,19 +60,24 @@ describe('flood', () => {
 
   it.each([
     [{ url: 'ftp://x/' }, 'url'],
-    [{ url: 'http://x/', connections: 0 }, 'connections'],
-    [{ url: 'http://x/', rate: 1.5 }, 'rate'],
-    [{ url: 'http://x/', duration: -1 }, 'duration'],
-    [{ url: 'http://x/', sources: ['nowhere'] }, 'sources'],
-    [{ url: 'http://x/', format: 'xml' }, 'format'],
-    [{ url: 'http://x/', pid: 4_194_303 }, 'pid'],
+    [{ connections: 0 }, 'connections'],
+    [{ rate: 1.5 }, 'rate'],
+    [{ duration: -1 }, 'duration'],
+    [{ sources: ['nowhere'] }, 'sources'],
+    [{ format: 'xml' }, 'format'],
+    [{ pid: 4_194_303 }, 'pid'],
+    [{ publish: 0 }, 'publish'],
+    [{ publish: 1.5 }, 'publish'],
+    [{ feeds: 0 }, 'feeds'],
+    [{ connections: 2, feeds: 3 }, 'feeds'],
+    [{ messageBytes: -1 }, 'messageBytes'],
+    [{ key: 'secret\r\nX: y' }, 'key'],
+    [{ token: '' }, 'token'],
   ])('refuses %j', async (options, option) => {
-    await expect(flood(options as never)).rejects.toMatchObject({
-      name: 'FloodOptionsError',
-      option,
-      message: expect.stringContaining(option),
-    });
-    await expect(flood(options as never)).rejects.toBeInstanceOf(FloodOptionsError);
+    const failure = flood({ url: 'http://x/', ...options } as never);
+    await expect(failure).rejects.toMatchObject({ name: 'FloodOptionsError', option });
+    await expect(failure).rejects.toBeInstanceOf(FloodOptionsError);
+    await expect(failure).rejects.toThrow(new RegExp(`^${option} (?!.*secret)`));
   });
 });
 
@@ -96,6 +102,12 @@ describe('the flood command', () => {
     const { status, stderr } = run(script);
     expect(stderr).toMatch(message);
     expect(status).toBe(2);
+  });
+
+  it('tells its options', () => {
+    const { status, stdout } = run('flood --help');
+    for (const option of ['--connections N', '--publish N', '--key KEY', '--report FILE']) expect(stdout).toContain(option);
+    expect(status).toBe(0);
   });
 
   it('exits 1 when nobody listens', () => {
