@@ -1,4 +1,3 @@
-import { isIP } from 'node:net';
 import * as v from 'valibot';
 import { FloodOptionsError } from './errors.js';
 
@@ -64,18 +63,7 @@ const schema = v.strictObject({
   duration: v.optional(seconds, 10),
   sources: v.optional(
     v.union(
-      [
-        whole(1, 254, 'addresses'),
-        v.pipe(
-          v.array(
-            v.pipe(
-              v.string(),
-              v.check((address) => isIP(address) !== 0),
-            ),
-          ),
-          v.minLength(1),
-        ),
-      ],
+      [whole(1, 254, 'addresses'), v.pipe(v.array(v.pipe(v.string(), v.ip())), v.minLength(1))],
       'must be a number from 1 to 254, or IP addresses',
     ),
   ),

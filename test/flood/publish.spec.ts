@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { type FloodOptions, type FloodReport, flood, reportTable } from '../../src/flood/index.js';
+import { atEnd } from '../support/ends.js';
 import { Run } from '../support/run.js';
 
 /** A message that was posted: the n-th of all, counted from 1. */
@@ -30,10 +31,9 @@ const frames: Record<string, (id: number, path: string, data: string) => string>
 class FeedServer {
   readonly posts: Post[] = [];
   private readonly followers = new Map<string, ServerResponse[]>();
-  private static readonly all = new Set<Server>();
 
   private constructor(readonly server: Server) {
-    FeedServer.all.add(server);
+    atEnd(() => this.stop());
   }
 
   static async start(handle: Handle = deliver, greet = (_path: string) => 'welcome'): Promise<FeedServer> {
@@ -54,9 +54,8 @@ class FeedServer {
     return feeds;
   }
 
-  static stopAll(): void {
-    for (const server of FeedServer.all) server.close().closeAllConnections();
-    FeedServer.all.clear();
+  stop(): void {
+    this.server.close().closeAllConnections();
   }
 
   get url(): string {
@@ -80,8 +79,6 @@ class FeedServer {
     this.followers.set(path, [...(this.followers.get(path) ?? []), response]);
   }
 }
-
-afterEach(() => FeedServer.stopAll());
 
 /** 20 messages to 3 feeds, unless told otherwise. */
 async function publish(handle: Handle, options: Partial<FloodOptions> = {}): Promise<FloodReport> {
@@ -196,7 +193,7 @@ describe('flood that publishes', () => {
   it('tells of a server that dies', async () => {
     const dies: Handle = (post, server) => {
       if (post.n < 5) return deliver(post, server);
-      server.server.close().closeAllConnections();
+      server.stop();
       return 0;
     };
     const report = await publish(dies, { connections: 1 });

@@ -18,6 +18,7 @@ import {
   WebhookModule,
   type WebhookOptions,
 } from '../../src/webhook/index.js';
+import { atEnd } from '../support/ends.js';
 import { Peer } from '../support/peer.js';
 import { feedModule, platforms, serve, until } from '../support/serve.js';
 
@@ -41,7 +42,6 @@ class Receiver {
   concurrent = 0;
   readonly sockets = new Set<Socket>();
   private pending = 0;
-  private static readonly all = new Set<Server>();
 
   /** @param answer is given the number of the request, counted from 1 */
   constructor(
@@ -50,19 +50,16 @@ class Receiver {
   ) {
     this.server = createServer((...exchange) => this.take(...exchange));
     this.server.on('connection', (socket) => this.sockets.add(socket));
-    Receiver.all.add(this.server);
+    atEnd(() => this.close());
   }
 
   static async start(answer: Answer = ok, port = 0): Promise<Receiver> {
     return new Receiver(answer).listen(port);
   }
 
-  static closeAll(): void {
-    for (const server of Receiver.all) {
-      server.close();
-      server.closeAllConnections();
-    }
-    Receiver.all.clear();
+  close(): void {
+    this.server.close();
+    for (const socket of this.sockets) socket.destroy();
   }
 
   async listen(port = 0): Promise<this> {
@@ -135,14 +132,13 @@ const switching = 'HTTP/1.1 101 Switching Protocols\r\n';
 const numbers = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, n) => from + n);
 
 describe('the webhook', () => {
-  const webhooks = new Set<Webhook>();
   let events: Subject<FeedEvent>;
   let notes: Notes;
 
   /** A webhook with little patience. */
   function hook(url: string, options: Partial<WebhookOptions> = {}): Webhook {
     const webhook = new Webhook(events, { url, secret, batchMs: 5, retryMs: 10, maxRetryMs: 20, flushMs: 50, ...options }, notes);
-    webhooks.add(webhook);
+    atEnd(() => webhook.close());
     return webhook;
   }
 
@@ -153,12 +149,7 @@ describe('the webhook', () => {
   beforeEach(() => {
     events = new Subject();
     notes = new Notes();
-  });
-  afterEach(async () => {
-    await Promise.all([...webhooks].map((webhook) => webhook.close()));
-    webhooks.clear();
-    expect(events.observed).toBe(false);
-    Receiver.closeAll();
+    atEnd(() => expect(events.observed).toBe(false));
   });
 
   it('posts what happened as signed JSON', async () => {
@@ -211,7 +202,7 @@ describe('the webhook', () => {
   it('waits for a target that is down, and says so once', async () => {
     const gone = await Receiver.start();
     const { port, url } = gone;
-    gone.server.close();
+    gone.close();
     const webhook = hook(`${url}?token=secret`.replace('//', '//user:pass@'), { batchLength: 3 });
     emit(1, 10);
     await until(() => webhook.counts().failures >= 3);
@@ -234,6 +225,7 @@ describe('the webhook', () => {
     ['rejects', async () => failing()],
   ])('delivers events although its listener %s', async (_, fail) => {
     const { error } = Logger.prototype;
+    atEnd(() => Object.assign(Logger.prototype, { error }));
     const errors: string[] = [];
     Logger.prototype.error = (message) => void errors.push(message);
     Object.assign(notes, { onFailure: fail, onRecovery: fail, onLoss: fail });
@@ -242,13 +234,11 @@ describe('the webhook', () => {
     emit(1, 3);
     await until(() => webhook.counts().sent === 3);
     expect(receiver.times).toEqual([1, 2, 2, 3]);
-    receiver.server.close();
-    receiver.server.closeAllConnections();
+    receiver.close();
     emit(4);
     await webhook.close();
     expect(webhook.counts()).toMatchObject({ sent: 3, waiting: 1 });
     await until(() => errors.length === 4);
-    Logger.prototype.error = error;
     expect(errors[0]).toMatch(/^The webhook's listener failed: Error: the listener failed\n/);
   });
 
@@ -314,7 +304,6 @@ describe('the webhook', () => {
     expect(receiver.times).toEqual([1]);
     expect(notes.lines[0]).toMatch(reason);
     server.close();
-    for (const socket of receiver.sockets) socket.destroy();
   });
 
   it.each<[string, (response: ServerResponse) => unknown]>([
@@ -413,18 +402,14 @@ describe('the webhook', () => {
   });
 
   describe('when it is closed', () => {
-    const { random } = Math;
-
-    afterEach(() => {
-      Math.random = random;
-    });
-
     it('tries again at short intervals, however often that has failed before', async () => {
       let failures = Number.POSITIVE_INFINITY;
       const receiver = await Receiver.start((response) => {
         failures -= 1;
         response.writeHead(failures >= 0 ? 503 : 200).end();
       });
+      const { random } = Math;
+      atEnd(() => Object.assign(Math, { random }));
       Math.random = () => 0;
       const webhook = hook(receiver.url, { maxRetryMs: 60_000, flushMs: 5000 });
       emit(1);
