@@ -1,12 +1,11 @@
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { type FloodOptions, type FloodReport, flood, reportTable } from '../../src/flood/index.js';
-import { atEnd } from '../support/ends.js';
+import { atEnd, temporaryFolder } from '../support/ends.js';
 import { Run } from '../support/run.js';
 
 /** A message that was posted: the n-th of all, counted from 1. */
@@ -250,23 +249,20 @@ describe('flood that publishes', () => {
 });
 
 describe('the flood command that publishes', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'flood-publish-'));
-  const file = join(folder, 'report.json');
-  afterAll(() => rmSync(folder, { recursive: true }));
-
   /** Runs the command to its end; returns its exit code and what it printed. */
   const run = async (args: string[], env: Record<string, string> = {}) => {
     const command = Run.node(['dist/flood/cli.js', 'flood', ...args], env);
     return { status: await command.exit, printed: command.out };
   };
-  const briefly = ['-c', '4', '-d', '0.1', '--timeout', '0.2', '--publish', '50', '--json', file];
+  const briefly = ['-c', '4', '-d', '0.1', '--timeout', '0.2', '--publish', '50'];
   const withKey = (key: string): Handle => {
     return (post, server) => (post.request.headers.authorization === `Bearer ${key}` ? deliver(post, server) : 401);
   };
 
   it('exits 0 when all went well', async () => {
     const server = await FeedServer.start(withKey('named'));
-    const more = ['--key', 'named', '--feeds', '1', '--message-bytes', '100'];
+    const file = join(await temporaryFolder(), 'report.json');
+    const more = ['--key', 'named', '--feeds', '1', '--message-bytes', '100', '--json', file];
     expect(await run([server.url, ...briefly, ...more], { FEED_PUBLISH_KEY: 'inherited' })).toMatchObject({ status: 0 });
     expect(JSON.parse(readFileSync(file, 'utf8')).publish).toMatchObject({ sent: 5, delivered: 20 });
     expect(server.posts.map(({ body }) => body.length)).toEqual([100, 100, 100, 100, 100]);

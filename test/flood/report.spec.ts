@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { drawPage, drawPicture, type FloodReport, type FloodSample, flood } from '../../src/flood/index.js';
+import { temporaryFolder } from '../support/ends.js';
 import { folderWithout } from '../support/without.js';
 
 /** A server in a process of its own, which keeps its main thread and threads of its pool busy. */
@@ -55,7 +55,6 @@ describe("the flood command's report", () => {
   let url: string;
 
   beforeAll(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'flood-report-'));
     server = spawn(process.execPath, ['-e', serverScript], { stdio: ['ignore', 'pipe', 'inherit'] });
     const [port] = await once(server.stdout as NodeJS.ReadableStream, 'data');
     url = `http://127.0.0.1:${Number(port)}/`;
@@ -64,7 +63,9 @@ describe("the flood command's report", () => {
   afterAll(async () => {
     server.kill();
     await once(server, 'exit');
-    rmSync(folder, { recursive: true });
+  });
+  beforeEach(async () => {
+    folder = await temporaryFolder();
   });
 
   const run = (args: string[], command = 'dist/flood/cli.js') =>

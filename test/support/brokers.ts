@@ -28,22 +28,15 @@ const kinds: BrokerKind[] = [
 ];
 
 /** A suite for each broker; one whose engine is not on this machine is left out, as `tools/engines.mjs` says, which runs before the tests. */
-export function describeBrokers(title: string, body: (kind: BrokerKind) => void): void {
-  describeKinds(kinds, title, body);
+export function describeBrokers(title: string, body: (kind: BrokerKind) => void, some = kinds): void {
+  const left = missing();
+  for (const kind of some) (left.includes(`${kind.name}-server`) ? describe.skip : describe)(`${title} ${kind.name}`, () => body(kind));
 }
 
 /** As `describeBrokers()`, for those that carry messages between processes. */
 export function describeSharedBrokers(title: string, body: (kind: BrokerKind) => void): void {
-  describeKinds(
-    kinds.filter(({ name }) => name !== 'memory'),
-    title,
-    body,
-  );
-}
-
-function describeKinds(some: BrokerKind[], title: string, body: (kind: BrokerKind) => void): void {
-  const left = missing();
-  for (const kind of some) (left.includes(`${kind.name}-server`) ? describe.skip : describe)(`${title} ${kind.name}`, () => body(kind));
+  const shared = kinds.filter(({ name }) => name !== 'memory');
+  describeBrokers(title, body, shared);
 }
 
 /** An engine, which ends with the test. */
