@@ -1,5 +1,3 @@
-export type EngineKind = 'redis' | 'sentinel' | 'nats';
-
 /** The environment in which the programs are found. */
 export const env: NodeJS.ProcessEnv;
 
@@ -14,11 +12,9 @@ export function freePort(): Promise<number>;
 /** A server as a process of its own; see engines.mjs. */
 export class Engine {
   private constructor();
-  static start(kind: EngineKind, ...more: string[]): Promise<Engine>;
-  readonly kind: EngineKind;
+  static start(kind: 'redis' | 'sentinel' | 'nats', ...more: string[]): Promise<Engine>;
   readonly port: number;
   readonly url: string;
-  readonly pid: number | undefined;
   readonly folder: string;
   restart(): Promise<void>;
   kill(): Promise<void>;

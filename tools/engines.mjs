@@ -102,10 +102,6 @@ export class Engine {
     return kinds[this.kind].url(this.port);
   }
 
-  get pid() {
-    return this.#child?.pid;
-  }
-
   /** Starts it again on its port, with what is in its folder. */
   async restart() {
     const { program, args, isReady } = kinds[this.kind];
@@ -131,7 +127,12 @@ export class Engine {
 
   /** Ends it as if the power had gone, for its process. */
   async kill() {
-    await this.#end('SIGKILL');
+    const child = this.#child;
+    this.#child = undefined;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, 'exit');
+    child.kill('SIGKILL');
+    await ended;
   }
 
   /** Halts it: its connections stay open, and get no answer. */
@@ -150,17 +151,8 @@ export class Engine {
   }
 
   async stop() {
-    await this.#end('SIGKILL');
+    await this.kill();
     await rm(this.folder, { recursive: true, force: true });
-  }
-
-  async #end(signal) {
-    const child = this.#child;
-    this.#child = undefined;
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    const ended = once(child, 'exit');
-    child.kill(signal);
-    await ended;
   }
 }
 

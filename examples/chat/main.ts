@@ -1,11 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { BadRequestException, Body, ConflictException, Controller, Get, Header, Injectable, Logger, Module, Post } from '@nestjs/common';
+import { BadRequestException, Body, ConflictException, Controller, Injectable, Logger, Module, Post } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FeedModule, FeedService, FeedTokenService } from 'nestjs-feed';
 import { concatMap, type Subscription } from 'rxjs';
-
-const page = readFileSync(new URL('page.html', import.meta.url), 'utf8');
+import { pageOf } from '../page.ts';
 
 /**
  * Each client follows `room`, `here` and `at/<name>`, and publishes to `say/<name>`, which is relayed to the room: the token decides under
@@ -50,12 +48,6 @@ class ChatController {
     private readonly tokens: FeedTokenService,
   ) {}
 
-  @Get()
-  @Header('Content-Type', 'text/html; charset=utf-8')
-  page(): string {
-    return page;
-  }
-
   @Post('join')
   async join(@Body('name') name: unknown): Promise<{ token: string }> {
     if (typeof name !== 'string' || !/^[\w-]{1,20}$/.test(name)) throw new BadRequestException('A name is 1 to 20 letters or digits.');
@@ -66,7 +58,7 @@ class ChatController {
 
 @Module({
   imports: [FeedModule.forRoot({ path: 'feeds', jwtSecret: randomBytes(32).toString('base64url'), rules: { here: { replay: 'newest' } } })],
-  controllers: [ChatController],
+  controllers: [ChatController, pageOf(import.meta.url)],
   providers: [Room],
 })
 class AppModule {}

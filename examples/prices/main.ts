@@ -1,11 +1,9 @@
-import { readFileSync } from 'node:fs';
-import { Controller, Get, Header, Injectable, Logger, Module, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import { Injectable, Logger, Module, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { FeedModule, FeedService } from 'nestjs-feed';
 import { concatMap, interval, type Subscription } from 'rxjs';
-
-const page = readFileSync(new URL('page.html', import.meta.url), 'utf8');
+import { pageOf } from '../page.ts';
 
 /** A simulated market: each price is a random walk. */
 @Injectable()
@@ -35,21 +33,12 @@ class Market implements OnApplicationBootstrap, OnModuleDestroy {
   }
 }
 
-@Controller()
-class PageController {
-  @Get()
-  @Header('Content-Type', 'text/html; charset=utf-8')
-  page(): string {
-    return page;
-  }
-}
-
 @Module({
   imports: [
     // A new client gets a price at once; a slow one skips to the newest, since old prices are of no use.
     FeedModule.forRoot({ path: 'feeds', public: true, rules: { 'prices/*': { replay: 'newest', conflate: true } } }),
   ],
-  controllers: [PageController],
+  controllers: [pageOf(import.meta.url)],
   providers: [Market],
 })
 class AppModule {}

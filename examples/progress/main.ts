@@ -1,12 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Controller, Get, Header, HttpCode, Logger, Module, NotFoundException, Param, Post } from '@nestjs/common';
+import { Controller, HttpCode, Logger, Module, NotFoundException, Param, Post } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Feed, FeedModule, FeedService } from 'nestjs-feed';
 import { of, takeWhile } from 'rxjs';
+import { pageOf } from '../page.ts';
 
-const page = readFileSync(new URL('page.html', import.meta.url), 'utf8');
 const steps = 40;
 
 interface Step {
@@ -21,12 +20,6 @@ class JobsController {
   private readonly jobs = new Map<string, Step>();
 
   constructor(private readonly feeds: FeedService) {}
-
-  @Get()
-  @Header('Content-Type', 'text/html; charset=utf-8')
-  page(): string {
-    return page;
-  }
 
   @Post('jobs')
   @HttpCode(202)
@@ -56,7 +49,10 @@ class JobsController {
   }
 }
 
-@Module({ imports: [FeedModule.forRoot({ rules: { 'progress/*': { replay: 'newest' } } })], controllers: [JobsController] })
+@Module({
+  imports: [FeedModule.forRoot({ rules: { 'progress/*': { replay: 'newest' } } })],
+  controllers: [JobsController, pageOf(import.meta.url)],
+})
 class AppModule {}
 
 const app = await NestFactory.create(AppModule, { logger: ['warn', 'error'] });

@@ -1,22 +1,14 @@
-import { readFileSync } from 'node:fs';
-import { BadRequestException, Body, Controller, Get, Header, HttpCode, Module, Post } from '@nestjs/common';
+import { BadRequestException, Body, Controller, HttpCode, Module, Post } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { Feed, FeedModule, FeedService } from 'nestjs-feed';
 import { redisBroker } from 'nestjs-feed/redis';
 import { map, timer } from 'rxjs';
-
-const page = readFileSync(new URL('page.html', import.meta.url), 'utf8');
+import { pageOf } from '../page.ts';
 
 @Controller()
 class DrawingController {
   constructor(private readonly feeds: FeedService) {}
-
-  @Get()
-  @Header('Content-Type', 'text/html; charset=utf-8')
-  page(): string {
-    return page;
-  }
 
   /** Everything that was drawn in any of the processes, as long as Redis stores it. */
   @Feed('drawing')
@@ -46,7 +38,7 @@ class DrawingController {
       historyBytes: 16_777_216,
     }),
   ],
-  controllers: [DrawingController],
+  controllers: [DrawingController, pageOf(import.meta.url)],
 })
 class AppModule {}
 

@@ -1,12 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Controller, Get, Header, Module, Query } from '@nestjs/common';
+import { Controller, Module, Query } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { Feed, FeedModule } from 'nestjs-feed';
 import { map, timer } from 'rxjs';
-
-const page = readFileSync(new URL('page.html', import.meta.url), 'utf8');
+import { pageOf } from '../page.ts';
 
 const text = `There is no model here: the words are always the same, whatever you ask. Only their delivery is real. Each word is requested when
 the one before it has been sent: a slow reader slows the model down, and the model stops when the reader leaves.`;
@@ -30,12 +28,6 @@ class AnswersController {
   private running = 0;
   private made = 0;
 
-  @Get()
-  @Header('Content-Type', 'text/html; charset=utf-8')
-  page(): string {
-    return page;
-  }
-
   /** The `yield` waits while the client does not read, and returns when it leaves, so that `finally` runs. */
   @Feed('answers')
   async *answer(@Query('prompt') prompt = 'nothing', @Query('endless') endless?: string): AsyncGenerator<string> {
@@ -56,7 +48,7 @@ class AnswersController {
   }
 }
 
-@Module({ imports: [FeedModule.forRoot()], controllers: [AnswersController] })
+@Module({ imports: [FeedModule.forRoot()], controllers: [AnswersController, pageOf(import.meta.url)] })
 class AppModule {}
 
 const app = await NestFactory.create(AppModule, new FastifyAdapter(), { logger: ['warn', 'error'] });

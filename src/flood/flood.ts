@@ -93,7 +93,7 @@ class Flood implements ConnectionListener {
       const heldAt = performance.now();
       const serverAt = this.sampleServer();
       const cpuAt = process.cpuUsage();
-      await (this.publisher?.run(this.observer.signal) ?? this.wait(this.options.duration * 1000));
+      await (this.publisher?.run(this.observer.signal) ?? pause(this.options.duration * 1000, this.observer.signal));
       const heldSeconds = (performance.now() - heldAt) / 1000;
       if (this.seconds() - (this.samples.at(-1)?.at ?? 0) >= minSampleSeconds) this.sample();
       return this.finish({ chunks: this.chunks - chunks, seconds: heldSeconds, serverAt, cpu: process.cpuUsage(cpuAt) });
@@ -146,10 +146,10 @@ class Flood implements ConnectionListener {
         this.connections.push(new Connection(this, feeds[n % feeds.length] as Feed, sources[n % sources.length]));
       }
       this.failLate();
-      await this.wait(stepMs);
+      await pause(stepMs, this.observer.signal);
     }
     while (this.connections.some(({ state }) => state === 'connecting') && !this.observer.signal?.aborted) {
-      await this.wait(stepMs);
+      await pause(stepMs, this.observer.signal);
       this.failLate();
     }
   }
@@ -159,10 +159,6 @@ class Flood implements ConnectionListener {
     const { timeout } = this.options;
     for (const connection of this.connections)
       if (connection.isLate(now, timeout * 1000)) connection.fail(`no response within ${timeout} s`);
-  }
-
-  private async wait(ms: number): Promise<void> {
-    await pause(ms, this.observer.signal);
   }
 
   private sampleServer(): ProcessSample | undefined {

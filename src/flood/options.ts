@@ -52,6 +52,11 @@ const seconds = v.pipe(
 
 const bearer = v.pipe(v.string(), v.regex(/^[\x21-\x7e]+$/, 'must be visible ASCII characters without spaces'));
 
+const address = v.pipe(
+  v.string(),
+  v.check((text) => isIP(text) !== 0),
+);
+
 const urlRule = 'must be an http:// URL to which numbers can be appended, such as http://127.0.0.1:8080/test/';
 
 const schema = v.strictObject({
@@ -63,21 +68,7 @@ const schema = v.strictObject({
   rate: v.optional(whole(1, 100_000, 'connections per second'), 1000),
   duration: v.optional(seconds, 10),
   sources: v.optional(
-    v.union(
-      [
-        whole(1, 254, 'addresses'),
-        v.pipe(
-          v.array(
-            v.pipe(
-              v.string(),
-              v.check((address) => isIP(address) !== 0),
-            ),
-          ),
-          v.minLength(1),
-        ),
-      ],
-      'must be a number from 1 to 254, or IP addresses',
-    ),
+    v.union([whole(1, 254, 'addresses'), v.pipe(v.array(address), v.minLength(1))], 'must be a number from 1 to 254, or IP addresses'),
   ),
   format: v.optional(v.picklist(['text', 'sse', 'ndjson'], 'must be text, sse or ndjson')),
   pid: v.optional(whole(1, 4_194_304, 'a process id')),

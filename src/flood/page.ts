@@ -1,3 +1,4 @@
+import { loadECharts } from './echarts.js';
 import { drawPicture } from './picture.js';
 import { reportRows } from './print.js';
 import type { FloodReport } from './report.js';
@@ -22,6 +23,7 @@ td { font-variant-numeric: tabular-nums }
  * @throws FloodOptionsError if the optional package echarts is not installed
  */
 export async function drawPage(report: FloodReport): Promise<string> {
+  const escapeHtml = (await loadECharts()).format.encodeHTML;
   const title = `Flood of ${report.connections} connections to ${report.url}`;
   const rows = reportRows(report).map(
     ([name, value]) => `<tr><th scope="row">${escapeHtml(name)}</th><td>${escapeHtml(value.replace(/ {3}/g, ', '))}</td></tr>`,
@@ -44,10 +46,4 @@ ${rows.join('\n')}
 </body>
 </html>
 `;
-}
-
-const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
-
-function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => entities[character] as string);
 }

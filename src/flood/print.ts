@@ -33,11 +33,13 @@ export function reportTable(report: FloodReport): string {
   return rows.map(([name, value]) => `${name.padStart(width)}  ${value}`).join('\n');
 }
 
+type Row = [name: string, value: string];
+
 /** The report as names and formatted values. */
-export function reportRows(report: FloodReport): [name: string, value: string][] {
+export function reportRows(report: FloodReport): Row[] {
   const { server, client, publish } = report;
   const unit = publish ? 'delivery' : 'chunk';
-  const rows: [string, string][] = [
+  const rows: Row[] = [
     ['connections', `${number.format(report.opened)} of ${number.format(report.connections)} opened`],
     ['failed', number.format(report.failed)],
     ['ended early', number.format(report.endedEarly)],
@@ -60,7 +62,7 @@ export function reportRows(report: FloodReport): [name: string, value: string][]
   return rows;
 }
 
-function chunkRows(report: FloodReport): [string, string][] {
+function chunkRows(report: FloodReport): Row[] {
   const { unchecked } = report;
   return [
     ['chunks', `${number.format(report.chunks)} (${number.format(report.chunksPerSecond)} per second with all open)`],
@@ -68,27 +70,21 @@ function chunkRows(report: FloodReport): [string, string][] {
     ['repeated', number.format(report.repeated)],
     ['out of order', number.format(report.outOfOrder)],
     ['misdelivered', number.format(report.misdelivered)],
-    ...(unchecked > 0 ? [['unchecked', `${number.format(unchecked)} connections had no numbered chunk`] as [string, string]] : []),
+    ...(unchecked > 0 ? [['unchecked', `${number.format(unchecked)} connections had no numbered chunk`] as Row] : []),
     ['largest silence', `${number.format(report.largestSilenceMs)} ms`],
   ];
 }
 
-function publishRows(publish: PublishReport): [string, string][] {
+function publishRows(publish: PublishReport): Row[] {
   const { acknowledged, failed, unsent, lost, repeated, outOfOrder, misdelivered } = publish;
   const counts = (parts: Record<string, number>) => Object.entries(parts).map(([name, count]) => `   ${number.format(count)} ${name}`);
   const sent = `${number.format(publish.sent)} (${precise.format(publish.perSecond)} per second, ${number.format(publish.rate)} requested)`;
-  return [
+  const rows: Row[] = [
     ['published', sent + counts({ acknowledged, failed, unsent }).join('')],
     ['delivered', number.format(publish.delivered) + counts({ lost, repeated, 'out of order': outOfOrder, misdelivered }).join('')],
-    ...(publish.delivered > 0 ? latencyRows(publish) : []),
   ];
-}
-
-function latencyRows({ latencyMs, lastMs }: PublishReport): [string, string][] {
-  return [
-    ['latency', durations(latencyMs)],
-    ['last follower', durations(lastMs)],
-  ];
+  if (publish.delivered > 0) rows.push(['latency', durations(publish.latencyMs)], ['last follower', durations(publish.lastMs)]);
+  return rows;
 }
 
 function durations({ p50, p99, max }: DurationSummary): string {

@@ -80,11 +80,6 @@ export class ResponseReader {
     }
   }
 
-  /** Whether the body ends when the connection is closed. */
-  get endsByClosing(): boolean {
-    return this.state === State.Plain;
-  }
-
   private readHead(buffer: Buffer, start: number, end: number): number {
     const before = this.rest?.length ?? 0;
     const bytes = this.join(buffer, start, end);

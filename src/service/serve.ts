@@ -1,4 +1,4 @@
-import { ConsoleLogger, type INestApplication } from '@nestjs/common';
+import { ConsoleLogger } from '@nestjs/common';
 import { type AbstractHttpAdapter, NestFactory } from '@nestjs/core';
 import { AppModule } from '../app.module.js';
 import { FeedService } from '../feed/feed.service.js';
@@ -37,7 +37,13 @@ export async function serve(config: Config, workers?: Workers): Promise<Service>
   const broker = await brokerFromUrl(config.broker);
   const noDashboard = config.dashboard && dashboardWarning(config.path);
   const dashboard = noDashboard === undefined ? config.dashboard : undefined;
-  const app = await createApp({ ...config, dashboard, feed: { ...config.feed, broker } }, workers);
+  const module = AppModule.from({ ...config, dashboard, feed: { ...config.feed, broker } }, workers);
+  const app = await NestFactory.create(module, await platform(config.adapter), {
+    logger: false,
+    abortOnError: false,
+    // The routes that take a body read it themselves: any JSON value, or text.
+    bodyParser: false,
+  });
   try {
     app.enableShutdownHooks(undefined, { useProcessExit: true });
     onSignals(() => {}); // Nest closes the application at the first one
@@ -58,15 +64,6 @@ function brokerWarnings({ status }: FeedService): string[] {
   const { name, unavailableSince, unavailableReason = 'no response yet' } = status.broker;
   if (unavailableSince === undefined) return [];
   return [`${name} is unavailable (${unavailableReason}): messages are rejected until it is available again`];
-}
-
-async function createApp(config: Config, workers: Workers | undefined): Promise<INestApplication> {
-  return NestFactory.create(AppModule.from(config, workers), await platform(config.adapter), {
-    logger: false,
-    abortOnError: false,
-    // The routes that take a body read it themselves: any JSON value, or text.
-    bodyParser: false,
-  });
 }
 
 /** Each adapter is imported only when it is configured. */

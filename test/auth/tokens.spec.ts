@@ -1,67 +1,146 @@
 import { Controller, UseGuards } from '@nestjs/common';
 import { Feed, FeedAuthGuard, type FeedEvent, FeedTokenService } from '../../src/index.js';
 import { Peer } from '../support/peer.js';
-import { closeAll, follow, type ModuleOptions, platforms, publishKey, type Served, serveFeeds, until } from '../support/serve.js';
+import {
+  asJson,
+  closeAll,
+  follow,
+  type ModuleOptions,
+  platforms,
+  post,
+  publishKey,
+  type Served,
+  serveFeeds,
+  until,
+} from '../support/serve.js';
+import { jwtSecret } from '../support/tokens.js';
 
 @Controller('own')
 class OwnController {
   @Feed('guarded/:id')
   @UseGuards(FeedAuthGuard)
   guarded() {}
+
+  @Feed('open')
+  open() {}
 }
 
+const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
+const cookie = (token: string) => ({ cookie: `a=b; feed_token=${token}` });
+const otherSite = { origin: 'https://evil.example' };
+
 describe.each(platforms)('tokens on %s', (platform) => {
-  const jwtSecret = 'a secret of more than 32 bytes, as it should be';
   let served: Served;
   let tokens: FeedTokenService;
   const start = async (options: ModuleOptions = {}) => {
     served = await serveFeeds(platform, { jwtSecret, publishKey, ...options }, { controllers: [OwnController] });
     tokens = served.app.get(FeedTokenService, { strict: false });
   };
-  const status = async (path: string, token?: string, init: RequestInit = {}) => {
-    const abort = new AbortController();
-    const headers = { ...(token && { authorization: `Bearer ${token}` }), ...init.headers };
-    const { status: answered } = await fetch(served.url + path, { ...init, headers, signal: abort.signal });
-    abort.abort();
-    return answered;
+  /** What is answered; a feed is left at once. */
+  const ask = async (method: string, path: string, headers: Record<string, string> = {}) => {
+    const content = method === 'POST' && { body: 'x', headers: { 'content-type': 'text/plain', ...headers } };
+    const answer = await fetch(served.url + path, { method, headers, ...content });
+    if (answer.status === 200) await answer.body?.cancel();
+    return answer;
   };
-  const post = { method: 'POST', body: 'x', headers: { 'content-type': 'text/plain' } };
+  const read = async (path: string, headers?: Record<string, string>) => (await ask('GET', path, headers)).status;
+  const publish = async (path: string, headers?: Record<string, string>) => (await ask('POST', path, headers)).status;
 
   afterEach(closeAll);
 
   it('decide who reads which feeds', async () => {
     await start();
     const token = await tokens.create({ feeds: ['orders/*', 'news'] });
-    expect(await status('/feeds/news')).toBe(401);
-    expect(await status('/feeds/news', 'garbage')).toBe(401);
     for (const path of ['/feeds/news', '/feeds/orders/1', '/feeds/orders%2F1', '/feeds/orders/1/2', '/feeds?id=news&id=orders/9']) {
-      expect([path, await status(path, token)]).toEqual([path, 200]);
-      expect([path, await status(`${path}${path.includes('?') ? '&' : '?'}token=${token}`)]).toEqual([path, 200]);
-      expect([path, await status(path, undefined, { headers: { cookie: `a=b; feed_token=${token}` } })]).toEqual([path, 200]);
+      expect([path, await read(path, bearer(token))]).toEqual([path, 200]);
+      expect([path, await read(`${path}${path.includes('?') ? '&' : '?'}token=${token}`)]).toEqual([path, 200]);
+      expect([path, await read(path, cookie(token))]).toEqual([path, 200]);
     }
+    expect((await ask('HEAD', '/feeds/news', bearer(token))).status).toBe(200);
+    expect((await ask('HEAD', '/feeds/news')).status).toBe(401);
     // An id that is followed is answered as one that nobody has ever heard of.
     await served.feeds.publish('secret', 1);
+    const message = 'The token does not grant reading this feed.';
     for (const path of ['/feeds/secret', '/feeds/unheard-of', '/feeds/news/1', '/feeds?id=news&id=secret']) {
-      expect([path, await status(path, token)]).toEqual([path, 403]);
+      const answer = await ask('GET', path, bearer(token));
+      expect([path, answer.status]).toEqual([path, 403]);
+      expect(await answer.json()).toEqual({ statusCode: 403, error: 'Forbidden', code: 'FEED_FORBIDDEN', message });
     }
   });
 
   it('decide who publishes where', async () => {
     await start();
-    const token = await tokens.create({ feeds: 'news', publish: ['news', 'drafts/*'] });
-    const many = (feeds: string[]) => ({
-      method: 'POST',
-      body: JSON.stringify({ feeds, data: 1 }),
-      headers: { 'content-type': 'application/json' },
-    });
-    expect(await status('/feeds/news', token, post)).toBe(201);
-    expect(await status('/feeds/drafts/1', token, post)).toBe(201);
-    expect(await status('/feeds/other', token, post)).toBe(403);
-    expect(await status('/feeds', token, many(['news', 'drafts/2']))).toBe(201);
-    expect(await status('/feeds', token, many(['news', 'other']))).toBe(403);
-    expect(await status('/feeds/news', await tokens.create({ feeds: '*' }), post)).toBe(403);
-    expect(await status('/feeds/other', publishKey, post)).toBe(201);
-    expect(await status('/feeds/other', undefined, post)).toBe(401);
+    const token = bearer(await tokens.create({ feeds: 'news', publish: ['news', 'drafts/*'] }));
+    const many = async (feeds: string[]) =>
+      (await post(`${served.url}/feeds`, JSON.stringify({ feeds, data: 1 }), { ...asJson, ...token })).status;
+    expect(await publish('/feeds/news', token)).toBe(201);
+    expect(await publish('/feeds/drafts/1', token)).toBe(201);
+    expect(await publish('/feeds/other', token)).toBe(403);
+    expect(await read('/feeds/drafts/1', token)).toBe(403);
+    expect(await many(['news', 'drafts/2'])).toBe(201);
+    expect(await many(['news', 'other'])).toBe(403);
+    expect(await publish('/feeds/news', bearer(await tokens.create({ feeds: '*' })))).toBe(403);
+    expect(await publish('/feeds/other', bearer(publishKey))).toBe(201);
+    expect(await read('/feeds/other', bearer(publishKey))).toBe(200);
+  });
+
+  const noKey = { publishKey: undefined, jwtSecret: undefined };
+  const onlyKey = { jwtSecret: undefined, public: false };
+  const missing = 'Bearer realm="feeds"';
+  const invalid = 'Bearer realm="feeds", error="invalid_token"';
+  const [reading, publishing] = ['Reading', 'Publishing'].map((what) => `${what} needs the publish key or a token.`) as [string, string];
+  const notValid = 'The token is not valid.';
+
+  it.each<[ModuleOptions, string, string, Record<string, string>, string, string]>([
+    [{ ...noKey, public: false, path: undefined }, 'GET', '/own/guarded/1', {}, reading, missing],
+    [noKey, 'POST', '/feeds/1', bearer('undefined'), publishing, invalid],
+    [onlyKey, 'GET', '/feeds/1', {}, reading, missing],
+    [onlyKey, 'POST', '/feeds/1', bearer(`${publishKey}x`), publishing, invalid],
+    [onlyKey, 'POST', '/feeds/1', bearer(publishKey.slice(1)), publishing, invalid],
+    [{}, 'GET', '/feeds/1', {}, reading, missing],
+    [{}, 'GET', '/feeds/1', bearer(''), reading, missing],
+    [{}, 'GET', '/feeds/1?token=', {}, reading, missing],
+    [{}, 'GET', '/feeds/1', bearer('garbage'), notValid, invalid],
+    [{}, 'GET', '/feeds/1?token=garbage', {}, notValid, invalid],
+    [{}, 'POST', '/feeds/1', {}, publishing, missing],
+    [{}, 'POST', '/feeds', {}, publishing, missing],
+    [{}, 'POST', '/feeds/1', { authorization: `Basic ${publishKey}` }, publishing, missing],
+    // The key counts in the header only.
+    [{}, 'POST', '/feeds/1', cookie(publishKey), notValid, invalid],
+    [{}, 'POST', `/feeds/1?token=${publishKey}`, {}, notValid, invalid],
+  ])('are asked for: with %j, %s %s with %j is answered with 401', async (options, method, path, headers, message, challenge) => {
+    await start(options);
+    const answer = await ask(method, path, headers);
+    expect([answer.status, answer.headers.get('www-authenticate')]).toEqual([401, challenge]);
+    expect(await answer.json()).toEqual({ statusCode: 401, error: 'Unauthorized', code: 'FEED_UNAUTHORIZED', message });
+    expect(served.feeds.counts()).toMatchObject({ opened: 0, messages: 0 });
+  });
+
+  it('are not asked for where reading is public, and on routes without the guard', async () => {
+    await start({ public: true });
+    expect(await read('/feeds/1', bearer('whatever'))).toBe(200);
+    expect(await publish('/feeds/1')).toBe(401);
+    await start();
+    expect(await read('/own/open')).toBe(200);
+  });
+
+  it('come in the cookie that the options name', async () => {
+    await start({ tokenCookie: '__Host-t' });
+    const token = await tokens.create({ feeds: '*' });
+    expect(await read('/feeds/1', { cookie: `__Host-t=${token}` })).toBe(200);
+    expect(await read('/feeds/1', cookie(token))).toBe(401);
+  });
+
+  it('in a cookie do not publish for the page of another site', async () => {
+    await start();
+    const token = await tokens.create({ feeds: '*', publish: '*' });
+    expect(await publish('/feeds/1', cookie(token))).toBe(201);
+    const forged = await ask('POST', '/feeds/1', { ...cookie(token), ...otherSite });
+    expect(forged.status).toBe(403);
+    expect(await forged.json()).toMatchObject({ code: 'FEED_FORBIDDEN', message: expect.stringContaining('another site') });
+    expect(await publish('/feeds/1', { ...bearer(token), ...otherSite })).toBe(201);
+    expect(await publish(`/feeds/1?token=${token}`, otherSite)).toBe(201);
+    expect(await read('/feeds/1', { ...cookie(token), ...otherSite })).toBe(200);
   });
 
   it('are told to nobody: neither the source nor a presence event has them', async () => {
@@ -114,7 +193,7 @@ describe.each(platforms)('tokens on %s', (platform) => {
 
   it('the feeds of a token apply to a guarded route of the application as well', async () => {
     await start();
-    expect(await status('/own/guarded/1', await tokens.create({ feeds: 'own/guarded/*' }))).toBe(200);
-    expect(await status('/own/guarded/1', await tokens.create({ feeds: 'own/guarded/2' }))).toBe(403);
+    expect(await read('/own/guarded/1', bearer(await tokens.create({ feeds: 'own/guarded/*' })))).toBe(200);
+    expect(await read('/own/guarded/1', bearer(await tokens.create({ feeds: 'own/guarded/2' })))).toBe(403);
   });
 });

@@ -4,40 +4,28 @@ import { BrokerUnavailableError } from '../../src/feed/errors/broker.errors.js';
 import type { StoredMessage } from '../../src/feed/message/message.js';
 import { nowhere } from '../../src/feed/message/position.js';
 import type { Engine } from '../../tools/engines.mjs';
-import { Link } from '../../tools/link.mjs';
-import { Node, numbers, positionOf } from '../support/broker-node.js';
-import { type BrokerKind, describeBrokers, describeSharedBrokers, engineOf, roomy } from '../support/brokers.js';
+import type { Link } from '../../tools/link.mjs';
+import { type Node, numbers, positionOf } from '../support/broker-node.js';
+import { type BrokerKind, describeBrokers, describeSharedBrokers, engineOf, linkTo, nodeOf, roomy } from '../support/brokers.js';
 import { until } from '../support/until.js';
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-/** An engine, and nodes on it, which end with the test. */
-class Ground {
-  private readonly nodes: Node[] = [];
-  private readonly links: Link[] = [];
 
+/** An engine, and nodes on it. */
+class Ground {
   constructor(
     private readonly kind: BrokerKind,
     readonly engine: Engine | undefined,
   ) {}
 
   async node(bounds: Partial<HistoryBounds> = {}, port = this.engine?.port ?? 0): Promise<Node> {
-    const node = new Node(await this.kind.make(port, { ...roomy, ...bounds }));
-    this.nodes.push(node);
-    return node;
+    return nodeOf(await this.kind.make(port, { ...roomy, ...bounds }));
   }
 
   /** A node on a path of its own to the engine. */
   async linked(bounds: Partial<HistoryBounds> = {}): Promise<{ node: Node; link: Link }> {
-    const link = await Link.to(this.engine?.port ?? 0);
-    this.links.push(link);
+    const link = await linkTo(this.engine as Engine);
     return { node: await this.node(bounds, link.port), link };
-  }
-
-  async end(): Promise<void> {
-    for (const link of this.links) link.mend();
-    await Promise.all(this.nodes.map(({ broker }) => broker.close()));
-    await Promise.all(this.links.map((link) => link.close()));
-    await this.engine?.stop();
   }
 }
 
@@ -45,7 +33,6 @@ let ground: Ground;
 const prepare = (kind: BrokerKind) => async () => {
   ground = new Ground(kind, await engineOf(kind));
 };
-afterEach(() => ground.end());
 
 describeBrokers('the broker contract:', (kind) => {
   beforeEach(prepare(kind));
@@ -78,14 +65,19 @@ describeBrokers('the broker contract:', (kind) => {
     }
   });
 
-  it('offsets grow in the order of delivery, over all feeds', async () => {
-    const node = await ground.node();
-    const feeds = ['a', 'b', 'c'];
-    await node.subscribe(...feeds);
-    const published = await Promise.all(Array.from({ length: 300 }, (_, n) => node.publish(feeds[n % 3] as string, `${n}`)));
-    await until(() => node.all.length === 300);
-    expect(node.isInOrder).toBe(true);
-    expect(new Set(node.all.map(({ id }) => id))).toEqual(new Set(published.map(({ id }) => id)));
+  it('all nodes get the same ids in the order of the offsets, over all feeds, whichever node publishes', async () => {
+    const nodes = await Promise.all((kind.name === 'memory' ? [1] : [1, 2, 3]).map(() => ground.node()));
+    const feeds = ['a', 'b/c', 'd'];
+    await Promise.all(nodes.map((node) => node.subscribe(...feeds)));
+    const publishes = Array.from({ length: 600 }, (_, n) =>
+      (nodes[n % nodes.length] as Node).publish(feeds[(n % 7) % 3] as string, `${n}`),
+    );
+    const ids = new Set((await Promise.all(publishes)).map(({ id }) => id));
+    for (const node of nodes) {
+      await until(() => node.all.length === 600);
+      expect(new Set(node.all.map(({ id }) => id))).toEqual(ids);
+      expect(node.isInOrder).toBe(true);
+    }
   });
 
   it('a subscription delivers each message once, from subscribing until unsubscribing', async () => {
@@ -285,16 +277,13 @@ describeBrokers('the broker contract:', (kind) => {
     );
   });
 
-  it('a closed broker has no connection and rejects what it is asked', async () => {
+  it('a closed broker rejects what it is asked', async () => {
     const node = await ground.node();
     await node.subscribe('a');
     await node.publish('a', '1');
-    const sockets = () => process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap').length;
-    const before = sockets();
     await node.broker.close();
     await node.broker.close();
     if (kind.name === 'memory') return;
-    await until(() => sockets() < before);
     await expect(node.publish('a', '2')).rejects.toThrow(BrokerUnavailableError);
     await expect(node.history('a', 'earliest')).rejects.toThrow(BrokerUnavailableError);
   });
@@ -305,35 +294,24 @@ describeSharedBrokers('several nodes on one server:', (kind) => {
 
   beforeEach(prepare(kind));
 
-  it('all nodes get the same ids in the same order, whichever node publishes', async () => {
-    const nodes = await Promise.all([ground.node(), ground.node(), ground.node()]);
-    const feeds = ['a', 'b/c', 'd'];
-    await Promise.all(nodes.map((node) => node.subscribe(...feeds)));
-    const publishes = Array.from({ length: 600 }, (_, n) => (nodes[n % 3] as Node).publish(feeds[(n % 7) % 3] as string, `${n}`));
-    const ids = new Set((await Promise.all(publishes)).map(({ id }) => id));
-    for (const node of nodes) {
-      await until(() => node.all.length === 600);
-      expect(new Set(node.all.map(({ id }) => id))).toEqual(ids);
-      expect(node.all.map(({ id }) => id)).toEqual(nodes[0]?.all.map(({ id }) => id));
-      expect(node.isInOrder).toBe(true);
-    }
-  });
-
-  it('each message is delivered, even where history keeps only one', async () => {
-    const [one, other] = [await ground.node({ historyLength: 1 }), await ground.node({ historyLength: 1 })];
-    await other.subscribe('a');
-    for (let n = 0; n < 100; n += 1) await Promise.all([one.publish('a', 'x'), one.publish('a', 'x'), one.publish('a', 'x')]);
-    await until(() => other.of('a').length === 300);
-    expect(other.of('a')).not.toContain('lost');
-    expect((await other.history('a', 'earliest')).messages).toHaveLength(1);
-  });
-
-  it('a burst that is larger than history is delivered whole', async () => {
-    const [one, other] = [await ground.node({ historyLength: 100 }), await ground.node({ historyLength: 100 })];
+  it.each([1, 100])('a burst that is larger than history (%i) is delivered whole', async (historyLength) => {
+    const [one, other] = [await ground.node({ historyLength }), await ground.node({ historyLength })];
     await other.subscribe('a');
     const messages = await Promise.all(numbers(1, 2000).map((text) => one.publish('a', text)));
     await until(() => other.of('a').length === 2000);
     expect(other.all.map(({ id }) => id)).toEqual(messages.sort((a, b) => a.offset - b.offset).map(({ id }) => id));
+    expect(await other.read('a', 'earliest')).toHaveLength(historyLength);
+  });
+
+  it('feeds of another prefix are other feeds', async () => {
+    const [one, other] = [await ground.node(), nodeOf(await kind.make(engine().port, roomy, 'other'))];
+    await Promise.all([one.subscribe('a'), other.subscribe('a')]);
+    const message = await one.publish('a', 'one');
+    await other.publish('a', 'other');
+    await until(() => one.all.length + other.all.length === 2);
+    expect([...one.texts('a'), ...other.texts('a')]).toEqual(['one', 'other']);
+    expect(await other.read('a', 'earliest')).toEqual(['other']);
+    expect(await other.history('a', positionOf(message))).toMatchObject({ isReset: true });
   });
 
   it('a message can be read on every node once publish() has resolved', async () => {

@@ -2,7 +2,6 @@ import {
   Broker,
   BrokerUnavailableError,
   type Content,
-  FeedModule,
   type History,
   type MessageSink,
   type Position,
@@ -10,7 +9,7 @@ import {
   type StoredMessage,
   storedMessage,
 } from '../../src/index.js';
-import { serve } from '../support/serve.js';
+import { closeAll, serveFeeds } from '../support/serve.js';
 
 /** A broker as an application may write one, with the package's exports alone: it stores everything, in one list. */
 class ListBroker extends Broker {
@@ -65,25 +64,20 @@ class ListBroker extends Broker {
   }
 }
 
-describe('a broker of your own', () => {
-  it('is written with what the package exports, and serves feeds', async () => {
-    const broker = new ListBroker();
-    const { app, feeds, url } = await serve('express', {
-      imports: [FeedModule.forRoot({ path: 'feeds', public: true, broker: () => broker })],
-    });
-    try {
-      const ids: (string | undefined)[] = [];
-      for (const data of ['1', '2', '3']) ids.push((await feeds.publish('a', data)).id);
-      const response = await fetch(`${url}/feeds/a`, { headers: { 'Last-Event-ID': `${ids[0]}` } });
-      await feeds.publish('a', '4');
-      feeds.end('a');
-      expect(await response.text()).toBe('2\n3\n4\n');
+afterEach(closeAll);
 
-      broker.unavailableSince = Date.now();
-      await expect(feeds.publish('a', '5')).rejects.toMatchObject({ code: 'FEED_BROKER' });
-      expect(feeds.status.broker).toMatchObject({ name: 'list', unavailableSince: broker.unavailableSince });
-    } finally {
-      await app.close();
-    }
-  });
+it('a broker of your own is written with what the package exports, and serves feeds', async () => {
+  const broker = new ListBroker();
+  const { feeds, url } = await serveFeeds('express', { broker: () => broker });
+  const { id } = await feeds.publish('a', '1');
+  await feeds.publish('a', '2');
+  await feeds.publish('a', '3');
+  const response = await fetch(`${url}/feeds/a`, { headers: { 'Last-Event-ID': `${id}` } });
+  await feeds.publish('a', '4');
+  feeds.end('a');
+  expect(await response.text()).toBe('2\n3\n4\n');
+
+  broker.unavailableSince = Date.now();
+  await expect(feeds.publish('a', '5')).rejects.toMatchObject({ code: 'FEED_BROKER' });
+  expect(feeds.status.broker).toMatchObject({ name: 'list', unavailableSince: broker.unavailableSince });
 });

@@ -1,5 +1,4 @@
-import { cp, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
 import { connect, millis, type NatsConnection } from '@nats-io/transport-node';
@@ -10,10 +9,10 @@ import { leastLength } from '../../src/feed/broker/nats/nats-stream.js';
 import { BrokerUnavailableError, MessageTooLargeError } from '../../src/feed/errors/broker.errors.js';
 import { FeedOptionsError } from '../../src/feed/errors/feed-options.error.js';
 import type { StoredMessage } from '../../src/feed/message/message.js';
-import { Engine, missing } from '../../tools/engines.mjs';
-import { Link } from '../../tools/link.mjs';
-import { Node, numbers, positionOf } from '../support/broker-node.js';
-import { roomy } from '../support/brokers.js';
+import { type Engine, missing } from '../../tools/engines.mjs';
+import { numbers, positionOf } from '../support/broker-node.js';
+import { linkTo, nodeOf, roomy, startEngine } from '../support/brokers.js';
+import { atEnd, temporaryFolder } from '../support/ends.js';
 import { until } from '../support/until.js';
 
 describe('natsBroker()', () => {
@@ -54,43 +53,25 @@ describe('natsBroker()', () => {
 
 (missing().includes('nats-server') ? describe.skip : describe)('the NATS broker', () => {
   let engine: Engine;
-  let nodes: Node[];
-  let links: Link[];
   let connection: NatsConnection;
   let manager: JetStreamManager;
   let said: string[];
 
   const node = async (options: NatsBrokerOptions = {}, bounds: Partial<HistoryBounds> = {}, port = engine.port) => {
-    const broker = await natsBroker({ servers: `127.0.0.1:${port}`, ...options })({
-      ...roomy,
-      ...bounds,
-      log: (message) => said.push(message),
-    });
-    const made = new Node(broker);
-    nodes.push(made);
-    return made;
+    const make = natsBroker({ servers: `127.0.0.1:${port}`, ...options });
+    return nodeOf(await make({ ...roomy, ...bounds, log: (message) => said.push(message) }));
   };
   const linked = async (bounds: Partial<HistoryBounds> = {}) => {
-    const link = await Link.to(engine.port);
-    links.push(link);
+    const link = await linkTo(engine);
     return { link, cut: await node({}, bounds, link.port) };
   };
 
   beforeEach(async () => {
-    nodes = [];
-    links = [];
     said = [];
-    engine = await Engine.start('nats');
+    engine = await startEngine('nats');
     connection = await connect({ servers: `127.0.0.1:${engine.port}` });
+    atEnd(() => connection.close());
     manager = await jetstreamManager(connection);
-  });
-
-  afterEach(async () => {
-    for (const link of links) link.mend();
-    await Promise.all(nodes.map(({ broker }) => broker.close()));
-    await Promise.all(links.map((link) => link.close()));
-    await connection.close();
-    await engine.stop();
   });
 
   it('makes a stream with the limits of history, and gives one that is there the limits of whoever comes last', async () => {
@@ -117,16 +98,6 @@ describe('natsBroker()', () => {
     expect(said.join()).toMatch(/"orders" belongs to another application: choose another prefix/);
     await expect(refused.publish('a', '1')).rejects.toThrow(BrokerUnavailableError);
     expect((await manager.streams.info('orders')).config.subjects).toEqual(['elsewhere']);
-  });
-
-  it('keeps prefixes apart', async () => {
-    const [one, other] = [await node({ prefix: 'one' }), await node({ prefix: 'other' })];
-    await Promise.all([one.subscribe('a'), other.subscribe('a')]);
-    await one.publish('a', '1');
-    await other.publish('a', '2');
-    expect(await one.read('a', 'earliest')).toEqual(['1']);
-    expect(await other.read('a', 'earliest')).toEqual(['2']);
-    expect([one.texts('a'), other.texts('a')]).toEqual([['1'], ['2']]);
   });
 
   it('goes on when its consumer is deleted', async () => {
@@ -183,7 +154,6 @@ describe('natsBroker()', () => {
     expect(await cut.history('a', positionOf(lost[2] as StoredMessage))).toMatchObject({ isReset: true });
     await cut.count('a', 11, 12);
     expect(cut.texts('a')).toEqual(['1', '2', '3', '4', '5', 'lost', '11', '12']);
-    connection = await connect({ servers: `127.0.0.1:${engine.port}` });
   });
 
   it('passes over what somebody else has put into the stream', async () => {
@@ -227,8 +197,10 @@ describe('natsBroker()', () => {
     await cut.subscribe('a', 'b', 'quiet');
     await other.count('a', 1, 2);
     await until(() => cut.of('a').length === 2);
+    const { after } = await cut.history('unfollowed', 'end');
     link.cut();
     await other.count('a', 3, 4);
+    await other.publish('unfollowed', '1');
     await until(async () => (await manager.streams.info('nestjs-feed')).state.messages === 0);
     await other.count('b', 1, 2);
     link.sever();
@@ -237,6 +209,7 @@ describe('natsBroker()', () => {
     expect(cut.texts('a')).toEqual(['1', '2', 'lost']);
     expect(cut.texts('b')).toEqual(['lost', '1', '2']);
     expect(cut.texts('quiet')).toEqual(['lost']);
+    expect(await cut.history('unfollowed', after)).toMatchObject({ isReset: true });
   });
 
   it('tells no feed but the one that lost messages, though it is the only one that has any', async () => {
@@ -258,42 +231,29 @@ describe('natsBroker()', () => {
   });
 
   it('says who it is, over TLS', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'nestjs-feed-tls-'));
+    const folder = await temporaryFolder();
     const pem = await generate([{ name: 'commonName', value: 'localhost' }], {
       extensions: [{ name: 'subjectAltName', altNames: [{ type: 2, value: 'localhost' }] }],
     });
     await writeFile(join(folder, 'cert'), pem.cert);
     await writeFile(join(folder, 'key'), pem.private);
     const tls = ['--tls', '--tlscert', join(folder, 'cert'), '--tlskey', join(folder, 'key')];
-    const secured = await Engine.start('nats', ...tls, '--user', 'me', '--pass', 'p@ss:word');
-    try {
-      const url = (pass: string) => `tls://me:${pass}@localhost:${secured.port}`;
-      const known = await node({ servers: undefined, url: url('p%40ss:word'), client: { tls: { ca: pem.cert } } });
-      await known.publish('a', '1');
-      expect(await known.read('a', 'earliest')).toEqual(['1']);
-      const unknown = await node({ servers: undefined, url: url('wrong'), client: { tls: { ca: pem.cert } } });
-      await expect(unknown.publish('a', '2')).rejects.toThrow(/NATS is unavailable: .*Authorization Violation/i);
-      expect(unknown.broker.unavailableReason).toMatch(/^'?Authorization Violation/i);
-    } finally {
-      await Promise.all(nodes.splice(0).map(({ broker }) => broker.close()));
-      await secured.stop();
-      await rm(folder, { recursive: true });
-    }
+    const { port } = await startEngine('nats', ...tls, '--user', 'me', '--pass', 'p@ss:word');
+    const url = (pass: string) => `tls://me:${pass}@localhost:${port}`;
+    const known = await node({ servers: undefined, url: url('p%40ss:word'), client: { tls: { ca: pem.cert } } });
+    await known.publish('a', '1');
+    expect(await known.read('a', 'earliest')).toEqual(['1']);
+    const unknown = await node({ servers: undefined, url: url('wrong'), client: { tls: { ca: pem.cert } } });
+    await expect(unknown.publish('a', '2')).rejects.toThrow(/NATS is unavailable: .*Authorization Violation/i);
+    expect(unknown.broker.unavailableReason).toMatch(/^'?Authorization Violation/i);
   });
 
   it('says that a user has no JetStream', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'nestjs-feed-nats-'));
-    const config = join(folder, 'config');
+    const config = join(await temporaryFolder(), 'config');
     await writeFile(config, 'accounts { A { users: [{ user: a, password: b }] } }');
-    const without = await Engine.start('nats', '--config', config);
-    try {
-      const { broker } = await node({ servers: undefined, url: `nats://a:b@127.0.0.1:${without.port}` });
-      expect(broker.unavailableReason).toMatch(/JetStream is not enabled for this user: start nats-server with --jetstream/);
-    } finally {
-      await Promise.all(nodes.splice(0).map(({ broker }) => broker.close()));
-      await without.stop();
-      await rm(folder, { recursive: true });
-    }
+    const { port } = await startEngine('nats', '--config', config);
+    const { broker } = await node({ servers: undefined, url: `nats://a:b@127.0.0.1:${port}` });
+    expect(broker.unavailableReason).toMatch(/JetStream is not enabled for this user: start nats-server with --jetstream/);
   });
 
   it('logs that NATS is unavailable, each reason once, and once that it is available again', async () => {
@@ -309,13 +269,12 @@ describe('natsBroker()', () => {
   });
 
   it('keeps the whole of a large message', async () => {
-    const [one, other] = [await node(), await node()];
-    const text = 'x'.repeat(900_000);
-    await one.publish('a', text);
-    expect(await other.read('a', 'newest')).toEqual([text]);
+    const [one, other] = [await node(), await node({}, { historyBytes: 2e6 })];
     const limit = 2 ** 20 - 1; // one byte says what a message is
     await expect(one.publish('a', 'x'.repeat(2_000_000))).rejects.toMatchObject({ code: 'MESSAGE_TOO_LARGE', limit });
-    await one.publish('a', '½'.repeat(Math.floor(limit / 2)));
+    const text = '½'.repeat(Math.floor(limit / 2));
+    await one.publish('a', text);
+    expect(await other.read('a', 'newest')).toEqual([text]);
     await expect(one.publish('a', 'x'.repeat(limit + 1))).rejects.toThrow(MessageTooLargeError);
     expect(one.broker.unavailableSince).toBeUndefined();
   });

@@ -1,9 +1,7 @@
 import { HealthModule } from '../../src/health/index.js';
-import { type BrokerContext } from '../../src/index.js';
 import type { Engine } from '../../tools/engines.mjs';
 import { type BrokerKind, describeSharedBrokers, engineOf } from '../support/brokers.js';
-import { Peer } from '../support/peer.js';
-import { feedModule, platforms, type Served, serve, until } from '../support/serve.js';
+import { closeAll, follow, platforms, post, publishKey, type Served, serveFeeds, until } from '../support/serve.js';
 
 interface Cluster {
   open: number;
@@ -15,35 +13,18 @@ interface Cluster {
 describeSharedBrokers('nodes on', (kind: BrokerKind) => {
   describe.each(platforms)('on %s', (platform) => {
     let engine: Engine;
-    let nodes: Served[] = [];
     beforeEach(async () => {
       engine = (await engineOf(kind)) as Engine;
     });
-    afterEach(async () => {
-      Peer.leaveAll();
-      await Promise.all(nodes.map(({ app }) => app.close()));
-      nodes = [];
-      await engine.stop();
-    });
+    afterEach(closeAll);
 
-    const start = async (nodeName: string) => {
-      const options = {
-        broker: (context: BrokerContext) => kind.make(engine.port, context),
-        nodeName,
-        maxConnections: 100,
-        publishKey: 'key',
-      };
-      const node = await serve(platform, { imports: [feedModule(options), HealthModule] });
-      nodes.push(node);
-      return node;
-    };
+    const start = (nodeName: string) =>
+      serveFeeds(
+        platform,
+        { broker: (context) => kind.make(engine.port, context), nodeName, maxConnections: 100, publishKey },
+        { imports: [HealthModule] },
+      );
     const clusterOf = async ({ url }: Served) => (await fetch(`${url}/health/connections?scope=cluster`)).json() as Promise<Cluster>;
-    const follow = async ({ port, feeds }: Served, path: string) => {
-      const { opened } = feeds.counts();
-      const peer = await Peer.get(port, path);
-      await until(() => feeds.counts().opened > opened);
-      return peer;
-    };
 
     it('count the connections of all of them', async () => {
       const [a, b] = [await start('a'), await start('b')];
@@ -66,7 +47,6 @@ describeSharedBrokers('nodes on', (kind: BrokerKind) => {
       expect(a.feeds.counts().feeds).toBe(1);
       await b.app.close();
       await until(async () => (await clusterOf(a)).nodes.length === 1);
-      nodes = [a];
     });
 
     it('meet again after the server was down', async () => {
@@ -84,8 +64,7 @@ describeSharedBrokers('nodes on', (kind: BrokerKind) => {
     it('meet where no client can follow or publish', async () => {
       const { url, feeds } = await start('a');
       for (const path of ['/feeds/$nodes', '/feeds/%24nodes', '/feeds?id=$nodes']) expect((await fetch(url + path)).status).toBe(400);
-      const headers = { authorization: 'Bearer key', 'content-type': 'text/plain' };
-      expect((await fetch(`${url}/feeds/$nodes`, { method: 'POST', body: 'x', headers })).status).toBe(400);
+      expect((await post(`${url}/feeds/$nodes`, 'x')).status).toBe(400);
       expect(() => feeds.messages('$nodes')).toThrow();
     });
   });

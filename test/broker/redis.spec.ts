@@ -6,37 +6,24 @@ import { type RedisBrokerOptions, redisBroker } from '../../src/feed/broker/redi
 import { append } from '../../src/feed/broker/redis/redis-scripts.js';
 import { BrokerUnavailableError } from '../../src/feed/errors/broker.errors.js';
 import { FeedOptionsError } from '../../src/feed/errors/feed-options.error.js';
-import { Engine, freePort, missing } from '../../tools/engines.mjs';
-import { Link } from '../../tools/link.mjs';
-import { Node, numbers, positionOf } from '../support/broker-node.js';
-import { roomy } from '../support/brokers.js';
+import { type Engine, freePort, missing } from '../../tools/engines.mjs';
+import { type Node, numbers, positionOf } from '../support/broker-node.js';
+import { linkTo, nodeOf, roomy, startEngine } from '../support/brokers.js';
+import { atEnd } from '../support/ends.js';
 import { until } from '../support/until.js';
 
 const suite = missing().includes('redis-server') ? describe.skip : describe;
 
-const ends: (() => Promise<unknown>)[] = [];
-afterEach(async () => {
-  for (const end of ends.splice(0).reverse()) await end();
-});
-
 /** @param said gets what the broker logs */
 async function node(options: string | RedisBrokerOptions, bounds: Partial<typeof roomy> = {}, said: string[] = []): Promise<Node> {
-  const broker = await redisBroker(options)({ ...roomy, ...bounds, log: (message) => said.push(message) });
-  ends.push(() => broker.close());
-  return new Node(broker);
-}
-
-async function start(kind: 'redis' | 'sentinel', ...more: string[]): Promise<Engine> {
-  const engine = await Engine.start(kind, ...more);
-  ends.push(() => engine.stop());
-  return engine;
+  return nodeOf(await redisBroker(options)({ ...roomy, ...bounds, log: (message) => said.push(message) }));
 }
 
 /** A plain client, to do to Redis what brokers must live with. */
 function client({ port }: Engine): Redis {
   const redis = new Redis({ port, host: '127.0.0.1' });
   redis.on('error', () => {});
-  ends.push(async () => redis.disconnect());
+  atEnd(() => redis.disconnect());
   return redis;
 }
 
@@ -103,27 +90,15 @@ describe('the URL of Redis', () => {
 });
 
 suite('on Redis', () => {
-  it('feeds of another prefix are other feeds', async () => {
-    const { url } = await start('redis');
-    const [one, other] = [await node(url), await node({ url, prefix: 'other' })];
-    await Promise.all([one.subscribe('a'), other.subscribe('a')]);
-    const message = await one.publish('a', 'one');
-    await other.publish('a', 'other');
-    await until(() => one.all.length + other.all.length === 2);
-    expect([...one.texts('a'), ...other.texts('a')]).toEqual(['one', 'other']);
-    expect(await other.read('a', 'earliest')).toEqual(['other']);
-    expect(await other.history('a', positionOf(message))).toMatchObject({ isReset: true });
-  });
-
   it('a database is one of its own', async () => {
-    const { url } = await start('redis');
+    const { url } = await startEngine('redis');
     const [one, other] = [await node(url), await node(`${url}/1`)];
     await one.publish('a', '1');
     expect(await other.read('a', 'earliest')).toEqual([]);
   });
 
   it('a password is given', async () => {
-    const engine = await start('redis', '--requirepass', 'secret%');
+    const engine = await startEngine('redis', '--requirepass', 'secret%');
     const right = await node(`redis://:secret%25@127.0.0.1:${engine.port}`);
     await right.publish('a', '1');
     const said: string[] = [];
@@ -146,7 +121,7 @@ suite('on Redis', () => {
   ] as [string, string[], string[], RegExp][])(
     'one that %s is unavailable, says so, and stores nothing',
     async (_, more, rules, reason) => {
-      const engine = await start('redis', ...more);
+      const engine = await startEngine('redis', ...more);
       const redis = client(engine);
       await redis.call('ACL', 'SETUSER', 'app', 'on', '>secret', '~*', '+@all', 'allchannels', ...rules);
       const publisher = await node(`redis://app:secret@127.0.0.1:${engine.port}`);
@@ -167,7 +142,7 @@ suite('on Redis', () => {
     ['memory', 'maxmemory', '1', '0', /OOM/],
     ['replicas', 'min-replicas-to-write', '1', '0', /NOREPLICAS/],
   ] as const)('one that rejects messages for want of %s is unavailable until it takes one', async (_, setting, much, none, reason) => {
-    const engine = await start('redis');
+    const engine = await startEngine('redis');
     const said: string[] = [];
     const publisher = await node(engine.url, {}, said);
     const { broker } = publisher;
@@ -197,7 +172,7 @@ suite('on Redis', () => {
   });
 
   it('an announcement that never came is seen by the next one, and fetched', async () => {
-    const engine = await start('redis');
+    const engine = await startEngine('redis');
     const follower = await node(engine.url);
     await follower.subscribe('a', 'b');
     await follower.count('a', 1, 2);
@@ -215,7 +190,7 @@ suite('on Redis', () => {
   });
 
   it('what others say on a channel is passed over', async () => {
-    const engine = await start('redis');
+    const engine = await startEngine('redis');
     const said: string[] = [];
     const follower = await node(engine.url, {}, said);
     await follower.subscribe('a');
@@ -229,7 +204,7 @@ suite('on Redis', () => {
   });
 
   it('nothing is lost when connections are killed, again and again', async () => {
-    const engine = await start('redis');
+    const engine = await startEngine('redis');
     const [one, other] = [await node(engine.url), await node(engine.url)];
     await Promise.all([one.subscribe('a'), other.subscribe('a')]);
     const killer = client(engine);
@@ -251,9 +226,8 @@ suite('on Redis', () => {
   });
 
   it('many reads at once, and a catch-up, stay below what Redis has a connection owe it', async () => {
-    const engine = await start('redis', '--client-output-buffer-limit', 'pubsub 12mb 0 0');
-    const link = await Link.to(engine.port);
-    ends.push(() => link.close());
+    const engine = await startEngine('redis', '--client-output-buffer-limit', 'pubsub 12mb 0 0');
+    const link = await linkTo(engine);
     const said: string[] = [];
     const [reader, publisher] = [await node(`redis://127.0.0.1:${link.port}`, {}, said), await node(engine.url)];
     const feeds = numbers(1, 40);
@@ -279,7 +253,7 @@ suite('on Redis', () => {
     ['its feeds have been silent for a month', 'the same'],
     ['Redis has lost all', 'another'],
   ])('a connection that is made again costs a few reads of each feed, also after %s', async (_, epoch) => {
-    const engine = await start('redis');
+    const engine = await startEngine('redis');
     const redis = client(engine);
     const state = '{nestjs-feed}:state';
     await redis.hset(state, 'epoch', 'before', 'offset', (Date.now() - 30 * 86_400_000) * 1000);
@@ -298,7 +272,7 @@ suite('on Redis', () => {
   });
 
   it('all is told to be lost when somebody flushes Redis, and work goes on', async () => {
-    const engine = await start('redis');
+    const engine = await startEngine('redis');
     const follower = await node(engine.url);
     await follower.subscribe('a');
     await follower.count('a', 1, 2);
@@ -311,7 +285,7 @@ suite('on Redis', () => {
   });
 
   it('scripts that somebody flushed are loaded again', async () => {
-    const engine = await start('redis');
+    const engine = await startEngine('redis');
     const follower = await node(engine.url);
     await follower.subscribe('a');
     await client(engine).script('FLUSH');
@@ -320,7 +294,7 @@ suite('on Redis', () => {
   });
 
   it('a feed that was silent for longer than history is not reset for a neighbour’s sake', async () => {
-    const { url } = await start('redis');
+    const { url } = await startEngine('redis');
     const bounds = { historyTtlMs: 1000 };
     const follower = await node(url, bounds);
     const neighbour = neighbourOf('quiet');
@@ -339,11 +313,10 @@ suite('on Redis', () => {
   });
 
   it('a feed that was silent for longer than history is not reset when its follower connects again', async () => {
-    const { port, url } = await start('redis');
-    const link = await Link.to(port);
-    ends.push(() => link.close());
+    const engine = await startEngine('redis');
+    const link = await linkTo(engine);
     const bounds = { historyTtlMs: 1000 };
-    const [follower, other] = [await node(`redis://127.0.0.1:${link.port}`, bounds), await node(url, bounds)];
+    const [follower, other] = [await node(`redis://127.0.0.1:${link.port}`, bounds), await node(engine.url, bounds)];
     await follower.subscribe('quiet', 'beside');
     await other.publish('quiet', '1');
     for (const round of [1, 2]) {
@@ -362,7 +335,7 @@ suite('on Redis', () => {
   });
 
   it('who publishes while a connection is made does not undo it', async () => {
-    const engine = await start('redis');
+    const engine = await startEngine('redis');
     await engine.kill();
     const said: string[] = [];
     const publisher = await node(engine.url, {}, said);
@@ -374,7 +347,7 @@ suite('on Redis', () => {
   });
 
   it('what is unfollowed at once is not left subscribed', async () => {
-    const engine = await start('redis');
+    const engine = await startEngine('redis');
     const follower = await node(engine.url);
     const following = follower.subscribe('a');
     follower.broker.unsubscribe('a');
@@ -384,7 +357,7 @@ suite('on Redis', () => {
   });
 
   it('the offsets of messages that a failover has lost are not given to others, though the new master’s clock is behind', async () => {
-    const engine = await start('redis');
+    const engine = await startEngine('redis');
     const follower = await node(engine.url);
     await follower.subscribe('a');
     const redis = client(engine);
@@ -402,7 +375,7 @@ suite('on Redis', () => {
   });
 
   it('what is kept grows with what is kept, not with the feeds there have ever been', async () => {
-    const engine = await start('redis');
+    const engine = await startEngine('redis');
     const publisher = await node(engine.url, { historyTtlMs: 1000 });
     await Promise.all(Array.from({ length: 5000 }, (_, n) => publisher.publish(`feed${n}`, 'x')));
     const redis = client(engine);
@@ -423,9 +396,9 @@ suite('on Redis', () => {
   );
 
   it('connections of Sentinels go to the new master', async () => {
-    const master = await start('redis');
-    const replica = await start('redis', '--replicaof', `127.0.0.1 ${master.port}`, '--repl-diskless-sync-delay', '0');
-    const sentinel = await start('sentinel');
+    const master = await startEngine('redis');
+    const replica = await startEngine('redis', '--replicaof', `127.0.0.1 ${master.port}`, '--repl-diskless-sync-delay', '0');
+    const sentinel = await startEngine('sentinel');
     const watch = client(sentinel);
     await watch.call('SENTINEL', 'MONITOR', 'main', '127.0.0.1', `${master.port}`, '1');
     await watch.call('SENTINEL', 'SET', 'main', 'down-after-milliseconds', '300', 'failover-timeout', '3000');
@@ -447,7 +420,7 @@ suite('on Redis', () => {
     const nodes: Engine[] = [];
     for (let n = 0; n < 4; n += 1) {
       nodes.push(
-        await start('redis', '--cluster-enabled', 'yes', '--cluster-port', `${await freePort()}`, '--cluster-node-timeout', '700'),
+        await startEngine('redis', '--cluster-enabled', 'yes', '--cluster-port', `${await freePort()}`, '--cluster-node-timeout', '700'),
       );
     }
     const [first, second, third, replica] = nodes as [Engine, Engine, Engine, Engine];
@@ -474,12 +447,7 @@ suite('on Redis', () => {
     await one.count('a', 1, 3);
     await other.count('b', 1, 3);
     await until(() => one.all.length === 6 && other.all.length === 6);
-    await until(
-      async () =>
-        (await at(replica)
-          .call('WAIT', '0', '0')
-          .catch(() => 0)) !== undefined,
-    );
+    await at(owner).wait(1, 0); // until the replica has them
     await owner.kill();
     await until(() => !one.isAvailable && !other.isAvailable);
     await until(() => one.isAvailable && other.isAvailable);

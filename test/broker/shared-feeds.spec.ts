@@ -3,39 +3,24 @@ import type { FeedOptions } from '../../src/index.js';
 import type { Engine } from '../../tools/engines.mjs';
 import { type BrokerKind, describeSharedBrokers, engineOf } from '../support/brokers.js';
 import { Peer } from '../support/peer.js';
-import { feedModule, platforms, type Served, serve, until } from '../support/serve.js';
-
-const key = 'key';
-const post = (url: string, body = 'text', headers: Record<string, string> = {}) =>
-  fetch(url, { method: 'POST', body, headers: { authorization: `Bearer ${key}`, 'content-type': 'text/plain', ...headers } });
+import { asJson, closeAll, platforms, post, publishKey, type Served, serveFeeds, until } from '../support/serve.js';
 
 describeSharedBrokers('applications that share feeds over', (kind: BrokerKind) => {
   describe.each(platforms)('%s:', (platform) => {
     let engine: Engine;
-    let served: Served[] = [];
 
-    async function start(options: FeedOptions = {}): Promise<Served> {
-      const broker: FeedOptions['broker'] = (context) => kind.make(engine.port, context);
-      const application = await serve(platform, {
-        imports: [feedModule({ publishKey: key, drainMs: 0, broker, ...options })],
-      });
-      served.push(application);
-      return application;
-    }
+    const start = (options: FeedOptions = {}) =>
+      serveFeeds(platform, { publishKey, drainMs: 0, broker: (context) => kind.make(engine.port, context), ...options });
 
     /** Follows a feed as server-sent events. */
     const follow = ({ port }: Served, path: string, ...headers: string[]) => Peer.get(port, path, 'Accept: text/event-stream', ...headers);
 
-    const isAway = async ({ url }: Served) => (await post(`${url}/feeds/probe`)).status === 503;
+    const isAway = async ({ url }: Served) => (await post(`${url}/feeds/probe`, 'x')).status === 503;
 
     beforeEach(async () => {
       engine = (await engineOf(kind)) as Engine;
-      served = [];
     });
-    afterEach(async () => {
-      await Promise.all(served.map(({ app }) => app.close()));
-      await engine.stop();
-    });
+    afterEach(closeAll);
 
     it('what is posted to one is read from all, and resumed from any', async () => {
       const [one, other] = [await start(), await start()];
@@ -62,7 +47,7 @@ describeSharedBrokers('applications that share feeds over', (kind: BrokerKind) =
       expect(answer.status).toBe(kind.name === 'nats' ? 413 : 201);
       expect(answer.headers.has('retry-after')).toBe(false);
       if (answer.status === 413) expect(await answer.json()).toMatchObject({ code: 'FEED_BODY_TOO_LARGE', limit: 2 ** 20 - 1 });
-      expect((await post(`${url}/feeds/a`)).status).toBe(201);
+      expect((await post(`${url}/feeds/a`, 'x')).status).toBe(201);
     });
 
     it('without the engine: 503 with Retry-After for who publishes or resumes, and what is open goes on', async () => {
@@ -79,7 +64,7 @@ describeSharedBrokers('applications that share feeds over', (kind: BrokerKind) =
       expect(refused.status).toBe(503);
       expect(refused.headers.get('retry-after')).toBe('5');
       expect(await refused.json()).toMatchObject({ code: 'FEED_BROKER', retryAfter: 5 });
-      const many = await post(`${plain.url}/feeds`, JSON.stringify({ feeds: ['a', 'b'], data: 1 }), { 'content-type': 'application/json' });
+      const many = await post(`${plain.url}/feeds`, JSON.stringify({ feeds: ['a', 'b'], data: 1 }), asJson);
       expect([many.status, many.headers.get('retry-after')]).toEqual([503, '5']);
       await expect(plain.feeds.publish('a', 'lost')).rejects.toMatchObject({ code: 'FEED_BROKER' });
       await expect(firstValueFrom(plain.feeds.messages('a'))).rejects.toMatchObject({ code: 'FEED_BROKER' });
@@ -147,7 +132,6 @@ describeSharedBrokers('applications that share feeds over', (kind: BrokerKind) =
       const before = sockets();
       await app.close();
       await until(() => sockets() < before);
-      served = [];
     });
   });
 });

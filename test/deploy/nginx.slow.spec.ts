@@ -3,7 +3,7 @@ import { Controller, Get } from '@nestjs/common';
 import { freePort, missing } from '../../tools/engines.mjs';
 import { Peer } from '../support/peer.js';
 import { ProxyProcess } from '../support/proxy-process.js';
-import { feedModule, platforms, type Served, serve, until } from '../support/serve.js';
+import { closeAll, platforms, post, publishKey, type Served, serveFeeds, until } from '../support/serve.js';
 
 /** Without privileges, and nothing outside its folder. The first segment of a path says how it is passed on. */
 const configuration = (port: number, application: number) => `
@@ -60,12 +60,12 @@ suite.each(platforms)('behind nginx, %s', (platform) => {
   let nginx: ProxyProcess;
 
   beforeAll(async () => {
-    served = await serve(platform, { imports: [feedModule({ publishKey: 'a-key' })], controllers: [AppController] });
+    served = await serveFeeds(platform, { publishKey }, { controllers: [AppController] });
     nginx = await nginxBefore(served.port);
   });
   afterAll(async () => {
     await nginx?.stop();
-    await served.app.close();
+    await closeAll();
   });
   afterEach(async () => {
     Peer.leaveAll();
@@ -79,12 +79,6 @@ suite.each(platforms)('behind nginx, %s', (platform) => {
     expect(peer.head).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
     return peer;
   };
-  const idOf = (peer: Peer) => JSON.parse(peer.body.trimEnd().split('\n').at(-1) as string).id as string;
-  const dataOf = (peer: Peer) =>
-    peer.body
-      .split('\n')
-      .slice(0, -1)
-      .map((line) => JSON.parse(line).data as unknown);
 
   describe.each(ways)('%s,', (way) => {
     it.each([
@@ -133,16 +127,15 @@ suite.each(platforms)('behind nginx, %s', (platform) => {
       peer.leave();
       await served.feeds.publish('a', 2);
       await served.feeds.publish('a', 3);
-      const again = await follow(`/${way}/feeds/a?format=ndjson`, `Last-Event-ID: ${idOf(peer)}`);
+      const again = await follow(`/${way}/feeds/a?format=ndjson`, `Last-Event-ID: ${peer.lines.at(-1)?.id}`);
       await served.feeds.publish('a', 4);
       await until(() => again.body.endsWith('"data":4}\n'));
-      expect(dataOf(again)).toEqual([2, 3, 4]);
+      expect(again.lines.map(({ data }) => data)).toEqual([2, 3, 4]);
     });
 
     it('takes what is published, and answers ordinary requests', async () => {
       const peer = await follow(`/${way}/feeds/a`);
-      const headers = { authorization: 'Bearer a-key', 'content-type': 'text/plain' };
-      const answer = await fetch(`http://127.0.0.1:${nginx.port}/${way}/feeds/a`, { method: 'POST', body: 'hello', headers });
+      const answer = await post(`http://127.0.0.1:${nginx.port}/${way}/feeds/a`, 'hello');
       expect(await answer.json()).toMatchObject({ feed: 'a', subscribers: 1 });
       await until(() => peer.body === 'hello\n');
       expect((await fetch(`http://127.0.0.1:${nginx.port}/${way}/feeds/not%20an%20id`)).status).toBe(400);

@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MetricsModule } from '../../src/metrics/index.js';
 import { env, missing } from '../../tools/engines.mjs';
+import { temporaryFolder } from '../support/ends.js';
 import { samplesOf } from '../support/samples.js';
 import { closeAll, serveFeeds } from '../support/serve.js';
 
@@ -35,7 +35,7 @@ describe('Prometheus', () => {
   });
 
   withPromtool('takes the configuration that scrapes the service', async () => {
-    const temporary = await mkdtemp(join(tmpdir(), 'nestjs-feed-prometheus-'));
+    const temporary = await temporaryFolder();
     await cp(folder, temporary, { recursive: true });
     // Debian's promtool is built without Kubernetes.
     const wanted = /kubernetes_sd_configs: .*/;
@@ -46,7 +46,6 @@ describe('Prometheus', () => {
       await writeFile(path, text);
       promtool('check', 'config', path);
     }
-    await rm(temporary, { recursive: true });
   });
 
   it('has each metric that the alerts and the Grafana dashboard use', async () => {

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { freePort, missing } from '../../tools/engines.mjs';
 import { Peer } from '../support/peer.js';
 import { ProxyProcess } from '../support/proxy-process.js';
-import { Run } from '../support/run.js';
-import { platforms, until } from '../support/serve.js';
+import { Run, type Served } from '../support/run.js';
+import { platforms, post, publishKey, until } from '../support/serve.js';
 
 /** The shipped configurations as they are, but for addresses, what needs privileges or memory, and shorter times. */
 const proxies = {
@@ -49,20 +49,19 @@ const heartbeatMs = 1000;
 describe.each(Object.keys(proxies) as (keyof typeof proxies)[])('behind %s as it is shipped', (program) => {
   // tools/engines.mjs, which the test command runs first, says so where a program is missing
   const test = missing().includes(program) ? it.skip : it;
-  let nodes: (Run & { port: number; url: string })[] = [];
+  let nodes: Served[] = [];
   let balancer: ProxyProcess;
   let clients = 0;
 
   beforeEach(async () => {
     if (missing().includes(program)) return;
-    const common = { FEED_INTERVAL_MS: '0', FEED_PUBLISH_KEY: 'a-key', FEED_HEARTBEAT_MS: `${heartbeatMs}`, FEED_LAME_DUCK_MS: '4000' };
+    const common = { FEED_INTERVAL_MS: '0', FEED_PUBLISH_KEY: publishKey, FEED_HEARTBEAT_MS: `${heartbeatMs}`, FEED_LAME_DUCK_MS: '4000' };
     const limits = { FEED_MAX_CONNECTIONS: '3', FEED_MAX_CONNECTIONS_PER_CLIENT: '1', FEED_TRUSTED_PROXIES: '127.0.0.1' };
     nodes = await Promise.all(platforms.map((platform) => Run.service({ FEED_ADAPTER: platform, ...common, ...limits })));
     // and a third one that is away
     balancer = await proxyBefore(program, [...nodes.map(({ port }) => port), await freePort()]);
   });
   afterEach(async () => {
-    Peer.leaveAll();
     Run.endAll();
     await balancer?.stop();
   });
@@ -83,12 +82,7 @@ describe.each(Object.keys(proxies) as (keyof typeof proxies)[])('behind %s as it
     expect(peer.head).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
     return peer;
   };
-  const publish = (port: number, data: string) => {
-    const headers = { authorization: 'Bearer a-key', 'content-type': 'text/plain' };
-    return fetch(`http://127.0.0.1:${port}/test/a`, { method: 'POST', body: data, headers });
-  };
-  const countsOf = async ({ url }: { url: string }) =>
-    (await fetch(`${url}/health/connections`)).json() as Promise<{ open: number; handedOver: number; rejectedBy: { limit: number } }>;
+  const publish = (port: number, data: string) => post(`http://127.0.0.1:${port}/test/a`, data);
 
   test('each message comes at once, and uncompressed; each feed has a connection of its own, and is spread', async () => {
     // Connections that were used before are there to be used again, by what publishes.
@@ -103,7 +97,7 @@ describe.each(Object.keys(proxies) as (keyof typeof proxies)[])('behind %s as it
       for (const { port } of nodes) await publish(port, `message ${n}`);
       await until(() => peers.every(({ body }) => body.trimEnd().endsWith(`message ${n}`)));
     }
-    expect(await Promise.all(nodes.map(countsOf))).toMatchObject(nodes.map(() => ({ open: 1, handedOver: 1 })));
+    expect(await Promise.all(nodes.map((node) => node.counts()))).toMatchObject(nodes.map(() => ({ open: 1, handedOver: 1 })));
   });
 
   test('a heartbeat keeps a silent feed open for longer than the time-outs', async () => {
@@ -132,7 +126,7 @@ describe.each(Object.keys(proxies) as (keyof typeof proxies)[])('behind %s as it
   test('a node that is full is passed over; once all are, the client is told when to come back, and one can still publish', async () => {
     for (let n = 0; n < 3; n += 1) await follow(nodes[0]?.port as number, '/test/a');
     for (let n = 0; n < 3; n += 1) await follow(balancer.port, '/test/a');
-    expect((await countsOf(nodes[0] as Run & { url: string })).rejectedBy.limit).toBeGreaterThan(0);
+    expect((await (nodes[0] as Served).counts()).rejectedBy.limit).toBeGreaterThan(0);
     for (let n = 0; n < 3; n += 1) {
       const refused = await ask(balancer.port, '/test/a', somebody());
       expect(refused.head).toMatch(/^HTTP\/1\.1 503 /);
@@ -160,7 +154,7 @@ describe.each(Object.keys(proxies) as (keyof typeof proxies)[])('behind %s as it
   });
 
   test('what nodes say of themselves is not for everybody', async () => {
-    for (const path of [
+    const paths = [
       '/health',
       '/HEALTH/connections',
       '/metrics',
@@ -168,7 +162,8 @@ describe.each(Object.keys(proxies) as (keyof typeof proxies)[])('behind %s as it
       '/dashboard',
       '/Dashboard/feed',
       '/dashboard/files/app.js',
-    ]) {
+    ];
+    for (const path of paths) {
       expect((await ask(balancer.port, path, somebody())).head).toMatch(/^HTTP\/1\.1 403 /);
     }
     expect((await fetch(`http://127.0.0.1:${balancer.port}/health/live`)).status).toBe(200);

@@ -1,37 +1,24 @@
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { appendFile, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Engine, missing } from '../../tools/engines.mjs';
+import { Readable } from 'node:stream';
+import { missing } from '../../tools/engines.mjs';
+import { startEngine } from '../support/brokers.js';
+import { atEnd, temporaryFolder } from '../support/ends.js';
+import type { Line } from '../support/peer.js';
 import { Run, type Served } from '../support/run.js';
-import { until } from '../support/serve.js';
+import { until } from '../support/until.js';
 
-interface Line {
-  id: string;
-  type?: string;
-  data: unknown;
-}
-
-const ends: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const end of ends.splice(0).reverse()) await end();
-});
 afterAll(() => Run.endAll());
 
 const start = (name: string, env: Record<string, string> = {}) => Run.serving(['tools/example.mjs', name], /http:.*\n/, env);
 
-/** SIGTERM ends it in good order, with clients connected. */
-async function stop(...runs: Run[]): Promise<void> {
-  for (const run of runs) run.child.kill('SIGTERM');
-  for (const run of runs) expect({ code: await run.exit, err: run.err }).toEqual({ code: 0, err: '' });
-}
-
 /** A feed's messages as they come. */
 async function* follow({ url }: Served, path: string, headers: Record<string, string> = {}): AsyncGenerator<Line> {
   const leave = new AbortController();
-  ends.push(() => leave.abort());
+  atEnd(() => leave.abort());
   const response = await fetch(url + path, { headers: { Accept: 'application/x-ndjson', ...headers }, signal: leave.signal });
   expect(response.status).toBe(200);
   let rest = '';
@@ -59,14 +46,10 @@ async function first(lines: AsyncGenerator<Line>, isIt: (line: Line) => boolean)
   }
 }
 
-async function all(lines: AsyncGenerator<Line>): Promise<Line[]> {
-  const seen: Line[] = [];
-  for await (const line of lines) seen.push(line);
-  return seen;
-}
+const allOf = (lines: AsyncGenerator<Line>): Promise<Line[]> => Readable.from(lines).toArray();
 
-function postJson({ url }: Served, path: string, body: unknown, headers: Record<string, string> = {}): Promise<Response> {
-  return fetch(url + path, { method: 'POST', headers: { 'Content-Type': 'application/json', ...headers }, body: JSON.stringify(body) });
+function postJson({ url }: Served, path: string, body: unknown): Promise<Response> {
+  return fetch(url + path, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
 }
 
 async function expectPage({ url }: Served): Promise<void> {
@@ -94,15 +77,15 @@ it('progress: follows a job to its end, and tells a late client its state at onc
   const reloaded = follow(app, `/jobs/${id}`);
   const { step: seen } = (await next(reloaded)).data as { step: number };
   await reloaded.return(undefined);
-  const told = await all(follow(app, `/jobs/${id}`));
+  const told = await allOf(follow(app, `/jobs/${id}`));
   const { step: from } = (told[0] as Line).data as { step: number };
   expect(from).toBeGreaterThanOrEqual(seen);
   expect(told.map(({ data }) => data)).toEqual(Array.from({ length: 41 - from }, (_, n) => ({ step: from + n, steps: 40 })));
 
-  const late = await all(follow(app, `/jobs/${id}`));
+  const late = await allOf(follow(app, `/jobs/${id}`));
   // Not from history, which forgets it: that would have given it an id.
   expect(late).toEqual([{ type: 'done', data: { step: 40, steps: 40 } }]);
-  await stop(app);
+  await app.stop();
 });
 
 it('prices: a new client gets the newest of each at once', async () => {
@@ -115,7 +98,7 @@ it('prices: a new client gets the newest of each at once', async () => {
     // Another price may have come in between.
     return (await next(follow(app, '/feeds/prices/oak'))).id === id;
   });
-  await stop(app);
+  await app.stop();
 });
 
 it('chat: shows who is here, and who says what', async () => {
@@ -146,19 +129,19 @@ it('chat: shows who is here, and who says what', async () => {
   expect(await next(ann.heard)).toMatchObject({ type: 'said', data: { from: 'bob', text: 'hello' } });
   await bob.heard.return(undefined);
   await first(ann.heard, areHere('ann'));
-  await stop(app);
+  await app.stop();
 });
 
 it('tokens: are made no faster than they are read, and no longer than the client stays', async () => {
   const app = await start('tokens');
   await expectPage(app);
-  const answer = await all(follow(app, '/answers?prompt=why'));
+  const answer = await allOf(follow(app, '/answers?prompt=why'));
   expect(answer.map(({ data }) => data).join('')).toMatch(/^You asked: “why”. There is no model here: .* the reader leaves\. $/);
 
   const stats = follow(app, '/stats');
   const sample = async () => (await next(stats)).data as { running: number; made: number };
   const client = connect(app.port, '127.0.0.1').pause();
-  ends.push(() => client.destroy());
+  atEnd(() => client.destroy());
   client.write('GET /answers?prompt=why&endless= HTTP/1.1\r\nHost: test\r\n\r\n');
   const made = [-3, -2, -1];
   while (new Set(made.slice(-3)).size > 1 || (made.at(-1) as number) <= answer.length) made.push((await sample()).made);
@@ -167,13 +150,11 @@ it('tokens: are made no faster than they are read, and no longer than the client
   while ((await sample()).made === made.at(-1));
   client.destroy();
   while ((await sample()).running > 0);
-  await stop(app);
+  await app.stop();
 });
 
 it('tail: sends the lines of a file, then those that are appended', async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'nestjs-feed-test-'));
-  ends.push(() => rm(folder, { recursive: true }));
-  const path = join(folder, 'some.log');
+  const path = join(await temporaryFolder(), 'some.log');
   await writeFile(path, 'one\ntwo');
   const app = await start('tail', { LOG_FILE: path });
   const lines = follow(app, '/log?since=earliest');
@@ -183,8 +164,8 @@ it('tail: sends the lines of a file, then those that are appended', async () => 
   expect((await next(lines)).data).toBe('');
   await appendFile(path, 'ree ☃\n');
   expect((await next(lines)).data).toBe('three ☃');
-  expect((await next(follow(app, `/log?since=${encodeURIComponent(one.id)}`))).data).toBe('two or more');
-  await stop(app);
+  expect((await next(follow(app, `/log?since=${encodeURIComponent(`${one.id}`)}`))).data).toBe('two or more');
+  await app.stop();
 });
 
 it('tail: makes a log of its own', async () => {
@@ -192,34 +173,30 @@ it('tail: makes a log of its own', async () => {
   const path = /follows (\S+):/.exec(app.out)?.[1] as string;
   expect((await next(follow(app, '/log?since=earliest'))).data).toMatch(/the log begins$/);
   expect(existsSync(path)).toBe(true);
-  await stop(app);
+  await app.stop();
   expect(existsSync(join(path, '..'))).toBe(false);
 });
 
 (missing().includes('redis-server') ? it.skip : it)('redis: two processes have one drawing', async () => {
-  const engine = await Engine.start('redis');
-  ends.push(() => engine.stop());
+  const engine = await startEngine('redis');
   const env = { REDIS_URL: engine.url };
   const [one, other] = await Promise.all([start('redis', env), start('redis', env)]);
   await expectPage(one);
   expect((await postJson(one, '/drawing', { line: ['x'] })).status).toBe(400);
   const live = follow(other, '/drawing?since=earliest');
-  for (const line of [
-    [1, 2, 3, 4],
-    [5, 6],
-  ])
-    expect((await postJson(one, '/drawing', { line })).status).toBe(204);
+  expect((await postJson(one, '/drawing', { line: [1, 2, 3, 4] })).status).toBe(204);
+  expect((await postJson(one, '/drawing', { line: [5, 6] })).status).toBe(204);
   const drawn = { by: one.child.pid, line: [1, 2, 3, 4] };
   expect((await next(live)).data).toEqual(drawn);
   expect((await next(follow(other, '/drawing?since=earliest'))).data).toEqual(drawn);
   await first(follow(other, '/processes'), ({ data }) => (data as { nodes: unknown[] }).nodes.length === 2);
-  await stop(one, other);
+  await one.stop();
+  await other.stop();
 });
 
 it('redis: says how to start Redis', async () => {
   const app = await start('redis', { REDIS_URL: 'redis://127.0.0.1:1' });
   await until(() => app.out.includes('no Redis yet: docker run -p 6379:6379 redis'));
   expect((await postJson(app, '/drawing', { line: [1, 2] })).status).toBe(503);
-  app.child.kill('SIGTERM');
-  expect(await app.exit).toBe(0);
+  await app.stop();
 });

@@ -1,11 +1,12 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { parseAllDocuments } from 'yaml';
-import { Engine, env, missing } from '../../tools/engines.mjs';
+import { env, missing } from '../../tools/engines.mjs';
+import { startEngine } from '../support/brokers.js';
 import { compile, parse, parseJsonc } from '../support/compile.js';
+import { temporaryFolder } from '../support/ends.js';
 import { type Block, blocksOf, commandsOf, pages } from '../support/markdown.js';
 import { Run } from '../support/run.js';
 import { type Command, commandOf, linesOf } from '../support/shell.js';
@@ -51,13 +52,12 @@ function nginxConfiguration(text: string): string {
 
 for (const { place, text } of blocksIn('nginx')) {
   (absent.includes('nginx') ? it.skip : it)(`${place} is a configuration that nginx takes`, async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'nestjs-feed-nginx-'));
+    const folder = await temporaryFolder();
     await writeFile(join(folder, 'nginx.conf'), nginxConfiguration(text));
     const { status, stderr } = spawnSync('nginx', ['-t', '-q', '-p', folder, '-c', 'nginx.conf', '-e', 'stderr'], {
       env,
       encoding: 'utf8',
     });
-    await rm(folder, { recursive: true });
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   });
 }
@@ -68,15 +68,11 @@ describe('sh', () => {
   /** The service starts with these settings, but for its port and the address of its engine, and ends in good order. */
   async function start(settings: Record<string, string>): Promise<void> {
     const kind = /^(redis|nats):/.exec(settings.FEED_BROKER ?? '')?.[1] as 'redis' | 'nats' | undefined;
-    const engine = kind && (await Engine.start(kind));
-    try {
-      const service = await Run.service({ ...settings, PORT: '0', ...(engine && { FEED_BROKER: engine.url }) });
-      expect(service.out).toContain('try it');
-      service.child.kill('SIGTERM');
-      expect(await service.exit).toBe(0);
-    } finally {
-      await engine?.stop();
-    }
+    const engine = kind && (await startEngine(kind));
+    const service = await Run.service({ ...settings, PORT: '0', ...(engine && { FEED_BROKER: engine.url }) });
+    expect(service.out).toContain('try it');
+    service.child.kill('SIGTERM');
+    expect(await service.exit).toBe(0);
   }
 
   /** The program takes these options, says its help. */
@@ -119,18 +115,16 @@ describe('sh', () => {
     const here = args
       .map((arg) => arg.replace(/^http:\/\/[\w.]+(:\d+)?/, service.url).replace(/(Bearer) \S+/, `$1 ${publishKey}`))
       .map((arg, index, all) => fewer[all[index - 1]] ?? (all[index - 1] === '--pid' ? `${service.child.pid}` : arg));
-    const folder = await mkdtemp(join(tmpdir(), 'nestjs-feed-sh-'));
     const [command, ...rest] =
       program === 'curl'
         ? ['curl', '--silent', '--show-error', '--fail', '--max-time', '2']
         : [process.execPath, resolve('dist/flood/cli.js')];
     const given = program === 'curl' ? here : here.slice(1);
     const { status, stdout, stderr } = spawnSync(command, [...rest, ...given], {
-      cwd: folder,
+      cwd: await temporaryFolder(),
       encoding: 'utf8',
       env: { PATH: process.env.PATH, FEED_PUBLISH_KEY: publishKey },
     });
-    await rm(folder, { recursive: true });
     // A feed does not end by itself: curl then says that its time was over.
     const isStreaming = program === 'curl' && status === 28 && stdout !== '';
     if (!isStreaming) expect({ status, stdout, stderr }).toMatchObject({ status: 0 });

@@ -1,21 +1,23 @@
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { FloodOptionsError, flood } from '../../src/flood/index.js';
+import { atEnd } from '../support/ends.js';
 
 const head = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n';
 const chunk = (line: string) => `${(line.length + 1).toString(16)}\r\n${line}\n\r\n`;
 const numbered = (path: string, ...numbers: number[]) => numbers.map((number) => chunk(`Chunk ${number} for id ${path}`)).join('');
 
 /** A server that lies: what it answers to each path is the test's to say. */
-async function lying(answer: (path: string, socket: Socket) => void): Promise<{ server: Server; url: string }> {
+async function lying(answer: (path: string, socket: Socket) => void): Promise<string> {
   const server = createServer((socket) => {
     socket.on('error', () => {});
     socket.once('data', (request) => answer(request.toString('latin1').split(' ')[1] as string, socket));
   });
   await once(server.listen(0, '127.0.0.1'), 'listening');
-  return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/` };
+  atEnd(() => server.close());
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
 }
 
 describe('flood', () => {
@@ -31,47 +33,50 @@ describe('flood', () => {
     ['a reset', { failed: 1 }, (_path, socket) => socket.resetAndDestroy()],
     ['a refusal', { failed: 1 }, (_path, socket) => socket.write('HTTP/1.1 503 Service Unavailable\r\n\r\n')],
     ['another protocol', { failed: 1 }, (_path, socket) => socket.write('SSH-2.0-x\r\n\r\n')],
+    ['a chunk longer than its size', { endedEarly: 1 }, (_path, socket) => socket.write(`${head}2\r\nabc\r\n`)],
     ['a bad chunk size', { endedEarly: 1 }, (path, socket) => socket.write(`${head}${numbered(path, 1)}zz\r\n`)],
     ['silence', { failed: 1 }, () => {}],
   ])('finds %s on one of three connections', async (_what, found, lie) => {
-    const { server, url } = await lying((path, socket) => {
+    const url = await lying((path, socket) => {
       if (path === '/2') lie(path, socket);
       else socket.write(head + numbered(path, 1, 2, 3));
     });
     const report = await flood({ url, connections: 3, duration: 0.2, timeout: 1 });
     expect(report).toMatchObject({ ok: false, connections: 3, ...found });
     expect(report.failed + report.endedEarly).toBe(Object.values(report.reasons).reduce((sum, count) => sum + count, 0));
-    server.close();
   });
 
   it('says so when there was nothing to check', async () => {
-    const { server, url } = await lying((_path, socket) => socket.write(head + chunk('hello')));
+    const url = await lying((_path, socket) => socket.write(head + chunk('hello')));
     expect(await flood({ url, connections: 2, duration: 0.1 })).toMatchObject({ ok: true, opened: 2, unchecked: 2, chunks: 0 });
-    server.close();
   });
 
   it('measures silence up to the end', async () => {
-    const { server, url } = await lying((path, socket) => socket.write(head + numbered(path, 1)));
+    const url = await lying((path, socket) => socket.write(head + numbered(path, 1)));
     const { largestSilenceMs } = await flood({ url, connections: 1, duration: 0.5 });
     expect(largestSilenceMs).toBeGreaterThanOrEqual(490);
-    server.close();
   });
 
   it.each([
     [{ url: 'ftp://x/' }, 'url'],
-    [{ url: 'http://x/', connections: 0 }, 'connections'],
-    [{ url: 'http://x/', rate: 1.5 }, 'rate'],
-    [{ url: 'http://x/', duration: -1 }, 'duration'],
-    [{ url: 'http://x/', sources: ['nowhere'] }, 'sources'],
-    [{ url: 'http://x/', format: 'xml' }, 'format'],
-    [{ url: 'http://x/', pid: 4_194_303 }, 'pid'],
+    [{ connections: 0 }, 'connections'],
+    [{ rate: 1.5 }, 'rate'],
+    [{ duration: -1 }, 'duration'],
+    [{ sources: ['nowhere'] }, 'sources'],
+    [{ format: 'xml' }, 'format'],
+    [{ pid: 4_194_303 }, 'pid'],
+    [{ publish: 0 }, 'publish'],
+    [{ publish: 1.5 }, 'publish'],
+    [{ feeds: 0 }, 'feeds'],
+    [{ connections: 2, feeds: 3 }, 'feeds'],
+    [{ messageBytes: -1 }, 'messageBytes'],
+    [{ key: 'secret\r\nX: y' }, 'key'],
+    [{ token: '' }, 'token'],
   ])('refuses %j', async (options, option) => {
-    await expect(flood(options as never)).rejects.toMatchObject({
-      name: 'FloodOptionsError',
-      option,
-      message: expect.stringContaining(option),
-    });
-    await expect(flood(options as never)).rejects.toBeInstanceOf(FloodOptionsError);
+    const failure = flood({ url: 'http://x/', ...options } as never);
+    await expect(failure).rejects.toMatchObject({ name: 'FloodOptionsError', option });
+    await expect(failure).rejects.toBeInstanceOf(FloodOptionsError);
+    await expect(failure).rejects.toThrow(new RegExp(`^${option} (?!.*secret)`));
   });
 });
 
@@ -96,6 +101,12 @@ describe('the flood command', () => {
     const { status, stderr } = run(script);
     expect(stderr).toMatch(message);
     expect(status).toBe(2);
+  });
+
+  it('tells its options', () => {
+    const { status, stdout } = run('flood --help');
+    for (const option of ['--connections N', '--publish N', '--key KEY', '--report FILE']) expect(stdout).toContain(option);
+    expect(status).toBe(0);
   });
 
   it('exits 1 when nobody listens', () => {

@@ -1,12 +1,12 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { type FloodOptions, type FloodReport, flood, reportTable } from '../../src/flood/index.js';
+import { atEnd, temporaryFolder } from '../support/ends.js';
+import { Run } from '../support/run.js';
 
 /** A message that was posted: the n-th of all, counted from 1. */
 interface Post {
@@ -16,13 +16,10 @@ interface Post {
   request: IncomingMessage;
 }
 
-/** What a server does with a message, and the status of its answer; nothing is answered to a post where there is none. */
-type Handle = (post: Post, server: FeedServer) => number | undefined;
+/** What a server does with a message. A number that it returns is the status of its answer, which otherwise is 201; with 0 there is none. */
+type Handle = (post: Post, server: FeedServer) => unknown;
 
-const deliver: Handle = ({ path, body }, server) => {
-  server.send(path, body);
-  return 201;
-};
+const deliver: Handle = ({ path, body }, server) => server.send(path, body);
 
 const frames: Record<string, (id: number, path: string, data: string) => string> = {
   'text/event-stream': (id, _path, data) => `id: ${id}\ndata: ${data}\n\n`,
@@ -33,10 +30,9 @@ const frames: Record<string, (id: number, path: string, data: string) => string>
 class FeedServer {
   readonly posts: Post[] = [];
   private readonly followers = new Map<string, ServerResponse[]>();
-  private static readonly all = new Set<Server>();
 
   private constructor(readonly server: Server) {
-    FeedServer.all.add(server);
+    atEnd(() => this.stop());
   }
 
   static async start(handle: Handle = deliver, greet = (_path: string) => 'welcome'): Promise<FeedServer> {
@@ -50,27 +46,27 @@ class FeedServer {
       const post = { n: feeds.posts.length + 1, path, body: await text(request), request };
       feeds.posts.push(post);
       const status = handle(post, feeds);
-      if (status !== undefined) response.writeHead(status, { 'Content-Type': 'application/json' }).end('{}');
+      if (status !== 0) response.writeHead(typeof status === 'number' ? status : 201).end();
     });
     const feeds = new FeedServer(server);
     await once(server.listen(0, '127.0.0.1'), 'listening');
     return feeds;
   }
 
-  static stopAll(): void {
-    for (const server of FeedServer.all) server.close().closeAllConnections();
-    FeedServer.all.clear();
+  stop(): void {
+    this.server.close().closeAllConnections();
   }
 
   get url(): string {
     return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}/`;
   }
 
-  send(path: string, data: string): void {
+  send(path: string, data: string): this {
     for (const response of this.followers.get(path) ?? []) {
       const frame = frames[response.req.headers.accept ?? ''];
       response.write(frame ? frame(this.posts.length, path, data) : `${data}\n`);
     }
+    return this;
   }
 
   /** Ends the response of one follower. */
@@ -82,8 +78,6 @@ class FeedServer {
     this.followers.set(path, [...(this.followers.get(path) ?? []), response]);
   }
 }
-
-afterEach(() => FeedServer.stopAll());
 
 /** 20 messages to 3 feeds, unless told otherwise. */
 async function publish(handle: Handle, options: Partial<FloodOptions> = {}): Promise<FloodReport> {
@@ -121,45 +115,26 @@ describe('flood that publishes', () => {
   it.each<[string, object, Handle]>([
     ['a lost message', { lost: 1, acknowledged: 20, delivered: 19 }, fifth(() => 201)],
     ['a lost last message', { lost: 1, delivered: 19 }, (post, server) => (post.n === 20 ? 201 : deliver(post, server))],
-    [
-      'a repeated message',
-      { repeated: 1, delivered: 20 },
-      fifth((post, server) => {
-        deliver(post, server);
-        return deliver(post, server);
-      }),
-    ],
+    ['a repeated message', { repeated: 1, delivered: 20 }, fifth(({ path, body }, server) => server.send(path, body).send(path, body))],
     [
       'a message for another',
       { misdelivered: 1, lost: 1, delivered: 19 },
-      fifth(({ path, body }, server) => {
-        server.send(other(path), body);
-        return 201;
-      }),
+      fifth(({ path, body }, server) => server.send(other(path), body)),
     ],
     [
       'a message that was sent to another as well',
       { misdelivered: 1, delivered: 20 },
-      fifth((post, server) => {
-        server.send(other(post.path), post.body);
-        return deliver(post, server);
-      }),
+      fifth(({ path, body }, server) => server.send(other(path), body).send(path, body)),
     ],
     [
       'a message for an id that begins alike',
       { misdelivered: 20, delivered: 20 },
-      (post, server) => {
-        server.send(post.path, post.body.replace(/\/\d+$/, '$&0'));
-        return deliver(post, server);
-      },
+      ({ path, body }, server) => server.send(path, body.replace(/\/\d+$/, '$&0')).send(path, body),
     ],
     [
       'a message that nobody posted',
       { misdelivered: 1, delivered: 20 },
-      fifth((post, server) => {
-        server.send(post.path, `Message 1000000000 at 1 for id ${post.path}`);
-        return deliver(post, server);
-      }),
+      fifth(({ path, body }, server) => server.send(path, `Message 1000000000 at 1 for id ${path}`).send(path, body)),
     ],
     ['refused messages', { failed: 1, acknowledged: 19, delivered: 19, reasons: { 'response status 500': 1 } }, fifth(() => 500)],
     [
@@ -173,12 +148,9 @@ describe('flood that publishes', () => {
     [
       'a post that is cut off',
       { failed: 1, delivered: 19, reasons: { 'socket hang up': 1 } },
-      fifth(({ request }) => {
-        request.socket.destroy();
-        return undefined;
-      }),
+      fifth(({ request }) => request.socket.destroy()),
     ],
-    ['a post without an answer', { failed: 1, sent: 20, delivered: 19, reasons: { 'no response': 1 } }, fifth(() => undefined)],
+    ['a post without an answer', { failed: 1, sent: 20, delivered: 19, reasons: { 'no response': 1 } }, fifth(() => 0)],
   ])('finds %s', async (_what, found, handle) => {
     const report = await publish(handle);
     expect(report).toMatchObject({ ok: false, failed: 0, endedEarly: 0, publish: { ...faultless, ...found } });
@@ -190,14 +162,13 @@ describe('flood that publishes', () => {
       if (n === 5) held = body;
       else server.send(path, body);
       if (n === 6) server.send(path, held as string);
-      return 201;
     };
     const report = await publish(swap, { connections: 1 });
     expect(report).toMatchObject({ ok: false, publish: { ...faultless, outOfOrder: 1, delivered: 20 } });
   });
 
   it('does not pile up posts that nobody answers', async () => {
-    const report = await publish(() => undefined, { connections: 50, publish: 1000 });
+    const report = await publish(() => 0, { connections: 50, publish: 1000 });
     expect(report.publish).toMatchObject({ sent: 32, unsent: 168, failed: 32, delivered: 0, lost: 0, reasons: { 'no response': 32 } });
   });
 
@@ -221,8 +192,8 @@ describe('flood that publishes', () => {
   it('tells of a server that dies', async () => {
     const dies: Handle = (post, server) => {
       if (post.n < 5) return deliver(post, server);
-      server.server.close().closeAllConnections();
-      return undefined;
+      server.stop();
+      return 0;
     };
     const report = await publish(dies, { connections: 1 });
     expect(report).toMatchObject({ ok: false, endedEarly: 1, publish: { acknowledged: 4, delivered: 4, lost: 0 } });
@@ -275,46 +246,23 @@ describe('flood that publishes', () => {
     expect(table).toMatch(/× 1 {2}publish: response status 500\n/);
     expect(table).not.toMatch(/chunk|unchecked|silence/);
   });
-
-  it.each([
-    [{ publish: 0 }, 'publish'],
-    [{ publish: 1.5 }, 'publish'],
-    [{ feeds: 0 }, 'feeds'],
-    [{ connections: 2, feeds: 3 }, 'feeds'],
-    [{ messageBytes: -1 }, 'messageBytes'],
-    [{ key: 'secret\r\nX: y' }, 'key'],
-    [{ token: '' }, 'token'],
-  ])('refuses %j', async (options, option) => {
-    const failure = flood({ url: 'http://x/', ...options } as FloodOptions);
-    await expect(failure).rejects.toMatchObject({
-      name: 'FloodOptionsError',
-      option,
-      message: expect.stringMatching(`^${option} must be (?!.*secret)`),
-    });
-  });
 });
 
 describe('the flood command that publishes', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'flood-publish-'));
-  const file = join(folder, 'report.json');
-  afterAll(() => rmSync(folder, { recursive: true }));
-
   /** Runs the command to its end; returns its exit code and what it printed. */
-  const run = async (args: string[], env: NodeJS.ProcessEnv = {}) => {
-    const child = spawn(process.execPath, ['dist/flood/cli.js', 'flood', ...args], {
-      env: { ...process.env, FEED_PUBLISH_KEY: '', ...env },
-    });
-    const [printed, [status]] = await Promise.all([text(child.stdout), once(child, 'close')]);
-    return { status, printed };
+  const run = async (args: string[], env: Record<string, string> = {}) => {
+    const command = Run.node(['dist/flood/cli.js', 'flood', ...args], env);
+    return { status: await command.exit, printed: command.out };
   };
-  const briefly = ['-c', '4', '-d', '0.1', '--timeout', '0.2', '--publish', '50', '--json', file];
+  const briefly = ['-c', '4', '-d', '0.1', '--timeout', '0.2', '--publish', '50'];
   const withKey = (key: string): Handle => {
     return (post, server) => (post.request.headers.authorization === `Bearer ${key}` ? deliver(post, server) : 401);
   };
 
   it('exits 0 when all went well', async () => {
     const server = await FeedServer.start(withKey('named'));
-    const more = ['--key', 'named', '--feeds', '1', '--message-bytes', '100'];
+    const file = join(await temporaryFolder(), 'report.json');
+    const more = ['--key', 'named', '--feeds', '1', '--message-bytes', '100', '--json', file];
     expect(await run([server.url, ...briefly, ...more], { FEED_PUBLISH_KEY: 'inherited' })).toMatchObject({ status: 0 });
     expect(JSON.parse(readFileSync(file, 'utf8')).publish).toMatchObject({ sent: 5, delivered: 20 });
     expect(server.posts.map(({ body }) => body.length)).toEqual([100, 100, 100, 100, 100]);
@@ -331,10 +279,5 @@ describe('the flood command that publishes', () => {
   ])('exits 1 when %s', async (_what, status, message) => {
     const { url } = await FeedServer.start(() => status);
     expect(await run([url, ...briefly])).toEqual({ status: 1, printed: expect.stringMatching(message) });
-  });
-
-  it('is in the help', async () => {
-    const { printed } = await run(['--help']);
-    for (const option of ['--publish N', '--key KEY', '--token TOKEN', '--feeds N', '--message-bytes N']) expect(printed).toContain(option);
   });
 });

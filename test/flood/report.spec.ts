@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { drawPage, drawPicture, type FloodReport, type FloodSample } from '../../src/flood/index.js';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { drawPage, drawPicture, type FloodReport, type FloodSample, flood } from '../../src/flood/index.js';
+import { temporaryFolder } from '../support/ends.js';
+import { folderWithout } from '../support/without.js';
 
 /** A server in a process of its own, which keeps its main thread and threads of its pool busy. */
 const serverScript = `
@@ -48,50 +49,12 @@ function sample(at: number, more: Partial<FloodSample> = {}): FloodSample {
   return { at, begun: 10, open: 10, failed: 0, endedEarly: 0, chunks: 0, ...more };
 }
 
-function reportOf(samples: FloodSample[], more: Partial<FloodReport> = {}): FloodReport {
-  return {
-    url: 'http://127.0.0.1/',
-    startedAt: '2026-01-02T03:04:05.678Z',
-    format: null,
-    ok: true,
-    connections: 10,
-    opened: 10,
-    failed: 0,
-    endedEarly: 0,
-    reasons: {},
-    chunks: 0,
-    bytes: 0,
-    missing: 0,
-    repeated: 0,
-    outOfOrder: 0,
-    misdelivered: 0,
-    unchecked: 0,
-    largestSilenceMs: 0,
-    firstByteMs: { p50: 0, p99: 0, max: 0 },
-    seconds: 3,
-    chunksPerSecond: 0,
-    client: { rssBytes: 0, cpuSeconds: 0, cpuMicrosPerChunk: null, cpuMicrosPerDelivery: null },
-    server: {
-      pid: 7,
-      rssBeforeBytes: 0,
-      rssBytes: 0,
-      bytesPerConnection: 0,
-      cpuSeconds: 0,
-      cpuMicrosPerChunk: null,
-      cpuMicrosPerDelivery: null,
-    },
-    samples,
-    ...more,
-  };
-}
-
 describe("the flood command's report", () => {
   let folder: string;
   let server: ChildProcess;
   let url: string;
 
   beforeAll(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'flood-report-'));
     server = spawn(process.execPath, ['-e', serverScript], { stdio: ['ignore', 'pipe', 'inherit'] });
     const [port] = await once(server.stdout as NodeJS.ReadableStream, 'data');
     url = `http://127.0.0.1:${Number(port)}/`;
@@ -100,7 +63,9 @@ describe("the flood command's report", () => {
   afterAll(async () => {
     server.kill();
     await once(server, 'exit');
-    rmSync(folder, { recursive: true });
+  });
+  beforeEach(async () => {
+    folder = await temporaryFolder();
   });
 
   const run = (args: string[], command = 'dist/flood/cli.js') =>
@@ -150,10 +115,6 @@ describe("the flood command's report", () => {
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
   });
 
-  it('is in the help', () => {
-    expect(run(['--help']).stdout).toMatch(/--report FILE .*\.html.*\.svg/);
-  });
-
   it('leaves an earlier report where a flood cannot start', () => {
     const file = join(folder, 'earlier.svg');
     writeFileSync(file, 'earlier');
@@ -161,32 +122,37 @@ describe("the flood command's report", () => {
     expect(readFileSync(file, 'utf8')).toBe('earlier');
   });
 
-  it('says what is missing where echarts is not installed', () => {
-    const bare = join(folder, 'bare');
-    mkdirSync(join(bare, 'node_modules'), { recursive: true });
-    cpSync('dist', join(bare, 'dist'), { recursive: true });
-    cpSync('package.json', join(bare, 'package.json'));
-    for (const name of ['valibot', 'negotiator']) symlinkSync(resolve('node_modules', name), join(bare, 'node_modules', name));
+  it('says what is missing where echarts is not installed', async () => {
+    const bare = await folderWithout('echarts');
     const file = join(folder, 'never.svg');
     const { status, stdout, stderr } = run(['--report', file], join(bare, 'dist/flood/cli.js'));
     expect(stderr).toBe('flood: --report needs the package echarts: npm install echarts\n');
     expect({ status, stdout, exists: existsSync(file) }).toEqual({ status: 2, stdout: '', exists: false });
+    rmSync(bare, { recursive: true });
   });
 });
 
 describe('drawPicture', () => {
+  const { pid } = process;
+  let report: FloodReport;
+  const reportOf = (samples: FloodSample[]): FloodReport => ({ ...report, samples });
+
+  beforeAll(async () => {
+    report = await flood({ url: 'http://127.0.0.1:1/', connections: 10, duration: 0, pid });
+  });
+
   it('escapes what others have named', async () => {
-    const samples = [0, 1, 2].map((at) => sample(at, { rssBytes: 1e8, threads: { '7 <b>&\u0001': at / 2 } }));
-    const report = reportOf(samples, { url: 'http://x/?a=<script>&"b', reasons: { '<img>': 1 } });
-    const svg = await drawPicture(report);
+    const samples = [0, 1, 2].map((at) => sample(at, { rssBytes: 1e8, threads: { [`${pid} <b>&\u0001`]: at / 2 } }));
+    const named = { ...report, samples, url: 'http://x/?a=<script>&"b', reasons: { '<img>': 1 } };
+    const svg = await drawPicture(named);
     expectPicture(svg);
     expect(textsOf(svg)).toContain('&lt;b&gt;&amp;? (main)');
-    expect(await drawPage(report)).not.toMatch(/<(script|img|b)>/);
+    expect(await drawPage(named)).not.toMatch(/<(script|img|b)>/);
   });
 
   it('gives what threads used between samples, and puts idle ones together', async () => {
     const samples = [0, 1, 2, 3].map((at) =>
-      sample(at, { threads: { '7 main': at * 0.5, '8 idle': 0.01, '9 idle': 0.02, ...(at > 1 ? { '10 late': at * 0.1 } : {}) } }),
+      sample(at, { threads: { [`${pid} main`]: at * 0.5, '8 idle': 0.01, '9 idle': 0.02, ...(at > 1 ? { '10 late': at * 0.1 } : {}) } }),
     );
     const texts = textsOf(await drawPicture(reportOf(samples)));
     expect(texts).toEqual(expect.arrayContaining(['main (main)', 'late 10', '2 others']));

@@ -1,9 +1,7 @@
 import { once } from 'node:events';
 import { EventSource } from 'eventsource';
 import fc from 'fast-check';
-import { feedModule, platforms, type Served, serve, until } from '../support/serve.js';
-
-const publishKey = 'a-key';
+import { asJson, closeAll, platforms, post, publishKey, type Served, serveFeeds, until } from '../support/serve.js';
 
 const nasty = [
   '\r',
@@ -41,22 +39,17 @@ describe.each(platforms)('what an EventSource gets on %s', (platform) => {
     heard.add(type);
     source.addEventListener(type, ({ data, lastEventId }) => got.push({ type, data, id: lastEventId }));
   };
-  const publish = (body: unknown) =>
-    fetch(`${served.url}/feeds`, {
-      method: 'POST',
-      body: JSON.stringify(body),
-      headers: { authorization: `Bearer ${publishKey}`, 'content-type': 'application/json' },
-    });
+  const publish = (body: unknown) => post(`${served.url}/feeds`, JSON.stringify(body), asJson);
 
   beforeAll(async () => {
-    served = await serve(platform, { imports: [feedModule({ publishKey })] });
+    served = await serveFeeds(platform, { publishKey });
     source = new EventSource(`${served.url}/feeds/a`);
     hear('message');
     await once(source as never, 'open');
   });
   afterAll(async () => {
     source.close();
-    await served.app.close();
+    await closeAll();
   });
 
   /** Publishes, and expects that it comes out as it went in, or was refused. */
@@ -117,17 +110,9 @@ describe.each(platforms)('what an EventSource gets on %s', (platform) => {
   it('is a line of 64 KiB', async () => {
     expect(await comesThrough('x'.repeat(65_536), undefined)).toBe(true);
     // Line breaks alone, too; as JSON they would be twice as many bytes, which is more than Express's own parser takes.
-    const headers = { authorization: `Bearer ${publishKey}`, 'content-type': 'text/plain' };
     got.length = 0;
-    await fetch(`${served.url}/feeds/a`, { method: 'POST', body: '\n'.repeat(65_536), headers });
+    await post(`${served.url}/feeds/a`, '\n'.repeat(65_536));
     await until(() => got.length === 1);
     expect(got[0]?.data).toBe('\n'.repeat(65_536));
-  });
-
-  it.each(['a\rb', 'a\nb', 'a\0', 'a b', 'a\u2028b', 'ü', '\ud800', 'a//b', '/a', 'a/', '{a}', 'a%'])('has no feed %j', async (feed) => {
-    const answer = await publish({ feeds: [feed], data: 1 });
-    expect(answer.status).toBe(400);
-    const follow = await fetch(`${served.url}/feeds?id=${encodeURIComponent(feed.toWellFormed())}`, { method: 'HEAD' });
-    expect(follow.status).toBe(400);
   });
 });

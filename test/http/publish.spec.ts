@@ -71,19 +71,6 @@ describe.each(platforms)('publishing on %s', (platform) => {
     expect(other?.body).toBe('other\n');
   });
 
-  it.each(['"text"', '1', 'null', 'true', '[]', '{"a":{"b":"ü\\u2028"}}'])('takes the JSON value %s', async (json) => {
-    await start();
-    const peer = await follow(served, '/feeds/a?format=ndjson');
-    const parsed = await post(`${served.url}/feeds/a`, json, { 'content-type': 'application/json; charset=utf-8' });
-    // Express's own parser, which stands before this module in an application, refuses JSON that is no object and no array.
-    const isRefused = platform === 'express' && !/^[{[]/.test(json);
-    expect(parsed.status).toBe(isRefused ? 400 : 201);
-    if (isRefused) return;
-    await peer.sees('\n');
-    await until(() => peer.body.endsWith('\n'));
-    expect(JSON.parse(Buffer.from(peer.body, 'latin1').toString()).data).toEqual(JSON.parse(json));
-  });
-
   it('goes to many feeds at once', async () => {
     await start();
     const one = await follow(served, '/feeds/f1');
@@ -112,21 +99,10 @@ describe.each(platforms)('publishing on %s', (platform) => {
     ['/feeds/a%20', 'x', 'text/plain', 400, /FEED_ID/],
     ['/feeds/a?type=', 'x', 'text/plain', 400, /type is 1 to 200/],
     ['/feeds/a?type=a%0Ab', 'x', 'text/plain', 400, /without line breaks/],
-    ['/feeds/a?type=a%00b', 'x', 'text/plain', 400, /FEED_MESSAGE/],
     ['/feeds/a?type=reset', 'x', 'text/plain', 400, /messages are lost/],
     ['/feeds/a?type=a&type=b', 'x', 'text/plain', 400, /FEED_MESSAGE/],
     ['/feeds/a', 'a\rb', 'text/plain', 400, /carriage returns/],
     ['/feeds', '{"feeds":["a"]}', 'application/json', 400, /1 to 1000 ids/],
-    ['/feeds', '{"feeds":[],"data":1}', 'application/json', 400, /1 to 1000 ids/],
-    ['/feeds', '{"feeds":["a"],"data":1,"typ":"x"}', 'application/json', 400, /1 to 1000 ids/],
-    ['/feeds', '{"feeds":["a b"],"data":1}', 'application/json', 400, /FEED_ID/],
-    [
-      '/feeds',
-      `{"feeds":${JSON.stringify(Array.from({ length: 1001 }, (_, n) => `${n}`))},"data":1}`,
-      'application/json',
-      400,
-      /1 to 1000/,
-    ],
     ['/feeds', `{"feeds":["a"],"data":"${'x'.repeat(65_537)}"}`, 'application/json', 413, /65536/],
     ['/feeds', 'x', 'text/plain', 415, /application\/json/],
   ])('refuses %s with the body %.40s (%s): %i', async (path, body, type, status, message) => {
@@ -190,8 +166,7 @@ describe.each(platforms)('publishing on %s', (platform) => {
     await feeds.publish('a', Buffer.from('bytes ü'));
     expect(await feeds.publishMany(['a', 'a', 'b'], 'many')).toHaveLength(2);
     await peer.sees('many');
-    const lines = Buffer.from(peer.body, 'latin1').toString().trimEnd().split('\n');
-    expect(lines.map((line) => JSON.parse(line).data)).toEqual([{ price: 1 }, 'bytes ü', 'many']);
+    expect(peer.lines.map(({ data }) => data)).toEqual([{ price: 1 }, 'bytes ü', 'many']);
     await expect(feeds.publish('a b', 1)).rejects.toMatchObject({ code: 'FEED_ID' });
     await expect(feeds.publish('a', 1n)).rejects.toMatchObject({ code: 'FEED_MESSAGE' });
     await expect(feeds.publish('a', '\ud800')).rejects.toThrow(/lone surrogates/);
@@ -274,10 +249,7 @@ describe.each(platforms)('publishing on %s', (platform) => {
     await feeds.publish('more', 'unheard');
     await feeds.publish('base', 'end');
     await peer.sees('"end"');
-    const lines = peer.body
-      .trimEnd()
-      .split('\n')
-      .map((line) => JSON.parse(line));
+    const { lines } = peer;
     expect(lines.map(({ feed, data }) => `${feed} ${data}`)).toEqual(['more kept', 'more live', 'base base', 'base end']);
     expect(lines.map(({ id }) => id === undefined)).toEqual([true, false, false, false]);
     expect(feeds.counts().feeds).toBe(1);
@@ -298,17 +270,5 @@ describe.each(platforms)('publishing on %s', (platform) => {
     await served.feeds.publish('a', 'end');
     await peer.sees('"end"');
     expect(peer.lines.map(({ data }) => data)).toEqual(['kept', 'live', 'end']);
-  });
-
-  it('asks for a key', async () => {
-    await start();
-    for (const headers of [{} as Record<string, string>, { authorization: 'Bearer wrong' }, { authorization: `Basic ${publishKey}` }]) {
-      for (const path of ['/feeds/a', '/feeds']) {
-        const answer = await fetch(served.url + path, { method: 'POST', body: 'x', headers: { 'content-type': 'text/plain', ...headers } });
-        expect(answer.status).toBe(401);
-        expect(answer.headers.get('www-authenticate')).toMatch(/^Bearer/);
-      }
-    }
-    expect(served.feeds.counts().messages).toBe(0);
   });
 });

@@ -1,6 +1,4 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { request } from 'node:http';
 import { EventSource } from 'eventsource';
 import fc from 'fast-check';
 import { type Line, Peer } from '../support/peer.js';
@@ -89,12 +87,15 @@ describe.each(platforms)('resuming on %s', (platform) => {
     expect(peer.lines[0]?.data).toMatchObject({ feed: 'a' });
   });
 
-  it.each(['', 'x', 'x y', '1', '-1', 'a-1-b/', 'earliest%20'])('refuses since=%j', async (since) => {
-    await start();
-    const answer = await fetch(`${served.url}/feeds/a?since=${since}`);
-    expect(answer.status).toBe(400);
-    expect(await answer.json()).toMatchObject({ code: 'FEED_SINCE', message: expect.stringMatching(/earliest or latest/) });
-  });
+  it.each(['', 'x', 'x y', '1', '-1', 'a-1-b/', 'a--1', 'a-1.5', `${'a'.repeat(33)}-1`, 'earliest%20'])(
+    'refuses since=%j',
+    async (since) => {
+      await start();
+      const answer = await fetch(`${served.url}/feeds/a?since=${since}`);
+      expect(answer.status).toBe(400);
+      expect(await answer.json()).toMatchObject({ code: 'FEED_SINCE', message: expect.stringMatching(/earliest or latest/) });
+    },
+  );
 
   it('follows up to 100 feeds at once, each once', async () => {
     await start();
@@ -119,18 +120,6 @@ describe.each(platforms)('resuming on %s', (platform) => {
     await publish('b/c', { two: 2 });
     await peer.sees('}\n');
     expect(peer.body).toBe('a\tone\nb/c\t{"two":2}\n');
-  });
-
-  it('replays more than a connection may buffer to a client that reads, with what is published meanwhile', async () => {
-    await start({ bufferBytes: 65_536, historyBytes: 1e8, historyLength: 1000 });
-    const padding = 'x'.repeat(20_000);
-    for (let n = 0; n < 500; n += 1) await publish('a', { n, padding });
-    const peer = await follow('/a?since=earliest');
-    for (let n = 500; n < 503; n += 1) await publish('a', { n, padding });
-    await peer.sees('"n":502,');
-    await until(() => peer.body.endsWith('}\n'));
-    expect(data(peer).map((each) => (each as { n: number }).n)).toEqual(Array.from({ length: 503 }, (_, n) => n));
-    expect(served.feeds.counts().closed.slow).toBe(0);
   });
 
   it('gives each client exactly what was published on its feeds, whenever it is cut off', async () => {
@@ -165,9 +154,9 @@ describe.each(platforms)('resuming on %s', (platform) => {
         for (const feed of feedNames.map(name)) await served.feeds.publish(feed, 'end');
         for (const [n, reader] of readers.entries()) {
           const own = (clients[n] as string[]).map(name);
-          await until(() => reader.got.filter(([, value]) => value === 'end').length === own.length);
-          expect(reader.got.filter(([, value]) => value !== 'end')).toEqual(published.filter(([feed]) => own.includes(feed)));
-          expect(reader.resets).toBe(0);
+          await until(() => reader.lines.filter((line) => line.data === 'end').length === own.length);
+          const got = reader.lines.filter((line) => line.data !== 'end').map((line) => [line.feed, line.data]);
+          expect(got).toEqual(published.filter(([feed]) => own.includes(feed)));
           reader.cut();
         }
       }),
@@ -204,87 +193,34 @@ describe.each(platforms)('resuming on %s', (platform) => {
     expect(got).toEqual(Array.from({ length: n }, (_, index) => `${index + 1}`));
     expect([...feeds].sort()).toEqual(['a', 'b']);
   });
-
-  it('resumes curl, and fetch with a stream reader', async () => {
-    await start();
-    const curl = (path: string) => {
-      const child = spawn('curl', ['-sN', `${served.url}${path}`], { stdio: ['ignore', 'pipe', 'ignore'] });
-      let out = '';
-      child.stdout.setEncoding('utf8').on('data', (text: string) => {
-        out += text;
-      });
-      return { child, out: () => out };
-    };
-    const first = curl('/feeds/a?format=sse');
-    await until(() => served.feeds.counts().open === 1);
-    await publish('a', 'one', 'two');
-    await until(() => first.out().includes('data: two\n\n'));
-    first.child.kill();
-    await until(() => served.feeds.counts().open === 0);
-    await publish('a', 'three');
-    const last = [...first.out().matchAll(/^id: (.*)$/gm)].at(-1)?.[1];
-    const second = curl(`/feeds/a?format=sse&since=${last}`);
-    await until(() => second.out().includes('three'));
-    await publish('a', 'four');
-    await until(() => second.out().includes('data: four\n\n'));
-    second.child.kill();
-    expect([...second.out().matchAll(/^data: (.*)$/gm)].map((match) => match[1])).toEqual(['three', 'four']);
-
-    const abort = new AbortController();
-    const response = await fetch(`${served.url}/feeds/a?format=ndjson`, { headers: { 'last-event-id': last ?? '' }, signal: abort.signal });
-    const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
-    let text = '';
-    while (text.split('\n').length < 3) text += (await reader?.read())?.value;
-    abort.abort();
-    expect(
-      text
-        .trimEnd()
-        .split('\n')
-        .map((line) => JSON.parse(line).data),
-    ).toEqual(['three', 'four']);
-  });
 });
 
-/** A client as a careful program would be: reads ndjson, keeps its position, comes back with it. */
+/** A client as a careful program would be: keeps its position, comes back with it. */
 class Reader {
-  readonly got: [string, unknown][] = [];
-  resets = 0;
+  private readonly before: Line[] = [];
   private position: string | undefined;
-  private cutOff: () => void = () => {};
+  private peer: Peer | undefined;
 
   constructor(
     private readonly port: number,
     private readonly feeds: string[],
   ) {}
 
+  get lines(): Line[] {
+    return [...this.before, ...(this.peer?.lines ?? [])];
+  }
+
   async open(): Promise<void> {
-    const path = `/feeds?${this.feeds.map((feed) => `id=${feed}`).join('&')}`;
-    const headers = { accept: 'application/x-ndjson', ...(this.position && { 'last-event-id': this.position }) };
-    const outgoing = request({ port: this.port, host: '127.0.0.1', path, headers }).end();
-    const [response] = (await once(outgoing, 'response')) as [import('node:http').IncomingMessage];
-    this.position ??= response.headers['feed-position'] as string;
-    let rest = '';
-    const onData = (text: string) => {
-      const parts = (rest + text).split('\n');
-      rest = parts.pop() ?? '';
-      for (const part of parts) this.take(JSON.parse(part));
-    };
-    response.setEncoding('utf8').on('data', onData);
-    outgoing.on('error', () => {});
-    response.on('error', () => {});
-    this.cutOff = () => {
-      response.off('data', onData);
-      outgoing.destroy();
-    };
+    const path = `/feeds?format=ndjson&${this.feeds.map((feed) => `id=${feed}`).join('&')}`;
+    this.peer = await Peer.get(this.port, path, ...(this.position ? [`Last-Event-ID: ${this.position}`] : []));
+    await this.peer.sees('\r\n\r\n');
+    this.position ??= /\r\nfeed-position: (\S+)/i.exec(this.peer.head)?.[1];
   }
 
   cut(): void {
-    this.cutOff();
-  }
-
-  private take({ id, feed = '', type, data: value }: Line): void {
-    this.position = id ?? this.position;
-    if (type === 'reset') this.resets += 1;
-    else this.got.push([feed, value]);
+    this.peer?.leave();
+    this.before.splice(0, Number.POSITIVE_INFINITY, ...this.lines);
+    this.peer = undefined;
+    this.position = this.before.at(-1)?.id ?? this.position;
   }
 }

@@ -54,15 +54,6 @@ describe.each(platforms)('the default source on %s', (platform) => {
     expect(first.isComplete).toBe(true);
     expect(served.feeds.counts().closed.drained).toBe(2);
   });
-
-  it('says nothing with a period of 0', async () => {
-    const served = await serve(platform, { imports: [feedModule()] });
-    const peer = await Peer.get(served.port, '/feeds/42');
-    await peer.sees('\r\n\r\n');
-    expect(served.feeds.counts().open).toBe(1);
-    await served.app.close();
-    expect((await peer.closed()).endsWith('\r\n\r\n0\r\n\r\n')).toBe(true);
-  });
 });
 
 describe.each(platforms)("an application's source on %s", (platform) => {

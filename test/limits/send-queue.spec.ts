@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Controller, Get, Req, Res } from '@nestjs/common';
 import { concat, from, interval, map, NEVER, Subject } from 'rxjs';
 import { MemoryBroker } from '../../src/feed/broker/memory/memory-broker.js';
-import { type Broker, type ConnectOptions, type FeedConnection, FeedService } from '../../src/index.js';
+import { type Broker, type BrokerContext, type ConnectOptions, type FeedConnection, FeedService, type History } from '../../src/index.js';
 import { Peer } from '../support/peer.js';
 import { closeAll, follow, type ModuleOptions, platforms, type Served, serveFeeds, until } from '../support/serve.js';
 
@@ -12,22 +12,14 @@ afterEach(closeAll);
 function pausedReads() {
   const waiting: (() => void)[] = [];
   let isPaused = true;
-  const broker: ModuleOptions['broker'] = (bounds) => {
-    const memory = new MemoryBroker(bounds);
-    return new Proxy<Broker>(memory, {
-      get(target, name) {
-        if (name === 'read') {
-          return async (...args: Parameters<Broker['read']>) => {
-            const history = await target.read(...args);
-            if (isPaused) await new Promise<void>((resolve) => waiting.push(resolve));
-            return history;
-          };
-        }
-        const value = Reflect.get(target, name);
-        return typeof value === 'function' ? value.bind(target) : value;
-      },
-    });
-  };
+  class PausedBroker extends MemoryBroker {
+    override async read(...args: Parameters<Broker['read']>): Promise<History> {
+      const history = await super.read(...args);
+      if (isPaused) await new Promise<void>((resolve) => waiting.push(resolve));
+      return history;
+    }
+  }
+  const broker = (bounds: BrokerContext) => new PausedBroker(bounds);
   const resume = () => {
     isPaused = false;
     for (const read of waiting.splice(0)) read();
@@ -64,6 +56,18 @@ describe.each(platforms)('the send queue on %s', (platform) => {
     expect(peer.isComplete).toBe(true);
   });
 
+  it('lets the newest message of a conflated feed wait, whatever its size, and other messages behind it', async () => {
+    await start({ rules: { fast: { conflate: true } }, bufferBytes: 100_000 });
+    const peer = await follow(served, '/feeds?id=fast&id=calm&format=ndjson');
+    await clog(peer, 'fast');
+    await served.feeds.publish('fast', 'x'.repeat(200_000));
+    await served.feeds.publish('calm', 'the end');
+    peer.socket.resume();
+    await peer.sees('the end');
+    expect(peer.lines.slice(-2)).toMatchObject([{ feed: 'fast' }, { feed: 'calm' }]);
+    expect(served.feeds.counts()).toMatchObject({ open: 1 });
+  });
+
   it('sends all of the history before a connection ends that was ended while it was being read', async () => {
     const reads = pausedReads();
     await start({ broker: reads.broker });
@@ -92,18 +96,13 @@ describe.each(platforms)('the send queue on %s', (platform) => {
 
   it('ends without its last chunk where the rest of the history cannot be read', async () => {
     let fails = false;
-    await start({
-      historyBytes: 1 << 26,
-      historyLength: 1000,
-      broker: (bounds) =>
-        new Proxy(new MemoryBroker(bounds), {
-          get(target, name) {
-            if (name === 'read' && fails) return () => Promise.reject(new Error('gone'));
-            const value = Reflect.get(target, name);
-            return typeof value === 'function' ? value.bind(target) : value;
-          },
-        }),
-    });
+    class FailingBroker extends MemoryBroker {
+      override async read(...args: Parameters<Broker['read']>): Promise<History> {
+        if (fails) throw new Error('gone');
+        return super.read(...args);
+      }
+    }
+    await start({ historyBytes: 1 << 26, historyLength: 1000, broker: (bounds) => new FailingBroker(bounds) });
     for (let n = 1; n <= 200; n += 1) await served.feeds.publish('a', padding);
     const peer = await follow(served, '/feeds/a?since=earliest');
     fails = true;
@@ -208,13 +207,14 @@ describe.each(platforms)('the send queue on %s', (platform) => {
 
   it('does not cut a client that reads its history, however much of it the transport holds', async () => {
     await start({ bufferBytes: 16_384, historyBytes: 1 << 26, historyLength: 10_000 });
-    for (let n = 1; n <= 10_000; n += 1) await served.feeds.publish('a', 'x'.repeat(1000));
+    for (let n = 1; n <= 10_000; n += 1) await served.feeds.publish('a', `${n} ${'x'.repeat(1000)}`);
     const peer = await follow(served, '/feeds/a?since=earliest');
-    for (let n = 1; n <= 300; n += 1) {
-      await served.feeds.publish('a', `live ${n}`);
+    for (let n = 10_001; n <= 10_300; n += 1) {
+      await served.feeds.publish('a', `${n} live`);
       await new Promise(setImmediate);
     }
-    await peer.sees('live 300\n');
+    await peer.sees('10300 live\n');
+    expect(linesOf(peer).map(Number.parseFloat)).toEqual(Array.from({ length: 10_300 }, (_, n) => n + 1));
     expect(served.feeds.counts().closed).toMatchObject({ slow: 0 });
   });
 

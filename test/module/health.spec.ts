@@ -5,11 +5,13 @@ import { MemoryBroker } from '../../src/feed/broker/memory/memory-broker.js';
 import { FeedHealthIndicator, HealthModule } from '../../src/health/index.js';
 import { type BrokerFactory } from '../../src/index.js';
 import { Peer } from '../support/peer.js';
-import { feedModule, platforms, serve, until } from '../support/serve.js';
+import { closeAll, platforms, serveFeeds, until } from '../support/serve.js';
+
+afterEach(closeAll);
 
 describe.each(platforms)('health on %s', (platform) => {
   it('tells what is open, what was, and what the process costs', async () => {
-    const served = await serve(platform, { imports: [feedModule({ intervalMs: 10, maxConnections: 100 }), HealthModule] });
+    const served = await serveFeeds(platform, { intervalMs: 10, maxConnections: 100 }, { imports: [HealthModule] });
     const connections = async (query = ''): Promise<Record<string, unknown>> =>
       (await fetch(`${served.url}/health/connections${query}`)).json() as Promise<Record<string, unknown>>;
     const peers = await Promise.all([1, 2, 2].map((id) => Peer.get(served.port, `/feeds/${id}`)));
@@ -42,11 +44,10 @@ describe.each(platforms)('health on %s', (platform) => {
     Peer.leaveAll();
     await until(async () => (await connections()).open === 0);
     expect(await connections()).toMatchObject({ peak: 3, closed: { client: 3 }, feeds: 0 });
-    await served.app.close();
   });
 
   it('is ready until the limit is near, and lives on', async () => {
-    const served = await serve(platform, { imports: [feedModule({ intervalMs: 1000, maxConnections: 2 }), HealthModule] });
+    const served = await serveFeeds(platform, { intervalMs: 1000, maxConnections: 2 }, { imports: [HealthModule] });
     const status = async (path: string) => (await fetch(served.url + path)).status;
     expect(await Promise.all(['/health', '/health/live', '/health/ready'].map(status))).toEqual([200, 200, 200]);
     const peers = await Promise.all([1, 2].map((id) => Peer.get(served.port, `/feeds/${id}`)));
@@ -58,14 +59,13 @@ describe.each(platforms)('health on %s', (platform) => {
     });
     Peer.leaveAll();
     await until(async () => (await status('/health/ready')) === 200);
-    await served.app.close();
   });
 
   it('stays ready while its broker is unavailable, and says so', async () => {
     let unavailableSince: number | undefined;
     const broker: BrokerFactory = (context) =>
       Object.defineProperties(new MemoryBroker(context), { unavailableSince: { get: () => unavailableSince } });
-    const served = await serve(platform, { imports: [feedModule({ broker }), HealthModule] });
+    const served = await serveFeeds(platform, { broker }, { imports: [HealthModule] });
     const ready = async () => {
       const answer = await fetch(`${served.url}/health/ready`);
       return { status: answer.status, broker: ((await answer.json()) as { info: { broker: unknown } }).info.broker };
@@ -80,7 +80,6 @@ describe.each(platforms)('health on %s', (platform) => {
     expect(await (await fetch(`${served.url}/health/live`)).json()).toMatchObject({ info: {} });
     unavailableSince = undefined;
     expect((await ready()).broker).toMatchObject({ state: 'ok' });
-    await served.app.close();
   });
 
   it("gives its indicator to the application's own check", async () => {
@@ -97,15 +96,11 @@ describe.each(platforms)('health on %s', (platform) => {
         return this.health.check([() => this.feeds.isHealthy('streams')]);
       }
     }
-    const served = await serve(platform, {
-      imports: [feedModule(), TerminusModule],
-      controllers: [StatusController],
-      providers: [FeedHealthIndicator],
-    });
+    const more = { imports: [TerminusModule], controllers: [StatusController], providers: [FeedHealthIndicator] };
+    const served = await serveFeeds(platform, {}, more);
     expect(await (await fetch(`${served.url}/status`)).json()).toMatchObject({
       status: 'ok',
       info: { streams: { status: 'up', open: 0 } },
     });
-    await served.app.close();
   });
 });

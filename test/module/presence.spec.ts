@@ -36,13 +36,4 @@ describe.each(platforms)('presence on %s', (platform) => {
       { type: 'unfollowed', feed: 'b' },
     ]);
   });
-
-  it('leaves nothing of a connection that never opened', async () => {
-    const fails = () => {
-      throw new Error('at once');
-    };
-    const served = await serveFeeds(platform, { source: fails });
-    expect((await fetch(`${served.url}/feeds/a`)).status).toBe(500);
-    expect(served.feeds.counts()).toMatchObject({ open: 0, opened: 0, feeds: 0 });
-  });
 });

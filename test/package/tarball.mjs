@@ -1,5 +1,5 @@
 // The tarball that npm would publish, and what may be in it.
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { run } from './run.mjs';
 
@@ -40,14 +40,4 @@ export function unreached(folder) {
     .filter((entry) => entry.isFile())
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
     .filter((name) => !reached.has(name));
-}
-
-/** The relative links of the installed package's pages that lead to nothing in it: on the npm page there is nothing else. */
-export function deadLinks(folder) {
-  const pages = readdirSync(folder, { recursive: true }).filter((name) => name.endsWith('.md'));
-  return pages.flatMap((page) =>
-    Array.from(readFileSync(join(folder, page), 'utf8').matchAll(/\]\((?!https?:|#)([^)#\s]+)/g), ([, path]) => `${page}: ${path}`).filter(
-      (link) => !existsSync(join(folder, dirname(page), link.slice(page.length + 2))),
-    ),
-  );
 }

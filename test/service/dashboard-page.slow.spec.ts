@@ -1,18 +1,16 @@
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { SignJWT } from 'jose';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { chromiumArgs, Engine, missing } from '../../tools/engines.mjs';
 import { Run, type Served } from '../support/run.js';
 import { asJson, publishKey, until } from '../support/serve.js';
+import { jwtSecret, sign } from '../support/tokens.js';
 
 // tools/engines.mjs, which the test command runs first, says so where these are missing
 const absent = missing();
 const inBrowser = absent.includes('chromium') ? describe.skip : describe;
 const withRedis = absent.includes('redis-server') ? it.skip : it;
-
-const jwtSecret = 'a secret of thirty-two bytes, no less';
 
 const start = (env: Record<string, string> = {}) => Run.service({ FEED_INTERVAL_MS: '0', FEED_PUBLISH_KEY: publishKey, ...env });
 
@@ -156,7 +154,7 @@ inBrowser('the page of the dashboard in Chromium', () => {
 
   it('follows a feed with a token where one is needed', async () => {
     const service = await start({ FEED_JWT_SECRET: jwtSecret });
-    const token = await new SignJWT({ feeds: 'a', publish: 'a' }).setProtectedHeader({ alg: 'HS256' }).sign(Buffer.from(jwtSecret));
+    const token = await sign({ feeds: 'a', publish: 'a' });
     const page = await open(service);
     await page.fill('#follow-form [name=id]', 'a');
     await page.press('#follow-form [name=id]', 'Enter');

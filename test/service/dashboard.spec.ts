@@ -2,9 +2,8 @@ import { readdir, readFile, rm } from 'node:fs/promises';
 import { Peer } from '../support/peer.js';
 import { Run, type Served } from '../support/run.js';
 import { platforms, publishKey, until } from '../support/serve.js';
+import { jwtSecret } from '../support/tokens.js';
 import { folderWithout } from '../support/without.js';
-
-const jwtSecret = 'a secret of thirty-two bytes, no less';
 
 const start = (env: Record<string, string> = {}) => Run.service({ FEED_INTERVAL_MS: '0', FEED_PUBLISH_KEY: publishKey, ...env });
 

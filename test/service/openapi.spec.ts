@@ -1,11 +1,11 @@
 import { readFile, rm } from 'node:fs/promises';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
-import { SignJWT } from 'jose';
 import { AppModule } from '../../src/app.module.js';
 import { readConfig } from '../../src/service/config.js';
 import { Peer } from '../support/peer.js';
 import { Run, type Served } from '../support/run.js';
 import { asJson, type Platform, platforms, publishKey, serve, until } from '../support/serve.js';
+import { jwtSecret, sign } from '../support/tokens.js';
 import { folderWithout } from '../support/without.js';
 
 // The parts of a document have no names of their own in the package's exports.
@@ -14,7 +14,6 @@ type Schema = NonNullable<NonNullable<Document['components']>['schemas']>[string
 type Operation = NonNullable<Document['paths'][string]['get']>;
 type Content = NonNullable<Exclude<NonNullable<Operation['requestBody']>, { $ref: string }>>['content'];
 
-const jwtSecret = 'a secret of thirty-two bytes, no less';
 const maxConnections = 2;
 
 const start = (platform: Platform, env: Record<string, string> = {}, folder?: string) => {
@@ -108,7 +107,7 @@ function send({ url, ...request }: Call): Promise<Response> {
 }
 
 /** A token that is good for nothing. */
-const worthless = await new SignJWT({}).setProtectedHeader({ alg: 'HS256' }).sign(Buffer.from(jwtSecret));
+const worthless = await sign({ feeds: [] });
 
 function setData(call: Call, data: string): void {
   call.body = call.headers['Content-Type'] === 'text/plain' ? data : JSON.stringify({ ...JSON.parse(call.body ?? ''), data });

@@ -32,6 +32,14 @@ describe('the settings of the service', () => {
   });
 
   it.each([
+    ['x'.repeat(31), 1],
+    ['x'.repeat(32), 0],
+    ['ü'.repeat(16), 0],
+  ])('warn of a secret that has fewer than 32 bytes: %s', (secret, warnings) => {
+    expect(readConfig({ FEED_JWT_SECRET: secret }).warnings).toHaveLength(warnings);
+  });
+
+  it.each([
     ['redis://user:secret@', /^FEED_BROKER is invalid: The URL of Redis must be [^@]*$/],
     ['nats://user:secret@', /^FEED_BROKER is invalid: The NATS broker's URL is [^@]*$/],
   ])('do not repeat a password where FEED_BROKER=%s', async (url, line) => {

@@ -200,14 +200,4 @@ describeWithRedis('workers', () => {
     expect(run.out).toBe('');
     taken.close();
   });
-
-  it.each([
-    ['redis://user:secret@', /^FEED_BROKER is invalid: The URL of Redis must be [^@]*\n$/],
-    ['memory', /^FEED_BROKER must be redis:\/\/… or nats:\/\/… with WORKERS=2: [^\n]*\n$/],
-  ])('do not start with FEED_BROKER=%s', async (broker, line) => {
-    const run = Run.node(['dist/main.js'], { PORT: '0', WORKERS: '2', FEED_BROKER: broker });
-    expect(await run.exit).toBe(1);
-    expect(run.err).toMatch(line);
-    expect(run.out).toBe('');
-  });
 });

@@ -93,6 +93,7 @@ export class Peer {
     let body = '';
     for (let at = 0; at < raw.length; ) {
       const lineEnd = raw.indexOf('\r\n', at);
+      if (lineEnd < 0) break;
       const size = Number.parseInt(raw.slice(at, lineEnd), 16);
       body += raw.slice(lineEnd + 2, lineEnd + 2 + size);
       at = lineEnd + 2 + size + 2;

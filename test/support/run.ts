@@ -126,12 +126,6 @@ export class Served extends Run {
     await until(async () => (await this.counts()).open === 0);
   }
 
-  /** Sends a signal until it has ended: those that follow the first within half a second belong to that. Returns its exit code. */
-  async insist(signal: NodeJS.Signals): Promise<number | null> {
-    await until(() => !this.child.kill(signal));
-    return this.exit;
-  }
-
   /** Has it end in good order, which it does with 0 and without a complaint. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     this.child.kill(signal);

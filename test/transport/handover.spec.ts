@@ -213,17 +213,6 @@ describe.each(platforms)('the handover on %s', (platform) => {
     expect(peer.socket.destroyed).toBe(false);
   });
 
-  it('answers a refused feed and then goes on with the connection', async () => {
-    const peer = await Peer.get(served.port, '/feeds/not%20an%20id');
-    await peer.sees('400 Bad Request');
-    peer.send('GET /app/route HTTP/1.1\r\nHost: test\r\n\r\n');
-    await peer.sees('{"ip":"127.0.0.1"}');
-    peer.text = '';
-    peer.send('GET /feeds/1 HTTP/1.1\r\nHost: test\r\n\r\n');
-    await peer.sees('hello\n');
-    expect(served.feeds.counts().handedOver).toBe(1);
-  });
-
   it('a request target that is a whole URL names the same feed', async () => {
     const peer = await Peer.to(served.port);
     peer.send('GET http://test/app/feed/a HTTP/1.1\r\nHost: test\r\n\r\n');
@@ -259,12 +248,7 @@ describe.each(platforms)('the handover on %s', (platform) => {
     await peer.sees(/hello\n/);
     expect(peer.text.match(/(?<=HTTP\/1\.1 )\d+/g)).toEqual(['400', '201', '200', '201', '100', '201', '200']);
     expect(peer.text.match(/"length":\d+/g)).toEqual(Array(3).fill('"length":6'));
-  });
-
-  it('takes an upload', async () => {
-    const body = JSON.stringify({ data: 'x'.repeat(90_000) });
-    const response = await fetch(`${served.url}/app/upload`, { method: 'POST', body, headers: { 'content-type': 'application/json' } });
-    expect(await response.json()).toEqual({ length: 90_000 });
+    expect(served.feeds.counts()).toMatchObject({ open: 1, handedOver: 1 });
   });
 
   it.each(['/socket', '/app/feed/1'])('leaves an upgrade of %s to the application', async (path) => {
@@ -283,14 +267,6 @@ describe.each(platforms)('the handover on %s', (platform) => {
     await peer.sees(`${early}echo this`);
     peer.socket.end();
     await peer.closed();
-  });
-
-  it('tells Node of a head that is not HTTP', async () => {
-    for (const nonsense of ['GET /app/feed/1 SPDY/9\r\n\r\n', 'NONSENSE\r\n\r\n', 'GET /app/feed/1 HTTP/1.1\r\nbroken header\r\n\r\n']) {
-      const peer = await Peer.to(served.port);
-      peer.send(nonsense);
-      expect(await peer.closed()).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
-    }
   });
 
   it('lets a client go that says nothing, or not enough', async () => {
@@ -327,27 +303,34 @@ describe.each(platforms)("the server's own limits on %s", (platform) => {
     await served.app.close();
   });
 
-  it('close within the drain time when a client reads nothing more', async () => {
-    const served = await serveFeeds(platform, { drainMs: 100, bufferBytes: 1 << 24, source: () => concat(of('hello'), said) });
-    const peer = await Peer.get(served.port, '/feeds/1');
-    await peer.sees('hello\n');
-    peer.socket.pause();
-    while (served.feeds.counts().bufferedBytes === 0) said.next('x'.repeat(1 << 20));
-    await served.app.close();
-    expect(served.feeds.counts()).toMatchObject({ open: 0, closed: { drained: 1 } });
-    peer.leave();
-  });
-
-  it('close at once, with feeds, idle and silent connections there', async () => {
+  it('close at once, with feeds, idle, silent and half-spoken connections there', async () => {
     const served = await serve(platform, metadata);
     const feed = await Peer.get(served.port, '/feeds/1');
     await feed.sees('hello\n');
     const idle = await Peer.get(served.port, '/feeds/not%20an%20id');
     await idle.sees('400');
-    const silent = await Peer.to(served.port);
+    const [silent, halfway] = [await Peer.to(served.port), await Peer.to(served.port)];
+    halfway.send('GET /feeds/1 HTTP/1.1\r\nHost: te');
+    // Requests behind these on the same loop have been served: so these were accepted.
+    await fetch(`${served.url}/feeds/1`, { method: 'HEAD' });
     await served.app.close();
-    await Promise.all([feed.closed(), idle.closed(), silent.closed()]);
+    for (const peer of [feed, idle, silent, halfway]) await peer.closed();
     expect(feed.isComplete).toBe(true);
+  });
+});
+
+describe.each(platforms)('with and without the handover on %s', (platform) => {
+  afterEach(closeAll);
+
+  it.each([true, false])('notices that a client left, half-closed or reset (handover: %j)', async (handover) => {
+    const served = await serveFeeds(platform, { handover, intervalMs: 10 });
+    for (const go of [(peer: Peer) => peer.leave(), (peer: Peer) => peer.socket.end(), (peer: Peer) => peer.reset()]) {
+      const peer = await Peer.get(served.port, '/feeds/1');
+      await peer.sees('Chunk 1');
+      go(peer);
+      await until(() => served.feeds.counts().open === 0);
+    }
+    expect(served.feeds.counts().closed.client).toBe(3);
   });
 });
 
@@ -417,17 +400,6 @@ describe.each(platforms)('without the handover on %s', (platform) => {
       if (handover) await served.app.close();
     }
     expect(subscribed).toBe(2);
-  });
-
-  it('notices that a client left, half-closed or reset', async () => {
-    served = await serveFeeds(platform, { handover: false, intervalMs: 10 });
-    for (const go of [(peer: Peer) => peer.leave(), (peer: Peer) => peer.socket.end(), (peer: Peer) => peer.reset()]) {
-      const peer = await Peer.get(served.port, '/feeds/1');
-      await peer.sees('Chunk 1');
-      go(peer);
-      await until(() => served.feeds.counts().open === 0);
-    }
-    expect(served.feeds.counts().closed.client).toBe(3);
   });
 });
 

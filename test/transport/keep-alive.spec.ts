@@ -1,11 +1,10 @@
 import { interval, map } from 'rxjs';
-import { HealthModule } from '../../src/health/index.js';
 import { closeAll, follow, type ModuleOptions, platforms, type Served, serveFeeds, until } from '../support/serve.js';
 
 describe.each(platforms)('the pulse on %s', (platform) => {
   let served: Served;
   const start = async (options: ModuleOptions) => {
-    served = await serveFeeds(platform, options, { imports: [HealthModule] });
+    served = await serveFeeds(platform, options);
   };
   afterEach(closeAll);
 
@@ -36,15 +35,5 @@ describe.each(platforms)('the pulse on %s', (platform) => {
       expect(peer.isComplete).toBe(true);
     }
     expect(served.feeds.counts().closed).toMatchObject({ aged: 2, expired: 0 });
-  });
-
-  it('keeps no timer when nobody is connected', async () => {
-    const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
-    await start({ heartbeatMs: 40 });
-    const before = timers();
-    const peer = await follow(served, '/feeds/a');
-    peer.leave();
-    await until(() => served.feeds.counts().open === 0);
-    await until(() => timers() <= before);
   });
 });

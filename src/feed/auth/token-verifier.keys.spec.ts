@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Logger } from '@nestjs/common';
-import { type CryptoKey, exportJWK, exportSPKI, type GenerateKeyPairResult, generateKeyPair, type JWK, SignJWT, UnsecuredJWT } from 'jose';
-import { bytes, jwtSecret, now, refused, sign, verifierOf } from '../../../test/support/tokens.js';
+import { type CryptoKey, exportJWK, exportSPKI, type GenerateKeyPairResult, generateKeyPair, type JWK, SignJWT } from 'jose';
+import { bytes, now, refused, sign, verifierOf } from '../../../test/support/tokens.js';
 import type { TokenVerifier } from './token-verifier.js';
 
 beforeAll(() => Logger.overrideLogger(false));
@@ -59,13 +59,9 @@ describe('with a key set', () => {
     expect(fetched).toBe(1);
   });
 
-  it.each([
-    ['a secret', async () => jwtSecret],
-    ['the public key in PEM', async () => exportSPKI(pairs.get('RS256')?.publicKey as CryptoKey)],
-    ['the public key as JSON', async () => JSON.stringify(keys[0])],
-    ['the modulus of the public key', async () => keys[0]?.n as string],
-  ])('refuses HS256 with %s', async (_, secret) => {
-    const token = await sign({ feeds: '*' }, { kid: 'RS256', key: bytes(await secret()) });
+  it('does not take a public key for a secret', async () => {
+    const publicKey = await exportSPKI(pairs.get('RS256')?.publicKey as CryptoKey);
+    const token = await sign({ feeds: '*' }, { kid: 'RS256', key: bytes(publicKey) });
     expect(await refused(verifier, token)).toBe('The token is not valid.');
     expect(fetched).toBe(0);
   });
@@ -77,9 +73,6 @@ describe('with a key set', () => {
     ],
     ['a key of another kind under a known name', async () => sign({}, { alg: 'ES256', kid: 'RS256', key: privateKey('ES256') })],
     ['a token that names none of several keys', async () => sign({}, { alg: 'RS256', key: privateKey('RS256') })],
-    ['alg none', async () => new UnsecuredJWT({ feeds: '*' }).encode()],
-    ['garbage', async () => 'a.b.c'],
-    ['nothing', async () => ''],
   ])('refuses %s', async (_, token) => {
     expect(await refused(verifier, await token())).toBe('The token is not valid.');
   });
@@ -89,13 +82,6 @@ describe('with a key set', () => {
     const jwk = await exportJWK(publicKey);
     const token = await new SignJWT({ feeds: '*' }).setProtectedHeader({ alg: 'ES256', jwk, jku: jwksUrl }).sign(key);
     expect(await refused(verifier, token)).toBe('The token is not valid.');
-  });
-
-  it('refuses an expired token, and one of another issuer', async () => {
-    const header = { alg: 'EdDSA', kid: 'EdDSA', key: privateKey('EdDSA') };
-    expect(await refused(verifier, await sign({ exp: now() - 10 }, header))).toBe('The token has expired.');
-    const strict = verifierOf({ jwksUrl, jwtIssuer: 'i' });
-    expect(await refused(strict, await sign({ iss: 'another' }, header))).toMatch(/claim iss/);
   });
 
   describe('that cannot be had', () => {
@@ -112,11 +98,7 @@ describe('with a key set', () => {
     }
 
     it('because nobody listens', async () => {
-      const url = await serve(() => {});
-      const server = servers.pop() as Server;
-      server.close();
-      await once(server, 'close');
-      await unavailable(url);
+      await unavailable('http://127.0.0.1:1/');
     });
 
     it('because it is not answered', async () => {
@@ -124,10 +106,8 @@ describe('with a key set', () => {
     });
 
     it.each<[string, RequestListener]>([
-      ['404', (_, response) => response.writeHead(404).end()],
       ['500', (_, response) => response.writeHead(500).end(JSON.stringify({ keys }))],
       ['a redirect', (_, response) => response.writeHead(302, { Location: jwksUrl }).end()],
-      ['HTML', (_, response) => response.end('<html>')],
       ['JSON that is no key set', (_, response) => response.end('{}')],
       [
         'a key that is none',

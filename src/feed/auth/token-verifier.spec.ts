@@ -1,5 +1,5 @@
 import { Logger } from '@nestjs/common';
-import { EncryptJWT, generateKeyPair, type JWTPayload, UnsecuredJWT } from 'jose';
+import { generateKeyPair, type JWTPayload, UnsecuredJWT } from 'jose';
 import { bytes, jwtSecret, now, refused, sign, verifierOf } from '../../../test/support/tokens.js';
 import type { AuthOptions } from './auth.options.js';
 import { TokenVerifier } from './token-verifier.js';
@@ -33,27 +33,12 @@ describe('with a secret', () => {
 
   it.each<[string, () => string | Promise<string>, string?]>([
     ['a wrong signature', () => sign({}, { key: bytes('another secret, of thirty-two bytes') })],
-    ['a changed payload', async () => swapPayload(await sign(), { feeds: '*' })],
-    ['a cut signature', async () => (await sign()).replace(/[^.]*$/, '')],
     ['an expired token', () => sign({ exp: now() - 10 }), 'The token has expired.'],
     ['a token of the future', () => sign({ nbf: now() + 60 }), 'The token is not valid yet.'],
     ['an end that is no number', () => sign({ exp: '2100-01-01' as unknown as number }), 'The claim exp of the token is not accepted.'],
     ['alg none', async () => new UnsecuredJWT({ feeds: '*' }).encode()],
-    ['alg none with a signature', async () => swapHeader(await sign(), { alg: 'none' })],
-    ['alg nOnE', async () => swapHeader(await sign(), { alg: 'nOnE' })],
-    ['no alg', async () => swapHeader(await sign(), {})],
-    ['an alg named like a property of objects', async () => swapHeader(await sign(), { alg: 'constructor' })],
-    ['a critical header that nobody knows', async () => swapHeader(await sign(), { alg: 'HS256', crit: ['x'], x: 1 })],
     ['a public-key signature', async () => sign({}, { alg: 'ES256', key: (await generateKeyPair('ES256')).privateKey })],
-    [
-      'an encrypted token',
-      () => new EncryptJWT({ feeds: '*' }).setProtectedHeader({ alg: 'dir', enc: 'A128CBC-HS256' }).encrypt(bytes(jwtSecret).slice(0, 32)),
-    ],
-    ['claims that are no object', async () => swapPayload(await sign(), ['*'])],
     ['garbage', async () => 'garbage'],
-    ['dots', async () => '..'],
-    ['nothing', async () => ''],
-    ['bytes beyond ASCII', async () => (await sign()).replace('.', '.\u00ff')],
   ])('refuses %s', async (_, token, message = 'The token is not valid.') => {
     expect(await refused(verifier, await token())).toBe(message);
   });
@@ -65,11 +50,8 @@ describe('with a secret', () => {
   it.each<[AuthOptions, JWTPayload, string | undefined]>([
     [{ jwtIssuer: 'i' }, { iss: 'i' }, undefined],
     [{ jwtIssuer: 'i' }, { iss: 'another' }, 'iss'],
-    [{ jwtIssuer: 'i' }, {}, 'iss'],
-    [{ jwtAudience: 'a' }, { aud: 'a' }, undefined],
     [{ jwtAudience: 'a' }, { aud: ['b', 'a'] }, undefined],
     [{ jwtAudience: 'a' }, { aud: 'another' }, 'aud'],
-    [{ jwtAudience: 'a' }, { aud: ['b'] }, 'aud'],
     [{ jwtAudience: 'a' }, {}, 'aud'],
     [{}, { iss: 'anyone', aud: 'anything' }, undefined],
   ])('with %j, a token with %j: wrong is %s', async (options, claims, wrong) => {
@@ -79,14 +61,3 @@ describe('with a secret', () => {
     else await expect(strict.verify(token)).resolves.toBeDefined();
   });
 });
-
-const encode = (part: unknown) => Buffer.from(JSON.stringify(part)).toString('base64url');
-
-function swapHeader(token: string, header: object): string {
-  return [encode(header), ...token.split('.').slice(1)].join('.');
-}
-
-function swapPayload(token: string, payload: object): string {
-  const [header, , signature] = token.split('.');
-  return [header, encode(payload), signature].join('.');
-}

@@ -47,7 +47,7 @@ export interface RouteOptions extends ConnectOptions {
   handler?: () => Promise<{ readonly source: ObservableInput<FeedItem> | undefined }>;
 }
 
-/** Opens feeds: the way in of a request, from what it asks for to a connection on a transport. */
+/** Opens feeds: checks what a request asks for, and makes it a connection on a transport. */
 export class FeedOpener {
   private readonly encoders = new Map([...formats, labelledText].map((format) => [format, new Encoder(format)]));
 

@@ -40,7 +40,7 @@ const ageJitter = 0.2;
 
 /**
  * The one timer of all connections. At each beat it walks over them, in slices, and checks each: whether it is silent,
- * stalled, or too old. Time is counted in beats, so that a connection keeps small numbers and a write reads no clock.
+ * stalled or too old, or its token has expired. Time is counted in beats, so that a connection keeps small numbers and a write reads no clock.
  */
 export class KeepAlive {
   /** Beats so far. */

@@ -26,7 +26,7 @@ export interface RegistryOptions extends KeepAliveOptions {
 /** All connections of the process, and what they have done. */
 export class Registry implements ConnectionContext {
   readonly bufferBytes: number;
-  readonly bufferLimit: TotalBufferLimit;
+  readonly totalBufferLimit: TotalBufferLimit;
   readonly keepAlive: KeepAlive;
   private readonly connections = new Set<Connection>();
   private readonly events = new Subject<FeedEvent>();
@@ -47,7 +47,7 @@ export class Registry implements ConnectionContext {
     private readonly onError: (connection: Connection, error: unknown) => void,
   ) {
     this.bufferBytes = options.bufferBytes;
-    this.bufferLimit = new TotalBufferLimit(options.totalBufferBytes);
+    this.totalBufferLimit = new TotalBufferLimit(options.totalBufferBytes);
     this.keepAlive = new KeepAlive(this.connections, options);
   }
 
@@ -172,7 +172,7 @@ export class Registry implements ConnectionContext {
   }
 
   private remove(connection: Connection): void {
-    this.bufferLimit.delete(connection);
+    this.totalBufferLimit.delete(connection);
     const { key } = connection.client;
     if (key !== undefined) this.admission.clients.close(key);
     for (const feed of connection.feeds) this.router.unsubscribe(connection, feed);

@@ -20,7 +20,7 @@ export interface ExpectedReplay {
   isCancelled: boolean;
 }
 
-/** Stands where the first of the messages waited that are to be read from history. */
+/** Takes the place of messages that were dropped: here history is read, from this position on. */
 class Missed {
   constructor(readonly from: Position) {}
 }
@@ -40,6 +40,8 @@ export class SendQueue {
   messageBytes = 0;
   /** The part of them that came while the server, not the client, kept it waiting. */
   private settledBytes = 0;
+  /** The part of them that the newest messages of conflated feeds take. */
+  private newestBytes = 0;
   /** In order. A message that newer ones may replace has its feed as the key, everything else a number. */
   private readonly entries = new Map<string | number, Entry | Missed>();
   private count = 0;
@@ -72,9 +74,9 @@ export class SendQueue {
     return this.replays.reduce((sum, { waitingBytes }) => sum + waitingBytes, this.bytes);
   }
 
-  /** Bytes that wait because the client does not take them. */
+  /** Bytes that wait because the client does not take them. Of each conflated feed, a message may wait whatever its size. */
   get slowBytes(): number {
-    return this.bytes - this.settledBytes;
+    return this.bytes - this.newestBytes - this.settledBytes;
   }
 
   /** Whether the next item has to be read. */
@@ -104,7 +106,7 @@ export class SendQueue {
 
   /** What waits does so because of the server: it does not count against the client. */
   settle(): void {
-    this.settledBytes = this.bytes;
+    this.settledBytes = this.bytes - this.newestBytes;
   }
 
   /** Drops the newest message of a conflated feed, and the rest of its replays. Messages that wait in order are still sent. */
@@ -183,7 +185,7 @@ export class SendQueue {
         continue;
       }
       this.hasMissed = true;
-      this.account(entry, -1);
+      this.account(key, entry, -1);
       this.entries.set(key, new Missed({ epoch: entry.epoch, offset: entry.offset - 1 })); // in its place
     }
     this.walk = undefined;
@@ -205,22 +207,23 @@ export class SendQueue {
   private set(key: string | number, entry: Entry): void {
     // A replay need not go beyond what waits here: it would be sent out of order.
     if (isStored(entry)) for (const replay of this.replays) replay.limitTo(entry);
-    this.account(entry, 1);
+    this.account(key, entry, 1);
     this.entries.set(key, entry);
   }
 
   private delete(key: string | number): void {
     const entry = this.entries.get(key);
     if (entry === undefined || entry instanceof Missed) return;
-    this.account(entry, -1);
+    this.account(key, entry, -1);
     this.entries.delete(key);
   }
 
-  private account(entry: Entry, sign: 1 | -1): void {
+  private account(key: string | number, entry: Entry, sign: 1 | -1): void {
     const bytes = sign * sizeOf(entry);
     this.bytes += bytes;
     if (isStored(entry)) this.messageBytes += bytes;
-    if (sign < 0) this.settledBytes = Math.max(0, this.settledBytes + bytes);
+    if (typeof key === 'string') this.newestBytes += bytes;
+    else if (sign < 0) this.settledBytes = Math.max(0, this.settledBytes + bytes);
   }
 
   /** Drops what came since and was a part of the replay as well. */

@@ -11,9 +11,9 @@ import type { Buffered, TotalBufferLimit } from './total-buffer-limit.js';
 
 /** What the senders of all connections share. */
 export interface SenderContext {
-  /** Unsent bytes that one connection may hold. */
+  /** Unsent bytes that one connection may hold, in its transport and in its queue each. */
   readonly bufferBytes: number;
-  readonly bufferLimit: TotalBufferLimit;
+  readonly totalBufferLimit: TotalBufferLimit;
   readonly keepAlive: KeepAlive;
   /** A message of so many bytes was written, without HTTP's framing. */
   onSent(bytes: number): void;
@@ -21,17 +21,19 @@ export interface SenderContext {
 
 /**
  * - `opening`: subscribed, the head is not sent yet. `open()` leads to `replaying`.
- * - `replaying`: the send queue goes out, as fast as the client reads. `flush()` leads to `live` when the queue is empty.
+ * - `replaying`: the send queue goes out, as fast as the client reads: history, or what a slow client has not taken. `flush()` leads to
+ *   `live` when the queue is empty.
  * - `live`: messages are written as they come, without a queue; what the client does not read waits in the transport. `beginQueue()` leads
  *   back to `replaying`.
- * - `ending`: what waits goes out, and nothing more is accepted; `end()` leads here. `finish()` leads to `ended`.
+ * - `ending`: what waits goes out, and nothing more is accepted; `end()` leads here. `finish()`, or the
+ *   client that leaves, leads to `ended`.
  * - `ended`: the transport ends, or is closed.
  */
 export type State = 'opening' | 'replaying' | 'live' | 'ending' | 'ended';
 
 /**
- * The way of a connection's messages from the send queue to the transport, under a byte bound: a part of `Connection`, which decides what is
- * sent and when it ends.
+ * Sends the messages of a connection: straight to the transport, or by way of the send queue, under a byte bound. `Connection`, which extends
+ * it, decides what is sent and when it ends.
  */
 export abstract class Sender implements Buffered {
   /** Why the connection ended; undefined while it is open. */
@@ -40,7 +42,7 @@ export abstract class Sender implements Buffered {
   /** The beat of the last write. */
   sentBeat = 0;
   protected state: State = 'opening';
-  /** What waits for the client, beside the bytes in the transport; undefined while nothing does. */
+  /** What waits for the client, beside the bytes in the transport; undefined while the connection is live. */
   protected queue: SendQueue | undefined = new SendQueue();
   private isReading = false;
   /** The encoder's last emission that was sent here. */
@@ -68,7 +70,7 @@ export abstract class Sender implements Buffered {
     return this.queue !== undefined || (this.transport?.isFull ?? true);
   }
 
-  /** Keeps the client, and what is between, from taking silence for the end. */
+  /** Sends some bytes without meaning, so that the client and the proxies before it keep the connection open. */
   sendHeartbeat(): void {
     this.sentBeat = this.sending.keepAlive.beat;
     this.transport?.write(this.encoder.heartbeat(this.transport.isChunked));
@@ -87,7 +89,7 @@ export abstract class Sender implements Buffered {
       return;
     }
     this.beginQueue().pushNewest(message);
-    this.sending.bufferLimit.add(this, message.text.length);
+    this.sending.totalBufferLimit.add(this, message.text.length);
   }
 
   /**
@@ -105,7 +107,7 @@ export abstract class Sender implements Buffered {
     else this.writeFrame(encoder.frame((this.transport as Transport).isChunked), encoder.encoding, encoder.bytes);
   }
 
-  /** Has everything wait in the send queue from now on, until it is empty again. */
+  /** From now on everything is queued, until the queue is empty again. */
   protected beginQueue(): SendQueue {
     if (this.state === 'live') this.state = 'replaying';
     this.queue ??= new SendQueue();
@@ -129,7 +131,7 @@ export abstract class Sender implements Buffered {
       if (!queue.isEmpty || this.queue !== queue) return;
       this.queue = undefined;
     }
-    if (!transport.isFull) this.sending.bufferLimit.delete(this);
+    if (!transport.isFull) this.sending.totalBufferLimit.delete(this);
     if (this.reason !== undefined) this.finish();
     else {
       this.state = 'live';
@@ -160,7 +162,7 @@ export abstract class Sender implements Buffered {
     if ((this.state === 'opening' || queue.hasReplay) && queue.messageBytes > sending.bufferBytes / 2) queue.deferMessages();
     // What waits for the server, not for the client, counts against the bound of all connections alone.
     if (transport?.isFull && transport.exceeds(sending.bufferBytes, queue.slowBytes)) this.end('slow');
-    else sending.bufferLimit.add(this, Math.max(0, queue.bytes - before));
+    else sending.totalBufferLimit.add(this, Math.max(0, queue.bytes - before));
   }
 
   /** Ends a connection whose transport has more bytes waiting than it may; returns whether it did. */
@@ -212,6 +214,6 @@ export abstract class Sender implements Buffered {
     const takesMore = (this.transport as Transport).write(frame, encoding);
     this.sentBeat = sending.keepAlive.beat;
     sending.onSent(bytes);
-    if (!takesMore) sending.bufferLimit.add(this, bytes);
+    if (!takesMore) sending.totalBufferLimit.add(this, bytes);
   }
 }

@@ -31,7 +31,7 @@ interface ReadRequest extends IncomingMessage {
   [read]?: FeedRequest;
 }
 
-/** What a request asks of the feeds: read once, and passed on from the guard to the transport. */
+/** What a request asks of the feeds: read once, and passed on from the guard to the opener. */
 export class FeedRequest {
   /** Node's own request. */
   readonly raw: IncomingMessage;

@@ -93,27 +93,6 @@ describe('ClientLimits', () => {
     expect(limits.check('a')).toBe('rate');
   });
 
-  it('let a client open no more in any time than a bucket holds and the time brings', () => {
-    fc.assert(
-      fc.property(fc.integer({ min: 1, max: 50 }), fc.array(fc.nat(5000), { maxLength: 300 }), (rate, pauses) => {
-        let now = 0;
-        const limits = new ClientLimits({ maxConnectionsPerClient: none, connectionRatePerClient: rate }, () => now);
-        const opened: number[] = [];
-        for (const pause of pauses) {
-          now += pause;
-          if (limits.check('a')) continue;
-          limits.open('a');
-          opened.push(now);
-        }
-        opened.forEach((from, first) => {
-          opened.slice(first).forEach((to, more) => {
-            expect(more + 1).toBeLessThanOrEqual(rate + ((to - from) * rate) / minute);
-          });
-        });
-      }),
-    );
-  });
-
   it('tell the first second at which the rate admits again', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 500 }), fc.nat(minute), (rate, pause) => {
@@ -190,16 +169,5 @@ describe('ClientLimits', () => {
     expect(limits.size).toBeLessThanOrEqual(131_072);
     for (let n = 0; n < 5; n += 1) limits.open('a');
     expect(limits.check('a')).toBe('rate');
-  });
-
-  it('are not confused by a close too many', () => {
-    const limits = new ClientLimits({ maxConnectionsPerClient: 1, connectionRatePerClient: none });
-    limits.close('a');
-    limits.open('a');
-    expect(limits.check('a')).toBe('client');
-    limits.close('a');
-    limits.close('a');
-    limits.open('a');
-    expect(limits.check('a')).toBe('client');
   });
 });

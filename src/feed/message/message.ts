@@ -36,7 +36,7 @@ export interface TextMessage extends Content {
   readonly feed: string | undefined;
 }
 
-/** A message as a broker stores and delivers it. It is a position too: the one after it. */
+/** A message as a broker stores and delivers it. It is also the position of a reader that has got it. */
 export interface StoredMessage extends TextMessage, Position {
   readonly id: string;
   readonly feed: string;

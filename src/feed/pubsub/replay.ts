@@ -15,7 +15,7 @@ export class Mark {
   }
 }
 
-/** What a replay sends. A message that is not a stored one leaves its reader's position where it is, or says what it is. */
+/** What a replay sends: stored messages, a `reset`, and marks that move the client's position without a message. */
 export type ReplayItem = StoredMessage | TextMessage | Mark;
 
 /** Where a replay begins. */
@@ -72,7 +72,7 @@ export class Replay {
   feeds: readonly string[];
   /** The offset up to which the replay has, or will have, all messages of its feeds: a live one up to there is a repetition. */
   end = Number.POSITIVE_INFINITY;
-  /** Where live messages begin that its reader has already. */
+  /** The first live message that waits in the queue already: the replay ends before it. */
   private limit = Number.POSITIVE_INFINITY;
   private readonly hidesPositions: boolean;
   private readonly ready: ReplayItem[];

@@ -3,9 +3,9 @@ import { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 
-/** What is told of a transport. */
+/** Gets the events of a transport. */
 export interface TransportListener {
-  /** The client has taken everything. */
+  /** Nothing waits in this process any more. */
   onDrain(): void;
   /** The transport is closed: it was ended here, or the client left. */
   onClose(): void;
@@ -101,7 +101,7 @@ export class Transport {
     return this.overTurn !== turn();
   }
 
-  /** The client has taken everything: a burst that comes now is another one. */
+  /** Nothing waits any more: a burst that comes now is another one. */
   beginBurst(): void {
     this.overTurn = -1;
   }

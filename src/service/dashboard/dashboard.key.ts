@@ -1,10 +1,9 @@
 import { createHmac } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { TLSSocket } from 'node:tls';
-import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
+import { type CanActivate, type ExecutionContext, HttpStatus, Injectable, UnauthorizedException } from '@nestjs/common';
 import { Secret } from '../../feed/auth/secret.js';
 import { type AnyRequest, rawOf } from '../../feed/http/adapter.js';
-import { DashboardKeyException } from './dashboard.errors.js';
 import { DashboardOptions } from './dashboard.options.js';
 import type { Reply } from './exchange.js';
 
@@ -51,11 +50,16 @@ export class DashboardKey {
 export class DashboardGuard implements CanActivate {
   constructor(private readonly key: DashboardKey) {}
 
-  /** @throws DashboardKeyException (401, with `WWW-Authenticate`) */
+  /** @throws UnauthorizedException (401, with `WWW-Authenticate`) */
   canActivate(context: ExecutionContext): boolean {
     const http = context.switchToHttp();
     if (this.key.allows(rawOf(http.getRequest<AnyRequest>()))) return true;
     http.getResponse<Reply>().header('WWW-Authenticate', 'Bearer realm="dashboard"');
-    throw new DashboardKeyException();
+    throw new UnauthorizedException({
+      statusCode: HttpStatus.UNAUTHORIZED,
+      error: 'Unauthorized',
+      code: 'DASHBOARD_KEY',
+      message: 'The dashboard needs its key: send it as Authorization: Bearer, or enter it at /dashboard.',
+    });
   }
 }

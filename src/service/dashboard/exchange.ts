@@ -6,12 +6,12 @@ export interface Reply {
   status(code: number): unknown;
 }
 
-/** The fields of a form; what exceeds the limit is ignored. */
-export async function readForm(request: AnyRequest, maxLength = 4096): Promise<URLSearchParams> {
+/** The fields of a form; what exceeds 4096 characters is ignored. */
+export async function readForm(request: AnyRequest): Promise<URLSearchParams> {
   let text = '';
   for await (const chunk of rawOf(request).setEncoding('utf8')) {
     text += chunk;
-    if (text.length > maxLength) break;
+    if (text.length > 4096) break;
   }
   return new URLSearchParams(text);
 }

@@ -24,14 +24,6 @@ class FakeWorkers {
 const both = (text: string) => ({ responses: [1, 2].map((pid) => ({ pid, value: `${text} of ${pid}` })), missing: [] });
 
 describe('queries to workers', () => {
-  it('collect the responses of all', async () => {
-    const workers = new FakeWorkers([1, 2]);
-    const result = workers.query('count', 'a');
-    expect(workers.requests.map(({ pid, query }) => [pid, query])).toEqual([1, 2].map((pid) => [pid, { name: 'count', argument: 'a' }]));
-    workers.respond('first');
-    expect(await result).toEqual(both('first'));
-  });
-
   it('are shared by all that are made meanwhile, and their result is never older than the query', async () => {
     const workers = new FakeWorkers([1, 2]);
     const first = workers.query('counts');

@@ -12,14 +12,25 @@ const history = new History();
 const follower = new FeedFollower(feeds, token === 'true');
 const charts = [];
 
-const draw = (selector, options) => charts.push(chart($(selector), history, options));
-draw('#open-chart', { names: ['open'], format: count, floor: 10, axes: true });
-draw('#messages .chart', { names: ['messages'], format: count, floor: 10 });
-draw('#bytes .chart', { names: ['bytes'], format: bytes, floor: 1024 });
-draw('#turnover .chart', { names: ['opened', 'closed'], format: count, floor: 10 });
-draw('#memory .chart', { names: ['perConnection'], format: bytes, log: true });
-draw('#unsent .chart', { names: ['unsent'], format: bytes, floor: 65_536 });
-draw('#delay .chart', { names: ['delay'], format: milliseconds, floor: 20 });
+/** The tiles: their titles, and what their charts show. */
+const tiles = {
+  messages: ['Messages per second', { names: ['messages'], format: count, floor: 10 }],
+  bytes: ['Bytes per second', { names: ['bytes'], format: bytes, floor: 1024 }],
+  turnover: ['Opened and closed per second', { names: ['opened', 'closed'], format: count, floor: 10 }],
+  memory: ['Resident memory per connection', { names: ['perConnection'], format: bytes, log: true }],
+  unsent: ['Unsent bytes', { names: ['unsent'], format: bytes, floor: 65_536 }],
+  delay: ['Event loop delay', { names: ['delay'], format: milliseconds, floor: 20 }],
+};
+
+const draw = (element, options) => charts.push(chart(element, history, options));
+draw($('#open-chart'), { names: ['open'], format: count, floor: 10, axes: true });
+for (const [id, [title, options]] of Object.entries(tiles)) {
+  const card = $('#tile').content.firstElementChild.cloneNode(true);
+  card.id = id;
+  card.querySelector('h2').textContent = title;
+  $('.tiles').append(card);
+  draw(card.querySelector('.chart'), options);
+}
 
 /** Writes a tile's value and the details below it. */
 function tile(id, value, more) {

@@ -4,8 +4,9 @@ import { span } from './history.js';
 const minSpan = 60;
 
 const dark = matchMedia('(prefers-color-scheme: dark)');
-const all = new Set();
-let colours = {};
+/** The charts, by the elements that they are in. */
+const all = new Map();
+const colours = {};
 
 /** Reads the style sheet's colours, for the canvas. */
 function readColours() {
@@ -14,18 +15,14 @@ function readColours() {
 }
 readColours();
 dark.addEventListener('change', () => {
-  colours = {};
   readColours();
-  for (const chart of all) chart.redraw(false);
+  for (const chart of all.values()) chart.redraw(false);
 });
 
 const resized = new ResizeObserver((entries) => {
   for (const { target, contentRect } of entries) {
-    for (const chart of all) {
-      if (chart.root.parentElement === target && contentRect.width > 0) {
-        chart.setSize({ width: contentRect.width, height: contentRect.height });
-      }
-    }
+    const { width, height } = contentRect;
+    if (width > 0) all.get(target).setSize({ width, height });
   }
 });
 
@@ -82,7 +79,7 @@ export function chart(element, history, { names, format, floor = 1, axes = false
     data(),
     element,
   );
-  all.add(plot);
+  all.set(element, plot);
   resized.observe(element);
   element.role = 'img';
   return () => {

@@ -1,0 +1,54 @@
+import { FeedOptionsError } from './errors/feed-options.error.js';
+import { type FeedOptions, resolveFeedOptions } from './feed.options.js';
+
+describe('resolveFeedOptions', () => {
+  it.each<FeedOptions>([
+    { public: true, publishKey: '!~azAZ09-._+/=', tokenCookie: '__Host-feed_token' },
+    { jwtSecret: ' ', jwtIssuer: 'https://id.example/', jwtAudience: 'feeds' },
+    { jwksUrl: 'https://id.example/.well-known/jwks.json?tenant=1' },
+    { jwksUrl: 'http://127.0.0.1:8081/' },
+    { maxConnectionsPerClient: 3, connectionRatePerClient: 60 },
+    {
+      trustedProxies: ['loopback', 'private', 'unix', '10.0.0.7', '10.0.0.0/8', '0.0.0.0/0', '::1', '2001:DB8::/32', '::ffff:10.0.0.0/104'],
+    },
+  ])('takes %j', (options) => {
+    expect(resolveFeedOptions(options)).toMatchObject(options);
+  });
+
+  it('fills in the defaults, and takes 0 for no limit', () => {
+    const noLimits = { maxConnectionsPerClient: Number.POSITIVE_INFINITY, connectionRatePerClient: Number.POSITIVE_INFINITY };
+    const defaults = { ...noLimits, public: false, tokenCookie: 'feed_token', trustedProxies: [] };
+    expect(resolveFeedOptions({})).toMatchObject(defaults);
+    expect(resolveFeedOptions({ tokenCookie: undefined, connectionRatePerClient: 0 })).toMatchObject(defaults);
+  });
+
+  const notProxies = [
+    ...['', 'all', 'toString', 'proxy.example', '10.0.0', '10.0.0.1:80', '[::1]', '10.0.0.0/33', '::/129', '10.0.0.0/', '/8'],
+    ...['10.0.0.0/8/8', '10.0.0.0/255.0.0.0', '10.0.0.0/-1', 'fe80::1%eth0', 'loopback/8', ' ::1', '10.0.0.1,10.0.0.2'],
+  ];
+
+  it.each<[string, unknown[]]>([
+    ['publishKey', ['', 'two words', 'line\n', 'schlüssel', 1]],
+    ['jwtSecret', ['', Buffer.from('secret')]],
+    ['jwksUrl', ['id.example/jwks.json', 'file:///etc/jwks.json', 'https://user:password@id.example/']],
+    ['jwtIssuer', ['']],
+    ['jwtAudience', [['feeds']]],
+    ['tokenCookie', ['', 'a b', 'a=b']],
+    ['maxConnectionsPerClient', [-1, 1.5]],
+    ['connectionRatePerClient', ['60', Number.POSITIVE_INFINITY]],
+    ['trustedProxies', ['loopback', true, [1], ...notProxies.map((proxy) => ['loopback', proxy])]],
+  ])('refuses for %s each of %j', (option, values) => {
+    for (const value of values) expect(() => resolveFeedOptions({ [option]: value })).toThrow(new RegExp(`"${option}[.\\d]*" must be `));
+  });
+
+  it.each<[FeedOptions, string, RegExp]>([
+    [{ jwtSecret: 's', jwksUrl: 'https://id.example/' }, 'jwksUrl', /give one of the two/],
+    [{ jwtIssuer: 'https://id.example/' }, 'jwtIssuer', /"jwtIssuer" needs "jwtSecret" or "jwksUrl"/],
+    [{ publishKey: 'k', jwtAudience: 'feeds' }, 'jwtAudience', /"jwtAudience" needs "jwtSecret" or "jwksUrl"/],
+    // What is nearly a key is not for the log.
+    [{ publishKey: 'hush hush' }, 'publishKey', /without spaces, not what was given$/],
+  ])('refuses %j', (options, option, message) => {
+    expect(() => resolveFeedOptions(options)).toThrow(expect.objectContaining({ option, message: expect.stringMatching(message) }));
+    expect(() => resolveFeedOptions(options)).toThrow(FeedOptionsError);
+  });
+});
