@@ -51,7 +51,7 @@ export class Primary implements WorkerProcessListener {
     // Workers accept by themselves, each within its own limit: a primary that accepts for them holds descriptors without one.
     cluster.schedulingPolicy = cluster.SCHED_NONE;
     // One after the other, so that none takes all that come at once (libuv reads it when a server begins to listen).
-    process.env['UV_TCP_SINGLE_ACCEPT'] ??= '1';
+    process.env.UV_TCP_SINGLE_ACCEPT ??= '1';
     return new Promise((resolve, reject) => {
       this.onStarted = resolve;
       this.onFailed = reject;
