@@ -1,3 +1,5 @@
+export type EngineKind = 'redis' | 'sentinel' | 'nats';
+
 /** The environment in which the programs are found. */
 export const env: NodeJS.ProcessEnv;
 
@@ -12,7 +14,7 @@ export function freePort(): Promise<number>;
 /** A server as a process of its own; see engines.mjs. */
 export class Engine {
   private constructor();
-  static start(kind: 'redis' | 'sentinel' | 'nats', ...more: string[]): Promise<Engine>;
+  static start(kind: EngineKind, ...more: string[]): Promise<Engine>;
   readonly port: number;
   readonly url: string;
   readonly folder: string;
