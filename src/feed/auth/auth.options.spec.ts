@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { FeedOptionsError } from '../errors/feed-options.error.js';
+import { checkOptions } from '../errors/option-rules.js';
 import { type AuthOptions, authOptionRules, isWeakSecret, resolveAuthOptions } from './auth.options.js';
 
 const schema = v.partial(v.object(authOptionRules));
@@ -38,9 +39,9 @@ describe('authOptionRules', () => {
   });
 
   it('keep what is nearly a key out of the error', () => {
-    const { issues } = v.safeParse(schema, { publishKey: 'hush hush' });
-    const error = FeedOptionsError.from(issues as NonNullable<typeof issues>, []);
-    expect(error.message).toMatch(/"publishKey" must be one or more visible ASCII characters without spaces, not what was given$/);
+    expect(() => checkOptions('FeedModule', schema.entries, { publishKey: 'hush hush' })).toThrow(
+      /"publishKey" must be one or more visible ASCII characters without spaces, not what was given$/,
+    );
   });
 });
 

@@ -23,7 +23,7 @@ const maxPageBytes = 2 ** 19;
 const staleReplies = /^(READONLY|MOVED|ASK|CLUSTERDOWN|MASTERDOWN|LOADING|NOSCRIPT|UNBLOCKED)\b/;
 
 /** What is read of a feed's stream. */
-export interface ReadOptions {
+interface ReadOptions {
   readonly feed: string;
   readonly start: Start;
   /** The last offset to read. Default: no bound. */
