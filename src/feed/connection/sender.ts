@@ -33,7 +33,7 @@ export type State = 'opening' | 'replaying' | 'live' | 'ending' | 'ended';
  * The way of a connection's messages from the send queue to the transport, under a byte bound: a part of `Connection`, which decides what is
  * sent and when it ends.
  */
-export abstract class Sender implements Buffered {
+export abstract class Sender<Context extends SenderContext> implements Buffered {
   /** Why the connection ended; undefined while it is open. */
   reason: EndReason | undefined = undefined;
   transport: Transport | undefined = undefined;
@@ -47,7 +47,7 @@ export abstract class Sender implements Buffered {
   private emission = 0;
 
   constructor(
-    private readonly sending: SenderContext,
+    protected readonly context: Context,
     private readonly encoder: Encoder,
   ) {}
 
@@ -70,7 +70,7 @@ export abstract class Sender implements Buffered {
 
   /** Keeps the client, and what is between, from taking silence for the end. */
   sendHeartbeat(): void {
-    this.sentBeat = this.sending.keepAlive.beat;
+    this.sentBeat = this.context.keepAlive.beat;
     this.transport?.write(this.encoder.heartbeat(this.transport.isChunked));
   }
 
@@ -87,7 +87,7 @@ export abstract class Sender implements Buffered {
       return;
     }
     this.beginQueue().pushNewest(message);
-    this.sending.bufferLimit.add(this, message.text.length);
+    this.context.bufferLimit.add(this, message.text.length);
   }
 
   /**
@@ -129,7 +129,7 @@ export abstract class Sender implements Buffered {
       if (!queue.isEmpty || this.queue !== queue) return;
       this.queue = undefined;
     }
-    if (!transport.isFull) this.sending.bufferLimit.delete(this);
+    if (!transport.isFull) this.context.bufferLimit.delete(this);
     if (this.reason !== undefined) this.finish();
     else {
       this.state = 'live';
@@ -154,18 +154,18 @@ export abstract class Sender implements Buffered {
   }
 
   private enqueue(entry: Entry, queue: SendQueue): void {
-    const { transport, sending } = this;
+    const { transport, context } = this;
     const before = queue.bytes;
     queue.push(entry);
-    if ((this.state === 'opening' || queue.hasReplay) && queue.messageBytes > sending.bufferBytes / 2) queue.deferMessages();
+    if ((this.state === 'opening' || queue.hasReplay) && queue.messageBytes > context.bufferBytes / 2) queue.deferMessages();
     // What waits for the server, not for the client, counts against the bound of all connections alone.
-    if (transport?.isFull && transport.exceeds(sending.bufferBytes, queue.slowBytes)) this.end('slow');
-    else sending.bufferLimit.add(this, Math.max(0, queue.bytes - before));
+    if (transport?.isFull && transport.exceeds(context.bufferBytes, queue.slowBytes)) this.end('slow');
+    else context.bufferLimit.add(this, Math.max(0, queue.bytes - before));
   }
 
   /** Ends a connection whose transport has more bytes waiting than it may; returns whether it did. */
   private endIfSlow(): boolean {
-    if (!this.transport?.exceeds(this.sending.bufferBytes)) return false;
+    if (!this.transport?.exceeds(this.context.bufferBytes)) return false;
     this.end('slow');
     return true;
   }
@@ -208,10 +208,10 @@ export abstract class Sender implements Buffered {
   }
 
   private writeFrame(frame: string | Buffer, encoding: BufferEncoding, bytes: number): void {
-    const { sending } = this;
+    const { context } = this;
     const takesMore = (this.transport as Transport).write(frame, encoding);
-    this.sentBeat = sending.keepAlive.beat;
-    sending.onSent(bytes);
-    if (!takesMore) sending.bufferLimit.add(this, bytes);
+    this.sentBeat = context.keepAlive.beat;
+    context.onSent(bytes);
+    if (!takesMore) context.bufferLimit.add(this, bytes);
   }
 }
