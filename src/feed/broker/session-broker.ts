@@ -7,7 +7,7 @@ import { Outage } from './outage.js';
 /** How long a start waits for the server, in milliseconds. */
 const startMs = 6000;
 /** The delays before the connection is tried again. */
-const reconnectDelays = { minMs: 50, maxMs: 3000 };
+const reconnectDelays = { minMs: 150, maxMs: 3000 };
 
 /** One connection to a server, from its opening to its end. It never reconnects. */
 export interface ServerSession {
