@@ -26,7 +26,7 @@ export interface PublishAnswer {
 }
 
 /** The most feeds that one request may publish to. */
-export const mostPublished = 1000;
+const mostPublished = 1000;
 
 /** Bytes that the names of so many feeds may take beside the data, in JSON. */
 const namesBytes = mostPublished * 203 + 512;
@@ -41,12 +41,12 @@ const fanOut = v.strictObject({
  * The built-in routes: `GET <path>/:id` follows a feed, `GET <path>?id=a&id=b` several, `POST <path>/:id` publishes to one, `POST <path>` to
  * many. An id may have slashes, plain or as `%2F`.
  */
-export class FeedController {
+class FeedController {
   constructor(
     private readonly opener: FeedOpener,
     private readonly publisher: Publisher,
     private readonly router: Router,
-    private readonly options: ResolvedFeedOptions,
+    @Inject(FEED_OPTIONS) private readonly options: ResolvedFeedOptions,
   ) {}
 
   @Get(['', ...idPaths])
@@ -104,13 +104,9 @@ export class FeedController {
 }
 
 /** The controller for a path and guards that are known when the module is imported. */
-export function feedControllerAt(path: string, guards: readonly (CanActivate | Type<CanActivate>)[]): Type<FeedController> {
+export function feedControllerAt(path: string, guards: readonly (CanActivate | Type<CanActivate>)[]): Type<unknown> {
   @Controller(path)
   @UseGuards(...guards)
-  class FeedControllerAt extends FeedController {
-    constructor(opener: FeedOpener, publisher: Publisher, router: Router, @Inject(FEED_OPTIONS) options: ResolvedFeedOptions) {
-      super(opener, publisher, router, options);
-    }
-  }
+  class FeedControllerAt extends FeedController {}
   return FeedControllerAt;
 }

@@ -1,20 +1,38 @@
-import { type DynamicModule, Logger, Module } from '@nestjs/common';
+import { ConfigurableModuleBuilder, type DynamicModule, Logger, Module } from '@nestjs/common';
 import { DiscoveryModule, ModulesContainer } from '@nestjs/core';
 import { AUTH_OPTIONS } from './auth/auth.options.js';
+import { FeedAuthGuard } from './auth/feed-auth.guard.js';
 import { FeedTokenService } from './auth/feed-token.service.js';
 import { Broker } from './broker/broker.js';
 import { Nodes } from './cluster/nodes.js';
 import { FeedOpener } from './connection/feed-opener.js';
 import { Registry } from './connection/registry.js';
 import { FeedModuleDuplicateError } from './errors/feed-options.error.js';
+import { feedControllerAt } from './feed.controller.js';
 import { FeedLifecycle } from './feed.lifecycle.js';
-import { ConfigurableModuleClass, FEED_EXTRAS, MODULE_OPTIONS_TOKEN } from './feed.module-definition.js';
-import { FEED_OPTIONS, type ResolvedFeedOptions, resolveFeedOptions } from './feed.options.js';
+import { FEED_OPTIONS, type FeedModuleExtras, type FeedOptions, type ResolvedFeedOptions, resolveFeedOptions } from './feed.options.js';
 import { FeedService } from './feed.service.js';
 import { FeedRoutes } from './http/feed-routes.js';
 import { Admission } from './limits/admission.js';
 import { Publisher } from './pubsub/publisher.js';
 import { Router } from './pubsub/router.js';
+
+/** Injects where the built-in routes are. */
+const FEED_EXTRAS = Symbol('FEED_EXTRAS');
+
+/** `MODULE_OPTIONS_TOKEN` has the options as the application gave them, `FEED_OPTIONS` the resolved ones. */
+const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModuleBuilder<FeedOptions>({ moduleName: 'Feed' })
+  .setClassMethodName('forRoot')
+  .setExtras<FeedModuleExtras>({ path: undefined, guards: undefined, isGlobal: true }, (definition, extras) => {
+    const { path, guards = [FeedAuthGuard], isGlobal = true } = extras;
+    return {
+      ...definition,
+      global: isGlobal,
+      controllers: path === undefined ? [] : [feedControllerAt(path, guards)],
+      providers: [...(definition.providers ?? []), { provide: FEED_EXTRAS, useValue: extras }],
+    };
+  })
+  .build();
 
 /** Feeds for a Nest application. Import it once, with `forRoot()` or `forRootAsync()`. */
 @Module({

@@ -2,11 +2,10 @@ import { hostname } from 'node:os';
 import type { CanActivate, Type } from '@nestjs/common';
 import * as v from 'valibot';
 import { type AuthOptions, authOptionRules, type ResolvedAuthOptions, resolveAuthOptions } from './auth/auth.options.js';
-import type { BrokerFactory, HistoryBounds } from './broker/broker.js';
+import type { BrokerFactory } from './broker/broker.js';
 import { MemoryBroker } from './broker/memory/memory-broker.js';
-import type { RegistryOptions } from './connection/registry.js';
 import { FeedOptionsError } from './errors/feed-options.error.js';
-import { milliseconds, wholeNumber } from './errors/option-rules.js';
+import { checkOptions, milliseconds, wholeNumber } from './errors/option-rules.js';
 import { type LimitOptions, limitOptionRules, type ResolvedLimitOptions, resolveLimitOptions } from './limits/limit.options.js';
 import { roomForFeeds } from './limits/open-files.js';
 import { feedPatternRule, isFeedPattern } from './message/feed-id.js';
@@ -90,63 +89,59 @@ export interface FeedModuleExtras {
   isGlobal?: boolean;
 }
 
-/** The options with every default filled in. */
-export interface ResolvedFeedOptions extends HistoryBounds, RegistryOptions, ResolvedAuthOptions, ResolvedLimitOptions {
-  readonly source: FeedSource | undefined;
-  /** Whether the source is the application's, which may give ids of its own. */
-  readonly sourceHasIds: boolean;
-  readonly maxConnections: number;
-  readonly handover: boolean;
-  readonly drainMs: number;
-  readonly lameDuckMs: number;
-  readonly bodyBytes: number;
-  readonly broker: BrokerFactory;
-  readonly nodeName: string;
-  readonly rules: FeedRules;
-}
+const memoryBroker: BrokerFactory = (context) => new MemoryBroker(context);
 
-/** What each option may be. The service's environment is checked against the same rules. */
+/** What each option may be, and its default. The service's environment is checked against the same rules. */
 export const feedOptionRules = {
-  source: v.custom<FeedSource>((value) => typeof value === 'function', 'must be a function that returns an Observable'),
-  intervalMs: milliseconds(),
-  maxConnections: wholeNumber('connections'),
-  bufferBytes: wholeNumber('bytes', 1024),
-  totalBufferBytes: wholeNumber('bytes'),
-  heartbeatMs: milliseconds(),
-  stallMs: milliseconds(),
-  maxAgeMs: milliseconds(),
-  handover: v.boolean('must be true or false'),
-  drainMs: milliseconds(),
-  lameDuckMs: milliseconds(),
-  bodyBytes: wholeNumber('bytes', 1),
-  broker: v.custom<BrokerFactory>(
-    (value) => typeof value === 'function',
-    'must be a function such as redisBroker() and natsBroker() return',
+  source: v.optional(v.custom<FeedSource>((value) => typeof value === 'function', 'must be a function that returns an Observable')),
+  intervalMs: v.optional(milliseconds(), 0),
+  maxConnections: v.optional(wholeNumber('connections')),
+  bufferBytes: v.optional(wholeNumber('bytes', 1024), 65_536),
+  totalBufferBytes: v.optional(wholeNumber('bytes'), 268_435_456),
+  heartbeatMs: v.optional(milliseconds(), 25_000),
+  stallMs: v.optional(milliseconds(), 30_000),
+  maxAgeMs: v.optional(milliseconds(), 0),
+  handover: v.optional(v.boolean('must be true or false'), true),
+  drainMs: v.optional(milliseconds(), 10_000),
+  lameDuckMs: v.optional(milliseconds(), 0),
+  bodyBytes: v.optional(wholeNumber('bytes', 1), 65_536),
+  broker: v.optional(
+    v.custom<BrokerFactory>((value) => typeof value === 'function', 'must be a function such as redisBroker() and natsBroker() return'),
+    () => memoryBroker,
   ),
-  nodeName: v.pipe(
-    v.string('must be a string'),
-    v.regex(/^[\x21-\x7e]{1,100}$/, 'must be 1 to 100 visible ASCII characters without spaces'),
+  nodeName: v.optional(
+    v.pipe(v.string('must be a string'), v.regex(/^[\x21-\x7e]{1,100}$/, 'must be 1 to 100 visible ASCII characters without spaces')),
+    `${hostname()}-${process.pid}`,
   ),
-  historyLength: wholeNumber('messages'),
-  historyTtlMs: milliseconds(1),
-  historyBytes: wholeNumber('bytes'),
-  historyTotalBytes: wholeNumber('bytes'),
-  rules: v.record(
-    v.pipe(v.string(), v.check(isFeedPattern, `must have patterns for names: ${feedPatternRule}`)),
-    v.strictObject(
-      {
-        replay: v.optional(v.literal('newest', "must be 'newest' where it is given")),
-        conflate: v.optional(v.boolean('must be true or false')),
-      },
-      "must be { replay?: 'newest', conflate?: boolean }",
+  historyLength: v.optional(wholeNumber('messages'), 100),
+  historyTtlMs: v.optional(milliseconds(1), 300_000),
+  historyBytes: v.optional(wholeNumber('bytes'), 1_048_576),
+  historyTotalBytes: v.optional(wholeNumber('bytes'), 134_217_728),
+  rules: v.optional(
+    v.record(
+      v.pipe(v.string(), v.check(isFeedPattern, `must have patterns for names: ${feedPatternRule}`)),
+      v.strictObject(
+        {
+          replay: v.optional(v.literal('newest', "must be 'newest' where it is given")),
+          conflate: v.optional(v.boolean('must be true or false')),
+        },
+        "must be { replay?: 'newest', conflate?: boolean }",
+      ),
+      'must be rules by pattern',
     ),
-    'must be rules by pattern',
+    {},
   ),
-  ...authOptionRules,
-  ...limitOptionRules,
+  ...v.partial(v.object({ ...authOptionRules, ...limitOptionRules })).entries,
 };
 
-const schema = v.strictObject(v.entriesFromObjects([v.partial(v.object(feedOptionRules))]));
+type OwnOptions = Readonly<Omit<ReturnType<typeof checkOptions<typeof feedOptionRules>>, keyof AuthOptions | keyof LimitOptions>>;
+
+/** The options with every default filled in; Infinity for no limit. */
+export interface ResolvedFeedOptions extends OwnOptions, ResolvedAuthOptions, ResolvedLimitOptions {
+  readonly maxConnections: number;
+  /** Whether the source is the application's, which may give ids of its own. */
+  readonly sourceHasIds: boolean;
+}
 
 /**
  * Checks the options and fills in the defaults; an option that is `undefined` gets its default.
@@ -154,10 +149,8 @@ const schema = v.strictObject(v.entriesFromObjects([v.partial(v.object(feedOptio
  * @throws FeedOptionsError naming the option, what it was and what is allowed
  */
 export function resolveFeedOptions(options: FeedOptions, { path, guards }: FeedModuleExtras = {}): ResolvedFeedOptions {
-  const result = v.safeParse(schema, options);
-  if (!result.success) throw FeedOptionsError.from(result.issues, Object.keys(feedOptionRules));
-  const given = result.output;
-  const { source, intervalMs = 0, drainMs = 10_000, lameDuckMs = 0 } = given;
+  const given = checkOptions('FeedModule', feedOptionRules, options);
+  const { source, intervalMs, drainMs, lameDuckMs } = given;
   if (lameDuckMs > drainMs) {
     const message = `FeedModule's option "lameDuckMs" is a part of the drain time: it must be ${drainMs} ("drainMs") or fewer milliseconds, not ${lameDuckMs}`;
     throw new FeedOptionsError(message, 'lameDuckMs');
@@ -174,27 +167,12 @@ export function resolveFeedOptions(options: FeedOptions, { path, guards }: FeedM
     throw new FeedOptionsError(message, 'path');
   }
   return {
+    ...given,
     ...auth,
     ...resolveLimitOptions(given),
     sourceHasIds: source !== undefined,
     source: source ?? (intervalMs > 0 ? intervalSource(intervalMs) : undefined),
     maxConnections: (given.maxConnections ?? roomForFeeds()) || Number.POSITIVE_INFINITY,
-    bufferBytes: given.bufferBytes ?? 65_536,
-    totalBufferBytes: given.totalBufferBytes ?? 268_435_456,
-    heartbeatMs: given.heartbeatMs ?? 25_000,
-    stallMs: given.stallMs ?? 30_000,
-    maxAgeMs: given.maxAgeMs ?? 0,
-    handover: given.handover ?? true,
-    drainMs,
-    lameDuckMs,
-    bodyBytes: given.bodyBytes ?? 65_536,
-    broker: given.broker ?? ((context) => new MemoryBroker(context)),
-    nodeName: given.nodeName ?? `${hostname()}-${process.pid}`,
-    historyLength: given.historyLength ?? 100,
-    historyTtlMs: given.historyTtlMs ?? 300_000,
-    historyBytes: given.historyBytes ?? 1_048_576,
-    historyTotalBytes: given.historyTotalBytes ?? 134_217_728,
-    rules: given.rules ?? {},
   };
 }
 

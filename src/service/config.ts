@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { isWeakSecret } from '../feed/auth/auth.options.js';
 import { FeedOptionsError } from '../feed/errors/feed-options.error.js';
+import { wholeNumber } from '../feed/errors/option-rules.js';
 import { type FeedOptions, feedOptionRules, resolveFeedOptions } from '../feed/feed.options.js';
 import { matchesFeed } from '../feed/message/feed-id.js';
 import type { FeedRules } from '../feed/pubsub/rules.js';
@@ -43,27 +44,24 @@ export class ConfigError extends Error {
   }
 }
 
-const number = <Rule extends v.GenericSchema<number, number>>(rule: Rule) =>
+const number = (rule: v.GenericSchema<number | undefined>) =>
   v.optional(
     v.pipe(
       v.string(),
       v.trim(),
       v.transform((value) => (/^\d+$/.test(value) ? Number(value) : Number.NaN)),
-      rule,
+      rule as v.GenericSchema<number>,
     ),
   );
 
-const list = <Rule extends v.GenericSchema<string[], string[]>>(rule: Rule) =>
+const list = (rule: v.GenericSchema<string[] | undefined>) =>
   v.optional(
     v.pipe(
       v.string(),
       v.transform((text) => text.split(',').map((item) => item.trim())),
-      rule,
+      rule as v.GenericSchema<string[]>,
     ),
   );
-
-const whole = (min: number, max: number, rule: string) =>
-  v.pipe(v.string(), v.trim(), v.regex(/^\d+$/, rule), v.transform(Number), v.minValue(min, rule), v.maxValue(max, rule));
 
 const patterns = list(v.array(v.string()));
 
@@ -74,6 +72,7 @@ const onOff = v.optional(
   ),
 );
 
+const portRule = 'must be a port: a whole number from 0 to 65535';
 const brokerRule = 'must be memory, or a URL: redis://… (rediss, redis+sentinel, redis+cluster) or nats://… (tls)';
 const pathRule = 'must be a path: segments of A-Z a-z 0-9 . _ ~ - with / between them';
 
@@ -88,8 +87,8 @@ interface Variable {
 /** The environment variables, each with the rule for its value. */
 const variables = {
   HOST: { rule: v.optional(v.pipe(v.string(), v.trim(), v.nonEmpty('must name an address to listen on')), '127.0.0.1') },
-  PORT: { rule: v.optional(whole(0, 65_535, 'must be a port: a whole number from 0 to 65535'), '8080') },
-  WORKERS: { rule: v.optional(whole(1, 64, 'must be a whole number of processes from 1 to 64'), '1') },
+  PORT: { rule: number(v.pipe(v.number(portRule), v.maxValue(65_535, portRule))) },
+  WORKERS: { rule: number(wholeNumber('processes', 1, 64)) },
   FEED_ADAPTER: { rule: v.optional(v.picklist(['express', 'fastify'], 'must be express or fastify'), 'express') },
   FEED_PATH: {
     rule: v.optional(
@@ -171,17 +170,18 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   const webhook = url === undefined && secret === undefined ? undefined : ({ url, secret, flushMs: webhookFlushMs } as WebhookOptions);
   const { drainMs } = check(() => resolveFeedOptions(feed));
   const flushMs = webhook ? check(() => resolveWebhookOptions(webhook)).flushMs : 0;
-  if (values.WORKERS > 1 && values.FEED_BROKER === 'memory') {
+  const { PORT: port = 8080, WORKERS: workers = 1 } = values;
+  if (workers > 1 && values.FEED_BROKER === 'memory') {
     const reason = 'the memory broker does not share messages between processes';
-    throw new ConfigError('FEED_BROKER', `must be redis://… or nats://… with WORKERS=${values.WORKERS}: ${reason}`);
+    throw new ConfigError('FEED_BROKER', `must be redis://… or nats://… with WORKERS=${workers}: ${reason}`);
   }
   return {
     host: values.HOST,
-    port: values.PORT,
+    port,
     adapter: values.FEED_ADAPTER,
     path: values.FEED_PATH,
     broker: values.FEED_BROKER,
-    workers: values.WORKERS,
+    workers,
     worker: values.FEED_WORKER,
     log: values.FEED_LOG,
     dashboard: (values.FEED_DASHBOARD ?? true) ? { key: values.FEED_DASHBOARD_KEY } : undefined,

@@ -29,7 +29,7 @@ describe('natsBroker()', () => {
     [{ servers: ['a', 'b:c'] }, 'servers', /host:port, not "b:c"/],
     [{ servers: 'a', url: 'nats://b' }, 'servers', /either "url" or "servers"/],
     [{ client: { servers: 'a' } as object }, 'client', /cannot have "servers"/],
-    [{ replicas: 0 }, 'replicas', /1 to 5, not 0/],
+    [{ replicas: 0 }, 'replicas', /must be 1 or more servers, not 0/],
     [{ host: 'a' } as NatsBrokerOptions, 'host', /no option "host"; it has url, servers, prefix, replicas, client/],
   ])('refuses %j at once', (options, option, message) => {
     expect(() => natsBroker(options)).toThrow(FeedOptionsError);

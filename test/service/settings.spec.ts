@@ -21,8 +21,8 @@ describe('the settings of the service', () => {
     ['FEED_MAX_CONNECTIONS', 'many', 'FEED_MAX_CONNECTIONS must be a whole number of connections, not "many"'],
     ['FEED_BROKER', 'kafka://user:secret@host', /^FEED_BROKER must be memory, or a URL: redis:\/\/…[^@]*$/],
     ['FEED_NODE_NAME', 'a b', 'FEED_NODE_NAME must be 1 to 100 visible ASCII characters without spaces, not "a b"'],
-    ['WORKERS', '0', 'WORKERS must be a whole number of processes from 1 to 64, not "0"'],
-    ['WORKERS', '65', 'WORKERS must be a whole number of processes from 1 to 64, not "65"'],
+    ['WORKERS', '0', 'WORKERS must be 1 or more processes, not "0"'],
+    ['WORKERS', '65', 'WORKERS must be 64 or fewer processes, not "65"'],
     ['WORKERS', '2', /^FEED_BROKER must be redis:\/\/… or nats:\/\/… with WORKERS=2: the memory broker /],
   ])('are rejected in one line where %s=%s', (name, value, line) => {
     const read = () => readConfig({ [name]: value });

@@ -42,7 +42,10 @@ const keyRule = 'must be one or more visible ASCII characters without spaces';
 const urlRule = 'must be an http or https URL without a user name and a password';
 const cookieRule = "must be a cookie's name: A-Z a-z 0-9 and ! # $ % & ' * + - . ^ _ ` | ~";
 
-const text = v.pipe(v.string('must be a string'), v.nonEmpty('must be a string of one character or more'));
+export const nonEmptyText = v.pipe(
+  v.string('must be a string'),
+  v.check((text) => text !== '', 'must be a string of one character or more'),
+);
 
 /** What each option may be. */
 export const authOptionRules = {
@@ -54,10 +57,10 @@ export const authOptionRules = {
       if (dataset.typed && !/^[\x21-\x7e]+$/.test(dataset.value)) addIssue({ message: keyRule, received: 'what was given' });
     }),
   ),
-  jwtSecret: text,
+  jwtSecret: nonEmptyText,
   jwksUrl: v.pipe(v.string(urlRule), v.check(isFetchable, urlRule)),
-  jwtIssuer: text,
-  jwtAudience: text,
+  jwtIssuer: nonEmptyText,
+  jwtAudience: nonEmptyText,
   // RFC 6265 section 4.1.1: a cookie's name is a token
   tokenCookie: v.pipe(v.string(cookieRule), v.regex(/^[\w!#$%&'*+.^`|~-]+$/, cookieRule)),
 };

@@ -42,10 +42,10 @@ describe('FeedTokenService', () => {
     [{ feeds: 'a b' }, 'feeds', /without white space, not "a b"/],
     [{ feeds: 'a\0' }, 'feeds', /not "a/],
     [{ feeds: 'a', publish: [null] }, 'publish', /publish takes patterns.*not null/],
-    [{ feeds: 'a', expiresIn: 0 }, 'expiresIn', /1 or more, not 0/],
+    [{ feeds: 'a', expiresIn: 0 }, 'expiresIn', /1 or more seconds, not 0/],
     [{ feeds: 'a', expiresIn: 1.5 }, 'expiresIn', /whole number of seconds/],
     [{ feeds: 'a', expiresIn: Number.POSITIVE_INFINITY }, 'expiresIn', /not Infinity/],
-    [{ feeds: 'a', expiresIn: '2h' }, 'expiresIn', /not 2h/],
+    [{ feeds: 'a', expiresIn: '2h' }, 'expiresIn', /not "2h"/],
     [{ feeds: 'a', subject: '' }, 'subject', /not ""/],
   ])('refuses %j', async (request, option, message) => {
     const created = service().create(request as unknown as FeedTokenRequest);

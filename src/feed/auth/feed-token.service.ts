@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { SignJWT } from 'jose';
+import * as v from 'valibot';
 import { FeedOptionsError } from '../errors/feed-options.error.js';
-import { AUTH_OPTIONS, type ResolvedAuthOptions } from './auth.options.js';
+import { checkOptions, wholeNumber } from '../errors/option-rules.js';
+import { AUTH_OPTIONS, nonEmptyText, type ResolvedAuthOptions } from './auth.options.js';
 
 /** What a token allows, and for how long. */
 export interface FeedTokenRequest {
@@ -16,6 +18,7 @@ export interface FeedTokenRequest {
   subject?: string;
 }
 
+const rules = { expiresIn: wholeNumber('seconds', 1), subject: v.optional(nonEmptyText) };
 const patternRule = 'an id, or the beginning of ids with a * at its end, without white space';
 
 /** Issues tokens for the clients of an application. */
@@ -37,12 +40,7 @@ export class FeedTokenService {
         'jwtSecret',
       );
     }
-    if (!Number.isSafeInteger(expiresIn) || expiresIn < 1) {
-      throw new FeedOptionsError(`expiresIn must be a whole number of seconds, 1 or more, not ${expiresIn}`, 'expiresIn');
-    }
-    if (subject !== undefined && (typeof subject !== 'string' || subject === '')) {
-      throw new FeedOptionsError(`subject must be a string of one character or more, not ${JSON.stringify(subject)}`, 'subject');
-    }
+    checkOptions('FeedTokenService', rules, { expiresIn, subject });
     const now = Math.floor(Date.now() / 1000);
     return new SignJWT({
       feeds: patternsOf('feeds', feeds),

@@ -83,5 +83,5 @@ export interface BrokerContext extends HistoryBounds {
   log(message: string): void;
 }
 
-/** Makes a module's broker. One with a server resolves when that has answered, or after some seconds without an answer. */
+/** Makes a module's broker. One with a server resolves after the first attempt to connect, or after some seconds without an answer. */
 export type BrokerFactory = (context: BrokerContext) => Broker | Promise<Broker>;

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { type FeedCounts, rejectReasons } from '../stats/counts.js';
+import { addedCounts, type FeedCounts, rejectReasons } from '../stats/counts.js';
 import { endReasons } from '../stats/end-reason.js';
 
 /** The name of a node and the counts of its connections. */
@@ -7,38 +7,27 @@ export interface NodeCounts extends FeedCounts {
   name: string;
 }
 
-/** What a node tells the others. */
-export interface Announcement {
-  /** Identifies the process, also where several nodes have the same name. */
-  id: string;
-  /** Missing from a node that leaves. */
-  node?: NodeCounts | undefined;
-}
-
 const number = v.pipe(v.number(), v.finite(), v.minValue(0));
 /** A node of another version may not have every count. */
 const count = v.optional(number, 0);
 
 const announcement = v.object({
+  /** Identifies the process, also where several nodes have the same name. */
   id: v.string(),
+  /** Missing from a node that leaves. */
   node: v.optional(
     v.object({
       name: v.string(),
-      open: count,
-      peak: count,
-      opened: count,
-      rejected: count,
+      ...v.entriesFromList(addedCounts, count),
       rejectedBy: v.optional(v.object(v.entriesFromList(rejectReasons, count)), {}),
       closed: v.optional(v.object(v.entriesFromList(endReasons, count)), {}),
-      feeds: count,
-      handedOver: count,
-      messages: count,
-      bytes: count,
-      bufferedBytes: count,
       limit: v.optional(v.nullable(number), null),
     }),
   ),
 });
+
+/** What a node tells the others. */
+export type Announcement = v.InferOutput<typeof announcement>;
 
 /** @returns undefined where the text is not an announcement: any program that can reach the server can publish there */
 export function parseAnnouncement(text: string): Announcement | undefined {

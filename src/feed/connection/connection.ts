@@ -4,7 +4,6 @@ import type { Client } from '../limits/admission.js';
 import { checkFeedId } from '../message/feed-id.js';
 import type { FeedItem, StoredMessage, TextMessage } from '../message/message.js';
 import { parseSince, type Start } from '../message/position.js';
-
 import type { Replay } from '../pubsub/replay.js';
 import type { Router } from '../pubsub/router.js';
 import type { Subscriber } from '../pubsub/topic.js';
@@ -33,11 +32,12 @@ const discarding: ReadonlySet<EndReason> = new Set<EndReason>(['client', 'slow',
  * It first subscribes to its feeds and its source, then gets its transport: what comes until then waits in the send queue, so that a
  * source that fails at once is answered with an ordinary error instead of a broken stream, and history is sent before live messages.
  */
-export class Connection extends Sender implements FeedConnection, Observer<FeedItem>, Subscriber, TransportListener, KeptAlive {
-  /** The beat at which bytes last left for the client, and how many had left by then. */
+export class Connection
+  extends Sender<ConnectionContext>
+  implements FeedConnection, Observer<FeedItem>, Subscriber, TransportListener, KeptAlive
+{
   progressBeat = 0;
   progressBytes = 0;
-  /** The beat at which it reaches its longest life. */
   lastBeat = Number.POSITIVE_INFINITY;
   private source: Unsubscribable | undefined = undefined;
   /** What the source failed with before the head was sent. */
@@ -46,7 +46,7 @@ export class Connection extends Sender implements FeedConnection, Observer<FeedI
   private openedAt = 0;
 
   constructor(
-    private readonly context: ConnectionContext,
+    context: ConnectionContext,
     readonly number: number,
     public feeds: readonly string[],
     encoder: Encoder,

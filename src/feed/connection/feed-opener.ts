@@ -14,7 +14,6 @@ import type { Admission } from '../limits/admission.js';
 import { checkNotInternal } from '../message/feed-id.js';
 import type { FeedItem } from '../message/message.js';
 import { formatPosition, type Start } from '../message/position.js';
-
 import type { Replay } from '../pubsub/replay.js';
 import type { Router } from '../pubsub/router.js';
 import { handOver } from '../transport/handover.js';
@@ -43,7 +42,7 @@ export interface ConnectOptions {
 }
 
 /** What a route follows: its handler may have no source, and is called before anything is subscribed to, since it may fail. */
-export interface RouteOptions extends ConnectOptions {
+interface RouteOptions extends ConnectOptions {
   handler?: () => Promise<{ readonly source: ObservableInput<FeedItem> | undefined }>;
 }
 

@@ -44,7 +44,7 @@ export class Registry implements ConnectionContext {
     options: RegistryOptions,
     readonly router: Router,
     private readonly admission: Admission,
-    private readonly onError: (connection: Connection, error: unknown) => void,
+    readonly onFailed: ConnectionContext['onFailed'],
   ) {
     this.bufferBytes = options.bufferBytes;
     this.totalBufferLimit = new TotalBufferLimit(options.totalBufferBytes);
@@ -149,10 +149,6 @@ export class Registry implements ConnectionContext {
   onSent(bytes: number): void {
     this.messages += 1;
     this.bytes += bytes;
-  }
-
-  onFailed(connection: Connection, error: unknown): void {
-    this.onError(connection, error);
   }
 
   onClosed(connection: Connection): void {

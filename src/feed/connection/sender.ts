@@ -35,7 +35,7 @@ export type State = 'opening' | 'replaying' | 'live' | 'ending' | 'ended';
  * Sends the messages of a connection: straight to the transport, or by way of the send queue, under a byte bound. `Connection`, which extends
  * it, decides what is sent and when it ends.
  */
-export abstract class Sender implements Buffered {
+export abstract class Sender<Context extends SenderContext> implements Buffered {
   /** Why the connection ended; undefined while it is open. */
   reason: EndReason | undefined = undefined;
   transport: Transport | undefined = undefined;
@@ -49,7 +49,7 @@ export abstract class Sender implements Buffered {
   private emission = 0;
 
   constructor(
-    private readonly sending: SenderContext,
+    protected readonly context: Context,
     private readonly encoder: Encoder,
   ) {}
 
@@ -72,7 +72,7 @@ export abstract class Sender implements Buffered {
 
   /** Sends some bytes without meaning, so that the client and the proxies before it keep the connection open. */
   sendHeartbeat(): void {
-    this.sentBeat = this.sending.keepAlive.beat;
+    this.sentBeat = this.context.keepAlive.beat;
     this.transport?.write(this.encoder.heartbeat(this.transport.isChunked));
   }
 
@@ -89,7 +89,7 @@ export abstract class Sender implements Buffered {
       return;
     }
     this.beginQueue().pushNewest(message);
-    this.sending.totalBufferLimit.add(this, message.text.length);
+    this.context.totalBufferLimit.add(this, message.text.length);
   }
 
   /**
@@ -131,7 +131,7 @@ export abstract class Sender implements Buffered {
       if (!queue.isEmpty || this.queue !== queue) return;
       this.queue = undefined;
     }
-    if (!transport.isFull) this.sending.totalBufferLimit.delete(this);
+    if (!transport.isFull) this.context.totalBufferLimit.delete(this);
     if (this.reason !== undefined) this.finish();
     else {
       this.state = 'live';
@@ -156,18 +156,18 @@ export abstract class Sender implements Buffered {
   }
 
   private enqueue(entry: Entry, queue: SendQueue): void {
-    const { transport, sending } = this;
+    const { transport, context } = this;
     const before = queue.bytes;
     queue.push(entry);
-    if ((this.state === 'opening' || queue.hasReplay) && queue.messageBytes > sending.bufferBytes / 2) queue.deferMessages();
+    if ((this.state === 'opening' || queue.hasReplay) && queue.messageBytes > context.bufferBytes / 2) queue.deferMessages();
     // What waits for the server, not for the client, counts against the bound of all connections alone.
-    if (transport?.isFull && transport.exceeds(sending.bufferBytes, queue.slowBytes)) this.end('slow');
-    else sending.totalBufferLimit.add(this, Math.max(0, queue.bytes - before));
+    if (transport?.isFull && transport.exceeds(context.bufferBytes, queue.slowBytes)) this.end('slow');
+    else context.totalBufferLimit.add(this, Math.max(0, queue.bytes - before));
   }
 
   /** Ends a connection whose transport has more bytes waiting than it may; returns whether it did. */
   private endIfSlow(): boolean {
-    if (!this.transport?.exceeds(this.sending.bufferBytes)) return false;
+    if (!this.transport?.exceeds(this.context.bufferBytes)) return false;
     this.end('slow');
     return true;
   }
@@ -210,10 +210,10 @@ export abstract class Sender implements Buffered {
   }
 
   private writeFrame(frame: string | Buffer, encoding: BufferEncoding, bytes: number): void {
-    const { sending } = this;
+    const { context } = this;
     const takesMore = (this.transport as Transport).write(frame, encoding);
-    this.sentBeat = sending.keepAlive.beat;
-    sending.onSent(bytes);
-    if (!takesMore) sending.totalBufferLimit.add(this, bytes);
+    this.sentBeat = context.keepAlive.beat;
+    context.onSent(bytes);
+    if (!takesMore) context.totalBufferLimit.add(this, bytes);
   }
 }

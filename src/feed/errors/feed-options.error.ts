@@ -1,5 +1,3 @@
-import type { BaseIssue } from 'valibot';
-
 /** An option is wrong. Thrown when the application starts, or by the function that takes the option. */
 export class FeedOptionsError extends Error {
   override readonly name = 'FeedOptionsError';
@@ -11,15 +9,6 @@ export class FeedOptionsError extends Error {
     readonly option: string,
   ) {
     super(message);
-  }
-
-  /** Describes the first of the options that failed their check. */
-  static from([issue]: [BaseIssue<unknown>, ...BaseIssue<unknown>[]], known: string[]): FeedOptionsError {
-    const option = issue.path?.map((item) => String(item.key)).join('.') ?? 'options';
-    if (issue.expected === 'never') {
-      return new FeedOptionsError(`FeedModule has no option "${option}"; it has ${known.join(', ')}`, option);
-    }
-    return new FeedOptionsError(`FeedModule's option "${option}" ${issue.message}, not ${issue.received}`, option);
   }
 }
 

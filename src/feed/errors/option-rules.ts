@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { FeedOptionsError } from './feed-options.error.js';
 
 /** An option that is a whole number of something. */
 export function wholeNumber(unit: string, least = 0, most = Number.MAX_SAFE_INTEGER) {
@@ -13,4 +14,25 @@ export function wholeNumber(unit: string, least = 0, most = Number.MAX_SAFE_INTE
 /** An option in milliseconds. The longest delay of a timer is 2³¹ − 1 ms: beyond it Node falls back to 1 ms. */
 export function milliseconds(least = 0) {
   return wholeNumber('milliseconds', least, 2 ** 31 - 1);
+}
+
+/**
+ * Checks options, each by its rule.
+ *
+ * @param owner whose options they are, as the subject of a sentence
+ * @throws FeedOptionsError for the first that is wrong, with what it was and what is allowed
+ */
+export function checkOptions<Rules extends v.ObjectEntries>(
+  owner: string,
+  rules: Rules,
+  options: unknown,
+): v.InferOutput<v.StrictObjectSchema<Rules, undefined>> {
+  const result = v.safeParse(v.strictObject(rules), options);
+  if (result.success) return result.output;
+  const [{ path, expected, message, received }] = result.issues;
+  const option = path?.map((item) => String(item.key)).join('.') ?? 'options';
+  if (expected === 'never') {
+    throw new FeedOptionsError(`${owner} has no option "${option}"; it has ${Object.keys(rules).join(', ')}`, option);
+  }
+  throw new FeedOptionsError(`${owner}'s option "${option}" ${message}, not ${received}`, option);
 }

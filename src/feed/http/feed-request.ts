@@ -7,7 +7,7 @@ import { nowhere, parsePosition, parseSince, type Start } from '../message/posit
 import { type AnyRequest, rawOf, targetOf } from './adapter.js';
 
 /** How many feeds a connection may request at once. */
-export const mostFollowed = 100;
+const mostFollowed = 100;
 
 /**
  * Routes for the id of a feed in a path. An id may have slashes, and wildcard routes look different in Express and Fastify: so each

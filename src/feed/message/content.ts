@@ -2,7 +2,7 @@ import { FeedException } from '../errors/feed-exception.js';
 import { type Content, resetType } from './message.js';
 
 /** The longest type, in characters. */
-export const longestType = 200;
+const longestType = 200;
 
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const utf8 = new TextDecoder();

@@ -7,10 +7,10 @@ export const feedIdRule = '1 to 200 characters out of A-Z a-z 0-9 . _ ~ : @ - wi
 export const feedPatternRule = "a feed's id, or the beginning of one and a * (orders/*), or * for every feed";
 
 /** The longest feed id, in characters. */
-export const longestFeedId = 200;
+const longestFeedId = 200;
 
 /** The form of a feed id. */
-export const feedIdForm = /^[\w.~:@-]+(?:\/[\w.~:@-]+)*$/;
+const feedIdForm = /^[\w.~:@-]+(?:\/[\w.~:@-]+)*$/;
 
 /** @throws FeedException FEED_ID (400) when the value breaks `feedIdRule` */
 export function checkFeedId(id: unknown): string {

@@ -19,7 +19,7 @@ export class Mark {
 export type ReplayItem = StoredMessage | TextMessage | Mark;
 
 /** Where a replay begins. */
-export interface ReplayStart {
+interface ReplayStart {
   readonly feeds: readonly string[];
   /** Where to begin on each feed. */
   readonly startOf: (feed: string) => Start;

@@ -5,20 +5,20 @@ import { Replay } from './replay.js';
 import { type FeedRules, RuleSet } from './rules.js';
 import { type Subscriber, Topic } from './topic.js';
 
-/** Told when a feed gets its first subscriber in this process, and when it loses its last. */
-export type PresenceListener = (feed: string, hasSubscribers: boolean) => void;
-
 /** Knows the topic of each feed that has subscribers here, and replays history to those that come. */
 export class Router {
   private readonly topics = new Map<string, Topic>();
   private readonly rules: RuleSet;
 
-  /** @param pageBytes how many bytes of history a subscriber may have waiting */
+  /**
+   * @param pageBytes how many bytes of history a subscriber may have waiting
+   * @param onPresence told when a feed gets its first subscriber in this process, and when it loses its last
+   */
   constructor(
     private readonly broker: Broker,
     rules: FeedRules,
     private readonly pageBytes: number,
-    private readonly onPresence: PresenceListener,
+    private readonly onPresence: (feed: string, hasSubscribers: boolean) => void,
   ) {
     this.rules = new RuleSet(rules);
   }
@@ -61,7 +61,8 @@ export class Router {
       }
       // Requested before a listener hears of the subscriber and publishes in response: that is a live message then.
       const startOf = (feed: string): Start => since ?? (this.rules.of(feed)?.replay === 'newest' ? 'newest' : 'end');
-      const replay = this.replay(feeds, startOf, since !== undefined, hidesPositions);
+      const isResumed = since !== undefined;
+      const replay = Replay.open(this.broker, { feeds, startOf, isResumed, hidesPositions, pageBytes: this.pageBytes });
       for (const feed of feeds) this.announce(feed);
       return await replay;
     } catch (error) {
@@ -89,11 +90,7 @@ export class Router {
 
   /** Replays what a subscriber has missed. */
   replayFrom(feeds: readonly string[], startOf: (feed: string) => Start): Promise<Replay> {
-    return this.replay(feeds, startOf, true, false);
-  }
-
-  private replay(feeds: readonly string[], startOf: (feed: string) => Start, isResumed: boolean, hidesPositions: boolean): Promise<Replay> {
-    return Replay.open(this.broker, { feeds, startOf, isResumed, hidesPositions, pageBytes: this.pageBytes });
+    return Replay.open(this.broker, { feeds, startOf, isResumed: true, pageBytes: this.pageBytes });
   }
 
   /** Tells that a feed has subscribers, once. The first one may have left while the broker was waited for. */

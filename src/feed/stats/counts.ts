@@ -44,6 +44,9 @@ export interface FeedCounts {
   limit: number | null;
 }
 
+/** Those of them that are plain numbers, which several processes add up. */
+export const addedCounts = ['open', 'peak', 'opened', 'rejected', 'feeds', 'handedOver', 'messages', 'bytes', 'bufferedBytes'] as const;
+
 /** The counts of one feed. */
 export interface FeedCount {
   id: string;
@@ -60,21 +63,13 @@ export interface FeedCount {
 export function sumOf(all: readonly FeedCounts[]): FeedCounts {
   const sum = (count: (counts: FeedCounts) => number) => all.reduce((total, counts) => total + count(counts), 0);
   return {
-    open: sum(({ open }) => open),
-    peak: sum(({ peak }) => peak),
-    opened: sum(({ opened }) => opened),
-    rejected: sum(({ rejected }) => rejected),
+    ...sumsBy(addedCounts, (name) => sum((counts) => counts[name])),
     rejectedBy: sumsBy(rejectReasons, (reason) => sum(({ rejectedBy }) => rejectedBy[reason])),
     closed: sumsBy(endReasons, (reason) => sum(({ closed }) => closed[reason])),
-    feeds: sum(({ feeds }) => feeds),
-    handedOver: sum(({ handedOver }) => handedOver),
-    messages: sum(({ messages }) => messages),
-    bytes: sum(({ bytes }) => bytes),
-    bufferedBytes: sum(({ bufferedBytes }) => bufferedBytes),
     limit: all.some(({ limit }) => limit === null) ? null : sum(({ limit }) => limit ?? 0),
   };
 }
 
-function sumsBy<Reason extends string>(reasons: readonly Reason[], sum: (reason: Reason) => number): Record<Reason, number> {
-  return Object.fromEntries(reasons.map((reason) => [reason, sum(reason)])) as Record<Reason, number>;
+function sumsBy<Name extends string>(names: readonly Name[], sum: (name: Name) => number): Record<Name, number> {
+  return Object.fromEntries(names.map((name) => [name, sum(name)])) as Record<Name, number>;
 }

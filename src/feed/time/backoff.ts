@@ -1,5 +1,5 @@
 /** The bounds of a back-off, in milliseconds. */
-export interface BackoffBounds {
+interface BackoffBounds {
   /** The longest delay before the first retry. It doubles with each further one. */
   minMs: number;
   /** The longest delay before any retry. */

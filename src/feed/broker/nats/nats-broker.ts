@@ -1,18 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { BrokerUnavailableError, MessageTooLargeError, reasonOf } from '../../errors/broker.errors.js';
 import { type Content, type StoredMessage, storedMessage } from '../../message/message.js';
 import type { Start } from '../../message/position.js';
-import { backoff } from '../../time/backoff.js';
-import type { Broker, BrokerContext, BrokerFactory, History, MessageSink } from '../broker.js';
-import { Outage } from '../outage.js';
+import type { BrokerContext, BrokerFactory, History, MessageSink } from '../broker.js';
+import { SessionBroker } from '../session-broker.js';
 import { type NatsBrokerOptions, type NatsSettings, settingsOf } from './nats.options.js';
 import { NatsFeeds } from './nats-feeds.js';
 import { NatsSession } from './nats-session.js';
-
-/** How long a start waits for NATS, in milliseconds. */
-const startMs = 5000;
-/** The delays before the connection is tried again. */
-const reconnectDelays = { minMs: 150, maxMs: 3000 };
 
 /**
  * Carries feeds between processes with NATS 2.9 or later and JetStream. Needs `@nats-io/transport-node` and `@nats-io/jetstream`.
@@ -25,51 +17,22 @@ const reconnectDelays = { minMs: 150, maxMs: 3000 };
  */
 export function natsBroker(options: string | NatsBrokerOptions): BrokerFactory {
   const settings = settingsOf(options);
-  return async (context) => {
-    const broker = new NatsBroker(settings, context);
-    await broker.start();
-    return broker;
-  };
+  return (context) => new NatsBroker(settings, context).start();
 }
 
-class NatsBroker implements Broker {
+class NatsBroker extends SessionBroker<NatsSession> {
   readonly name = 'nats';
   private readonly feeds: NatsFeeds;
-  private readonly outage: Outage;
-  /** Undefined while NATS is unavailable. */
-  private session: NatsSession | undefined = undefined;
-  private lastCause = new Error('no answer yet');
-  private isFirst = true;
-  private readonly closing = new AbortController();
-  private running: Promise<void> | undefined = undefined;
 
   constructor(
     private readonly settings: NatsSettings,
-    private readonly context: BrokerContext,
+    context: BrokerContext,
   ) {
+    super('NATS', context);
     this.feeds = new NatsFeeds(context);
-    this.outage = new Outage('NATS', context.log);
   }
 
-  get unavailableSince(): number | undefined {
-    return this.outage.since;
-  }
-
-  get unavailableReason(): string | undefined {
-    return this.outage.reason;
-  }
-
-  /** Resolves when NATS is available, or after some seconds. */
-  async start(): Promise<void> {
-    const timer = new AbortController();
-    await new Promise<void>((resolve) => {
-      this.running = this.run(resolve);
-      sleep(startMs, undefined, timer).then(resolve, () => {});
-    });
-    timer.abort();
-  }
-
-  async publish(feed: string, content: Content): Promise<StoredMessage> {
+  publish(feed: string, content: Content): Promise<StoredMessage> {
     return this.withSession(async (session) => {
       const { epoch } = this.feeds;
       const { offset, time } = await session.publish(feed, content);
@@ -93,44 +56,18 @@ class NatsBroker implements Broker {
     });
   }
 
-  async close(): Promise<void> {
-    this.closing.abort(new Error('the broker is closed'));
-    await this.running;
+  override async close(): Promise<void> {
+    await super.close();
     this.feeds.clear();
   }
 
-  private async withSession<T>(work: (session: NatsSession) => Promise<T>): Promise<T> {
-    try {
-      if (!this.session) throw this.lastCause;
-      return await work(this.session);
-    } catch (cause) {
-      if (cause instanceof MessageTooLargeError) throw cause;
-      throw new BrokerUnavailableError(`NATS is unavailable: ${reasonOf(cause)}`, { cause });
-    }
+  protected open(signal: AbortSignal): Promise<NatsSession> {
+    const { settings, context, feeds } = this;
+    return NatsSession.open({ settings, bounds: context, feeds, signal });
   }
 
-  /** One session after the other, until the broker is closed. */
-  private async run(onReady: () => void): Promise<void> {
-    const { settings, context, feeds, outage, closing } = this;
-    const { signal } = closing;
-    for (let attempt = 0; !signal.aborted; attempt += 1) {
-      try {
-        const { isFirst } = this;
-        const session = await NatsSession.open({ settings, bounds: context, feeds, isFirst, signal });
-        this.isFirst = false;
-        this.session = session;
-        outage.end();
-        attempt = 0;
-        onReady();
-        this.lastCause = await session.ended;
-      } catch (error) {
-        this.lastCause = error as Error;
-      }
-      this.session = undefined;
-      if (signal.aborted) break;
-      outage.note(reasonOf(this.lastCause));
-      await sleep(backoff(attempt, reconnectDelays), undefined, { signal }).catch(() => {});
-    }
-    onReady();
+  protected async begin(): Promise<boolean> {
+    this.outage.end();
+    return true;
   }
 }

@@ -20,7 +20,6 @@ const version = 0x10;
 /** A byte of flags; if there is a type, its length in two bytes and the type; the text. */
 export function encode({ type, text, isJson }: Content): Uint8Array {
   const typeBytes = type === undefined ? 0 : Buffer.byteLength(type);
-  if (typeBytes > 0xffff) throw new RangeError(`A message's type has 65535 bytes at most, not ${typeBytes}`);
   const head = type === undefined ? 1 : 3 + typeBytes;
   const bytes = Buffer.allocUnsafe(head + Buffer.byteLength(text));
   bytes[0] = version | (isJson ? isJsonFlag : 0) | (type === undefined ? 0 : hasTypeFlag);

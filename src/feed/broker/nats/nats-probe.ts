@@ -1,5 +1,6 @@
 import { createConnection } from 'node:net';
-import type { Address, NatsSettings } from './nats.options.js';
+import { type Address, shuffled } from '../address.js';
+import type { NatsSettings } from './nats.options.js';
 
 /**
  * Finds a server that answers: each sends a message when a client connects, unless it waits for TLS.
@@ -9,7 +10,7 @@ import type { Address, NatsSettings } from './nats.options.js';
 export async function findServer({ servers, client }: NatsSettings, timeoutMs: number, signal: AbortSignal): Promise<Address> {
   const answer = client.tls?.handshakeFirst ? 'connect' : 'data';
   let cause: unknown;
-  for (const server of [...servers].sort(() => Math.random() - 0.5)) {
+  for (const server of shuffled(servers)) {
     signal.throwIfAborted();
     try {
       await probe(server, answer, timeoutMs, signal);

@@ -3,6 +3,7 @@ import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { MessageTooLargeError } from '../../errors/broker.errors.js';
 import type { Content } from '../../message/message.js';
 import type { HistoryBounds } from '../broker.js';
+import type { ServerSession } from '../session-broker.js';
 import type { NatsSettings } from './nats.options.js';
 import { decode, encode, feedOf, subjectOf } from './nats-codec.js';
 import type { NatsFeeds } from './nats-feeds.js';
@@ -34,8 +35,6 @@ export interface SessionContext {
   readonly settings: NatsSettings;
   readonly bounds: HistoryBounds;
   readonly feeds: NatsFeeds;
-  /** Whether the stream gets this process's limits. */
-  readonly isFirst: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -43,8 +42,7 @@ export interface SessionContext {
  * One connection to NATS and its consumer of the stream. Any failure ends the session, and the next one continues where this one ended:
  * starting, reconnecting and replacing a lost consumer are the same.
  */
-export class NatsSession {
-  /** Resolves with the cause when the session has ended. */
+export class NatsSession implements ServerSession {
   readonly ended: Promise<Error>;
   private readonly client: JetStreamClient;
   private readonly waiters = new Waiters();
@@ -137,8 +135,8 @@ export class NatsSession {
   }
 
   private async start(): Promise<void> {
-    const { feeds, isFirst } = this.context;
-    let state = await this.stream.prepare(isFirst);
+    const { feeds } = this.context;
+    let state = await this.stream.prepare(feeds.epoch === undefined);
     if (feeds.epoch === state.epoch && (await this.isRewritten(state.last))) {
       await this.stream.delete();
       state = await this.stream.prepare(false);

@@ -32,7 +32,7 @@ export const leastLength = 2048;
 const leastBytes = 16 * 2 ** 20;
 
 /** Where a stream begins and ends. */
-export interface StreamState {
+interface StreamState {
   /** From the time when the stream was created: a stream that is created again has another epoch. */
   readonly epoch: string;
   /** The sequence of the first message that is stored. */

@@ -1,5 +1,8 @@
 import type { NodeConnectionOptions } from '@nats-io/transport-node';
+import * as v from 'valibot';
 import { FeedOptionsError } from '../../errors/feed-options.error.js';
+import { checkOptions, wholeNumber } from '../../errors/option-rules.js';
+import { type Address, addressOf } from '../address.js';
 
 /** Where NATS is, and how this application's stream and subjects are named. */
 export interface NatsBrokerOptions {
@@ -20,11 +23,6 @@ export type NatsClientOptions = Omit<NodeConnectionOptions, (typeof ownOptions)[
 
 const ownOptions = ['servers', 'port', 'timeout', 'reconnect', 'maxReconnectAttempts', 'waitOnFirstConnect'] as const;
 
-export interface Address {
-  readonly host: string;
-  readonly port: number;
-}
-
 /** The checked options, with defaults. */
 export interface NatsSettings {
   readonly servers: readonly Address[];
@@ -33,16 +31,19 @@ export interface NatsSettings {
   readonly client: NatsClientOptions;
 }
 
-const names: readonly string[] = ['url', 'servers', 'prefix', 'replicas', 'client'] satisfies (keyof NatsBrokerOptions)[];
+const rules = {
+  url: v.optional(v.string('must be a URL')),
+  servers: v.optional(v.union([v.string(), v.array(v.string())], 'must be a host:port, or several')),
+  prefix: v.optional(v.string('must be a string')),
+  replicas: v.optional(wholeNumber('servers', 1, 5), 1),
+  client: v.optional(v.custom<NatsClientOptions>((value) => typeof value === 'object', 'must be an object')),
+};
 const urlForm = /^(nats|tls):\/\/(?:([^@/?]+)@)?([^@/?]+)\/?(?:\?(.*))?$/;
 const urlRule = 'nats://host1:4222,host2:4222 or tls://…, and optionally ?prefix=';
-const addressForm = /^(?:nats:\/\/)?(\[[\da-f:.]+\]|[\w.-]+)(?::(\d{1,5}))?$/i;
 
 /** @throws FeedOptionsError */
 export function settingsOf(options: string | NatsBrokerOptions): NatsSettings {
-  const given = typeof options === 'string' ? { url: options } : options;
-  const unknown = Object.keys(given).find((name) => !names.includes(name));
-  if (unknown) throw new FeedOptionsError(`The NATS broker has no option "${unknown}"; it has ${names.join(', ')}`, unknown);
+  const given = checkOptions('The NATS broker', rules, typeof options === 'string' ? { url: options } : options);
   if (given.url !== undefined && given.servers !== undefined) {
     throw new FeedOptionsError('The NATS broker takes either "url" or "servers"', 'servers');
   }
@@ -53,14 +54,10 @@ export function settingsOf(options: string | NatsBrokerOptions): NatsSettings {
   if (!/^[\w-]{1,64}$/.test(prefix)) {
     throw new FeedOptionsError(`The NATS broker's prefix is 1 to 64 letters, digits, - and _, not ${JSON.stringify(prefix)}`, 'prefix');
   }
-  const replicas = given.replicas ?? 1;
-  if (!Number.isInteger(replicas) || replicas < 1 || replicas > 5) {
-    throw new FeedOptionsError(`The NATS broker's replicas are 1 to 5, not ${replicas}`, 'replicas');
-  }
   return {
     servers: url?.servers ?? addressesOf([given.servers ?? '127.0.0.1:4222'].flat(), 'servers'),
     prefix,
-    replicas,
+    replicas: given.replicas,
     // An undefined `tls` must not switch off the URL's TLS.
     client: { ...url?.client, ...given.client, tls: given.client?.tls === undefined ? url?.client.tls : given.client.tls },
   };
@@ -86,10 +83,8 @@ function partsOf(url: string) {
 
 function addressesOf(servers: readonly string[], option: string): Address[] {
   return servers.map((server) => {
-    const [, host, port = '4222'] = addressForm.exec(server) ?? [];
-    if (!host || Number(port) < 1 || Number(port) > 65_535) {
-      throw new FeedOptionsError(`A NATS server is a host:port, not ${JSON.stringify(server)}`, option);
-    }
-    return { host: host.replace(/^\[|\]$/g, ''), port: Number(port) };
+    const address = addressOf(server.replace(/^nats:\/\//i, ''), 4222);
+    if (!address) throw new FeedOptionsError(`A NATS server is a host:port, not ${JSON.stringify(server)}`, option);
+    return address;
   });
 }

@@ -14,9 +14,5 @@ export type { RedisBrokerOptions } from './redis.options.js';
  */
 export function redisBroker(options: string | RedisBrokerOptions): BrokerFactory {
   const target = redisTargetOf(options);
-  return async (context) => {
-    const broker = new RedisBroker(target, context);
-    await broker.start();
-    return broker;
-  };
+  return (context) => new RedisBroker(target, context).start();
 }

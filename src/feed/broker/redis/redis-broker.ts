@@ -1,19 +1,13 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { BrokerUnavailableError, reasonOf } from '../../errors/broker.errors.js';
 import type { Content, StoredMessage } from '../../message/message.js';
 import type { Start } from '../../message/position.js';
-import { backoff } from '../../time/backoff.js';
-import type { Broker, BrokerContext, History, MessageSink } from '../broker.js';
-import { Outage } from '../outage.js';
+import type { BrokerContext, History, MessageSink } from '../broker.js';
+import { SessionBroker } from '../session-broker.js';
 import type { RedisTarget } from './redis.options.js';
 import { RedisCatchUp } from './redis-catch-up.js';
 import { lostMessages, RedisDelivery } from './redis-delivery.js';
 import { isRejection, type Page, RedisSession } from './redis-session.js';
 
-/** How long a start waits for Redis, in milliseconds. */
-const startMs = 6000;
-/** The delays before the connection is tried again. */
-const reconnectDelays = { minMs: 50, maxMs: 5000 };
 /** How often Redis is asked for its newest offset, which also tells whether it answers, in milliseconds. */
 const checkMs = 1000;
 /** After how many checks in a row without an answer the connection is closed. They are counted: a busy process hears late of an answer. */
@@ -25,60 +19,38 @@ const maxUnanswered = 3;
  * An announcement names the message before it on its feed, so that a missing one is noticed. What was missed, for that or because the
  * connection was lost, is read from the streams before anything else is delivered.
  */
-export class RedisBroker implements Broker {
+export class RedisBroker extends SessionBroker<RedisSession> {
   readonly name = 'redis';
-  private readonly delivery: RedisDelivery;
-  private readonly outage: Outage;
-  private session: RedisSession | undefined;
+  private readonly delivery = new RedisDelivery((reason) => this.session?.end(reason));
   /** Resolves when announcements are delivered; undefined when they are, and without a connection. */
   private catchingUp: Promise<void> | undefined;
   /** Whether Redis is reachable and has rejected the last message. */
   private isRejecting = false;
-  private readonly closing = new AbortController();
-  private running: Promise<void> | undefined;
 
   constructor(
     private readonly target: RedisTarget,
-    private readonly context: BrokerContext,
+    context: BrokerContext,
   ) {
-    this.outage = new Outage('Redis', context.log);
-    this.delivery = new RedisDelivery((reason) => this.session?.fail(reason));
+    super('Redis', context);
   }
 
-  get unavailableSince(): number | undefined {
-    return this.outage.since;
-  }
-
-  get unavailableReason(): string | undefined {
-    return this.outage.reason;
-  }
-
-  /** Connects, and reconnects until the broker is closed. Resolves after the first attempt, or after some seconds. */
-  start(): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, startMs);
-      this.running = this.run(() => {
-        clearTimeout(timer);
-        resolve();
-      });
+  publish(feed: string, content: Content): Promise<StoredMessage> {
+    return this.withSession(async (session) => {
+      try {
+        const message = await session.append(feed, content);
+        if (this.isRejecting && this.delivery.isLive) this.outage.end();
+        this.isRejecting = false;
+        this.delivery.note(message);
+        return message;
+      } catch (error) {
+        // A Redis that rejects messages is unavailable until it takes one: nodes publish an announcement every few seconds.
+        if (isRejection(error)) {
+          this.isRejecting = true;
+          this.outage.note(`it rejects messages: ${reasonOf(error)}`);
+        }
+        throw error;
+      }
     });
-  }
-
-  async publish(feed: string, content: Content): Promise<StoredMessage> {
-    try {
-      const message = await this.withSession((session) => session.append(feed, content));
-      if (this.isRejecting && this.delivery.isLive) this.outage.end();
-      this.isRejecting = false;
-      this.delivery.note(message);
-      return message;
-    } catch (error) {
-      const { cause } = error as BrokerUnavailableError;
-      if (!isRejection(cause)) throw error;
-      // A Redis that rejects messages is unavailable until it takes one: nodes publish an announcement every few seconds.
-      this.isRejecting = true;
-      this.outage.note(`it rejects messages: ${reasonOf(cause)}`);
-      throw error;
-    }
   }
 
   async subscribe(feed: string, sink: MessageSink): Promise<void> {
@@ -108,79 +80,49 @@ export class RedisBroker implements Broker {
     return historyOf(start, page);
   }
 
-  async close(): Promise<void> {
-    this.closing.abort();
+  override async close(): Promise<void> {
     this.delivery.clear();
-    this.session?.close();
-    await this.running;
+    await super.close();
   }
 
-  /** One session after the other, until the broker is closed. */
-  private async run(onFirstAttempt: () => void): Promise<void> {
-    const { delivery, closing, context } = this;
-    const { signal } = closing;
-    for (let attempt = 0; !signal.aborted; attempt += 1) {
-      try {
-        const session = await RedisSession.open({
-          target: this.target,
-          bounds: context,
-          signal,
-          onAnnounced: (feed, announcement) => session === this.session && delivery.announce(feed, announcement),
-        });
-        if (signal.aborted) session.close();
-        this.session = session;
-        const timer = setInterval(() => this.check(session), checkMs).unref();
-        session.ended.then(() => clearInterval(timer));
-        this.catchingUp = this.catchUp(session).catch((error) => session.fail(error));
-        await this.catchingUp;
-        if (delivery.isLive) {
-          attempt = 0;
-          onFirstAttempt();
-        }
-        this.noteUnavailable(await session.ended);
-      } catch (error) {
-        this.noteUnavailable(error as Error);
-      }
-      onFirstAttempt();
-      await sleep(backoff(attempt, reconnectDelays), undefined, { signal }).catch(ignore);
-    }
+  protected open(signal: AbortSignal): Promise<RedisSession> {
+    const { target, context, delivery } = this;
+    return RedisSession.open({
+      target,
+      bounds: context,
+      signal,
+      onAnnounced: (feed, announcement) => delivery.announce(feed, announcement),
+    });
   }
 
-  private async catchUp(session: RedisSession): Promise<void> {
-    await new RedisCatchUp(session, this.delivery).run(this.context.historyTtlMs * 1000);
+  protected async begin(session: RedisSession): Promise<boolean> {
+    const { delivery, context } = this;
+    const timer = setInterval(() => this.check(session), checkMs).unref();
+    void session.ended.then(() => {
+      clearInterval(timer);
+      delivery.stop();
+    });
+    const catchUp = new RedisCatchUp(session, delivery);
+    this.catchingUp = catchUp.run(context.historyTtlMs * 1000).catch((error) => session.end(error));
+    await this.catchingUp;
     this.catchingUp = undefined;
-    if (!this.isRejecting) this.outage.end();
+    if (delivery.isLive && !this.isRejecting) this.outage.end();
+    return delivery.isLive;
   }
 
   private check(session: RedisSession): void {
     const { delivery } = this;
     session.unanswered += 1;
-    if (session.unanswered > maxUnanswered) session.fail(new Error(`no answer for ${maxUnanswered * checkMs} ms`));
+    if (session.unanswered > maxUnanswered) session.end(new Error(`no answer for ${maxUnanswered * checkMs} ms`));
     else if (delivery.isLive) {
       session.read({ feed: '', start: 'end', received: delivery.received }).then((newest) => delivery.note(newest), ignore);
     }
-  }
-
-  private noteUnavailable(error: Error | undefined): void {
-    this.session = undefined;
-    this.catchingUp = undefined;
-    this.delivery.stop();
-    if (!this.closing.signal.aborted) this.outage.note(error ? reasonOf(error) : 'the connection was closed');
   }
 
   /** Resolves when announcements are delivered. */
   private async ready(): Promise<void> {
     await this.catchingUp;
     if (!this.delivery.isLive) throw new BrokerUnavailableError('Redis is unavailable.');
-  }
-
-  private async withSession<T>(work: (session: RedisSession) => Promise<T>): Promise<T> {
-    if (!this.session) throw new BrokerUnavailableError('Redis is unavailable.');
-    try {
-      return await work(this.session);
-    } catch (cause) {
-      throw new BrokerUnavailableError(`Redis is unavailable: ${reasonOf(cause)}`, { cause });
-    }
   }
 }
 

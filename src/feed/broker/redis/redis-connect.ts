@@ -1,5 +1,6 @@
 import { Redis, type RedisOptions } from 'ioredis';
-import type { Address, RedisTarget } from './redis.options.js';
+import { type Address, shuffled } from '../address.js';
+import type { RedisTarget } from './redis.options.js';
 
 /** How long a connection may take to open, including the first commands, in milliseconds. */
 const openMs = 5000;
@@ -30,20 +31,16 @@ export async function clientOf(target: RedisTarget, signal: AbortSignal): Promis
 /** Does the work that opens a connection, with a time limit: a server that has been halted accepts connections and never answers. */
 export async function withTimeLimit<T>(redis: Redis, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   signal.throwIfAborted();
-  let isLate = false;
+  const limit = AbortSignal.timeout(openMs);
+  const either = AbortSignal.any([signal, limit]);
   const abort = () => disconnect(redis);
-  const timer = setTimeout(() => {
-    isLate = true;
-    disconnect(redis);
-  }, openMs);
-  signal.addEventListener('abort', abort);
+  either.addEventListener('abort', abort);
   try {
     return await work();
   } catch (error) {
-    throw isLate ? new Error(`no answer for ${openMs} ms`, { cause: error }) : error;
+    throw limit.aborted ? new Error(`no answer for ${openMs} ms`, { cause: error }) : error;
   } finally {
-    clearTimeout(timer);
-    signal.removeEventListener('abort', abort);
+    either.removeEventListener('abort', abort);
   }
 }
 
@@ -77,11 +74,4 @@ async function ownerOf({ addresses, prefix, client }: RedisTarget, signal: Abort
     }
   }
   throw failure;
-}
-
-function shuffled<T>(items: readonly T[]): T[] {
-  return items
-    .map((item) => ({ item, at: Math.random() }))
-    .sort((a, b) => a.at - b.at)
-    .map(({ item }) => item);
 }

@@ -5,6 +5,7 @@ import type { Content, StoredMessage } from '../../message/message.js';
 import type { Position, Start } from '../../message/position.js';
 import { type HistoryBounds, messageOverhead } from '../broker.js';
 import { newEpoch } from '../epoch.js';
+import type { ServerSession } from '../session-broker.js';
 import type { RedisTarget } from './redis.options.js';
 import { clientOf, disconnect, withTimeLimit } from './redis-connect.js';
 import { type Announcement, kindOf, messageOf, parse } from './redis-message.js';
@@ -22,7 +23,7 @@ const maxPageBytes = 2 ** 19;
 const staleReplies = /^(READONLY|MOVED|ASK|CLUSTERDOWN|MASTERDOWN|LOADING|NOSCRIPT|UNBLOCKED)\b/;
 
 /** What is read of a feed's stream. */
-export interface ReadOptions {
+interface ReadOptions {
   readonly feed: string;
   readonly start: Start;
   /** The last offset to read. Default: no bound. */
@@ -62,9 +63,8 @@ export interface SessionContext {
  * One connection to Redis, from its opening to its end, for commands and announcements alike (RESP 3): what was announced before a command
  * was carried out arrives before the command's reply. It never reconnects.
  */
-export class RedisSession {
-  /** Resolves with what went wrong, or with undefined where this process has closed it. */
-  readonly ended: Promise<Error | undefined>;
+export class RedisSession implements ServerSession {
+  readonly ended: Promise<Error>;
   /** Reset to 0 by each reply and announcement. */
   unanswered = 0;
   private failure: Error | undefined;
@@ -84,8 +84,8 @@ export class RedisSession {
       this.failure = error;
     });
     // The slot has moved to another node of the cluster.
-    redis.on('moved', () => this.fail(new Error('the hash slot has moved')));
-    this.ended = new Promise((resolve) => redis.once('end', () => resolve(this.failure)));
+    redis.on('moved', () => this.end(new Error('the hash slot has moved')));
+    this.ended = new Promise((resolve) => redis.once('end', () => resolve(this.failure ?? new Error('the connection was closed'))));
   }
 
   /** @throws the reason why it cannot be opened */
@@ -96,8 +96,8 @@ export class RedisSession {
       await withTimeLimit(session.redis, signal, () => session.begin());
       return session;
     } catch (error) {
-      session.close();
-      throw session.failure ?? error;
+      session.end(error as Error);
+      throw session.failure;
     }
   }
 
@@ -144,13 +144,9 @@ export class RedisSession {
     await this.noteReply(this.redis.sunsubscribe(this.streamPrefix + feed));
   }
 
-  /** Closes the connection because of an error. Commands without a reply fail, and those that wait for their turn. */
-  fail(reason: Error): void {
+  /** Closes the connection. Commands without a reply fail, and those that wait for their turn. */
+  end(reason: Error): void {
     this.failure ??= reason;
-    this.close();
-  }
-
-  close(): void {
     disconnect(this.redis);
   }
 
@@ -186,7 +182,7 @@ export class RedisSession {
     try {
       return await reply;
     } catch (error) {
-      if (staleReplies.test((error as Error).message)) this.fail(error as Error);
+      if (staleReplies.test((error as Error).message)) this.end(error as Error);
       throw error;
     } finally {
       this.unanswered = 0;

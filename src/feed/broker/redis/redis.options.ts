@@ -1,5 +1,6 @@
 import type { RedisOptions } from 'ioredis';
 import { FeedOptionsError } from '../../errors/feed-options.error.js';
+import { type Address, addressOf } from '../address.js';
 
 /** Where Redis or Valkey is, and how this application's keys are named. */
 export interface RedisBrokerOptions {
@@ -21,11 +22,6 @@ export interface RedisBrokerOptions {
   client?: RedisOptions;
 }
 
-export interface Address {
-  readonly host: string;
-  readonly port: number;
-}
-
 /** The checked options, with defaults. */
 export interface RedisTarget {
   readonly mode: 'single' | 'sentinel' | 'cluster';
@@ -36,27 +32,23 @@ export interface RedisTarget {
 }
 
 const forms = 'redis://host:port/database, redis+sentinel://host:port,…/name or redis+cluster://host:port,…; rediss… for TLS';
+const urlForm =
+  /^redis(?<tls>s?)(?:\+(?<mode>sentinel|cluster))?:\/\/(?:(?<credentials>[^@/?]*)@)?(?<hosts>[^@/?]+)(?:\/(?<path>[^/?]*))?(?:\?prefix=(?<prefix>[^&]*))?$/;
 const ports = { single: 6379, sentinel: 26379, cluster: 6379 };
 
 /** @throws FeedOptionsError saying what is wrong and what is allowed, without the URL, which may have a password */
 export function redisTargetOf(options: string | RedisBrokerOptions): RedisTarget {
   const { url, prefix: given, client = {} }: RedisBrokerOptions = typeof options === 'string' ? { url: options } : options;
-  const parts = /^redis(s?)(?:\+(sentinel|cluster))?:\/\/(?:([^@/?]*)@)?([^@/?]+)(?:\/([^/?]*))?(?:\?prefix=([^&]*))?$/.exec(url);
+  const parts = urlForm.exec(url)?.groups;
   if (!parts) throw new FeedOptionsError(`The URL of Redis must be ${forms}. A prefix may follow: ?prefix=orders`, 'url');
-  const [, tls, mode = 'single', credentials = '', hosts = '', path = '', queried] = parts as unknown as [
-    string,
-    string,
-    RedisTarget['mode'],
-    string,
-    string,
-    string,
-    string?,
-  ];
+  const { tls, mode: kind = 'single', credentials = '', hosts = '', path = '', prefix: queried } = parts;
+  const mode = kind as RedisTarget['mode'];
   if (client.keyPrefix) throw new FeedOptionsError('The Redis client cannot have a keyPrefix: give the broker a "prefix"', 'client');
   const prefix = given ?? (queried === undefined ? 'nestjs-feed' : decode(queried));
   if (!/^[\w.:-]{1,100}$/.test(prefix))
     throw new FeedOptionsError('The prefix must be 1 to 100 characters out of A-Z a-z 0-9 _ . : -', 'prefix');
-  const addresses = hosts.split(',').map((host) => addressOf(host, ports[mode]));
+  const addresses = hosts.split(',').flatMap((host) => addressOf(host, ports[mode]) ?? []);
+  if (addresses.length < hosts.split(',').length) throw new FeedOptionsError(`The URL of Redis must be ${forms}.`, 'url');
   if (mode === 'single' && addresses.length > 1) {
     throw new FeedOptionsError(
       'redis:// has one host: several are Sentinels (redis+sentinel://) or nodes of a cluster (redis+cluster://)',
@@ -77,13 +69,6 @@ export function redisTargetOf(options: string | RedisBrokerOptions): RedisTarget
       ...client,
     },
   };
-}
-
-function addressOf(text: string, defaultPort: number): Address {
-  const parts = /^(?:\[([\da-f:.]+)\]|([\w.-]+))(?::(\d{1,5}))?$/i.exec(text);
-  const port = Number(parts?.[3] ?? defaultPort);
-  if (!parts || port > 65_535) throw new FeedOptionsError(`The URL of Redis must be ${forms}.`, 'url');
-  return { host: (parts[1] ?? parts[2]) as string, port };
 }
 
 /** The meaning of the path: a database, the name of a master, or nothing. */
