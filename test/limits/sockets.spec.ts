@@ -1,4 +1,5 @@
-import { Engine, missing } from '../../tools/engines.mjs';
+import { missing } from '../../tools/engines.mjs';
+import { startEngine } from '../support/brokers.js';
 import { Peer } from '../support/peer.js';
 import { Run } from '../support/run.js';
 import { platforms, until } from '../support/serve.js';
@@ -51,7 +52,7 @@ describe.each(platforms)('the bound on the sockets of a service on %s', (platfor
 
   it.each([1, 2])('answers every one of 3,000 clients that come at once, with %i workers', async (workers) => {
     if (workers > 1 && missing().includes('redis-server')) return;
-    const engine = workers > 1 ? await Engine.start('redis') : undefined;
+    const engine = workers > 1 ? await startEngine('redis') : undefined;
     const env = engine && { WORKERS: `${workers}`, FEED_BROKER: engine.url };
     const served = await Run.serviceWith(1000, { FEED_ADAPTER: platform, ...env });
     const peers = await Promise.all(Array.from({ length: 3000 }, (_, n) => answered(served.port, request('GET', `/test/${n}`))));
@@ -60,7 +61,5 @@ describe.each(platforms)('the bound on the sockets of a service on %s', (platfor
     expect([...statuses.keys()].sort()).toEqual([200, 503]);
     expect(statuses.get(200)).toBeGreaterThanOrEqual(800);
     for (const peer of peers) if (peer.status === 503) expect(peer.head).toMatch(/\r\nretry-after: \d+/i);
-    Run.endAll();
-    await engine?.stop();
   });
 });
