@@ -79,8 +79,12 @@ export abstract class SessionBroker<Session extends ServerSession> extends Broke
       return await work(this.session);
     } catch (cause) {
       if (cause instanceof MessageTooLargeError) throw cause;
-      throw new BrokerUnavailableError(`${this.server} is unavailable: ${reasonOf(cause)}`, { cause });
+      throw this.unavailable(cause);
     }
+  }
+
+  protected unavailable(cause: unknown = this.reason): BrokerUnavailableError {
+    return new BrokerUnavailableError(`${this.server} is unavailable: ${reasonOf(cause)}`, { cause });
   }
 
   private async run(onAttempt: () => void): Promise<void> {

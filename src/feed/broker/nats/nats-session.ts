@@ -93,7 +93,7 @@ export class NatsSession implements ServerSession {
   }
 
   /**
-   * Resolves with the sequence and the time of the message when it has been delivered in this process.
+   * Resolves with the sequence and the time of the message when it has been delivered in this process, or the session has ended meanwhile.
    *
    * @throws MessageTooLargeError for more than the server's `max_payload`
    */
@@ -104,8 +104,12 @@ export class NatsSession implements ServerSession {
     const most = this.connection.info?.max_payload ?? Number.POSITIVE_INFINITY;
     if (data.length > most) throw new MessageTooLargeError(most - (data.length - Buffer.byteLength(content.text)));
     const { seq } = await this.client.publish(subjectOf(settings.prefix, feed), data);
-    if (seq <= before) this.end(new Error('the stream was created again'));
-    await this.arrivalOf(seq);
+    if (seq <= before) {
+      this.end(new Error('the stream was created again'));
+      throw this.cause;
+    }
+    // It is stored: what happens to this session now does not change that.
+    await this.arrivalOf(seq).catch(() => {});
     return { offset: seq, time: feeds.timeOf(seq) ?? Date.now() };
   }
 

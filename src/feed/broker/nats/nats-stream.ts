@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   AckPolicy,
   DeliverPolicy,
@@ -10,6 +11,7 @@ import {
   StorageType,
   type StreamConfig,
   type StreamInfo,
+  type StreamInfoRequestOptions,
 } from '@nats-io/jetstream';
 import { createInbox, type Msg, millis, type NatsConnection, nanos } from '@nats-io/transport-node';
 import type { StoredMessage } from '../../message/message.js';
@@ -30,6 +32,10 @@ const leastAgeMs = 100;
 export const leastLength = 2048;
 /** Bytes that the stream stores at least: fewer would be filled by a few large messages. */
 const leastBytes = 16 * 2 ** 20;
+
+/** How often the stream is asked for while it is being created, and how long it is waited for in between, in milliseconds. */
+const mostTries = 100;
+const retryMs = 20;
 
 /** Where a stream begins and ends. */
 interface StreamState {
@@ -82,24 +88,23 @@ export class NatsStream {
     const limits = this.limits();
     let info: StreamInfo;
     try {
-      info = await streams.info(this.name);
+      info = await this.info();
     } catch (error) {
       if (hasNoJetStream(error))
         throw new Error('JetStream is not enabled for this user: start nats-server with --jetstream, and give the account limits', {
           cause: error,
         });
       if (!(error instanceof JetStreamApiError) || error.code !== streamNotFound) throw error;
-      return stateOf(
-        await streams.add({
-          name: this.name,
-          subjects: [`${this.settings.prefix}.>`],
-          storage: StorageType.File,
-          retention: RetentionPolicy.Limits,
-          discard: DiscardPolicy.Old,
-          description: describe(limits.max_msgs_per_subject),
-          ...limits,
-        }),
-      );
+      await streams.add({
+        name: this.name,
+        subjects: [`${this.settings.prefix}.>`],
+        storage: StorageType.File,
+        retention: RetentionPolicy.Limits,
+        discard: DiscardPolicy.Old,
+        description: describe(limits.max_msgs_per_subject),
+        ...limits,
+      });
+      return this.state();
     }
     if (!describes(info.config)) throw new Error(`the stream "${this.name}" belongs to another application: choose another prefix`);
     const isOther = Object.entries(limits).some(([name, value]) => info.config[name as keyof StreamConfig] !== value);
@@ -111,13 +116,13 @@ export class NatsStream {
   }
 
   async state(): Promise<StreamState> {
-    return stateOf(await this.manager.streams.info(this.name));
+    return stateOf(await this.info());
   }
 
   /** The state, and the feeds that have as many messages as the stream stores of one: only they may have lost some to newer ones. */
   async full(): Promise<StreamState & { readonly feeds: readonly string[]; readonly maxAgeMs: number; readonly maxBytes: number }> {
     const { prefix } = this.settings;
-    const info = await this.manager.streams.info(this.name, { subjects_filter: `${prefix}.>` });
+    const info = await this.info({ subjects_filter: `${prefix}.>` });
     const least = shortest(info.config);
     const full = Object.entries(info.state.subjects ?? {}).filter(([, count]) => count >= least);
     const { max_age, max_bytes } = info.config;
@@ -167,6 +172,16 @@ export class NatsStream {
       num_replicas: 1,
     });
     return { pending: num_pending };
+  }
+
+  /** What NATS says of the stream: another node may be creating it, and NATS (2.9) then answers before it knows when that was. */
+  private async info(options?: Partial<StreamInfoRequestOptions>): Promise<StreamInfo> {
+    for (let n = 0; n < mostTries; n += 1) {
+      const info = await this.manager.streams.info(this.name, options);
+      if (!info.created.startsWith('0001-01-01T')) return info;
+      await sleep(retryMs);
+    }
+    throw new Error(`the stream "${this.name}" is not ready`);
   }
 
   /** Answers the server's messages about the consumer: a heartbeat, a flow-control request, or its end. */

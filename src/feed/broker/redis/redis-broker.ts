@@ -1,4 +1,4 @@
-import { BrokerUnavailableError, reasonOf } from '../../errors/broker.errors.js';
+import { reasonOf } from '../../errors/broker.errors.js';
 import type { Content, StoredMessage } from '../../message/message.js';
 import type { Start } from '../../message/position.js';
 import type { BrokerContext, History, MessageSink } from '../broker.js';
@@ -59,8 +59,9 @@ export class RedisBroker extends SessionBroker<RedisSession> {
     await this.ready();
     if (!delivery.has(subscription)) return;
     await this.withSession(async (session) => {
-      const reading = session.read({ feed, start: 'end', received: delivery.received });
-      const [, { offset }] = await Promise.all([session.subscribe([feed]), reading]);
+      const subscribing = session.subscribe([feed]);
+      // Behind it: a message between the two is announced, and is not taken for a missing one.
+      const [{ offset }] = await Promise.all([session.read({ feed, start: 'end', received: delivery.received }), subscribing]);
       subscription.last = Math.max(subscription.last ?? 0, offset);
       subscription.isNew = false;
     });
@@ -75,7 +76,7 @@ export class RedisBroker extends SessionBroker<RedisSession> {
     await this.ready();
     const page = await this.withSession((session) => session.read({ feed, start, limitBytes, received: delivery.received }));
     delivery.note(page);
-    if (page.epoch !== delivery.received?.epoch) throw new BrokerUnavailableError(`Redis is unavailable: ${lostMessages}`);
+    if (page.epoch !== delivery.received?.epoch) throw this.unavailable(new Error(lostMessages));
     delivery.noteRead(feed, page.offset);
     return historyOf(start, page);
   }
@@ -122,7 +123,7 @@ export class RedisBroker extends SessionBroker<RedisSession> {
   /** Resolves when announcements are delivered. */
   private async ready(): Promise<void> {
     await this.catchingUp;
-    if (!this.delivery.isLive) throw new BrokerUnavailableError('Redis is unavailable.');
+    if (!this.delivery.isLive) throw this.unavailable();
   }
 }
 
