@@ -43,17 +43,17 @@ describe.each(platforms)('unsent bytes on %s', (platform) => {
   });
 
   it('lets a slow client go on that does read', async () => {
-    await start({ stallMs: 400, bufferBytes: 1 << 26 });
+    await start({ stallMs: 2000, bufferBytes: 1 << 26 });
     const peer = await clog('/feeds/a', 'a');
     for (let n = 0; n < 100; n += 1) await served.feeds.publish('a', 'y'.repeat(60_000));
     await served.feeds.publish('a', 'the end');
-    // A little every 50 ms, for many times the limit.
+    // A little every 150 ms, for longer than the limit.
     while (!peer.text.includes('the end')) {
       const before = peer.text.length;
       peer.socket.resume();
       await until(() => peer.text.length - before > 300_000 || peer.text.includes('the end'));
       peer.socket.pause();
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await new Promise((resolve) => setTimeout(resolve, 150));
     }
     expect(served.feeds.counts()).toMatchObject({ open: 1, closed: { stalled: 0, slow: 0 } });
   });

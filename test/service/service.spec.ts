@@ -50,6 +50,8 @@ describe.each(platforms)('the service on %s', (platform) => {
     await until(async () => (await service.counts()).open === limit);
     const silent = await Promise.all(Array.from({ length: 200 }, () => Peer.to(service.port)));
     await until(() => silent.filter(({ socket }) => socket.destroyed).length > 150);
+    // None is turned away before it has been silent for two seconds.
+    await until(async () => (await service.status('/health/live')) === 200);
     expect(await service.counts()).toMatchObject({ open: limit });
     expect((await service.publish('/test/a', 'to all')).status).toBe(201);
     await Promise.all(feeds.map((peer) => peer.sees('to all\n')));
