@@ -38,6 +38,14 @@ it('serves several feeds on one HTTP/2 connection, without the handover', async 
   streams[0]?.stream.close();
   await until(() => feeds.status.open === 1);
   expect(feeds.counts().closed.client).toBe(1);
+
+  // However a client that closes one is timed.
+  for (let n = 0; n < 200; n += 1) {
+    const leaving = client.request({ ':path': `/feeds/${n}` });
+    await once(leaving, n % 2 === 0 ? 'response' : 'data');
+    leaving.close();
+  }
+  await until(() => feeds.status.open === 1);
   feeds.end('2');
   if (!streams[1]?.stream.closed) await once(streams[1]?.stream as never, 'close');
   await until(() => feeds.status.open === 0);

@@ -7,6 +7,7 @@ import { Transport } from './transport.js';
 export function plainResponse(request: IncomingMessage, response: ServerResponse): Transport {
   response.flushHeaders();
   if (request.httpVersionMajor === 1) discardInput(request.socket);
+  else request.resume(); // a stream that the client closes is only closed here once its input has been read
   return new Transport(response, false);
 }
 
