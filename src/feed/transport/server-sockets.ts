@@ -68,6 +68,8 @@ export class ServerSockets {
   private readonly handshakes = new Map<string, ServerSocket>();
   private readonly sessions = new Set<Http2Session>();
   private timer: NodeJS.Timeout | undefined;
+  /** How many were a crowd when the last one came. */
+  private crowd = Number.POSITIVE_INFINITY;
 
   constructor(
     private readonly server: Server,
@@ -123,7 +125,7 @@ export class ServerSockets {
 
   /** Whether answers should close their connections: half of the room is for those that have not asked yet. */
   get isCrowded(): boolean {
-    return this.size > this.bound().most / 2;
+    return this.size > this.crowd;
   }
 
   private get size(): number {
@@ -132,6 +134,7 @@ export class ServerSockets {
 
   private accept(socket: Socket): void {
     const { most, spare, leaving } = this.bound();
+    this.crowd = most / 2;
     while (this.size >= most && this.turnOldestAway(leaving));
     if (this.size >= most + spare) {
       if (!(this.server instanceof TlsServer)) socket.end(turnedAway);
