@@ -10,7 +10,7 @@ import type { AnyRequest, AnyResponse } from './http/adapter.js';
 import { readBody } from './http/body.js';
 import { FeedRequest, idPaths } from './http/feed-request.js';
 import { FEED_PATHS } from './http/feed-routes.js';
-import { withErrorHead } from './http/head.js';
+import { withErrorHeads } from './http/head.js';
 import { contentOf } from './message/content.js';
 import { checkFeedId } from './message/feed-id.js';
 import { Publisher } from './pubsub/publisher.js';
@@ -72,33 +72,35 @@ class FeedController {
     @Query('type') type?: string,
   ): Promise<PublishAnswer> {
     const asked = FeedRequest.of(request);
-    const feed = checkFeedId(asked.pathFeed);
-    checkMayPublish(asked, [feed]);
-    const data = await readBody(asked, this.options.bodyBytes);
-    const [answer] = await this.send([feed], data, type, response);
-    return answer as PublishAnswer;
+    return withErrorHeads(response, async () => {
+      const feed = checkFeedId(asked.pathFeed);
+      checkMayPublish(asked, [feed]);
+      const data = await readBody(asked, this.options.bodyBytes);
+      const [answer] = await this.send([feed], data, type);
+      return answer as PublishAnswer;
+    });
   }
 
   @Post()
   async publishMany(@Req() request: AnyRequest, @Res({ passthrough: true }) response: AnyResponse): Promise<{ messages: PublishAnswer[] }> {
     const asked = FeedRequest.of(request);
-    const body = v.safeParse(fanOut, await readBody(asked, this.options.bodyBytes + namesBytes, ['application/json']));
-    if (!body.success || !('data' in body.output)) {
-      throw new FeedException('FEED_MESSAGE', { message: `The body must be { feeds: [1 to ${mostPublished} ids], type?: text, data }.` });
-    }
-    const { feeds, type, data } = body.output;
-    checkMayPublish(asked, feeds.map(checkFeedId));
-    return { messages: await this.send([...new Set(feeds)], data, type, response) };
+    return withErrorHeads(response, async () => {
+      const body = v.safeParse(fanOut, await readBody(asked, this.options.bodyBytes + namesBytes, ['application/json']));
+      if (!body.success || !('data' in body.output)) {
+        throw new FeedException('FEED_MESSAGE', { message: `The body must be { feeds: [1 to ${mostPublished} ids], type?: text, data }.` });
+      }
+      const { feeds, type, data } = body.output;
+      checkMayPublish(asked, feeds.map(checkFeedId));
+      return { messages: await this.send([...new Set(feeds)], data, type) };
+    });
   }
 
   /** A value may be longer in the form in which it is published than in the one in which it came. */
-  private async send(feeds: string[], data: unknown, type: string | undefined, response: AnyResponse): Promise<PublishAnswer[]> {
+  private async send(feeds: string[], data: unknown, type: string | undefined): Promise<PublishAnswer[]> {
     const { bodyBytes } = this.options;
     const content = contentOf(data, type);
     if (Buffer.byteLength(content.text) > bodyBytes) throw tooLarge(bodyBytes);
-    const messages = await this.publisher.publish(feeds, content).catch((error) => {
-      throw withErrorHead(error, response);
-    });
+    const messages = await this.publisher.publish(feeds, content);
     return messages.map(({ id, feed }) => ({ id, feed, subscribers: this.router.topic(feed)?.size ?? 0 }));
   }
 }

@@ -205,7 +205,7 @@ describe('natsBroker()', () => {
     await other.count('b', 1, 2);
     link.sever();
     link.mend();
-    await until(() => cut.texts('quiet').length > 0);
+    await until(() => cut.texts('quiet').length > 0 && cut.isAvailable);
     expect(cut.texts('a')).toEqual(['1', '2', 'lost']);
     expect(cut.texts('b')).toEqual(['lost', '1', '2']);
     expect(cut.texts('quiet')).toEqual(['lost']);

@@ -106,6 +106,28 @@ describe.each(platforms)('publishing to the service on %s', (platform) => {
     expect((await service.publish('/test', many, asJson)).status).toBe(201);
   });
 
+  it.each([
+    [401, 'text/plain', 'Bearer no', 1e9],
+    [413, 'text/plain', `Bearer ${publishKey}`, 1e9],
+    [413, 'application/json', `Bearer ${publishKey}`, undefined],
+    [415, 'application/xml', `Bearer ${publishKey}`, 1e9],
+  ])('closes a connection whose body is rejected with %i (%s), however much of it is to come', async (status, type, key, length) => {
+    const peer = await Peer.to(service.port);
+    const framing = length === undefined ? 'Transfer-Encoding: chunked' : `Content-Length: ${length}`;
+    const head = ['POST /test/a HTTP/1.1', 'Host: test', `Content-Type: ${type}`, `Authorization: ${key}`, framing].join('\r\n');
+    peer.send(`${head}\r\n\r\n`);
+    const chunk = `10000\r\n${'x'.repeat(65_536)}\r\n`;
+    while (!peer.socket.destroyed && !peer.text.includes('FEED_')) {
+      peer.send(chunk);
+      await new Promise(setImmediate);
+    }
+    const { bytesWritten } = peer.socket;
+    await until(() => peer.socket.closed); // by a reset: there is more than was read
+    expect(peer.status).toBe(status);
+    // What the kernel takes, and no more.
+    expect(bytesWritten).toBeLessThan(50_000_000);
+  });
+
   it('has a new connection begin with the newest message where FEED_REPLAY_NEWEST and FEED_CONFLATE match', async () => {
     for (const feed of ['prices/eur', 'news']) {
       expect((await service.publish(`/test/${feed}`, 'the last')).status).toBe(201);

@@ -1,8 +1,20 @@
+import { Controller, HttpCode, Post } from '@nestjs/common';
 import { HealthModule } from '../../src/health/index.js';
 import { Peer } from '../support/peer.js';
 import { closeAll, platforms, serveFeeds, until } from '../support/serve.js';
 
 afterEach(closeAll);
+
+@Controller('orders')
+class OrdersController {
+  static readonly answers: (() => void)[] = [];
+
+  @Post()
+  @HttpCode(200)
+  order(): Promise<string> {
+    return new Promise((resolve) => OrdersController.answers.push(() => resolve('ordered')));
+  }
+}
 
 describe.each(platforms)('draining on %s', (platform) => {
   it('tells load balancers first, goes on for a while, then ends each feed in good order with a time to come back', async () => {
@@ -26,6 +38,23 @@ describe.each(platforms)('draining on %s', (platform) => {
     });
     expect(new Set(retries).size).toBeGreaterThan(10);
     expect(served.feeds.counts().closed).toMatchObject({ drained: 21 });
+  });
+
+  it.each([0, 200])('lets the requests of the application end, however long they take, with a drain time of %i ms', async (drainMs) => {
+    const served = await serveFeeds(platform, { drainMs }, { controllers: [OrdersController] });
+    const order = await Peer.to(served.port);
+    order.send('POST /orders HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+    await until(() => OrdersController.answers.length === 1);
+    const half = await Peer.to(served.port);
+    half.send('GET /feeds/a HTTP/1.1\r\nHo');
+    const feed = await Peer.get(served.port, '/feeds/a');
+    await feed.sees('\r\n\r\n');
+    const closing = served.app.close();
+    // The time is up: what waits for nothing but itself is closed.
+    await Promise.all([half.closed(), feed.closed()]);
+    OrdersController.answers.pop()?.();
+    await order.sees('ordered');
+    await closing;
   });
 
   it('tells load balancers first, also where nobody is connected', async () => {

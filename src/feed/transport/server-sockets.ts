@@ -45,6 +45,8 @@ interface ServerSocket {
   idleSince: number;
   /** The HTTP/2 session on it. */
   session?: Http2Session;
+  /** The address and port of its peer, while its TLS handshake is not complete. */
+  peer?: string | undefined;
 }
 
 const known = Symbol('ServerSocket');
@@ -121,6 +123,7 @@ export class ServerSockets {
   delete(entry: ServerSocket): void {
     this.idle.delete(entry);
     this.asking.delete(entry);
+    if (entry.peer !== undefined) this.handshakes.delete(entry.peer);
   }
 
   /** Whether answers should close their connections: half of the room is for those that have not asked yet. */
@@ -142,10 +145,13 @@ export class ServerSockets {
       socket.destroy();
       return;
     }
-    const entry = { owner: this, socket, asking: 0, idleSince: performance.now() };
+    const entry: ServerSocket = { owner: this, socket, asking: 0, idleSince: performance.now() };
     this.idle.add(entry);
     watch(socket, entry);
-    if (this.server instanceof TlsServer) this.handshakes.set(peerOf(socket), entry);
+    if (this.server instanceof TlsServer) {
+      entry.peer = peerOf(socket);
+      this.handshakes.set(entry.peer, entry);
+    }
     if (this.size > most) this.sweepLater();
   }
 
@@ -155,6 +161,7 @@ export class ServerSockets {
     const entry = this.handshakes.get(peer);
     if (!entry) return;
     this.handshakes.delete(peer);
+    entry.peer = undefined;
     entry.socket = socket;
     watch(socket, entry);
   }
