@@ -29,6 +29,8 @@ type Handler = (this: { [opener]: FeedOpener }, ...args: unknown[]) => unknown;
  * Guards, pipes, interceptors and exception filters work as on any route, before the first byte: what they or the handler throw is an
  * ordinary answer. Interceptors see the route complete when the feed is open, not its messages.
  *
+ * Called without a request, as a test of the controller calls it, the method returns what its handler returns.
+ *
  * @param path as for `@Get()`
  * @param options see `FeedRouteOptions`
  */
@@ -40,14 +42,19 @@ export function Feed(path?: string | string[], { feed }: FeedRouteOptions = {}):
     const decorated: Record<string, { index: number }> = Reflect.getMetadata('__routeArguments__', target.constructor, key) ?? {};
     const arity = Math.max(parameters.length, handler.length, ...Object.values(decorated).map(({ index }) => index + 1));
 
-    const follow: Handler = async function (...args) {
+    const follow: Handler = function (...args) {
+      // A test of the controller calls its methods without a request.
+      return args.length > arity + 1 ? open.call(this, args) : handler.apply(this, args);
+    };
+
+    async function open(this: ThisParameterType<Handler>, args: unknown[]): Promise<void> {
       const request = args[arity] as IncomingMessage & { params: Record<string, string> };
       const followed = feed?.(request);
       await this[opener].open(request, args[arity + 1] as AnyResponse, {
         feeds: followed === undefined ? undefined : [followed].flat(),
         handler: async () => ({ source: sourceOf(await handler.apply(this, args.slice(0, arity)), handler.name) }),
       });
-    };
+    }
 
     // What decorators below this one have said of the handler also holds for its replacement.
     Object.defineProperty(follow, 'name', { value: handler.name });

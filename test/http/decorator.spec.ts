@@ -17,7 +17,7 @@ import {
   UseGuards,
 } from '@nestjs/common';
 import { HttpAdapterHost, Reflector } from '@nestjs/core';
-import { defer, NEVER, Observable, of, throwError, timer } from 'rxjs';
+import { defer, lastValueFrom, NEVER, Observable, of, throwError, timer } from 'rxjs';
 import { Feed } from '../../src/index.js';
 import { Peer } from '../support/peer.js';
 import { closeAll, platforms, type Served, serveFeeds, until } from '../support/serve.js';
@@ -63,6 +63,11 @@ async function* count(to: number, line: string): AsyncGenerator<string> {
 @Controller('orders')
 class OrdersController {
   private readonly prefix = 'order';
+
+  @Feed('event')
+  event() {
+    return of({ type: 'step', data: 1, retry: 5000, comment: 'half way' });
+  }
 
   @Feed(':id')
   @Header('X-Order', 'yes')
@@ -166,6 +171,19 @@ describe.each(platforms)('@Feed() on %s', (platform) => {
     expect(response.headers.get('x-order')).toBe('yes');
     expect(await response.text()).toBe('order 42 n\n');
     expect(await (await fetch(`${served.url}/api/orders/41`)).text()).toBe('order 42 none\n');
+  });
+
+  it("sends each field of Nest's MessageEvent in an event stream, and the data alone elsewhere", async () => {
+    const [sse, ndjson] = await Promise.all(['sse', 'ndjson'].map((format) => Peer.get(served.port, `/api/orders/event?format=${format}`)));
+    await Promise.all([sse?.closed(), ndjson?.closed()]);
+    expect(sse?.body).toMatch(/: half way\nretry: 5000\nevent: step\ndata: 1\n\n$/);
+    expect(ndjson?.lines).toEqual([{ type: 'step', data: 1 }]);
+  });
+
+  it('leaves a method that is called without a request what it was', async () => {
+    const orders = new OrdersController();
+    expect(await lastValueFrom(orders.observable(7))).toBe('order 8 none');
+    expect(await lastValueFrom(await orders.promise(7))).toBe('promised 7');
   });
 
   it('follows what a Promise resolves to', async () => {

@@ -1,6 +1,6 @@
 import type { Format } from '../format/format.js';
 import { isJsonData, textOf } from '../message/content.js';
-import { type FeedItem, isMessage, type TextMessage } from '../message/message.js';
+import { type FeedItem, type FeedMessage, isMessage, type TextMessage } from '../message/message.js';
 
 /** The times after which clients of a server that shuts down reconnect, in milliseconds: spread at random. */
 const [soonestMs, latestMs] = [500, 5000];
@@ -60,8 +60,8 @@ export class Encoder {
    */
   encodeItem(item: FeedItem, seen: number): void {
     if (this.isEncoded(item, seen)) return;
-    const { id, feed, type, data } = isMessage(item) ? item : { id: undefined, feed: undefined, type: undefined, data: item };
-    this.keep(item, this.format.encode({ id, feed, type, text: textOf(data), isJson: isJsonData(data) }));
+    const { id, feed, type, data, retry, comment }: FeedMessage = isMessage(item) ? item : { data: item };
+    this.keep(item, this.format.encode({ id, feed, type, text: textOf(data), isJson: isJsonData(data), retry, comment }));
   }
 
   /** The frame: one chunk (RFC 9112 section 7.1) for a socket, or plain for a response that frames its chunks itself. */

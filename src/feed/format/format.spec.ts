@@ -12,6 +12,14 @@ it.each(['a\nb', 'a\rb', 'a\0b'])('sse rejects the id and the type %j', (value) 
   expect(() => sse.encode(message({ type: value }))).toThrow(/type must not contain line breaks/);
 });
 
+it("sse writes the fields of a source's message, and no client takes a part of a comment for one", () => {
+  const { retry, comment } = { retry: 5000, comment: 'a\r\nretry: 1\rb' };
+  expect(sse.encode(message({ id: '1', type: 't', retry, comment }))).toBe(
+    ': a\n: retry: 1\n: b\nretry: 5000\nid: 1\nevent: t\ndata: x\n\n',
+  );
+  for (const wrong of [-1, 0.5, Number.NaN]) expect(() => sse.encode(message({ retry: wrong }))).toThrow(/retry must be a whole number/);
+});
+
 it('text begins a line with its feed on a connection with several feeds, unless it is of a source', () => {
   expect(labelled(text).encode(message({ feed: 'a', text: 'as it is' }))).toBe('a\tas it is\n');
   expect(labelled(text).encode(message({ text: 'of a source' }))).toBe('of a source\n');

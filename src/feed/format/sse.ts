@@ -12,10 +12,12 @@ export const sse: Format = {
   name: 'sse',
   mediaType: 'text/event-stream',
   contentType: 'text/event-stream',
-  encode({ id, type, text }) {
+  encode({ id, type, text, retry, comment }) {
     let event = hasLineBreak.test(text) ? `data: ${text.replace(lineBreak, '\ndata: ')}\n\n` : `data: ${text}\n\n`;
     if (type !== undefined) event = `event: ${oneLine('type', type)}\n${event}`;
     if (id !== undefined) event = `id: ${oneLine('id', id)}\n${event}`;
+    if (retry !== undefined) event = `retry: ${wholeNumber('retry', retry)}\n${event}`;
+    if (comment !== undefined) event = `: ${comment.replace(lineBreak, '\n: ')}\n${event}`;
     return event;
   },
   // An event without data sets the id that `EventSource` sends when it reconnects, and is not dispatched (section 9.2.6).
@@ -24,6 +26,12 @@ export const sse: Format = {
   heartbeat: ':\n\n',
   retry: (ms) => `retry: ${ms}\n\n`,
 };
+
+/** Clients ignore a time that has anything but digits (section 9.2.6). */
+function wholeNumber(field: string, value: number): number {
+  if (!Number.isSafeInteger(value) || value < 0) throw new TypeError(`a message's ${field} must be a whole number of milliseconds`);
+  return value;
+}
 
 function oneLine(field: string, value: string): string {
   if (/[\r\n\0]/.test(value)) throw new TypeError(`a message's ${field} must not contain line breaks or U+0000`);

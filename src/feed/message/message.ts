@@ -12,13 +12,17 @@ export interface FeedMessage<T = unknown> {
   readonly data: T;
   /** When the broker stored it, in milliseconds since 1970. Missing from the messages of a source. */
   readonly time?: number | undefined;
+  /** After how many milliseconds a client reconnects from now on. Of a message of a source, in event streams only. */
+  readonly retry?: number | undefined;
+  /** Text for whoever reads the stream, which clients ignore. Of a message of a source, in event streams only. */
+  readonly comment?: string | undefined;
 }
 
 /**
  * What a source may emit: a message, or just the data of one.
  *
- * As with Nest's `@Sse()`, an object counts as a message when it has `data` and, next to it, only `id` and `type`; so does a whole
- * published message. To send such an object as data, wrap it: `{ data: { data: 1 } }`.
+ * As with Nest's `@Sse()`, an object counts as a message when it has `data` and, next to it, only `id`, `type`, `retry` and `comment`; so
+ * does a whole published message. To send such an object as data, wrap it: `{ data: { data: 1 } }`.
  */
 export type FeedItem<T = unknown> = FeedMessage<T> | T;
 
@@ -31,7 +35,7 @@ export interface Content {
 }
 
 /** A message whose data is text already: what a format encodes. */
-export interface TextMessage extends Content {
+export interface TextMessage extends Content, Pick<FeedMessage, 'retry' | 'comment'> {
   readonly id: string | undefined;
   readonly feed: string | undefined;
 }
@@ -70,12 +74,13 @@ export function toFeedMessage({ id, feed, type, text, isJson, ...stored }: Store
 /** The type of the message that tells a client that messages are lost. It cannot be published. */
 export const resetType = 'reset';
 
+/** Those of Nest's `MessageEvent`. */
+const itemKeys: ReadonlySet<string> = new Set(['data', 'id', 'type', 'retry', 'comment']);
+
 /** Tells a message from the data of one. */
 export function isMessage(item: unknown): item is FeedMessage {
   if (typeof item !== 'object' || item === null || !('data' in item)) return false;
   const isPublished = 'feed' in item && (('id' in item && 'time' in item) || ('type' in item && item.type === resetType));
-  for (const key in item) {
-    if (key !== 'data' && key !== 'id' && key !== 'type' && !(isPublished && (key === 'feed' || key === 'time'))) return false;
-  }
+  for (const key in item) if (!itemKeys.has(key) && !(isPublished && (key === 'feed' || key === 'time'))) return false;
   return true;
 }
