@@ -60,6 +60,7 @@ describe.each(platforms)('the send queue on %s', (platform) => {
     await start({ rules: { fast: { conflate: true } }, bufferBytes: 100_000 });
     const peer = await follow(served, '/feeds?id=fast&id=calm&format=ndjson');
     await clog(peer, 'fast');
+    await served.feeds.publish('fast', padding); // the transport is full, also where it takes 64 KiB
     await served.feeds.publish('fast', 'x'.repeat(200_000));
     await served.feeds.publish('calm', 'the end');
     peer.socket.resume();
