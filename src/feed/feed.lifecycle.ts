@@ -16,7 +16,7 @@ import { Registry } from './connection/registry.js';
 import { FEED_OPTIONS, type ResolvedFeedOptions } from './feed.options.js';
 import { FeedRoutes } from './http/feed-routes.js';
 import { Admission } from './limits/admission.js';
-import { roomForOthers } from './limits/open-files.js';
+import { roomForSockets } from './limits/open-files.js';
 import { Handover } from './transport/handover.js';
 import { ServerSockets } from './transport/server-sockets.js';
 
@@ -51,7 +51,7 @@ export class FeedLifecycle implements OnModuleInit, OnApplicationBootstrap, Befo
   /** The server exists, and does not listen yet. */
   onModuleInit(): void {
     const server: unknown = this.adapters.httpAdapter?.getHttpServer();
-    if (server instanceof Server) this.sockets = new ServerSockets(server, () => roomForOthers(this.registry.size));
+    if (server instanceof Server) this.sockets = new ServerSockets(server, roomForSockets(), () => this.registry.size);
     if (!this.options.handover) return;
     const targets = this.routes.pattern();
     this.handover = Handover.install(server, (target) => targets.test(target));

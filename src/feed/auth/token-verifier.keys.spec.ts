@@ -97,7 +97,7 @@ describe('with a key set', () => {
       }
     }
 
-    it('because nobody listens', async () => {
+    it('because the server is down', async () => {
       await unavailable('http://127.0.0.1:1/');
     });
 

@@ -1,9 +1,9 @@
-import type { TextMessage } from '../message/message.js';
+import type { SourceFields, TextMessage } from '../message/message.js';
 import { labelled } from './formats.js';
 import { sse } from './sse.js';
 import { text } from './text.js';
 
-const message = (fields: Partial<TextMessage>): TextMessage => {
+const message = (fields: Partial<TextMessage & SourceFields>): TextMessage & SourceFields => {
   return { id: undefined, feed: undefined, type: undefined, text: 'x', isJson: false, ...fields };
 };
 

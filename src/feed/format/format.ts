@@ -1,4 +1,4 @@
-import type { TextMessage } from '../message/message.js';
+import type { SourceFields, TextMessage } from '../message/message.js';
 
 /** How messages look on the wire. Formats are pure: they know neither HTTP's framing nor connections. */
 export interface Format {
@@ -12,7 +12,7 @@ export interface Format {
    *
    * @throws TypeError when the format cannot express the message
    */
-  encode(message: TextMessage): string;
+  encode(message: TextMessage & SourceFields): string;
   /** Encodes a position alone, in a format whose clients send it back when they reconnect. */
   mark?(position: string): string;
   /** What a client ignores: it keeps proxies and clients from taking silence for the end. */

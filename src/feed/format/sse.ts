@@ -16,7 +16,7 @@ export const sse: Format = {
     let event = hasLineBreak.test(text) ? `data: ${text.replace(lineBreak, '\ndata: ')}\n\n` : `data: ${text}\n\n`;
     if (type !== undefined) event = `event: ${oneLine('type', type)}\n${event}`;
     if (id !== undefined) event = `id: ${oneLine('id', id)}\n${event}`;
-    if (retry !== undefined) event = `retry: ${wholeNumber('retry', retry)}\n${event}`;
+    if (retry !== undefined) event = `retry: ${milliseconds('retry', retry)}\n${event}`;
     if (comment !== undefined) event = `: ${comment.replace(lineBreak, '\n: ')}\n${event}`;
     return event;
   },
@@ -28,7 +28,7 @@ export const sse: Format = {
 };
 
 /** Clients ignore a time that has anything but digits (section 9.2.6). */
-function wholeNumber(field: string, value: number): number {
+function milliseconds(field: string, value: number): number {
   if (!Number.isSafeInteger(value) || value < 0) throw new TypeError(`a message's ${field} must be a whole number of milliseconds`);
   return value;
 }

@@ -16,16 +16,14 @@ export function roomForFeeds(): number {
 }
 
 /**
- * How many sockets that carry no feed there may be: what feeds do not use, and a quarter of the reserve. Another quarter is for those
- * that are being turned away; the rest is for files, pipes and connections to other servers.
- *
- * @param open connections of feeds
+ * How many sockets a server may have: those of feeds, and a quarter of the reserve. Another quarter is for those that are being turned
+ * away; the rest is for files, pipes and connections to other servers.
  */
-export function roomForOthers(open: number): SocketBound {
+export function roomForSockets(): SocketBound {
   const limit = openFileLimit();
-  if (limit === Number.POSITIVE_INFINITY) return { most: limit, spare: 0, leaving: 0 };
+  if (limit === Number.POSITIVE_INFINITY) return { total: limit, spare: 0, leaving: 0 };
   const eighth = Math.floor(reserveOf(limit) / 8);
-  return { most: Math.max(0, limit - 6 * eighth - open), spare: eighth, leaving: eighth };
+  return { total: limit - 6 * eighth, spare: eighth, leaving: eighth };
 }
 
 /** How many files and sockets this process may have open; Infinity where the system does not say. */

@@ -14,7 +14,7 @@ export interface FeedMessage<T = unknown> {
   readonly time?: number | undefined;
   /** After how many milliseconds a client reconnects from now on. Of a message of a source, in event streams only. */
   readonly retry?: number | undefined;
-  /** Text for whoever reads the stream, which clients ignore. Of a message of a source, in event streams only. */
+  /** Text that clients ignore, for debugging. Of a message of a source, in event streams only. */
   readonly comment?: string | undefined;
 }
 
@@ -35,10 +35,13 @@ export interface Content {
 }
 
 /** A message whose data is text already: what a format encodes. */
-export interface TextMessage extends Content, Pick<FeedMessage, 'retry' | 'comment'> {
+export interface TextMessage extends Content {
   readonly id: string | undefined;
   readonly feed: string | undefined;
 }
+
+/** The fields that only a source's message has, for an event stream. */
+export type SourceFields = Pick<FeedMessage, 'retry' | 'comment'>;
 
 /** A message as a broker stores and delivers it. It is also the position of a reader that has got it. */
 export interface StoredMessage extends TextMessage, Position {

@@ -24,10 +24,10 @@ const turnedAway = [
   'Too many connections. Retry in 5 seconds.\n',
 ].join('\r\n');
 
-/** How many sockets that carry no feed a server may have. */
+/** How many sockets a server may have. */
 export interface SocketBound {
-  /** Above it, idle ones are turned away. */
-  readonly most: number;
+  /** Above it, with feeds, idle ones are turned away. */
+  readonly total: number;
   /** As many more may stay until one has been idle for long enough. */
   readonly spare: number;
   /** As many more may be reading that they were turned away. */
@@ -68,18 +68,17 @@ export class ServerSockets {
   private readonly leaving = new Map<Socket, number>();
   /** Those whose TLS handshake is not complete, by their peer: all that a socket and the TLS socket on it have in common. */
   private readonly handshakes = new Map<string, ServerSocket>();
-  private readonly sessions = new Set<Http2Session>();
   private timer: NodeJS.Timeout | undefined;
-  /** How many were a crowd when the last one came. */
-  private crowd = Number.POSITIVE_INFINITY;
 
   constructor(
     private readonly server: Server,
-    private readonly bound: () => SocketBound,
+    private readonly bound: SocketBound,
+    /** How many feeds there are. */
+    private readonly feeds: () => number,
   ) {
     server.prependListener('connection', (socket: Socket) => this.accept(socket));
     server.prependListener('request', onRequest);
-    server.on('session', (session: Http2Session) => this.addSession(session));
+    server.on('session', onSession);
     if (server instanceof TlsServer) server.prependListener('secureConnection', (socket: TLSSocket) => this.secure(socket));
     watchUpgrades(server);
   }
@@ -96,7 +95,7 @@ export class ServerSockets {
 
   /** Ends HTTP/2 sessions once their streams have ended (GOAWAY, RFC 9113 section 6.8). */
   close(): void {
-    for (const session of this.sessions) session.close();
+    for (const { session } of [...this.idle, ...this.asking]) session?.close();
   }
 
   /** Closes idle sockets: a server's `close()` would wait for incomplete requests, and for TLS handshakes up to 120 s. */
@@ -128,7 +127,12 @@ export class ServerSockets {
 
   /** Whether answers should close their connections: half of the room is for those that have not asked yet. */
   get isCrowded(): boolean {
-    return this.size > this.crowd;
+    return this.size > this.most / 2;
+  }
+
+  /** As many sockets as feeds leave. */
+  private get most(): number {
+    return Math.max(0, this.bound.total - this.feeds());
   }
 
   private get size(): number {
@@ -136,10 +140,9 @@ export class ServerSockets {
   }
 
   private accept(socket: Socket): void {
-    const { most, spare, leaving } = this.bound();
-    this.crowd = most / 2;
-    while (this.size >= most && this.turnOldestAway(leaving));
-    if (this.size >= most + spare) {
+    const { most } = this;
+    while (this.size >= most && this.turnOldestAway());
+    if (this.size >= most + this.bound.spare) {
       if (!(this.server instanceof TlsServer)) socket.end(turnedAway);
       // At once: its descriptor may be the last. What was written is on its way.
       socket.destroy();
@@ -166,30 +169,23 @@ export class ServerSockets {
     watch(socket, entry);
   }
 
-  private addSession(session: Http2Session): void {
-    this.sessions.add(session);
-    session.once('close', () => this.sessions.delete(session));
-    const entry = (session.socket as Known)[known];
-    if (entry) entry.session = session;
-  }
-
   /** @returns whether there was one that has been idle for long enough */
-  private turnOldestAway(leaving: number): boolean {
+  private turnOldestAway(): boolean {
     const [oldest] = this.idle;
     if (!oldest || performance.now() - oldest.idleSince < idleMs) return false;
     this.delete(oldest);
-    this.turnAway(oldest, leaving);
+    this.turnAway(oldest);
     return true;
   }
 
   /** Tells an idle client to leave, and closes its socket once it has read that, or cannot be waited for. */
-  private turnAway({ socket, session }: ServerSocket, leaving: number): void {
+  private turnAway({ socket, session }: ServerSocket): void {
     if (session) {
       session.close();
       return;
     }
     const isSecret = this.server instanceof TlsServer && !(socket instanceof TLSSocket);
-    if (isSecret || this.leaving.size >= leaving) {
+    if (isSecret || this.leaving.size >= this.bound.leaving) {
       if (!isSecret) socket.end(turnedAway);
       socket.destroy();
       return;
@@ -208,8 +204,8 @@ export class ServerSockets {
 
   private sweep(): void {
     this.timer = undefined;
-    const { most, leaving } = this.bound();
-    while (this.size > most && this.turnOldestAway(leaving));
+    const { most } = this;
+    while (this.size > most && this.turnOldestAway());
     const now = performance.now();
     for (const [socket, since] of this.leaving) {
       if (now - since >= leaveMs) socket.destroy();
@@ -236,16 +232,20 @@ function onEnd(this: Socket) {
 function onClose(this: Known & Socket) {
   this[known]?.owner.delete(this[known]);
 }
-function onRequest(request: IncomingMessage, response: Known & ServerResponse) {
+function onRequest(request: IncomingMessage, response: ServerResponse) {
   const entry = (socketOf(request) as Known)[known];
   if (!entry) return;
   entry.owner.ask(entry);
   if (request.httpVersionMajor === 1 && entry.owner.isCrowded) response.setHeader('Connection', 'close');
-  response[known] = entry;
   response.on('close', onAnswered);
 }
-function onAnswered(this: Known & ServerResponse) {
-  this[known]?.owner.answer(this[known]);
+function onAnswered(this: ServerResponse) {
+  const entry = (socketOf(this.req) as Known)[known];
+  entry?.owner.answer(entry);
+}
+function onSession(session: Http2Session) {
+  const entry = (session.socket as Known)[known];
+  if (entry) entry.session = session;
 }
 
 /**
@@ -254,6 +254,7 @@ function onAnswered(this: Known & ServerResponse) {
  */
 function watchUpgrades(server: Server): void {
   const isUpgrade = (event: string | symbol) => event === 'upgrade' || event === 'connect';
+  for (const event of ['upgrade', 'connect']) if (server.listenerCount(event) > 0) server.on(event, onUpgrade);
   server.on('newListener', (event, listener) => {
     if (isUpgrade(event) && listener !== onUpgrade && server.listenerCount(event) === 0) server.on(event, onUpgrade);
   });

@@ -35,7 +35,9 @@ export class Primary implements WorkerProcessListener {
   private onFailed: (error: Error) => void = () => {};
 
   constructor(private readonly options: PrimaryOptions) {
-    this.workers = Array.from({ length: options.count }, (_, n) => new WorkerProcess(n + 1, options.env(n + 1), this));
+    // libuv: a worker accepts one connection at a time, so that none takes all that come at once.
+    const envOf = (number: number) => ({ UV_TCP_SINGLE_ACCEPT: '1', ...options.env(number) });
+    this.workers = Array.from({ length: options.count }, (_, n) => new WorkerProcess(n + 1, envOf(n + 1), this));
     this.starting = new Set(this.workers);
     this.queries = new WorkerQueries(() => this.workers.filter(({ isListening }) => isListening));
   }
@@ -50,8 +52,6 @@ export class Primary implements WorkerProcessListener {
     this.state = 'starting';
     // Workers accept by themselves, each within its own limit: a primary that accepts for them holds descriptors without one.
     cluster.schedulingPolicy = cluster.SCHED_NONE;
-    // One after the other, so that none takes all that come at once (libuv reads it when a server begins to listen).
-    process.env.UV_TCP_SINGLE_ACCEPT ??= '1';
     return new Promise((resolve, reject) => {
       this.onStarted = resolve;
       this.onFailed = reject;
