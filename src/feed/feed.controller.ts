@@ -10,7 +10,7 @@ import type { AnyRequest, AnyResponse } from './http/adapter.js';
 import { readBody } from './http/body.js';
 import { FeedRequest, idPaths } from './http/feed-request.js';
 import { FEED_PATHS } from './http/feed-routes.js';
-import { withErrorHeads } from './http/head.js';
+import { withErrorHead } from './http/head.js';
 import { contentOf } from './message/content.js';
 import { checkFeedId } from './message/feed-id.js';
 import { Publisher } from './pubsub/publisher.js';
@@ -72,19 +72,21 @@ class FeedController {
     @Query('type') type?: string,
   ): Promise<PublishAnswer> {
     const asked = FeedRequest.of(request);
-    return withErrorHeads(response, async () => {
+    try {
       const feed = checkFeedId(asked.pathFeed);
       checkMayPublish(asked, [feed]);
       const data = await readBody(asked, this.options.bodyBytes);
       const [answer] = await this.send([feed], data, type);
       return answer as PublishAnswer;
-    });
+    } catch (error) {
+      throw withErrorHead(error, response);
+    }
   }
 
   @Post()
   async publishMany(@Req() request: AnyRequest, @Res({ passthrough: true }) response: AnyResponse): Promise<{ messages: PublishAnswer[] }> {
     const asked = FeedRequest.of(request);
-    return withErrorHeads(response, async () => {
+    try {
       const body = v.safeParse(fanOut, await readBody(asked, this.options.bodyBytes + namesBytes, ['application/json']));
       if (!body.success || !('data' in body.output)) {
         throw new FeedException('FEED_MESSAGE', { message: `The body must be { feeds: [1 to ${mostPublished} ids], type?: text, data }.` });
@@ -92,7 +94,9 @@ class FeedController {
       const { feeds, type, data } = body.output;
       checkMayPublish(asked, feeds.map(checkFeedId));
       return { messages: await this.send([...new Set(feeds)], data, type) };
-    });
+    } catch (error) {
+      throw withErrorHead(error, response);
+    }
   }
 
   /** A value may be longer in the form in which it is published than in the one in which it came. */

@@ -1,7 +1,7 @@
 import { type CanActivate, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
 import { FeedException } from '../errors/feed-exception.js';
 import { FeedRequest, type Grant } from '../http/feed-request.js';
-import { withErrorHeads } from '../http/head.js';
+import { withErrorHead } from '../http/head.js';
 import { AUTH_OPTIONS, type ResolvedAuthOptions } from './auth.options.js';
 import { type Credential, credentialOf } from './credentials.js';
 import { isCrossSite } from './cross-site.js';
@@ -33,8 +33,12 @@ export class FeedAuthGuard implements CanActivate {
   async canActivate(context: ExecutionContext): Promise<boolean> {
     const http = context.switchToHttp();
     const request = FeedRequest.of(http.getRequest());
-    request.grant = await withErrorHeads(http.getResponse(), () => this.authenticate(request));
-    return true;
+    try {
+      request.grant = await this.authenticate(request);
+      return true;
+    } catch (error) {
+      throw withErrorHead(error, http.getResponse());
+    }
   }
 
   private async authenticate(request: FeedRequest): Promise<Grant | undefined> {

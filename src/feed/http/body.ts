@@ -24,7 +24,7 @@ export async function readBody(request: FeedRequest, limit: number, accepted: re
   if (!isUtf8(raw.headers)) throw unsupported(`${allowed}, in UTF-8 and without Content-Encoding`);
   if (Number(raw.headers['content-length'] ?? 0) > limit) throw tooLarge(limit);
   if (raw.readableEnded || parsedBody !== undefined) return withinLimit(type === text ? (parsedBody ?? '') : parsedBody, limit);
-  const value = decodeUtf8(await read(raw, limit), 'The body');
+  const value = await readUtf8(raw, limit);
   return type === json ? parseJson(value) : value;
 }
 
@@ -45,8 +45,13 @@ function withinLimit(body: unknown, limit: number): unknown {
   return body;
 }
 
+/** @throws FeedException FEED_BODY_TOO_LARGE (413), FEED_MESSAGE (400: not UTF-8) */
+export async function readUtf8(request: IncomingMessage, limit: number): Promise<string> {
+  return decodeUtf8(await readBytes(request, limit), 'The body');
+}
+
 /** Keeps no more than the limit: the rest of a body that is too large is thrown away. */
-function read(request: IncomingMessage, limit: number): Promise<Buffer> {
+function readBytes(request: IncomingMessage, limit: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let size = 0;

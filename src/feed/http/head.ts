@@ -17,17 +17,8 @@ export function setFeedHead({ httpVersionMajor, httpVersionMinor }: IncomingMess
   response.setHeader('Connection', 'close');
 }
 
-/** Does what answers a request; where that fails, the error's headers are set before the application's exception filter answers. */
-export async function withErrorHeads<T>(response: AnyResponse, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw withErrorHead(error, response);
-  }
-}
-
 /**
- * Sets the headers that belong to an error.
+ * Sets the headers that belong to an error, which the application's exception filter answers.
  *
  * @returns the error, to be thrown
  */
@@ -37,12 +28,20 @@ export function withErrorHead(error: unknown, response: AnyResponse): unknown {
   const raw = rawOf(response);
   if (raw.headersSent) return error;
   if (challenge !== undefined) raw.setHeader('WWW-Authenticate', challenge);
-  if (raw.req.httpVersionMajor === 1 && !raw.req.complete) abandonBody(raw.req, raw);
-  if (retryAfter === undefined) return error;
-  raw.setHeader('Retry-After', retryAfter);
-  // Descriptors are scarce: a client that was rejected must not keep one. HTTP/2 has no such header.
-  if (raw.req.httpVersionMajor === 1) raw.setHeader('Connection', 'close');
+  if (retryAfter !== undefined) raw.setHeader('Retry-After', retryAfter);
+  if (raw.req.httpVersionMajor !== 1) return error; // HTTP/2 closes no connection for a stream
+  // Descriptors are scarce: a client that was told to come back later must not keep one.
+  if (retryAfter === undefined && isSoonRead(raw.req)) return error;
+  raw.setHeader('Connection', 'close');
+  if (!raw.req.complete) abandonBody(raw.req);
   return error;
+}
+
+/** The most bytes of a rejected body that Node may read, so that its connection can be used again. */
+const mostReadBytes = 65_536;
+
+function isSoonRead({ complete, headers }: IncomingMessage): boolean {
+  return complete || Number(headers['content-length']) <= mostReadBytes;
 }
 
 /** How long a client that sends a rejected body may take to read why, in milliseconds. */
@@ -52,12 +51,13 @@ const lingerMs = 1000;
  * Reads no more of a rejected body, which Node would read to its end, however long it is. Its client may still be sending: closing the
  * connection at once would take the answer from it (RFC 9112 section 9.6).
  */
-function abandonBody(request: IncomingMessage, response: ServerResponse): void {
+function abandonBody(request: IncomingMessage): void {
+  const { socket } = request;
   if (request.readableFlowing) request.pause();
   else request.read(0); // Node then takes the body to be read by the application
-  const close = () => {
-    if (request.complete) request.resume();
-    else request.socket.destroy();
+  // Node's HTTP code calls it after an answer that closes its connection.
+  socket.destroySoon = () => {
+    socket.end();
+    setTimeout(() => socket.destroy(), lingerMs).unref();
   };
-  response.on('finish', () => setTimeout(close, lingerMs).unref());
 }

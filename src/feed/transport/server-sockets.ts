@@ -93,9 +93,13 @@ export class ServerSockets {
     entry.owner.delete(entry);
   }
 
-  /** Ends HTTP/2 sessions once their streams have ended (GOAWAY, RFC 9113 section 6.8). */
+  /**
+   * Ends HTTP/2 sessions, those that are asking once their streams have ended. Both send GOAWAY (RFC 9113 section 6.8). Node 24 can wait
+   * for ever in the `close()` of an idle session that had a stream reset by its client.
+   */
   close(): void {
-    for (const { session } of [...this.idle, ...this.asking]) session?.close();
+    for (const { session } of this.idle) session?.destroy();
+    for (const { session } of this.asking) session?.close();
   }
 
   /** Closes idle sockets: a server's `close()` would wait for incomplete requests, and for TLS handshakes up to 120 s. */
@@ -181,7 +185,7 @@ export class ServerSockets {
   /** Tells an idle client to leave, and closes its socket once it has read that, or cannot be waited for. */
   private turnAway({ socket, session }: ServerSocket): void {
     if (session) {
-      session.close();
+      session.destroy();
       return;
     }
     const isSecret = this.server instanceof TlsServer && !(socket instanceof TLSSocket);
@@ -237,11 +241,11 @@ function onRequest(request: IncomingMessage, response: ServerResponse) {
   if (!entry) return;
   entry.owner.ask(entry);
   if (request.httpVersionMajor === 1 && entry.owner.isCrowded) response.setHeader('Connection', 'close');
+  (response as Known)[known] = entry; // an HTTP/2 request has no socket any more once it is closed
   response.on('close', onAnswered);
 }
-function onAnswered(this: ServerResponse) {
-  const entry = (socketOf(this.req) as Known)[known];
-  entry?.owner.answer(entry);
+function onAnswered(this: Known & ServerResponse) {
+  this[known]?.owner.answer(this[known]);
 }
 function onSession(session: Http2Session) {
   const entry = (session.socket as Known)[known];

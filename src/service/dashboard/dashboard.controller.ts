@@ -43,7 +43,7 @@ export class DashboardController {
   /** Redirects to the dashboard, and sets its cookie if the key is right. */
   @Post('key')
   async open(@Req() request: AnyRequest, @Res({ passthrough: true }) reply: Reply): Promise<string> {
-    const key = (await readForm(request)).get('key') ?? '';
+    const key = (await readForm(request, reply)).get('key') ?? '';
     if (!this.key.matches(key)) return redirect(reply, HttpStatus.SEE_OTHER, `?${wrong}`);
     reply.header('Set-Cookie', this.key.setCookie(rawOf(request)));
     return redirect(reply, HttpStatus.SEE_OTHER);

@@ -1,17 +1,22 @@
-import { type AnyRequest, rawOf } from '../../feed/http/adapter.js';
+import { type AnyRequest, type AnyResponse, rawOf } from '../../feed/http/adapter.js';
+import { readUtf8 } from '../../feed/http/body.js';
+import { withErrorHead } from '../../feed/http/head.js';
 
 /** The methods that the responses of both have. */
-export interface Reply {
+export type Reply = AnyResponse & {
   header(name: string, value: string): unknown;
   status(code: number): unknown;
-}
+};
 
-/** The fields of a form; what exceeds 4096 characters is ignored. */
-export async function readForm(request: AnyRequest): Promise<URLSearchParams> {
-  let text = '';
-  for await (const chunk of rawOf(request).setEncoding('utf8')) {
-    text += chunk;
-    if (text.length > 4096) break;
+/**
+ * The fields of a form.
+ *
+ * @throws FeedException FEED_BODY_TOO_LARGE (413: more than 4096 bytes), FEED_MESSAGE (400)
+ */
+export async function readForm(request: AnyRequest, reply: Reply): Promise<URLSearchParams> {
+  try {
+    return new URLSearchParams(await readUtf8(rawOf(request), 4096));
+  } catch (error) {
+    throw withErrorHead(error, reply);
   }
-  return new URLSearchParams(text);
 }
