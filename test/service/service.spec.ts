@@ -118,7 +118,7 @@ describe.each(platforms)('publishing to the service on %s', (platform) => {
     peer.send(`${head}\r\n\r\n`);
     const chunk = `10000\r\n${'x'.repeat(65_536)}\r\n`;
     while (!peer.socket.destroyed && !peer.text.includes('FEED_')) {
-      peer.send(chunk);
+      if (!peer.socket.writableNeedDrain) peer.send(chunk);
       await new Promise(setImmediate);
     }
     const { bytesWritten } = peer.socket;
