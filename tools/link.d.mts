@@ -1,7 +1,7 @@
 /** A TCP connection's path to a server; see link.mjs. */
 export class Link {
   private constructor();
-  static to(target: number): Promise<Link>;
+  static to(target: number, delayMs?: number): Promise<Link>;
   readonly port: number;
   cut(): void;
   mend(): void;

@@ -7,17 +7,20 @@ export class Link {
   #pairs = new Set();
   #isCut = false;
 
-  constructor(server, port) {
+  #delayMs;
+
+  constructor(server, port, delayMs) {
     this.#server = server;
     this.port = port;
+    this.#delayMs = delayMs;
   }
 
-  /** Opens a port on which one reaches the target's. */
-  static async to(target) {
+  /** Opens a port on which one reaches the target's, each way with a delay. */
+  static async to(target, delayMs = 0) {
     const server = createServer({ pauseOnConnect: true });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    const link = new Link(server, server.address().port);
+    const link = new Link(server, server.address().port, delayMs);
     server.on('connection', (near) => link.#join(near, target));
     return link;
   }
@@ -59,11 +62,13 @@ export class Link {
       this.#pairs.delete(pair);
     };
     for (const [from, to] of [pair, [...pair].reverse()]) {
-      from.on('data', (chunk) => {
-        if (to.write(chunk)) return;
+      const pass = (chunk) => {
+        if (to.destroyed || to.write(chunk)) return;
         from.pause();
         to.once('drain', () => this.#isCut || from.resume());
-      });
+      };
+      // Timers of one duration run in the order in which they were set.
+      from.on('data', this.#delayMs > 0 ? (chunk) => setTimeout(pass, this.#delayMs, chunk) : pass);
       from.on('error', () => {});
       from.on('close', part);
     }

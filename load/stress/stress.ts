@@ -8,6 +8,7 @@ import { Publisher } from '../lib/publisher.js';
 import { main, rssBytes, using } from '../lib/server.js';
 import { Service, startOf } from '../lib/service.js';
 import { drain, move } from './drain.js';
+import { history, resumes } from './history.js';
 
 interface StressOptions {
   adapter: string;
@@ -134,7 +135,7 @@ async function delay({ adapter, connections }: StressOptions): Promise<Check[]> 
   });
 }
 
-const scenarios: Record<string, (options: StressOptions) => Promise<Check[]>> = { readers, limit, drain, move, delay };
+const scenarios: Record<string, (options: StressOptions) => Promise<Check[]>> = { readers, limit, drain, move, delay, history, resumes };
 const names = Object.keys(scenarios).join(',');
 
 const options = readOptions(
