@@ -9,6 +9,9 @@ import type { KeepAlive } from './keep-alive.js';
 import { EncodedItem, type Entry, SendQueue } from './send-queue.js';
 import type { Buffered, TotalBufferLimit } from './total-buffer-limit.js';
 
+/** How many messages of a queue are sent in one turn of the event loop. */
+const mostAtOnce = 256;
+
 /** What the senders of all connections share. */
 export interface SenderContext {
   /** Unsent bytes that one connection may hold, in its transport and in its queue each. */
@@ -44,7 +47,7 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
   protected state: State = 'opening';
   /** What waits for the client, beside the bytes in the transport; undefined while the connection is live. */
   protected queue: SendQueue | undefined = new SendQueue();
-  private isReading = false;
+  private isGoingOn = false;
   /** The encoder's last emission that was sent here. */
   private emission = 0;
 
@@ -125,9 +128,14 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
     if (!transport || this.state === 'ended') return;
     if (queue) {
       transport.cork(); // many small messages make one system call
-      for (let entry = this.nextEntry(); entry !== undefined; entry = this.nextEntry()) this.writeEntry(entry, transport);
+      let count = 0;
+      for (let entry = this.nextEntry(); entry !== undefined; entry = count < mostAtOnce ? this.nextEntry() : undefined) {
+        this.writeEntry(entry, transport);
+        count += 1;
+      }
       transport.uncork();
-      if (this.queue === queue && queue.needsRead && !transport.isFull) void this.read(queue);
+      const mayGoOn = queue.needsRead || (count === mostAtOnce && !queue.isEmpty);
+      if (mayGoOn && this.queue === queue && !transport.isFull) void this.goOn(queue);
       if (!queue.isEmpty || this.queue !== queue) return;
       this.queue = undefined;
     }
@@ -176,18 +184,19 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
     return this.state === 'ended' || this.transport?.isFull ? undefined : this.queue?.shift();
   }
 
-  private async read(queue: SendQueue): Promise<void> {
-    if (this.isReading) return;
-    this.isReading = true;
+  /** Reads what is to be sent next, where it has to be read, and sends on in another turn of the event loop. */
+  private async goOn(queue: SendQueue): Promise<void> {
+    if (this.isGoingOn) return;
+    this.isGoingOn = true;
     try {
-      await queue.read((startOf) => this.replayFrom(startOf));
-      await nextTurn(); // other connections get a turn between two pages
+      if (queue.needsRead) await queue.read((startOf) => this.replayFrom(startOf));
+      await nextTurn(); // other connections get theirs
     } catch (error) {
       this.onFailed(error);
       this.end('error');
       this.finish(); // the rest cannot be read: the response ends incomplete
     }
-    this.isReading = false;
+    this.isGoingOn = false;
     this.flush();
   }
 

@@ -35,30 +35,56 @@ interface ReplayStart {
 class Cursor {
   private messages: readonly StoredMessage[] = [];
   private taken = 0;
+  /** The position before the first message of the page. */
+  after!: Position;
   end = 0;
   hasMore = false;
+  /** Where messages before the page are lost: the id of the first that is stored, or null. */
+  reset: string | null | undefined = undefined;
+  /** What the next page may have. */
+  pageBytes: number;
 
-  constructor(readonly feed: string) {}
+  constructor(
+    readonly feed: string,
+    limitBytes: number,
+  ) {
+    this.pageBytes = limitBytes;
+  }
 
   get next(): StoredMessage | undefined {
     return this.messages[this.taken];
-  }
-
-  get waitingBytes(): number {
-    let bytes = 0;
-    for (let n = this.taken; n < this.messages.length; n += 1) bytes += (this.messages[n] as StoredMessage).text.length;
-    return bytes;
   }
 
   take(): void {
     this.taken += 1;
   }
 
-  load({ messages, end, hasMore }: History): void {
-    this.messages = messages;
+  get waitingBytes(): number {
+    return this.messages.slice(this.taken).reduce((sum, { text }) => sum + text.length, 0);
+  }
+
+  /**
+   * Keeps as much of a page as there is room for; the rest is read again when its turn comes.
+   *
+   * @returns the bytes that it keeps
+   */
+  load({ messages, after, end, hasMore, isReset }: History, limitBytes: number, room: number): number {
+    let bytes = 0;
+    let count = 0;
+    for (const { text } of messages) {
+      if (bytes + text.length > room) break;
+      bytes += text.length;
+      count += 1;
+    }
+    const dropped = messages[count];
+    this.messages = dropped ? messages.slice(0, count) : messages;
     this.taken = 0;
-    this.end = end;
-    this.hasMore = hasMore;
+    this.after = after;
+    this.reset = isReset ? (messages[0]?.id ?? null) : undefined;
+    this.end = dropped ? dropped.offset - 1 : end;
+    this.hasMore = hasMore || dropped !== undefined;
+    this.pageBytes = Math.max(limitBytes, dropped?.text.length ?? 0);
+    return bytes;
   }
 }
 
@@ -68,44 +94,44 @@ class Cursor {
  */
 export class Replay {
   /** A client that resumes from this position misses nothing of what the replay sends. */
-  readonly start: Position;
+  start!: Position;
   feeds: readonly string[];
   /** The offset up to which the replay has, or will have, all messages of its feeds: a live one up to there is a repetition. */
   end = Number.POSITIVE_INFINITY;
+  /** Bytes that were read and not taken. */
+  waitingBytes = 0;
   /** The first live message that waits in the queue already: the replay ends before it. */
   private limit = Number.POSITIVE_INFINITY;
+  private isReading = false;
+  private readonly isResumed: boolean;
   private readonly hidesPositions: boolean;
-  private readonly ready: ReplayItem[];
+  private readonly ready: ReplayItem[] = [];
+  private cursors: readonly Cursor[];
+  /** Those that have a message, by its offset. */
+  private order: Cursor[] = [];
+  /** Bytes of each feed's page. */
+  private readonly limitBytes: number;
+  /** Bytes of all pages. */
+  private readonly mostBytes: number;
 
   private constructor(
     private readonly broker: Broker,
-    private cursors: readonly Cursor[],
-    histories: readonly History[],
-    private readonly limitBytes: number,
-    { feeds, isResumed, hidesPositions = false }: ReplayStart,
+    { feeds, isResumed, pageBytes, hidesPositions = false }: ReplayStart,
   ) {
     this.feeds = feeds;
+    this.isResumed = isResumed;
     this.hidesPositions = hidesPositions;
-    const positions = histories.map(({ after }) => after).sort((a, b) => a.offset - b.offset);
-    this.start = positions[0] as Position;
-    this.ready = isResumed ? [new Mark(this.start)] : [];
-    for (const [n, history] of histories.entries()) {
-      const cursor = cursors[n] as Cursor;
-      cursor.load(history);
-      if (isResumed && history.isReset) this.ready.push(resetOf(cursor.feed, cursor.next, this.start));
-    }
-    this.updateEnd();
-    if (!isResumed) this.replayNewest();
+    this.limitBytes = Math.max(leastBytes, Math.ceil(pageBytes / Math.max(1, feeds.length)));
+    this.mostBytes = Math.max(pageBytes, this.limitBytes * feeds.length);
+    // A connection without a feed has a position, too.
+    this.cursors = (feeds.length > 0 ? feeds : ['']).map((feed) => new Cursor(feed, this.limitBytes));
   }
 
   /** @throws what the broker fails with */
   static async open(broker: Broker, start: ReplayStart): Promise<Replay> {
-    const { feeds, startOf, pageBytes } = start;
-    const limitBytes = Math.max(leastBytes, Math.ceil(pageBytes / Math.max(1, feeds.length)));
-    // A connection without a feed has a position, too.
-    const reads = feeds.length > 0 ? feeds.map((feed) => broker.read(feed, startOf(feed), limitBytes)) : [broker.read('', 'end', 0)];
-    const cursors = feeds.length > 0 ? feeds.map((feed) => new Cursor(feed)) : [new Cursor('')];
-    return new Replay(broker, cursors, await Promise.all(reads), limitBytes, start);
+    const replay = new Replay(broker, start);
+    await replay.begin(start.startOf);
+    return replay;
   }
 
   /** Ends the replay before a live message that its reader has already. */
@@ -118,8 +144,11 @@ export class Replay {
   /** Replays no more of a feed. */
   unfollow(feed: string): void {
     this.feeds = this.feeds.filter((other) => other !== feed);
-    this.cursors = this.cursors.filter((cursor) => cursor.feed !== feed);
-    this.updateEnd();
+    this.cursors = this.cursors.filter((cursor) => {
+      if (cursor.feed === feed) this.waitingBytes -= cursor.waitingBytes;
+      return cursor.feed !== feed;
+    });
+    this.update();
   }
 
   /** Whether everything up to the end has been taken. */
@@ -139,27 +168,57 @@ export class Replay {
     return item instanceof Mark ? this.take() : withoutPosition(item);
   }
 
-  /** Bytes that were read and not taken. */
-  get waitingBytes(): number {
-    return this.cursors.reduce((sum, { waitingBytes }) => sum + waitingBytes, 0);
-  }
-
   /**
-   * Reads on, on the feeds of which all that was read has been taken.
+   * Reads on, on feeds of which all that was read has been taken: the one whose turn is first, and others for which there is room.
    *
    * @throws what the broker fails with
    */
   async read(): Promise<void> {
+    const empty = this.cursors.filter(({ next, hasMore }) => hasMore && next === undefined).sort((a, b) => a.end - b.end);
+    let room = this.mostBytes - this.waitingBytes;
+    const some = empty.filter(({ pageBytes }, n) => {
+      room -= pageBytes;
+      return n === 0 || room >= 0;
+    });
     const { epoch } = this.start;
-    const empty = this.cursors.filter(({ next, hasMore }) => hasMore && next === undefined);
-    const histories = await Promise.all(empty.map(({ feed, end }) => this.broker.read(feed, { epoch, offset: end }, this.limitBytes)));
-    for (const [n, history] of histories.entries()) {
-      if (history.after.epoch !== epoch) throw new BrokerUnavailableError('The broker has lost its messages.');
-      const cursor = empty[n] as Cursor;
-      cursor.load(history);
-      if (history.isReset) this.ready.push(resetOf(cursor.feed, cursor.next));
-    }
+    this.isReading = true;
+    await Promise.all(some.map((cursor, n) => this.load(cursor, { epoch, offset: cursor.end }, n === 0)));
+    this.isReading = false;
+    if (some.some(({ after }) => after.epoch !== epoch)) throw new BrokerUnavailableError('The broker has lost its messages.');
+    this.pushResets(some);
+    this.update();
+  }
+
+  private async begin(startOf: (feed: string) => Start): Promise<void> {
+    const { cursors, isResumed, feeds } = this;
+    await Promise.all(cursors.map((cursor) => this.load(cursor, feeds.length > 0 ? startOf(cursor.feed) : 'end', !isResumed)));
+    this.start = cursors.map(({ after }) => after).reduce((least, after) => (after.offset < least.offset ? after : least));
+    this.update();
+    if (isResumed) {
+      this.ready.push(new Mark(this.start));
+      this.pushResets(cursors, this.start);
+    } else this.replayNewest();
+  }
+
+  /**
+   * Drops at once what finds no room: the pages of many feeds may be large together.
+   *
+   * @param isNeeded whether the page is kept whatever its size
+   */
+  private async load(cursor: Cursor, start: Start, isNeeded: boolean): Promise<void> {
+    const history = await this.broker.read(cursor.feed, start, this.limitBytes);
+    if (!this.cursors.includes(cursor)) return; // unfollowed meanwhile
+    const room = isNeeded ? Number.POSITIVE_INFINITY : this.mostBytes - this.waitingBytes;
+    this.waitingBytes += cursor.load(history, this.limitBytes, room);
+  }
+
+  private pushResets(cursors: readonly Cursor[], position?: Position): void {
+    for (const { feed, reset } of cursors) if (reset !== undefined) this.ready.push(resetOf(feed, reset, position));
+  }
+
+  private update(): void {
     this.updateEnd();
+    this.order = this.cursors.filter(({ next }) => next !== undefined).sort((a, b) => offsetOf(a) - offsetOf(b));
   }
 
   private updateEnd(): void {
@@ -168,9 +227,26 @@ export class Replay {
 
   private takeMessage(): StoredMessage | undefined {
     const cursor = this.next();
-    const message = cursor?.next;
-    cursor?.take();
+    if (!cursor) return undefined;
+    const message = cursor.next as StoredMessage;
+    cursor.take();
+    this.waitingBytes -= message.text.length;
+    this.order.shift();
+    if (cursor.next !== undefined) this.insert(cursor);
     return message;
+  }
+
+  /** Puts a cursor into its place in the order. */
+  private insert(cursor: Cursor): void {
+    const { order } = this;
+    const offset = offsetOf(cursor);
+    let [low, high] = [0, order.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (offsetOf(order[middle] as Cursor) < offset) low = middle + 1;
+      else high = middle;
+    }
+    order.splice(low, 0, cursor);
   }
 
   private get hasItem(): boolean {
@@ -179,19 +255,14 @@ export class Replay {
 
   /** Whether a feed that has not been read to its end keeps the messages of the others from being sent. */
   private get isLimited(): boolean {
-    const { end } = this;
-    return this.cursors.some((cursor) => cursor.hasMore && cursor.end === end);
+    const { end, isReading } = this;
+    return isReading || this.cursors.some((cursor) => cursor.hasMore && cursor.end === end);
   }
 
   /** The feed whose turn it is: messages go out in the order of all feeds, so none may be newer than what is still to be read. */
   private next(): Cursor | undefined {
-    const { end } = this;
-    let first: Cursor | undefined;
-    for (const cursor of this.cursors) {
-      const offset = cursor.next?.offset ?? Number.POSITIVE_INFINITY;
-      if (offset <= end && offset < (first?.next?.offset ?? Number.POSITIVE_INFINITY)) first = cursor;
-    }
-    return first;
+    const [first] = this.order;
+    return first && offsetOf(first) <= this.end ? first : undefined;
   }
 
   /**
@@ -200,13 +271,15 @@ export class Replay {
    */
   private replayNewest(): void {
     const { end, start, cursors } = this;
-    for (let cursor = this.next(); cursor; cursor = this.next()) {
-      const message = cursor.next as StoredMessage;
+    for (let message = this.takeMessage(); message; message = this.takeMessage()) {
       this.ready.push(cursors.length > 1 ? messageAt(message, start) : message);
-      cursor.take();
     }
     this.ready.push(new Mark({ epoch: start.epoch, offset: end }));
   }
+}
+
+function offsetOf({ next }: Cursor): number {
+  return (next as StoredMessage).offset;
 }
 
 /** A message that tells its reader no more than where the replay began. */
@@ -217,11 +290,11 @@ function messageAt({ feed, type, text, isJson }: StoredMessage, position: Positi
 /**
  * The message that tells a reader that messages of a feed are lost.
  *
- * @param oldest the first that is stored
+ * @param oldest the id of the first that is stored; null where there is none
  * @param position where its reader is after it; without one, the reader's position does not change
  */
-export function resetOf(feed: string, oldest: StoredMessage | undefined, position?: Position): TextMessage {
-  const text = JSON.stringify({ feed, oldest: oldest?.id ?? null });
+export function resetOf(feed: string, oldest: string | null, position?: Position): TextMessage {
+  const text = JSON.stringify({ feed, oldest });
   return { id: position && formatPosition(position), feed, type: resetType, text, isJson: true };
 }
 

@@ -50,7 +50,7 @@ export class Topic implements MessageSink {
   }
 
   lost(oldest: StoredMessage | undefined): void {
-    const reset = resetOf(this.feed, oldest);
+    const reset = resetOf(this.feed, oldest?.id ?? null);
     for (const subscriber of this) subscriber.deliver(reset);
   }
 
