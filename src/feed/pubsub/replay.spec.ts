@@ -27,8 +27,10 @@ describe('a replay of several feeds', () => {
     },
   );
 
+  const longest = 3000;
   /** A message to publish: the number of its feed, and its length. */
-  const drafts = (maxLength: number) => fc.array(fc.tuple(fc.nat(4), fc.nat(40)), { maxLength });
+  const length = fc.oneof(fc.nat(40), fc.integer({ min: 400, max: longest }));
+  const drafts = (maxLength: number) => fc.array(fc.tuple(fc.nat(4), length), { maxLength });
   const schedules = fc.record({
     feeds: fc.integer({ min: 1, max: 5 }),
     before: drafts(60),
@@ -71,6 +73,7 @@ describe('a replay of several feeds', () => {
       const item = replay.take();
       if (item) got.push(item);
       else await replay.read();
+      expect(replay.waitingBytes).toBeLessThanOrEqual(Math.max(pageBytes, 1024 * count) + longest);
     }
     got.push(...held.filter(({ offset }) => offset > replay.end));
     await broker.close();
