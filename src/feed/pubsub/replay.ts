@@ -1,7 +1,8 @@
-import type { Broker, History } from '../broker/broker.js';
+import type { Broker } from '../broker/broker.js';
 import { BrokerUnavailableError } from '../errors/broker.errors.js';
 import { resetType, type StoredMessage, type TextMessage } from '../message/message.js';
 import { formatPosition, type Position, type Start } from '../message/position.js';
+import { ReplayCursor } from './replay-cursor.js';
 
 /** How many bytes of a feed are read at once at least: a read for each small message would cost more than it saves. */
 const leastBytes = 1024;
@@ -31,63 +32,6 @@ interface ReplayStart {
   readonly hidesPositions?: boolean;
 }
 
-/** How far one feed has been read. */
-class Cursor {
-  private messages: readonly StoredMessage[] = [];
-  private taken = 0;
-  /** The position before the first message of the page. */
-  after!: Position;
-  end = 0;
-  hasMore = false;
-  /** Where messages before the page are lost: the id of the first that is stored, or null. */
-  reset: string | null | undefined = undefined;
-  /** What the next page may have. */
-  pageBytes: number;
-
-  constructor(
-    readonly feed: string,
-    limitBytes: number,
-  ) {
-    this.pageBytes = limitBytes;
-  }
-
-  get next(): StoredMessage | undefined {
-    return this.messages[this.taken];
-  }
-
-  take(): void {
-    this.taken += 1;
-  }
-
-  get waitingBytes(): number {
-    return this.messages.slice(this.taken).reduce((sum, { text }) => sum + text.length, 0);
-  }
-
-  /**
-   * Keeps as much of a page as there is room for; the rest is read again when its turn comes.
-   *
-   * @returns the bytes that it keeps
-   */
-  load({ messages, after, end, hasMore, isReset }: History, limitBytes: number, room: number): number {
-    let bytes = 0;
-    let count = 0;
-    for (const { text } of messages) {
-      if (bytes + text.length > room) break;
-      bytes += text.length;
-      count += 1;
-    }
-    const dropped = messages[count];
-    this.messages = dropped ? messages.slice(0, count) : messages;
-    this.taken = 0;
-    this.after = after;
-    this.reset = isReset ? (messages[0]?.id ?? null) : undefined;
-    this.end = dropped ? dropped.offset - 1 : end;
-    this.hasMore = hasMore || dropped !== undefined;
-    this.pageBytes = Math.max(limitBytes, dropped?.text.length ?? 0);
-    return bytes;
-  }
-}
-
 /**
  * Reads what a broker stores of some feeds, in the order of their messages' offsets, a page at a time: a page is read when the one
  * before it has been taken, so that a slow reader costs a page of memory, however long the history is.
@@ -106,9 +50,9 @@ export class Replay {
   private readonly isResumed: boolean;
   private readonly hidesPositions: boolean;
   private readonly ready: ReplayItem[] = [];
-  private cursors: readonly Cursor[];
+  private cursors: readonly ReplayCursor[];
   /** Those that have a message, by its offset. */
-  private order: Cursor[] = [];
+  private order: ReplayCursor[] = [];
   /** Bytes of each feed's page. */
   private readonly limitBytes: number;
   /** Bytes of all pages. */
@@ -122,9 +66,10 @@ export class Replay {
     this.isResumed = isResumed;
     this.hidesPositions = hidesPositions;
     this.limitBytes = Math.max(leastBytes, Math.ceil(pageBytes / Math.max(1, feeds.length)));
-    this.mostBytes = Math.max(pageBytes, this.limitBytes * feeds.length);
+    // The newest messages are all sent at once.
+    this.mostBytes = isResumed ? Math.max(pageBytes, this.limitBytes * feeds.length) : Number.POSITIVE_INFINITY;
     // A connection without a feed has a position, too.
-    this.cursors = (feeds.length > 0 ? feeds : ['']).map((feed) => new Cursor(feed, this.limitBytes));
+    this.cursors = (feeds.length > 0 ? feeds : ['']).map((feed) => new ReplayCursor(feed, this.limitBytes));
   }
 
   /** @throws what the broker fails with */
@@ -191,7 +136,7 @@ export class Replay {
 
   private async begin(startOf: (feed: string) => Start): Promise<void> {
     const { cursors, isResumed, feeds } = this;
-    await Promise.all(cursors.map((cursor) => this.load(cursor, feeds.length > 0 ? startOf(cursor.feed) : 'end', !isResumed)));
+    await Promise.all(cursors.map((cursor) => this.load(cursor, feeds.length > 0 ? startOf(cursor.feed) : 'end')));
     this.start = cursors.map(({ after }) => after).reduce((least, after) => (after.offset < least.offset ? after : least));
     this.update();
     if (isResumed) {
@@ -205,20 +150,26 @@ export class Replay {
    *
    * @param isNeeded whether the page is kept whatever its size
    */
-  private async load(cursor: Cursor, start: Start, isNeeded: boolean): Promise<void> {
+  private async load(cursor: ReplayCursor, start: Start, isNeeded = false): Promise<void> {
     const history = await this.broker.read(cursor.feed, start, this.limitBytes);
     if (!this.cursors.includes(cursor)) return; // unfollowed meanwhile
     const room = isNeeded ? Number.POSITIVE_INFINITY : this.mostBytes - this.waitingBytes;
     this.waitingBytes += cursor.load(history, this.limitBytes, room);
   }
 
-  private pushResets(cursors: readonly Cursor[], position?: Position): void {
+  private pushResets(cursors: readonly ReplayCursor[], position?: Position): void {
     for (const { feed, reset } of cursors) if (reset !== undefined) this.ready.push(resetOf(feed, reset, position));
   }
 
   private update(): void {
-    this.updateEnd();
     this.order = this.cursors.filter(({ next }) => next !== undefined).sort((a, b) => offsetOf(a) - offsetOf(b));
+    // A page that was needed may turn out to be newer than others.
+    while (this.waitingBytes > this.mostBytes && this.order.length > 1) {
+      const newest = this.order.pop() as ReplayCursor;
+      this.waitingBytes -= newest.waitingBytes;
+      newest.drop();
+    }
+    this.updateEnd();
   }
 
   private updateEnd(): void {
@@ -237,13 +188,13 @@ export class Replay {
   }
 
   /** Puts a cursor into its place in the order. */
-  private insert(cursor: Cursor): void {
+  private insert(cursor: ReplayCursor): void {
     const { order } = this;
     const offset = offsetOf(cursor);
     let [low, high] = [0, order.length];
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (offsetOf(order[middle] as Cursor) < offset) low = middle + 1;
+      if (offsetOf(order[middle] as ReplayCursor) < offset) low = middle + 1;
       else high = middle;
     }
     order.splice(low, 0, cursor);
@@ -260,7 +211,7 @@ export class Replay {
   }
 
   /** The feed whose turn it is: messages go out in the order of all feeds, so none may be newer than what is still to be read. */
-  private next(): Cursor | undefined {
+  private next(): ReplayCursor | undefined {
     const [first] = this.order;
     return first && offsetOf(first) <= this.end ? first : undefined;
   }
@@ -278,7 +229,7 @@ export class Replay {
   }
 }
 
-function offsetOf({ next }: Cursor): number {
+function offsetOf({ next }: ReplayCursor): number {
   return (next as StoredMessage).offset;
 }
 
