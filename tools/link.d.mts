@@ -4,6 +4,8 @@ export class Link {
   static to(target: number): Promise<Link>;
   readonly port: number;
   cut(): void;
+  deafen(): void;
+  lead(target: number): void;
   mend(): void;
   sever(): void;
   close(): Promise<void>;

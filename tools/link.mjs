@@ -6,10 +6,13 @@ export class Link {
   #server;
   #pairs = new Set();
   #isCut = false;
+  #isDeaf = false;
+  #target;
 
-  constructor(server, port) {
+  constructor(server, port, target) {
     this.#server = server;
     this.port = port;
+    this.#target = target;
   }
 
   /** Opens a port on which one reaches the target's. */
@@ -17,8 +20,8 @@ export class Link {
     const server = createServer({ pauseOnConnect: true });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    const link = new Link(server, server.address().port);
-    server.on('connection', (near) => link.#join(near, target));
+    const link = new Link(server, server.address().port, target);
+    server.on('connection', (near) => link.#join(near, link.#target));
     return link;
   }
 
@@ -28,9 +31,21 @@ export class Link {
     for (const socket of this.#sockets()) socket.pause();
   }
 
+  /** Drops what clients send from now on; what the server sends still passes. */
+  deafen() {
+    this.#isDeaf = true;
+    for (const [near] of this.#pairs) near.pause();
+  }
+
+  /** Leads new connections to another port. */
+  lead(target) {
+    this.#target = target;
+  }
+
   /** What had been sent passes now, and all that follows. */
   mend() {
     this.#isCut = false;
+    this.#isDeaf = false;
     for (const socket of this.#sockets()) socket.resume();
   }
 
@@ -62,11 +77,13 @@ export class Link {
       from.on('data', (chunk) => {
         if (to.write(chunk)) return;
         from.pause();
-        to.once('drain', () => this.#isCut || from.resume());
+        to.once('drain', () => this.#isCut || (this.#isDeaf && from === near) || from.resume());
       });
       from.on('error', () => {});
       from.on('close', part);
     }
-    if (!this.#isCut) for (const socket of pair) socket.resume();
+    if (this.#isCut) return;
+    if (!this.#isDeaf) near.resume();
+    far.resume();
   }
 }
