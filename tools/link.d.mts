@@ -5,6 +5,7 @@ export class Link {
   readonly port: number;
   cut(): void;
   deafen(): void;
+  mute(): void;
   lead(target: number): void;
   mend(): void;
   sever(): void;

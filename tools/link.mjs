@@ -7,6 +7,7 @@ export class Link {
   #pairs = new Set();
   #isCut = false;
   #isDeaf = false;
+  #isMute = false;
   #target;
 
   constructor(server, port, target) {
@@ -37,6 +38,12 @@ export class Link {
     for (const [near] of this.#pairs) near.pause();
   }
 
+  /** Holds back what the server sends from now on; what clients send still passes. */
+  mute() {
+    this.#isMute = true;
+    for (const [, far] of this.#pairs) far.pause();
+  }
+
   /** Leads new connections to another port. */
   lead(target) {
     this.#target = target;
@@ -46,6 +53,7 @@ export class Link {
   mend() {
     this.#isCut = false;
     this.#isDeaf = false;
+    this.#isMute = false;
     for (const socket of this.#sockets()) socket.resume();
   }
 
@@ -77,13 +85,13 @@ export class Link {
       from.on('data', (chunk) => {
         if (to.write(chunk)) return;
         from.pause();
-        to.once('drain', () => this.#isCut || (this.#isDeaf && from === near) || from.resume());
+        to.once('drain', () => this.#isCut || (from === near ? this.#isDeaf : this.#isMute) || from.resume());
       });
       from.on('error', () => {});
       from.on('close', part);
     }
     if (this.#isCut) return;
     if (!this.#isDeaf) near.resume();
-    far.resume();
+    if (!this.#isMute) far.resume();
   }
 }
