@@ -4,6 +4,9 @@ export class Link {
   static to(target: number, delayMs?: number): Promise<Link>;
   readonly port: number;
   cut(): void;
+  deafen(): void;
+  mute(): void;
+  lead(target: number): void;
   mend(): void;
   sever(): void;
   close(): Promise<void>;

@@ -6,12 +6,15 @@ export class Link {
   #server;
   #pairs = new Set();
   #isCut = false;
-
+  #isDeaf = false;
+  #isMute = false;
+  #target;
   #delayMs;
 
-  constructor(server, port, delayMs) {
+  constructor(server, port, target, delayMs) {
     this.#server = server;
     this.port = port;
+    this.#target = target;
     this.#delayMs = delayMs;
   }
 
@@ -20,8 +23,8 @@ export class Link {
     const server = createServer({ pauseOnConnect: true });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    const link = new Link(server, server.address().port, delayMs);
-    server.on('connection', (near) => link.#join(near, target));
+    const link = new Link(server, server.address().port, target, delayMs);
+    server.on('connection', (near) => link.#join(near, link.#target));
     return link;
   }
 
@@ -31,9 +34,28 @@ export class Link {
     for (const socket of this.#sockets()) socket.pause();
   }
 
+  /** Drops what clients send from now on; what the server sends still passes. */
+  deafen() {
+    this.#isDeaf = true;
+    for (const [near] of this.#pairs) near.pause();
+  }
+
+  /** Holds back what the server sends from now on; what clients send still passes. */
+  mute() {
+    this.#isMute = true;
+    for (const [, far] of this.#pairs) far.pause();
+  }
+
+  /** Leads new connections to another port. */
+  lead(target) {
+    this.#target = target;
+  }
+
   /** What had been sent passes now, and all that follows. */
   mend() {
     this.#isCut = false;
+    this.#isDeaf = false;
+    this.#isMute = false;
     for (const socket of this.#sockets()) socket.resume();
   }
 
@@ -65,13 +87,15 @@ export class Link {
       const pass = (chunk) => {
         if (to.destroyed || to.write(chunk)) return;
         from.pause();
-        to.once('drain', () => this.#isCut || from.resume());
+        to.once('drain', () => this.#isCut || (from === near ? this.#isDeaf : this.#isMute) || from.resume());
       };
       // Timers of one duration run in the order in which they were set.
       from.on('data', this.#delayMs > 0 ? (chunk) => setTimeout(pass, this.#delayMs, chunk) : pass);
       from.on('error', () => {});
       from.on('close', part);
     }
-    if (!this.#isCut) for (const socket of pair) socket.resume();
+    if (this.#isCut) return;
+    if (!this.#isDeaf) near.resume();
+    if (!this.#isMute) far.resume();
   }
 }

@@ -59,9 +59,9 @@ export interface FeedOptions extends AuthOptions, LimitOptions {
   bodyBytes?: number;
   /**
    * Stores messages and carries them between processes: `redisBroker()` of `nestjs-feed/redis`, `natsBroker()` of `nestjs-feed/nats`, or
-   * your own. Default: the memory of this process, for this process alone.
+   * your own. Default: `memory`: that of this process, for this process alone.
    */
-  broker?: BrokerFactory;
+  broker?: 'memory' | BrokerFactory;
   /** The name of this process among those that share a broker; each has another one. Default: `<host name>-<process id>`. */
   nodeName?: string;
   /** The most messages stored of each feed. Default: 100. 0: none. */
@@ -106,8 +106,14 @@ export const feedOptionRules = {
   lameDuckMs: v.optional(milliseconds(), 0),
   bodyBytes: v.optional(wholeNumber('bytes', 1), 65_536),
   broker: v.optional(
-    v.custom<BrokerFactory>((value) => typeof value === 'function', 'must be a function such as redisBroker() and natsBroker() return'),
-    () => memoryBroker,
+    v.pipe(
+      v.custom<'memory' | BrokerFactory>(
+        (value) => value === 'memory' || typeof value === 'function',
+        "must be 'memory', or a function such as redisBroker() and natsBroker() return",
+      ),
+      v.transform((broker) => (broker === 'memory' ? memoryBroker : broker)),
+    ),
+    'memory',
   ),
   nodeName: v.optional(
     v.pipe(v.string('must be a string'), v.regex(/^[\x21-\x7e]{1,100}$/, 'must be 1 to 100 visible ASCII characters without spaces')),

@@ -1,6 +1,6 @@
 import { cp, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
+import { DiscardPolicy, type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
 import { connect, millis, type NatsConnection } from '@nats-io/transport-node';
 import { generate } from 'selfsigned';
 import type { HistoryBounds } from '../../src/feed/broker/broker.js';
@@ -9,7 +9,7 @@ import { leastLength } from '../../src/feed/broker/nats/nats-stream.js';
 import { BrokerUnavailableError, MessageTooLargeError } from '../../src/feed/errors/broker.errors.js';
 import { FeedOptionsError } from '../../src/feed/errors/feed-options.error.js';
 import type { StoredMessage } from '../../src/feed/message/message.js';
-import { type Engine, missing } from '../../tools/engines.mjs';
+import { type Engine, freePort, missing } from '../../tools/engines.mjs';
 import { numbers, positionOf } from '../support/broker-node.js';
 import { linkTo, nodeOf, roomy, startEngine } from '../support/brokers.js';
 import { atEnd, temporaryFolder } from '../support/ends.js';
@@ -29,6 +29,7 @@ describe('natsBroker()', () => {
     [{ servers: ['a', 'b:c'] }, 'servers', /host:port, not "b:c"/],
     [{ servers: 'a', url: 'nats://b' }, 'servers', /either "url" or "servers"/],
     [{ client: { servers: 'a' } as object }, 'client', /cannot have "servers"/],
+    ['nats://a?replicas=9', 'replicas', /1 to 5 servers, not "9"/],
     [{ replicas: 0 }, 'replicas', /must be 1 or more servers, not 0/],
     [{ host: 'a' } as NatsBrokerOptions, 'host', /no option "host"; it has url, servers, prefix, replicas, client/],
   ])('refuses %j at once', (options, option, message) => {
@@ -44,6 +45,7 @@ describe('natsBroker()', () => {
     'tls://a:4222,b:4223,[::1]:4224/?prefix=x_Y-1',
     'nats://user:p%40ss@a',
     'nats://token@a',
+    'nats://a?prefix=x&replicas=3',
     { servers: ['a', 'nats://b:1'], prefix: 'x', replicas: 3, client: { name: 'me' } },
     {},
   ])('takes %j', (options) => {
@@ -64,6 +66,13 @@ describe('natsBroker()', () => {
   const linked = async (bounds: Partial<HistoryBounds> = {}) => {
     const link = await linkTo(engine);
     return { link, cut: await node({}, bounds, link.port) };
+  };
+
+  /** What a server that was restarted says of the stream. */
+  const restored = async () => {
+    const again = await connect({ servers: `127.0.0.1:${engine.port}` });
+    atEnd(() => again.close());
+    return (await jetstreamManager(again)).streams.info('nestjs-feed');
   };
 
   beforeEach(async () => {
@@ -89,6 +98,48 @@ describe('natsBroker()', () => {
     const changed = (await manager.streams.info('nestjs-feed')).config;
     expect(changed.max_msgs_per_subject).toBe(leastLength);
     expect(millis(changed.max_age)).toBe(100);
+  });
+
+  it('is unavailable while a full stream that discards new messages rejects them', async () => {
+    const one = await node();
+    await one.publish('a', '1');
+    const { config } = await manager.streams.info('nestjs-feed');
+    await manager.streams.update('nestjs-feed', { ...config, discard: DiscardPolicy.New, max_msgs: 1 });
+    await expect(one.publish('a', '2')).rejects.toMatchObject({ code: 'BROKER_UNAVAILABLE', isNotStored: true });
+    expect(one.broker.unavailableSince).toBeDefined();
+    expect(one.broker.unavailableReason).toMatch(/rejects messages: .*maximum messages exceeded/);
+    await manager.streams.update('nestjs-feed', config);
+    await one.publish('a', '3');
+    expect(one.broker.unavailableSince).toBeUndefined();
+    expect(said.at(-1)).toBe('NATS is available again.');
+    expect(await one.read('a', 'earliest')).toEqual(['1', '3']);
+  });
+
+  it('stores the stream on as many servers as the URL says, and leaves it those that an operator gave it', async () => {
+    const routes: number[] = [];
+    for (let n = 0; n < 3; n += 1) routes.push(await freePort());
+    const servers = await Promise.all(
+      routes.map((port, n) => {
+        const others = routes.filter((other) => other !== port).map((other) => `nats://127.0.0.1:${other}`);
+        const cluster = ['--cluster_name', 'c', '--cluster', `nats://127.0.0.1:${port}`, '--routes', others.join()];
+        return startEngine('nats', '--server_name', `s${n}`, ...cluster);
+      }),
+    );
+    const clustered = async (query: string) => {
+      const hosts = servers.map(({ port }) => `127.0.0.1:${port}`);
+      const one = nodeOf(await natsBroker(`nats://${hosts}${query}`)({ ...roomy, log: () => {} }));
+      await until(() => one.isAvailable);
+    };
+    const replicas = async () => {
+      const own = await connect({ servers: `127.0.0.1:${servers[0]?.port}` });
+      const { config } = await (await jetstreamManager(own)).streams.info('nestjs-feed');
+      await own.close();
+      return config.num_replicas;
+    };
+    await clustered('?replicas=3');
+    expect(await replicas()).toBe(3);
+    await clustered('');
+    expect(await replicas()).toBe(3);
   });
 
   it('leaves alone a stream that has its name and is not its own', async () => {
@@ -146,6 +197,7 @@ describe('natsBroker()', () => {
     await rm(engine.folder, { recursive: true });
     await rename(`${engine.folder}-then`, engine.folder);
     await engine.restart();
+    const { created } = await restored();
     await (await node()).count('a', 6, 5 + published);
     link.sever();
     link.mend();
@@ -153,7 +205,10 @@ describe('natsBroker()', () => {
     await until(() => cut.isAvailable);
     expect(await cut.history('a', positionOf(lost[2] as StoredMessage))).toMatchObject({ isReset: true });
     await cut.count('a', 11, 12);
-    expect(cut.texts('a')).toEqual(['1', '2', '3', '4', '5', 'lost', '11', '12']);
+    expect(cut.texts('a')).toEqual(['1', '2', '3', '4', '5', 'lost', ...numbers(6, 5 + published), '11', '12']);
+    // What was acknowledged since is still there.
+    expect(await (await node()).read('a', 'earliest')).toEqual([...numbers(1, 2), ...numbers(6, 5 + published), '11', '12']);
+    expect((await restored()).created).toBe(created);
   });
 
   it('passes over what somebody else has put into the stream', async () => {

@@ -27,6 +27,16 @@ describe.each(platforms)('FeedModule on %s', (platform) => {
     expect(await (await fetch(`${served.url}/a/b/1`)).text()).toBe('from a factory\n');
   });
 
+  it("takes broker: 'memory', its default, by name, and no other name", async () => {
+    const imports = [FeedModule.forRoot({ broker: 'memory', path: 'feeds', public: true, publishKey })];
+    const { url, app } = await serve(platform, { imports });
+    expect((await post(`${url}/feeds/1`, 'x')).status).toBe(201);
+    expect(app.get(FeedService).status.broker.name).toBe('memory');
+    await expect(serve(platform, { imports: [FeedModule.forRoot({ broker: 'redis' as 'memory' })] })).rejects.toThrow(
+      /"broker" must be 'memory', or a function/,
+    );
+  });
+
   it('FeedService and @Feed() work in modules that do not import FeedModule, beside ordinary routes', async () => {
     @Controller('orders')
     class OrdersController {

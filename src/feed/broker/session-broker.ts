@@ -75,16 +75,21 @@ export abstract class SessionBroker<Session extends ServerSession> extends Broke
   /** @throws BrokerUnavailableError, MessageTooLargeError */
   protected async withSession<T>(work: (session: Session) => Promise<T>): Promise<T> {
     try {
-      if (!this.session) throw this.reason;
+      if (!this.session) throw this.unavailable(this.reason, true);
       return await work(this.session);
     } catch (cause) {
-      if (cause instanceof MessageTooLargeError) throw cause;
-      throw this.unavailable(cause);
+      if (cause instanceof MessageTooLargeError || cause instanceof BrokerUnavailableError) throw cause;
+      throw this.unavailable(cause, this.isNotStored(cause));
     }
   }
 
-  protected unavailable(cause: unknown = this.reason): BrokerUnavailableError {
-    return new BrokerUnavailableError(`${this.server} is unavailable: ${reasonOf(cause)}`, { cause });
+  /** Whether an error proves that a message was not stored, and will not be. */
+  protected isNotStored(_cause: unknown): boolean {
+    return false;
+  }
+
+  protected unavailable(cause: unknown = this.reason, isNotStored = false): BrokerUnavailableError {
+    return new BrokerUnavailableError(`${this.server} is unavailable: ${reasonOf(cause)}`, { cause, isNotStored });
   }
 
   private async run(onAttempt: () => void): Promise<void> {

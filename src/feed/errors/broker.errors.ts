@@ -2,6 +2,13 @@
 export class BrokerUnavailableError extends Error {
   override readonly name = 'BrokerUnavailableError';
   readonly code = 'BROKER_UNAVAILABLE';
+  /** Of a message that was published: whether it is certain that it is not stored, so that another attempt makes no duplicate. */
+  readonly isNotStored: boolean;
+
+  constructor(message: string, options: ErrorOptions & { isNotStored?: boolean } = {}) {
+    super(message, options);
+    this.isNotStored = options.isNotStored ?? false;
+  }
 }
 
 /** The server behind a broker takes no message of that size: publishing it again does not help. */

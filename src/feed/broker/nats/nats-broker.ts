@@ -1,3 +1,5 @@
+import { JetStreamApiError } from '@nats-io/jetstream';
+import { reasonOf } from '../../errors/broker.errors.js';
 import { type Content, type StoredMessage, storedMessage } from '../../message/message.js';
 import type { Start } from '../../message/position.js';
 import type { BrokerContext, BrokerFactory, History, MessageSink } from '../broker.js';
@@ -23,6 +25,8 @@ export function natsBroker(options: string | NatsBrokerOptions): BrokerFactory {
 class NatsBroker extends SessionBroker<NatsSession> {
   readonly name = 'nats';
   private readonly feeds: NatsFeeds;
+  /** Whether NATS is reachable and has rejected the last message. */
+  private isRejecting = false;
 
   constructor(
     private readonly settings: NatsSettings,
@@ -35,7 +39,7 @@ class NatsBroker extends SessionBroker<NatsSession> {
   publish(feed: string, content: Content): Promise<StoredMessage> {
     return this.withSession(async (session) => {
       const { epoch } = this.feeds;
-      const { offset, time } = await session.publish(feed, content);
+      const { offset, time } = await this.noteRejection(session.publish(feed, content));
       return storedMessage(feed, epoch as string, offset, time, content);
     });
   }
@@ -67,7 +71,28 @@ class NatsBroker extends SessionBroker<NatsSession> {
   }
 
   protected async begin(): Promise<boolean> {
-    this.outage.end();
+    if (!this.isRejecting) this.outage.end();
     return true;
+  }
+
+  /** A NATS that rejects messages, as a full stream does that discards new ones, is unavailable until it takes one. */
+  private async noteRejection<T>(publishing: Promise<T>): Promise<T> {
+    try {
+      const stored = await publishing;
+      if (this.isRejecting) this.outage.end();
+      this.isRejecting = false;
+      return stored;
+    } catch (error) {
+      if (error instanceof JetStreamApiError) {
+        this.isRejecting = true;
+        this.outage.note(`it rejects messages: ${reasonOf(error)}`);
+      }
+      throw error;
+    }
+  }
+
+  /** NATS has answered that it does not store it. */
+  protected override isNotStored(cause: unknown): boolean {
+    return cause instanceof JetStreamApiError;
   }
 }

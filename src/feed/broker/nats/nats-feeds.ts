@@ -4,7 +4,7 @@ import type { History, HistoryBounds, MessageSink } from '../broker.js';
 import { MessageLog } from '../message-log.js';
 
 /** Of how many of the last messages the time is known. */
-const knownTimes = 4096;
+export const knownTimes = 4096;
 /** A suspect of which no message has arrived since: an offset before any other. */
 const unresolved = -1;
 
@@ -19,8 +19,10 @@ export class NatsFeeds {
   private suspectsEnd = 0;
   /** The offset of the last message that arrived after a gap. */
   private gapEnd = 0;
-  /** The offset up to which messages are older than this process: they are history, and not delivered. */
+  /** The offset up to which messages are history, and not delivered: older than this process, or delivered under another epoch. */
   private historyEnd = 0;
+  /** The offset up to which losses are older than this process. */
+  private silentEnd = 0;
   private readonly times = { of: new Float64Array(knownTimes), offset: new Float64Array(knownTimes) };
 
   constructor(private readonly bounds: HistoryBounds) {}
@@ -47,13 +49,18 @@ export class NatsFeeds {
     return (this.log as MessageLog).read(feed, start, limitBytes);
   }
 
-  /** Begins with a stream, from its first message on. Messages of another stream are lost. */
-  begin(epoch: string, last: number): void {
+  /**
+   * Begins with a stream, from its first message on. Messages of another stream are lost.
+   *
+   * @param common the offset up to which the stream has what has been delivered already
+   */
+  begin(epoch: string, last: number, common: number): void {
     const isFirst = this.log === undefined;
     this.log?.clear();
     this.log = new MessageLog(epoch, this.bounds);
     this.times.offset.fill(0);
-    this.historyEnd = isFirst ? last : -1;
+    this.historyEnd = isFirst ? last : common;
+    this.silentEnd = isFirst ? last : -1;
     this.suspects.clear();
     this.suspectsEnd = 0;
     this.gapEnd = 0;
@@ -68,8 +75,10 @@ export class NatsFeeds {
     log.append(message);
     this.times.offset[offset % knownTimes] = offset;
     this.times.of[offset % knownTimes] = time;
-    const sink = offset > this.historyEnd ? this.sinks.get(feed) : undefined;
-    const decided = this.suspects.get(feed);
+    const isHistory = offset <= this.historyEnd;
+    const sink = isHistory ? undefined : this.sinks.get(feed);
+    // A loss is told behind what has been delivered already.
+    const decided = isHistory && this.silentEnd < 0 ? undefined : this.suspects.get(feed);
     if (decided !== undefined) {
       this.suspects.set(feed, offset);
       if (decided < this.gapEnd) {
@@ -134,7 +143,7 @@ export class NatsFeeds {
     for (const [feed, decided] of this.suspects) {
       if (decided !== unresolved) continue;
       this.log?.forget(feed, offset);
-      if (offset > this.historyEnd) this.sinks.get(feed)?.lost(undefined);
+      if (offset > this.silentEnd) this.sinks.get(feed)?.lost(undefined);
     }
     this.suspects.clear();
   }

@@ -8,6 +8,7 @@ import type { NatsSettings } from './nats.options.js';
 import { decode, encode, feedOf, subjectOf } from './nats-codec.js';
 import type { NatsFeeds } from './nats-feeds.js';
 import { findServer } from './nats-probe.js';
+import { commonEnd, renewRewritten } from './nats-rewritten.js';
 import { type Delivery, heartbeatMs, NatsStream } from './nats-stream.js';
 import { Waiters } from './waiters.js';
 
@@ -141,11 +142,8 @@ export class NatsSession implements ServerSession {
   private async start(): Promise<void> {
     const { feeds } = this.context;
     let state = await this.stream.prepare(feeds.epoch === undefined);
-    if (feeds.epoch === state.epoch && (await this.isRewritten(state.last))) {
-      await this.stream.delete();
-      state = await this.stream.prepare(false);
-    }
-    if (feeds.epoch !== state.epoch) feeds.begin(state.epoch, state.last);
+    state = await renewRewritten(this.stream, feeds, state);
+    if (feeds.epoch !== state.epoch) feeds.begin(state.epoch, state.last, await commonEnd(this.stream, feeds, state.last));
     const { pending } = await this.stream.consume(
       feeds.offset + 1,
       (delivery) => this.receive(delivery),
@@ -158,18 +156,6 @@ export class NatsSession implements ServerSession {
     }
     await this.catchUp();
     this.scheduleCheck();
-  }
-
-  /**
-   * Whether NATS has lost messages that it had delivered, as after a power failure: other messages may get their sequences under the
-   * same epoch, so that ids are ambiguous.
-   */
-  private async isRewritten(last: number): Promise<boolean> {
-    const { feeds } = this.context;
-    const { offset } = feeds;
-    if (last < offset) return true;
-    const time = feeds.timeOf(offset);
-    return time !== undefined && (await this.stream.has({ offset, time })) === 'another';
   }
 
   private scheduleCheck(): void {

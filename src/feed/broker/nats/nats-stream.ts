@@ -16,6 +16,7 @@ import {
 import { createInbox, type Msg, millis, type NatsConnection, nanos } from '@nats-io/transport-node';
 import type { StoredMessage } from '../../message/message.js';
 import type { HistoryBounds } from '../broker.js';
+import { newEpoch } from '../epoch.js';
 import type { NatsSettings } from './nats.options.js';
 import { feedOf } from './nats-codec.js';
 
@@ -38,8 +39,8 @@ const mostTries = 100;
 const retryMs = 20;
 
 /** Where a stream begins and ends. */
-interface StreamState {
-  /** From the time when the stream was created: a stream that is created again has another epoch. */
+export interface StreamState {
+  /** From the time when the stream was created and its generation: a stream that is created again, or has lost messages, has another. */
   readonly epoch: string;
   /** The sequence of the first message that is stored. */
   readonly first: number;
@@ -85,7 +86,7 @@ export class NatsStream {
    */
   async prepare(updates: boolean): Promise<StreamState> {
     const { streams } = this.manager;
-    const limits = this.limits();
+    let limits = this.limits();
     let info: StreamInfo;
     try {
       info = await this.info();
@@ -101,16 +102,18 @@ export class NatsStream {
         storage: StorageType.File,
         retention: RetentionPolicy.Limits,
         discard: DiscardPolicy.Old,
-        description: describe(limits.max_msgs_per_subject),
+        description: describe(limits.max_msgs_per_subject, ''),
         ...limits,
       });
       return this.state();
     }
     if (!describes(info.config)) throw new Error(`the stream "${this.name}" belongs to another application: choose another prefix`);
+    // An operator may have given it more.
+    limits = { ...limits, num_replicas: Math.max(limits.num_replicas, info.config.num_replicas) };
     const isOther = Object.entries(limits).some(([name, value]) => info.config[name as keyof StreamConfig] !== value);
     if (updates && isOther) {
       const least = Math.min(shortest(info.config), limits.max_msgs_per_subject);
-      info = await streams.update(this.name, { ...info.config, ...limits, description: describe(least) });
+      info = await streams.update(this.name, { ...info.config, ...limits, description: describe(least, generationOf(info.config)) });
     }
     return stateOf(info);
   }
@@ -136,9 +139,16 @@ export class NatsStream {
     return Math.abs(stored.time.getTime() - time) <= 1 || 'another';
   }
 
-  /** Deletes the stream with all its messages. */
-  async delete(): Promise<void> {
-    await this.manager.streams.delete(this.name);
+  /**
+   * Begins another generation, unless another process has: what is stored stays, and no position of before is valid any more.
+   *
+   * @param before the epoch that ends
+   */
+  async renew(before: string): Promise<StreamState> {
+    const info = await this.info();
+    if (stateOf(info).epoch !== before) return stateOf(info);
+    const { config } = info;
+    return stateOf(await this.manager.streams.update(this.name, { ...config, description: describe(shortest(config), newEpoch()) }));
   }
 
   /**
@@ -208,10 +218,15 @@ export class NatsStream {
 
 /**
  * The stream's description has the lowest limit on messages of a feed that the stream ever had: a feed with as many may have lost some,
- * even if the limit is higher now. The description also shows that the stream is not another application's.
+ * even if the limit is higher now. It also has the stream's generation, if that is not the first, and shows that the stream is not another
+ * application's.
  */
-function describe(length: number): string {
-  return `nestjs-feed: ${length} or more messages of each feed`;
+function describe(length: number, generation: string): string {
+  return `nestjs-feed: ${length} or more messages of each feed${generation && `, generation ${generation}`}`;
+}
+
+function generationOf({ description }: StreamConfig): string {
+  return /, generation ([a-z0-9]{1,16})$/.exec(description ?? '')?.[1] ?? '';
 }
 
 function hasNoJetStream(error: unknown): boolean {
@@ -227,10 +242,10 @@ function shortest({ description, max_msgs_per_subject }: StreamConfig): number {
   return Math.min(Number(description?.split(' ')[1]), max_msgs_per_subject);
 }
 
-function stateOf({ created, state }: StreamInfo): StreamState {
+function stateOf({ created, state, config }: StreamInfo): StreamState {
   const [, seconds, fraction = ''] = /^(.*?)(?:\.(\d+))?Z$/.exec(created) ?? [];
   const ms = BigInt(Date.parse(seconds === undefined ? created : `${seconds}Z`));
-  const epoch = (ms * 1_000_000n + BigInt(fraction.slice(0, 9).padEnd(9, '0'))).toString(36);
+  const epoch = (ms * 1_000_000n + BigInt(fraction.slice(0, 9).padEnd(9, '0'))).toString(36) + generationOf(config);
   return { epoch, first: state.first_seq, last: state.last_seq };
 }
 

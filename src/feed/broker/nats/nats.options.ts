@@ -6,13 +6,13 @@ import { type Address, addressOf } from '../address.js';
 
 /** Where NATS is, and how this application's stream and subjects are named. */
 export interface NatsBrokerOptions {
-  /** `nats://[user:password@|token@]host1[:4222],host2…[?prefix=…]`, or `tls://…`. Default: none, see `servers`. */
+  /** `nats://[user:password@|token@]host1[:4222],host2…[?prefix=…&replicas=…]`, or `tls://…`. Default: none, see `servers`. */
   url?: string;
   /** Servers as `host[:port]`, instead of a URL. Default: `127.0.0.1:4222`. */
   servers?: string | readonly string[];
   /** Name of the stream and beginning of its subjects: 1 to 64 letters, digits, `-` and `_`. Default: `nestjs-feed`. */
   prefix?: string;
-  /** How many servers of a cluster store the stream: 1 to 5. Default: 1. */
+  /** How many servers of a cluster store the stream at least: 1 to 5. A stream that has more keeps them. Default: 1. */
   replicas?: number;
   /** Further options of the NATS client, such as `authenticator` and `tls`. Default: none. */
   client?: NatsClientOptions;
@@ -35,11 +35,11 @@ const rules = {
   url: v.optional(v.string('must be a URL')),
   servers: v.optional(v.union([v.string(), v.array(v.string())], 'must be a host:port, or several')),
   prefix: v.optional(v.string('must be a string')),
-  replicas: v.optional(wholeNumber('servers', 1, 5), 1),
+  replicas: v.optional(wholeNumber('servers', 1, 5)),
   client: v.optional(v.custom<NatsClientOptions>((value) => typeof value === 'object', 'must be an object')),
 };
 const urlForm = /^(nats|tls):\/\/(?:([^@/?]+)@)?([^@/?]+)\/?(?:\?(.*))?$/;
-const urlRule = 'nats://host1:4222,host2:4222 or tls://…, and optionally ?prefix=';
+const urlRule = 'nats://host1:4222,host2:4222 or tls://…, and optionally ?prefix= and &replicas=';
 
 /** @throws FeedOptionsError */
 export function settingsOf(options: string | NatsBrokerOptions): NatsSettings {
@@ -57,7 +57,7 @@ export function settingsOf(options: string | NatsBrokerOptions): NatsSettings {
   return {
     servers: url?.servers ?? addressesOf([given.servers ?? '127.0.0.1:4222'].flat(), 'servers'),
     prefix,
-    replicas: given.replicas,
+    replicas: given.replicas ?? url?.replicas ?? 1,
     // An undefined `tls` must not switch off the URL's TLS.
     client: { ...url?.client, ...given.client, tls: given.client?.tls === undefined ? url?.client.tls : given.client.tls },
   };
@@ -68,8 +68,12 @@ function partsOf(url: string) {
   // The error does not have the URL: it may have a password.
   if (!hosts) throw new FeedOptionsError(`The NATS broker's URL is ${urlRule}`, 'url');
   const parameters = new URLSearchParams(query);
-  const unknown = [...parameters.keys()].find((name) => name !== 'prefix');
+  const unknown = [...parameters.keys()].find((name) => name !== 'prefix' && name !== 'replicas');
   if (unknown) throw new FeedOptionsError(`The NATS broker's URL is ${urlRule}: there is no ?${unknown}=`, 'url');
+  const replicas = parameters.get('replicas') ?? undefined;
+  if (replicas !== undefined && !/^[1-5]$/.test(replicas)) {
+    throw new FeedOptionsError(`The NATS broker's replicas are 1 to 5 servers, not ${JSON.stringify(replicas)}`, 'replicas');
+  }
   const client: NatsClientOptions = protocol === 'tls' ? { tls: {} } : {};
   try {
     const [user, ...pass] = credentials?.split(':').map((part, n) => (n === 0 ? decodeURIComponent(part) : part)) ?? [];
@@ -78,7 +82,12 @@ function partsOf(url: string) {
   } catch {
     throw new FeedOptionsError("The NATS broker's URL holds a user, password or token that is not percent-encoded", 'url');
   }
-  return { servers: addressesOf(hosts.split(','), 'url'), prefix: parameters.get('prefix') ?? undefined, client };
+  return {
+    servers: addressesOf(hosts.split(','), 'url'),
+    prefix: parameters.get('prefix') ?? undefined,
+    replicas: replicas === undefined ? undefined : Number(replicas),
+    client,
+  };
 }
 
 function addressesOf(servers: readonly string[], option: string): Address[] {

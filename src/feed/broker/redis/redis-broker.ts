@@ -6,7 +6,8 @@ import { SessionBroker } from '../session-broker.js';
 import type { RedisTarget } from './redis.options.js';
 import { RedisCatchUp } from './redis-catch-up.js';
 import { lostMessages, RedisDelivery } from './redis-delivery.js';
-import { isRejection, type Page, RedisSession } from './redis-session.js';
+import { isNotStored, isRejection } from './redis-errors.js';
+import { type Page, RedisSession } from './redis-session.js';
 
 /** How often Redis is asked for its newest offset, which also tells whether it answers, in milliseconds. */
 const checkMs = 1000;
@@ -61,7 +62,7 @@ export class RedisBroker extends SessionBroker<RedisSession> {
     await this.withSession(async (session) => {
       const subscribing = session.subscribe([feed]);
       // Behind it: a message between the two is announced, and is not taken for a missing one.
-      const [{ offset }] = await Promise.all([session.read({ feed, start: 'end', received: delivery.received }), subscribing]);
+      const [{ offset }] = await Promise.all([session.read({ feed, start: 'end' }), subscribing]);
       subscription.last = Math.max(subscription.last ?? 0, offset);
       subscription.isNew = false;
     });
@@ -74,7 +75,7 @@ export class RedisBroker extends SessionBroker<RedisSession> {
   async read(feed: string, start: Start, limitBytes: number): Promise<History> {
     const { delivery } = this;
     await this.ready();
-    const page = await this.withSession((session) => session.read({ feed, start, limitBytes, received: delivery.received }));
+    const page = await this.withSession((session) => session.read({ feed, start, limitBytes }));
     delivery.note(page);
     if (page.epoch !== delivery.received?.epoch) throw this.unavailable(new Error(lostMessages));
     delivery.noteRead(feed, page.offset);
@@ -92,8 +93,13 @@ export class RedisBroker extends SessionBroker<RedisSession> {
       target,
       bounds: context,
       signal,
+      received: () => delivery.received,
       onAnnounced: (feed, announcement) => delivery.announce(feed, announcement),
     });
+  }
+
+  protected override isNotStored(cause: unknown): boolean {
+    return isNotStored(cause);
   }
 
   protected async begin(session: RedisSession): Promise<boolean> {
@@ -116,7 +122,7 @@ export class RedisBroker extends SessionBroker<RedisSession> {
     session.unanswered += 1;
     if (session.unanswered > maxUnanswered) session.end(new Error(`no answer for ${maxUnanswered * checkMs} ms`));
     else if (delivery.isLive) {
-      session.read({ feed: '', start: 'end', received: delivery.received }).then((newest) => delivery.note(newest), ignore);
+      session.beat().then((newest) => delivery.note(newest), ignore);
     }
   }
 

@@ -1,5 +1,5 @@
 import type { StoredMessage } from '../../message/message.js';
-import type { RedisDelivery, Subscription } from './redis-delivery.js';
+import { lostMessages, type RedisDelivery, type Subscription } from './redis-delivery.js';
 import type { RedisSession } from './redis-session.js';
 
 /** How many feeds are subscribed with one command. */
@@ -37,7 +37,7 @@ export class RedisCatchUp {
       const some = all.slice(n, n + subscribedAtOnce).filter((subscription) => delivery.has(subscription));
       if (some.length > 0) await session.subscribe(some.map(({ feed }) => feed));
     }
-    const newest = await session.read({ feed: '', start: 'end', received: delivery.received });
+    const newest = await session.beat();
     delivery.begin(all, newest);
 
     // Everything up to the delivery's offset has been delivered, however long some feeds have been silent, and older messages than history
@@ -74,9 +74,9 @@ export class RedisCatchUp {
     const { delivery, session } = this;
     const { feed, sink } = subscription;
     const epoch = delivery.received?.epoch as string;
-    const page = await session.read({ feed, start: { epoch, offset: after }, upTo: last, received: delivery.received });
-    // Where the position is not known, Redis has lost its last messages, which were delivered here: nothing is missing.
-    if (!page.isKnown || !delivery.has(subscription)) return { subscription, newest: page.offset, moreAfter: undefined, messages: [] };
+    const page = await session.read({ feed, start: { epoch, offset: after }, upTo: last });
+    if (page.epoch !== epoch) throw new Error(lostMessages);
+    if (!delivery.has(subscription)) return { subscription, newest: page.offset, moreAfter: undefined, messages: [] };
     const [first] = page.messages;
     const isTrimmed = page.trimmed > (page.isExact ? after : Math.max(after, delivery.offset));
     if ((first || upTo === undefined) && (subscription.isLost || isTrimmed)) {

@@ -2,6 +2,7 @@ import type { StoredMessage } from '../../message/message.js';
 import type { Position } from '../../message/position.js';
 import type { MessageSink } from '../broker.js';
 import type { Announcement } from './redis-message.js';
+import type { Newest } from './redis-session.js';
 
 /** The error where Redis has another epoch than before: a new session finds out which messages it has. */
 export const lostMessages = 'Redis has lost its messages';
@@ -27,6 +28,8 @@ export class RedisDelivery {
   private epoch: string | undefined;
   /** The offset up to which everything that was announced has been delivered. */
   offset = 0;
+  /** The offset of the newest message that this process knows of. */
+  private newest = 0;
   /** Whether announcements are delivered. */
   isLive = false;
   /** What is announced while the last missed messages are read. */
@@ -37,7 +40,7 @@ export class RedisDelivery {
 
   /** The position up to which this process has received messages; undefined before the first session. */
   get received(): Position | undefined {
-    return this.epoch === undefined ? undefined : { epoch: this.epoch, offset: this.offset };
+    return this.epoch === undefined ? undefined : { epoch: this.epoch, offset: this.newest };
   }
 
   /** All subscriptions at this moment. */
@@ -67,6 +70,7 @@ export class RedisDelivery {
 
   /** Notes the position of the newest message: everything that was announced up to there has arrived before, on the same connection. */
   note({ epoch, offset }: Position): void {
+    if (epoch === this.epoch) this.newest = Math.max(this.newest, offset);
     if (!this.isLive) return;
     if (epoch === this.epoch) this.offset = Math.max(this.offset, offset);
     else this.reject(new Error(lostMessages));
@@ -85,6 +89,7 @@ export class RedisDelivery {
 
   deliver(subscription: Subscription, message: StoredMessage): void {
     subscription.last = message.offset;
+    this.newest = Math.max(this.newest, message.offset);
     subscription.sink.next(message);
   }
 
@@ -94,11 +99,14 @@ export class RedisDelivery {
     this.held = undefined;
   }
 
-  /** Begins a catch-up of subscriptions that Redis has confirmed, where its newest message is at this position. */
-  begin(all: readonly Subscription[], { epoch, offset }: Position): void {
-    if (this.epoch !== undefined && this.epoch !== epoch) {
-      for (const subscription of all) if (subscription.last !== undefined) Object.assign(subscription, { last: 0, isLost: true });
-      this.offset = 0;
+  /** Begins a catch-up of subscriptions that Redis has confirmed. */
+  begin(all: readonly Subscription[], { epoch, offset, isKnown, kept }: Newest): void {
+    if (this.epoch !== undefined && !isKnown) {
+      for (const subscription of all) {
+        if (subscription.last !== undefined) Object.assign(subscription, { last: Math.min(subscription.last, kept), isLost: true });
+      }
+      this.offset = Math.min(this.offset, kept);
+      this.newest = kept;
     }
     this.epoch = epoch;
     for (const subscription of all) {
@@ -116,6 +124,7 @@ export class RedisDelivery {
   goLive(all: readonly Subscription[], offset: number): void {
     for (const subscription of all) subscription.last = Math.max(subscription.last ?? 0, offset);
     this.offset = Math.max(this.offset, offset);
+    this.newest = Math.max(this.newest, offset);
     this.isLive = true;
     const held = this.held ?? [];
     this.held = undefined;

@@ -15,15 +15,18 @@ const headForm = /^([a-z0-9]{1,32}) (\d{1,16}) (\d{1,16}) ([01]) \d+ ([jt])$/;
 
 export const kindOf = ({ isJson }: Content) => (isJson ? 'j' : 't');
 
-/** @returns undefined for what another program has published or stored there */
-export function parse(feed: string, announced: string): Announcement | undefined {
+/**
+ * @param current the epoch that the message gets; default: the one in which it was published, which is a past one after a restart of Redis
+ * @returns undefined for what another program has published or stored there
+ */
+export function parse(feed: string, announced: string, current?: string): Announcement | undefined {
   const headEnd = announced.indexOf('\n');
   const typeEnd = announced.indexOf('\n', headEnd + 1);
   const [, epoch, offset, previous, isExact, kind] = headForm.exec(announced.slice(0, headEnd)) ?? [];
   if (epoch === undefined || typeEnd < 0) return undefined;
   const type = announced.slice(headEnd + 1, typeEnd) || undefined;
   const content = { type, text: announced.slice(typeEnd + 1), isJson: kind === 'j' };
-  return { message: messageOf(feed, epoch, Number(offset), content), previous: Number(previous), isExact: isExact === '1' };
+  return { message: messageOf(feed, current ?? epoch, Number(offset), content), previous: Number(previous), isExact: isExact === '1' };
 }
 
 /** Offsets are microseconds since 1970, and so tell the message's time. */

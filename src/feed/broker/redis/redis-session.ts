@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type Redis, ReplyError } from 'ioredis';
+import type { Redis } from 'ioredis';
 import pLimit from 'p-limit';
 import type { Content, StoredMessage } from '../../message/message.js';
 import type { Position, Start } from '../../message/position.js';
@@ -8,19 +8,26 @@ import { newEpoch } from '../epoch.js';
 import type { ServerSession } from '../session-broker.js';
 import type { RedisTarget } from './redis.options.js';
 import { clientOf, disconnect, withTimeLimit } from './redis-connect.js';
+import { isReply, isStale } from './redis-errors.js';
 import { type Announcement, kindOf, messageOf, parse } from './redis-message.js';
-import { append, read } from './redis-scripts.js';
+import { append, beat, read } from './redis-scripts.js';
+import { TimeLimit } from './time-limit.js';
+
+const scripts = { append, beat, read };
 
 /**
- * How many pages of history may be on their way at a time, and how many bytes each may have, unless a single message is larger. Redis
- * closes a connection with subscriptions to which it owes more than 32 MiB, or 8 MiB for a minute (`client-output-buffer-limit`), and
- * announcements count as well.
+ * How many reads of history may be on their way at a time. Most feeds have little: of that, many are read at once, and what is longer is
+ * read in pages, few at a time. Redis closes a connection with subscriptions to which it owes more than 32 MiB, or 8 MiB for a minute
+ * (`client-output-buffer-limit`), and announcements count as well.
  */
+const maxShort = 256;
+const maxShortBytes = 2 ** 14;
 const maxPages = 8;
+/** Unless a single message is larger. */
 const maxPageBytes = 2 ** 19;
 
-/** Replies after which a new connection is needed: to the new master, to the slot's new owner, or with the scripts loaded. */
-const staleReplies = /^(READONLY|MOVED|ASK|CLUSTERDOWN|MASTERDOWN|LOADING|NOSCRIPT|UNBLOCKED)\b/;
+/** How long Redis may take to answer a command, in milliseconds. Nothing is stored after that. */
+const answerMs = 3000;
 
 /** What is read of a feed's stream. */
 interface ReadOptions {
@@ -30,8 +37,14 @@ interface ReadOptions {
   readonly upTo?: number | undefined;
   /** Default: as many bytes as one reply may have. */
   readonly limitBytes?: number;
-  /** The position up to which this process has received messages: Redis may have lost the last of them. */
-  readonly received: Position | undefined;
+}
+
+/** Where Redis is. */
+export interface Newest extends Position {
+  /** Whether Redis has all that this process has received. */
+  readonly isKnown: boolean;
+  /** The offset up to which it has that. */
+  readonly kept: number;
 }
 
 /** A page of a feed's stream. */
@@ -39,7 +52,7 @@ export interface Page {
   readonly epoch: string;
   /** The offset of the newest message of all feeds. */
   readonly offset: number;
-  /** Whether the start is a position in this epoch. */
+  /** Whether the start is a position that Redis has given and still has. */
   readonly isKnown: boolean;
   /** The offset up to which messages are gone, … */
   readonly trimmed: number;
@@ -56,6 +69,8 @@ export interface SessionContext {
   readonly bounds: HistoryBounds;
   /** Stops the opening. */
   readonly signal: AbortSignal;
+  /** The position up to which this process has received messages: Redis may have lost the last of them. */
+  readonly received: () => Position | undefined;
   readonly onAnnounced: (feed: string, announcement: Announcement) => void;
 }
 
@@ -65,19 +80,28 @@ export interface SessionContext {
  */
 export class RedisSession implements ServerSession {
   readonly ended: Promise<Error>;
-  /** Reset to 0 by each reply and announcement. */
+  /** Reset to 0 by each reply. Announcements do not count: they also arrive where nothing gets to Redis any more. */
   unanswered = 0;
   private failure: Error | undefined;
-  private scripts: { append: string; read: string } = { append: '', read: '' };
+  private hashes: Record<keyof typeof scripts, string> = { append: '', beat: '', read: '' };
   private readonly stateKey: string;
   private readonly streamPrefix: string;
+  private readonly channelPrefix: string;
+  /** Distinguishes the channels of databases: Pub/Sub knows none. */
+  private readonly channelMark: string;
+  private readonly limitShort = pLimit(maxShort);
   private readonly limitPages = pLimit(maxPages);
+  private readonly limitTime = new TimeLimit(answerMs);
+  /** The time by the clock of Redis, in microseconds, that was no later than that at `performance.now()` 0. */
+  private clock = 0;
 
   private constructor(
     private readonly redis: Redis,
     private readonly context: SessionContext,
   ) {
-    const { prefix } = context.target;
+    const { prefix, client } = context.target;
+    this.channelMark = client.db ? `/${client.db}` : '';
+    this.channelPrefix = `{${prefix}}${this.channelMark}:feed:`;
     this.stateKey = `{${prefix}}:state`;
     this.streamPrefix = `{${prefix}}:feed:`;
     redis.on('error', (error: Error) => {
@@ -101,21 +125,83 @@ export class RedisSession implements ServerSession {
     }
   }
 
+  /** Fails after the limit on time, or with an answer of Redis: nothing is stored after that. */
   async append(feed: string, content: Content): Promise<StoredMessage> {
     const { historyTtlMs, historyLength, historyBytes } = this.context.bounds;
     const { type = '', text } = content;
     const bounds = [historyTtlMs * 1000, historyLength, historyBytes, messageOverhead];
-    const [epoch, offset] = (await this.run('append', feed, [...bounds, kindOf(content), type, text])) as [string, string];
+    const deadline = Math.floor(this.clock + (performance.now() + answerMs) * 1000);
+    const values = [...bounds, kindOf(content), type, text, this.channelMark, deadline];
+    const [epoch, offset] = (await this.limitTime.run(this.run('append', feed, values), isReply)) as [string, string];
     return messageOf(feed, epoch, Number(offset), content);
   }
 
+  /** Asks whether Redis is the one that it was, and has what this process has received. */
+  async beat(): Promise<Newest> {
+    const { context } = this;
+    const received = context.received();
+    const values = [context.bounds.historyTtlMs * 1000, received?.offset ?? 0, received?.epoch ?? ''];
+    const [epoch, offset, isKnown, kept, now] = (await this.run('beat', '', values)) as [string, string, number, string, string];
+    this.clock = Number(now) - performance.now() * 1000;
+    return { epoch, offset: Number(offset), isKnown: isKnown === 1, kept: Number(kept) };
+  }
+
   async read(options: ReadOptions): Promise<Page> {
-    const { feed, start, upTo = '+', limitBytes = maxPageBytes, received } = options;
-    const from = typeof start === 'string' ? [start, ''] : [start.offset, start.epoch];
-    const known = [received?.offset ?? 0, received?.epoch ?? ''];
-    const values = [this.context.bounds.historyTtlMs * 1000, ...from, upTo, ...known, Math.min(limitBytes, maxPageBytes)];
-    const isSmall = start === 'end' || start === 'newest';
-    const reply = await (isSmall ? this.run('read', feed, values) : this.limitPages(() => this.run('read', feed, values)));
+    const { start, limitBytes = maxPageBytes } = options;
+    if (start === 'end' || start === 'newest') return this.readPage(options, maxPageBytes, false);
+    const page = await this.limitShort(() => this.readPage(options, Math.min(limitBytes, maxShortBytes), true));
+    if (page.moreAfter === undefined) return page;
+    return this.limitPages(() => this.readPage(options, Math.min(limitBytes, maxPageBytes), false));
+  }
+
+  async subscribe(feeds: readonly string[]): Promise<void> {
+    await this.noteReply(this.redis.ssubscribe(...feeds.map((feed) => this.channelPrefix + feed)));
+  }
+
+  async unsubscribe(feed: string): Promise<void> {
+    await this.noteReply(this.redis.sunsubscribe(this.channelPrefix + feed));
+  }
+
+  /** Closes the connection. Commands without a reply fail, and those that wait for their turn. */
+  end(reason: Error): void {
+    this.failure ??= reason;
+    disconnect(this.redis);
+  }
+
+  private async begin(): Promise<void> {
+    const { redis, channelPrefix } = this;
+    await redis.connect();
+    // Redis does not undo a script that may not publish: messages that publishers are told have failed would be stored. The prefix alone
+    // is no feed's channel.
+    await redis.ssubscribe(channelPrefix).catch((error: Error) => {
+      if (!error.message.includes('unknown command')) throw error;
+      throw new Error(`Redis 7 or Valkey is needed: ${error.message}`, { cause: error });
+    });
+    await redis.spublish(channelPrefix, '');
+    await redis.sunsubscribe(channelPrefix);
+    redis.on('smessage', (channel: string, text: string) => {
+      const feed = channel.slice(channelPrefix.length);
+      const announcement = parse(feed, text);
+      if (announcement) this.context.onAnnounced(feed, announcement);
+    });
+    await this.load();
+    // The clock must be known before the first message is appended.
+    await this.beat();
+  }
+
+  private async load(): Promise<void> {
+    const names = Object.keys(scripts) as (keyof typeof scripts)[];
+    const hashes = await Promise.all(names.map((name) => this.redis.script('LOAD', scripts[name])));
+    names.forEach((name, n) => {
+      this.hashes[name] = String(hashes[n]);
+    });
+  }
+
+  /** @param isStrict whether the limit holds for the first message as well */
+  private async readPage({ feed, start, upTo }: ReadOptions, limitBytes: number, isStrict: boolean): Promise<Page> {
+    const from: (string | number)[] = typeof start === 'string' ? [start, ''] : [start.offset, start.epoch];
+    const values = [this.context.bounds.historyTtlMs * 1000, ...from, upTo ?? '+', limitBytes, isStrict ? 1 : 0];
+    const reply = await this.limitTime.run(this.run('read', feed, values));
     const [epoch, offset, isKnown, trimmed, isExact, moreAfter, messages] = reply as [
       string,
       string,
@@ -132,65 +218,33 @@ export class RedisSession implements ServerSession {
       trimmed: Number(trimmed),
       isExact: isExact === 1,
       moreAfter: moreAfter === '' ? undefined : Number(moreAfter),
-      messages: messages.flatMap((message) => parse(feed, message)?.message ?? []),
+      messages: messages.flatMap((message) => parse(feed, message, epoch)?.message ?? []),
     };
   }
 
-  async subscribe(feeds: readonly string[]): Promise<void> {
-    await this.noteReply(this.redis.ssubscribe(...feeds.map((feed) => this.streamPrefix + feed)));
-  }
-
-  async unsubscribe(feed: string): Promise<void> {
-    await this.noteReply(this.redis.sunsubscribe(this.streamPrefix + feed));
-  }
-
-  /** Closes the connection. Commands without a reply fail, and those that wait for their turn. */
-  end(reason: Error): void {
-    this.failure ??= reason;
-    disconnect(this.redis);
-  }
-
-  private async begin(): Promise<void> {
-    const { redis, streamPrefix } = this;
-    await redis.connect();
-    // Redis does not undo a script that may not publish: messages that publishers are told have failed would be stored. The prefix alone
-    // is no feed's channel.
-    await redis.ssubscribe(streamPrefix).catch((error: Error) => {
-      if (!error.message.includes('unknown command')) throw error;
-      throw new Error(`Redis 7 or Valkey is needed: ${error.message}`, { cause: error });
-    });
-    await redis.spublish(streamPrefix, '');
-    await redis.sunsubscribe(streamPrefix);
-    redis.on('smessage', (channel: string, text: string) => {
-      this.unanswered = 0;
-      const feed = channel.slice(streamPrefix.length);
-      const announcement = parse(feed, text);
-      if (announcement) this.context.onAnnounced(feed, announcement);
-    });
-    const [appendSha, readSha] = await Promise.all([redis.script('LOAD', append), redis.script('LOAD', read)]);
-    this.scripts = { append: String(appendSha), read: String(readSha) };
-  }
-
-  private run(script: 'append' | 'read', feed: string, values: readonly (string | number)[]): Promise<unknown> {
+  private async run(script: keyof typeof scripts, feed: string, values: readonly (string | number)[]): Promise<unknown> {
     const hash = createHash('sha1').update(feed).digest();
     const slot = [hash.readUInt16BE(0), hash.toString('hex', 2, 6)];
     const keys = [this.stateKey, this.streamPrefix + feed];
-    return this.noteReply(this.redis.evalsha(this.scripts[script], keys.length, ...keys, ...slot, newEpoch(), ...values));
+    const call = () => this.noteReply(this.redis.evalsha(this.hashes[script], keys.length, ...keys, ...slot, newEpoch(), ...values));
+    try {
+      return await call();
+    } catch (error) {
+      if (!(error as Error).message.startsWith('NOSCRIPT')) throw error;
+      // Somebody has flushed them.
+      await this.load();
+      return call();
+    }
   }
 
   private async noteReply<T>(reply: Promise<T>): Promise<T> {
     try {
       return await reply;
     } catch (error) {
-      if (staleReplies.test((error as Error).message)) this.end(error as Error);
+      if (isStale(error)) this.end(error as Error);
       throw error;
     } finally {
       this.unanswered = 0;
     }
   }
-}
-
-/** Whether Redis is available and rejects a command: for want of memory, of replicas, or of a permission. */
-export function isRejection(error: unknown): error is Error {
-  return error instanceof ReplyError && !staleReplies.test((error as Error).message);
 }

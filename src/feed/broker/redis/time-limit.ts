@@ -1,0 +1,56 @@
+interface Limited {
+  /** By `performance.now()`. */
+  readonly due: number;
+  readonly expire: () => void;
+}
+
+/** Limits how long promises may take, all by the same time: one timer serves them, in the order in which they came. */
+export class TimeLimit {
+  private readonly waiting = new Set<Limited>();
+  private timer: NodeJS.Timeout | undefined = undefined;
+
+  constructor(private readonly limitMs: number) {}
+
+  /**
+   * Settles as the promise does, and fails when that takes too long.
+   *
+   * @param isFinal whether a failure is passed on at once; the others when the time is up. Default: all are.
+   */
+  run<T>(work: Promise<T>, isFinal: (error: unknown) => boolean = () => true): Promise<T> {
+    return new Promise((resolve, reject) => {
+      let failure: unknown = new Error(`no answer for ${this.limitMs} ms`);
+      const limited = { due: performance.now() + this.limitMs, expire: () => reject(failure) };
+      this.waiting.add(limited);
+      this.schedule();
+      work.then(
+        (value) => {
+          this.waiting.delete(limited);
+          resolve(value);
+        },
+        (error) => {
+          failure = error;
+          if (!isFinal(error)) return;
+          this.waiting.delete(limited);
+          reject(error);
+        },
+      );
+    });
+  }
+
+  private schedule(): void {
+    const [first] = this.waiting;
+    if (this.timer !== undefined || !first) return;
+    this.timer = setTimeout(() => this.expire(), first.due - performance.now());
+  }
+
+  private expire(): void {
+    this.timer = undefined;
+    const now = performance.now();
+    for (const limited of this.waiting) {
+      if (limited.due > now) break;
+      this.waiting.delete(limited);
+      limited.expire();
+    }
+    this.schedule();
+  }
+}
