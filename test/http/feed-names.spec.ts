@@ -61,6 +61,7 @@ describe.each(platforms)('the names of feeds on %s', (platform) => {
     for (const name of ['$nodes', '$', 'a b', 'a/', '..']) {
       await expect(connection.follow(name)).rejects.toMatchObject({ code: 'FEED_ID' });
     }
+    await expect(connection.follow('b', 'junk')).rejects.toMatchObject({ code: 'FEED_SINCE' });
     expect(connection.feeds).toEqual(['a']);
     expect(served.feeds.counts().feeds).toBe(1);
     await connection.follow('b');

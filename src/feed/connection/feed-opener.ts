@@ -114,6 +114,7 @@ export class FeedOpener {
       connection.open(() => {
         this.setHead(request, response, format);
         if (replay) rawOf(response).setHeader('Feed-Position', formatPosition(replay.start));
+        if (replay?.isCut) rawOf(response).setHeader('Feed-History', 'cut');
         return this.makeTransport(request.raw, rawOf(response));
       });
       return connection;

@@ -70,6 +70,8 @@ export class Replay {
   /** A client that resumes from this position misses nothing of what the replay sends. */
   readonly start: Position;
   feeds: readonly string[];
+  /** Whether it begins with the oldest messages stored, and older ones are gone. */
+  readonly isCut: boolean;
   /** The offset up to which the replay has, or will have, all messages of its feeds: a live one up to there is a repetition. */
   end = Number.POSITIVE_INFINITY;
   /** The first live message that waits in the queue already: the replay ends before it. */
@@ -82,18 +84,22 @@ export class Replay {
     private cursors: readonly Cursor[],
     histories: readonly History[],
     private readonly limitBytes: number,
-    { feeds, isResumed, hidesPositions = false }: ReplayStart,
+    { feeds, startOf, isResumed, hidesPositions = false }: ReplayStart,
   ) {
     this.feeds = feeds;
     this.hidesPositions = hidesPositions;
     const positions = histories.map(({ after }) => after).sort((a, b) => a.offset - b.offset);
     this.start = positions[0] as Position;
     this.ready = isResumed ? [new Mark(this.start)] : [];
+    let isCut = false;
     for (const [n, history] of histories.entries()) {
       const cursor = cursors[n] as Cursor;
       cursor.load(history);
-      if (isResumed && history.isReset) this.ready.push(resetOf(cursor.feed, cursor.next, this.start));
+      if (!history.isReset) continue;
+      if (startOf(cursor.feed) === 'earliest') isCut = true;
+      else if (isResumed) this.ready.push(resetOf(cursor.feed, cursor.next, this.start));
     }
+    this.isCut = isCut;
     this.updateEnd();
     if (!isResumed) this.replayNewest();
   }
