@@ -89,5 +89,11 @@ function makeOpener(admission: Admission, registry: Registry, router: Router): F
 }
 
 function makeNodes({ nodeName }: ResolvedFeedOptions, broker: Broker, registry: Registry): Nodes {
-  return new Nodes(broker, nodeName, () => registry.counts());
+  const logger = new Logger(FeedModule.name);
+  return new Nodes(
+    broker,
+    nodeName,
+    () => registry.counts(),
+    (message) => logger.warn(message),
+  );
 }

@@ -68,7 +68,13 @@ function brokerWarnings({ status }: FeedService): string[] {
 
 /** Each adapter is imported only when it is configured. */
 async function platform(adapter: Config['adapter']): Promise<AbstractHttpAdapter> {
-  if (adapter === 'express') return new (await import('@nestjs/platform-express')).ExpressAdapter();
+  if (adapter === 'express') {
+    const express = new (await import('@nestjs/platform-express')).ExpressAdapter();
+    // As on Fastify, and in the rules of proxies: what these hide as /metrics must not be found as /Metrics. The setting `case sensitive
+    // routing` would come too late: Nest's adapter has made the router.
+    (express.getInstance() as { router: { caseSensitive: boolean } }).router.caseSensitive = true;
+    return express;
+  }
   const fastify = new (await import('@nestjs/platform-fastify')).FastifyAdapter({
     routerOptions: { maxParamLength, ignoreTrailingSlash: true },
   });

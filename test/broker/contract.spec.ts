@@ -139,6 +139,20 @@ describeBrokers('the broker contract:', (kind) => {
     expect(await node.read('a', 'earliest')).toEqual(big.slice(1));
   });
 
+  it('a read from the earliest message tells whether there were earlier ones', async () => {
+    const node = await ground.node({ historyLength: 2, historyTtlMs: 1200 });
+    const isCut = async (feed: string) => (await node.history(feed, 'earliest')).isReset;
+    await node.count('a', 1, 2);
+    await node.publish('b', '1');
+    expect([await isCut('a'), await isCut('b'), await isCut('c')]).toEqual([false, false, false]);
+    await node.publish('a', '3');
+    expect([await isCut('a'), await isCut('b')]).toEqual([true, false]);
+    await until(async () => (await node.read('b', 'earliest')).length === 0);
+    expect([await isCut('a'), await isCut('b')]).toEqual([true, true]);
+    await node.publish('b', '2');
+    expect(await isCut('b')).toBe(true);
+  });
+
   it('reading in pages of any size gives the same as reading at once', async () => {
     const node = await ground.node();
     let run = 0;

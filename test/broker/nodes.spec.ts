@@ -1,7 +1,8 @@
+import type { Broker } from '../../src/feed/broker/broker.js';
 import { HealthModule } from '../../src/health/index.js';
 import type { Engine } from '../../tools/engines.mjs';
 import { type BrokerKind, describeSharedBrokers, engineOf } from '../support/brokers.js';
-import { closeAll, follow, platforms, post, publishKey, type Served, serveFeeds, until } from '../support/serve.js';
+import { closeAll, follow, type ModuleOptions, platforms, post, publishKey, type Served, serveFeeds, until } from '../support/serve.js';
 
 interface Cluster {
   open: number;
@@ -59,6 +60,30 @@ describeSharedBrokers('nodes on', (kind: BrokerKind) => {
       await until(() => b.feeds.status.broker.unavailableSince === undefined);
       await follow(b, '/feeds/1');
       await until(async () => (await clusterOf(a)).open === 1);
+    });
+
+    it('answer whatever else is announced there, and say so once in the log', async () => {
+      const warnings: unknown[] = [];
+      let broker: Broker | undefined;
+      const options: ModuleOptions = {
+        broker: async (context) => {
+          broker = await kind.make(engine.port, context);
+          return broker;
+        },
+      };
+      const a = await serveFeeds(platform, options, { imports: [HealthModule] }, (app) =>
+        app.useLogger({ log() {}, error() {}, warn: (message: unknown) => warnings.push(message) }),
+      );
+      const announce = (text: string) => (broker as Broker).publish('$nodes', { type: undefined, text, isJson: true });
+      const older = { id: 'older', node: { name: 'older', open: 5, refused: { limit: 1 }, closed: { left: 3 } } };
+      for (const text of ['', 'null', '[]', '{"id":1}', '{"id":"x","node":{}}', '{"id":"y","node":{"name":"y","closed":7}}'])
+        await announce(text);
+      await announce(JSON.stringify(older));
+      await until(async () => (await clusterOf(a)).nodes?.length === 2);
+      const { nodes, ...sum } = await clusterOf(a);
+      expect(sum).toMatchObject({ open: 5, limit: null, closed: { client: 0 } });
+      expect(nodes[1]).toMatchObject({ name: 'older', open: 5, opened: 0 });
+      expect(warnings).toEqual([expect.stringMatching(/not an announcement/)]);
     });
 
     it('meet where no client can follow or publish', async () => {

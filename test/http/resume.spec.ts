@@ -76,6 +76,26 @@ describe.each(platforms)('resuming on %s', (platform) => {
     expect(never.lines[0]?.data).toEqual({ feed: 'never', oldest: null });
   });
 
+  it('tells a client that asks for everything whether that is all', async () => {
+    await start({ historyLength: 2 });
+    const headOf = async (query: string) => (await fetch(`${served.url}/feeds${query}`, { method: 'GET' })).headers.get('feed-history');
+    await publish('a', 1, 2);
+    await publish('b', 1, 2, 3);
+    expect(await Promise.all(['/a', '/b', '/never'].map((path) => headOf(`${path}?since=earliest`)))).toEqual([null, 'cut', null]);
+    expect(await Promise.all(['?id=a&id=b&since=earliest', '?id=a&id=never&since=earliest'].map(headOf))).toEqual(['cut', null]);
+    expect(await Promise.all(['/b?since=latest', '/b', '?id=b&since=x-1'].map(headOf))).toEqual([null, null, null]);
+    const peer = await follow('/b?since=earliest');
+    await peer.sees('"data":3');
+    expect(peer.lines.map((line) => line.type ?? line.data)).toEqual([2, 3]);
+  });
+
+  it('refuses inside the process what it refuses over HTTP', async () => {
+    await start();
+    for (const since of ['junk', '', '1', 'newest', 'end', 'a-1-b/']) {
+      expect(() => served.feeds.messages('a', { since })).toThrow(expect.objectContaining({ code: 'FEED_SINCE' }));
+    }
+  });
+
   it('tells only of the feed that has lost something', async () => {
     await start({ historyLength: 2 });
     const first = await publish('a', 'a1');

@@ -24,6 +24,8 @@ describe.each(platforms)('the service on %s', (platform) => {
     expect(peer.body).toBe('Nestconntest welcomes you! Your Id: /test/42\nChunk 1 for id /test/42\nChunk 2 for id /test/42\n');
     expect(await service.status(`/test/${'x'.repeat(201)}`)).toBe(400);
     expect(await service.status('/health')).toBe(200);
+    for (const path of ['/Test/42', '/TEST?id=42', '/Health', '/health/Ready'])
+      expect([path, await service.status(path)]).toEqual([path, 404]);
     await service.stop();
     await peer.closed();
     expect(peer.isComplete).toBe(true);

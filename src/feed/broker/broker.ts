@@ -22,7 +22,10 @@ export interface History {
   readonly end: number;
   /** Whether more messages follow, because of the limit. */
   readonly hasMore: boolean;
-  /** Whether messages after the requested position are gone, or the position is not one of this broker's. */
+  /**
+   * Whether messages after the requested position are gone, or the position is not one of this broker's; where the start is `earliest`,
+   * whether messages before the first one are gone, as far as the broker knows.
+   */
   readonly isReset: boolean;
 }
 

@@ -91,7 +91,7 @@ export class MessageLog {
       after: { epoch, offset: messages.length > 0 || isKnown ? after : end },
       end: hasMore ? (messages.at(-1) as StoredMessage).offset : end,
       hasMore,
-      isReset: start !== 'earliest' && !isKnown,
+      isReset: start === 'earliest' ? trimmed > 0 : !isKnown,
     };
   }
 

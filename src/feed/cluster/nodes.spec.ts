@@ -45,8 +45,13 @@ const until = async (holds: () => boolean) => {
 
 describe('nodes that share a broker', () => {
   const started: Nodes[] = [];
+  let warnings: string[] = [];
+  beforeEach(() => {
+    warnings = [];
+  });
   const nodeOn = (bus: Bus, name: string, open: () => number, period = 60_000) => {
-    const node = new Nodes(bus.broker(), name, () => countsOf(open()), period);
+    const warn = (message: string) => warnings.push(message);
+    const node = new Nodes(bus.broker(), name, () => countsOf(open()), warn, period);
     started.push(node);
     node.start();
     return node;
@@ -103,6 +108,7 @@ describe('nodes that share a broker', () => {
     ),
   ])('ignore what is not an announcement: %s', async (text) => {
     expect(seenBy(await announcedTo(text))).toEqual(['a 1']);
+    expect(warnings).toHaveLength(1);
   });
 
   it('count a node of another version, whose counts are not the same', async () => {
@@ -113,7 +119,13 @@ describe('nodes that share a broker', () => {
 
   it('announce nothing where the broker is this process only', async () => {
     const bus = new Bus();
-    const node = new Nodes(bus.broker('memory'), 'alone', () => countsOf(1), 1);
+    const node = new Nodes(
+      bus.broker('memory'),
+      'alone',
+      () => countsOf(1),
+      () => {},
+      1,
+    );
     node.start();
     await once(AbortSignal.timeout(5), 'abort');
     await node.stop();

@@ -28,12 +28,17 @@ export class Nodes implements MessageSink {
   private readonly peers = new Map<string, Peer>();
   private timer: NodeJS.Timeout | undefined;
   private isAnnouncing = false;
+  private hasWarned = false;
 
-  /** @param counts returns the counts of this process */
+  /**
+   * @param counts returns the counts of this process
+   * @param warn called for the first announcement that cannot be read
+   */
   constructor(
     private readonly broker: Broker,
     readonly name: string,
     private readonly counts: () => FeedCounts,
+    private readonly warn: (message: string) => void,
     private readonly period = periodMs,
   ) {}
 
@@ -66,7 +71,12 @@ export class Nodes implements MessageSink {
 
   next({ text }: StoredMessage): void {
     const announcement = parseAnnouncement(text);
-    if (!announcement || announcement.id === this.id) return;
+    if (!announcement) {
+      if (!this.hasWarned) this.warn('What is not an announcement of a node arrived where nodes announce themselves, and is ignored');
+      this.hasWarned = true;
+      return;
+    }
+    if (announcement.id === this.id) return;
     const { id, node } = announcement;
     if (node) this.peers.set(id, { node, announcedAt: performance.now() });
     else this.peers.delete(id);

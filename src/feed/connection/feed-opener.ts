@@ -11,7 +11,7 @@ import { type AnyRequest, type AnyResponse, hijack, rawOf } from '../http/adapte
 import { FeedRequest } from '../http/feed-request.js';
 import { setFeedHead, withErrorHead } from '../http/head.js';
 import type { Admission } from '../limits/admission.js';
-import { checkNotInternal } from '../message/feed-id.js';
+import { checkFeedId, isFeedId } from '../message/feed-id.js';
 import type { FeedItem } from '../message/message.js';
 import { formatPosition, type Start } from '../message/position.js';
 import type { Replay } from '../pubsub/replay.js';
@@ -29,7 +29,10 @@ const keepAliveMs = 60_000;
 
 /** What a new connection follows. */
 export interface ConnectOptions {
-  /** The feeds whose published messages it gets. Default: one named as the path of the request. */
+  /**
+   * The feeds whose published messages it gets. Default: one named as the path of the request, in the case in which the route is written;
+   * none where that is not a feed's id and there is a source.
+   */
   feeds?: readonly string[] | undefined;
   /** Makes its source, once its feeds have been subscribed to: a state that it reads and the messages after it leave no gap. Default: none. */
   source?: (() => ObservableInput<FeedItem>) | undefined;
@@ -78,9 +81,11 @@ export class FeedOpener {
   }
 
   private async accept(request: FeedRequest, response: AnyResponse, options: RouteOptions): Promise<Connection | undefined> {
-    const feeds = [...new Set(options.feeds ?? [request.path])];
-    feeds.forEach(checkNotInternal);
-    checkMayRead(request, feeds);
+    const { path } = request;
+    const named = options.feeds && [...new Set(options.feeds)].map(checkFeedId);
+    checkMayRead(request, named ?? [path]);
+    // A path that nothing can be published to is one for a source.
+    const feeds = named ?? (isFeedId(path) ? [path] : []);
     const { format } = request;
     const client = this.admission.admit(request, this.registry.size);
     const sent = (options.labelled ?? feeds.length > 1) ? labelled(format) : format;
@@ -88,6 +93,7 @@ export class FeedOpener {
     try {
       const handled = await options.handler?.();
       const makeSource = handled?.source === undefined ? options.source : () => handled.source as ObservableInput<FeedItem>;
+      if (!named && !makeSource) checkFeedId(path);
       const { resume = makeSource === undefined, sourceHasIds = false } = options;
       const position = resume ? request.position(sourceHasIds) : undefined;
       if (request.isHead) {
@@ -108,6 +114,7 @@ export class FeedOpener {
       connection.open(() => {
         this.setHead(request, response, format);
         if (replay) rawOf(response).setHeader('Feed-Position', formatPosition(replay.start));
+        if (replay?.isCut) rawOf(response).setHeader('Feed-History', 'cut');
         return this.makeTransport(request.raw, rawOf(response));
       });
       return connection;

@@ -25,6 +25,21 @@ export function hijack(response: AnyResponse): void {
   for (const [name, value] of Object.entries(response.getHeaders())) if (value !== undefined) response.raw.setHeader(name, value);
 }
 
+/** The path of the route that a request has matched, as it is registered, and how many segments of the request's path come before it. */
+export function routeOf(request: AnyRequest): { pattern: string; mounted: number } {
+  const {
+    route,
+    routeOptions,
+    baseUrl = '',
+  } = request as {
+    route?: { path?: unknown };
+    baseUrl?: string;
+    routeOptions?: { url?: string };
+  };
+  const pattern = routeOptions?.url ?? route?.path;
+  return { pattern: typeof pattern === 'string' ? pattern : '', mounted: baseUrl.split('/').filter(Boolean).length };
+}
+
 /** The request's target as the client sent it: Express removes a mounted router's path from `url` and keeps the whole elsewhere. */
 export function targetOf(request: AnyRequest): string {
   const { originalUrl, url } = request as { originalUrl?: string; url?: string };

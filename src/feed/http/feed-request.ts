@@ -4,7 +4,7 @@ import type { Format } from '../format/format.js';
 import { chooseFormat } from '../format/formats.js';
 import { checkFeedId } from '../message/feed-id.js';
 import { nowhere, parsePosition, parseSince, type Start } from '../message/position.js';
-import { type AnyRequest, rawOf, targetOf } from './adapter.js';
+import { type AnyRequest, rawOf, routeOf, targetOf } from './adapter.js';
 
 /** How many feeds a connection may request at once. */
 const mostFollowed = 100;
@@ -37,8 +37,6 @@ export class FeedRequest {
   readonly raw: IncomingMessage;
   /** The target as the client sent it, path and query. */
   readonly target: string;
-  /** The path, decoded, without the slashes around it. */
-  readonly path: string;
   readonly query: URLSearchParams;
   /** What its token allows; undefined where no guard of the module has looked for one. */
   grant: Grant | undefined = undefined;
@@ -47,7 +45,6 @@ export class FeedRequest {
     this.raw = rawOf(request);
     this.target = targetOf(request);
     const queryAt = this.target.indexOf('?');
-    this.path = pathOf(queryAt < 0 ? this.target : this.target.slice(0, queryAt));
     this.query = new URLSearchParams(queryAt < 0 ? '' : this.target.slice(queryAt));
   }
 
@@ -61,6 +58,21 @@ export class FeedRequest {
   /** Whether the client wants the head of the response alone. */
   get isHead(): boolean {
     return this.raw.method === 'HEAD';
+  }
+
+  /**
+   * The path, decoded, without the slashes around it, and in the case in which its route is written: Express matches in any, and a feed has
+   * one name.
+   */
+  get path(): string {
+    const path = pathOf(this.target).split('/');
+    const { pattern, mounted } = routeOf(this.request);
+    for (const [n, written] of pattern.split('/').filter(Boolean).entries()) {
+      const segment = path[mounted + n];
+      if (segment?.toLowerCase() === written.toLowerCase()) path[mounted + n] = written;
+      else if (!/^:\w+$/.test(written)) break; // it may stand for several segments, or none
+    }
+    return decoded(path.join('/'));
   }
 
   /** What a body parser of the application has made of the body; undefined where none has read it. */
@@ -114,9 +126,14 @@ export class FeedRequest {
   }
 }
 
-/** The decoded path; a target may be a whole URL (RFC 9112 section 3.2.2). */
+/** The path of a target without the slashes around it; a target may be a whole URL (RFC 9112 section 3.2.2). */
 function pathOf(target: string): string {
-  const path = target.replace(/^https?:\/\/[^/]*/i, '').replace(/^\/+|\/$/g, '');
+  const queryAt = target.indexOf('?');
+  const path = queryAt < 0 ? target : target.slice(0, queryAt);
+  return path.replace(/^https?:\/\/[^/]*/i, '').replace(/^\/+|\/$/g, '');
+}
+
+function decoded(path: string): string {
   try {
     return decodeURIComponent(path);
   } catch {

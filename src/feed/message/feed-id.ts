@@ -1,7 +1,8 @@
 import { FeedException } from '../errors/feed-exception.js';
 
 /** The rule for feed ids, as errors and documentation state it. */
-export const feedIdRule = '1 to 200 characters out of A-Z a-z 0-9 . _ ~ : @ - with single slashes between them';
+export const feedIdRule =
+  '1 to 200 characters out of A-Z a-z 0-9 . _ ~ : @ - with single slashes between them, and neither . nor .. as a segment';
 
 /** The rule for patterns, as errors state it. */
 export const feedPatternRule = "a feed's id, or the beginning of one and a * (orders/*), or * for every feed";
@@ -9,22 +10,18 @@ export const feedPatternRule = "a feed's id, or the beginning of one and a * (or
 /** The longest feed id, in characters. */
 const longestFeedId = 200;
 
-/** The form of a feed id. */
-const feedIdForm = /^[\w.~:@-]+(?:\/[\w.~:@-]+)*$/;
+/** The form of a feed id. Browsers and proxies remove the segments `.` and `..` from a path (RFC 3986 section 5.2.4). */
+const feedIdForm = /^(?!\.\.?(?:\/|$))[\w.~:@-]+(?:\/(?!\.\.?(?:\/|$))[\w.~:@-]+)*$/;
+
+/** Whether a name obeys `feedIdRule`. The module's own feeds, such as that of the nodes, do not: no client can follow them. */
+export function isFeedId(id: unknown): id is string {
+  return typeof id === 'string' && id.length <= longestFeedId && feedIdForm.test(id);
+}
 
 /** @throws FeedException FEED_ID (400) when the value breaks `feedIdRule` */
 export function checkFeedId(id: unknown): string {
-  if (typeof id !== 'string' || id.length > longestFeedId || !feedIdForm.test(id)) throw invalidFeedId();
+  if (!isFeedId(id)) throw new FeedException('FEED_ID', { message: `A feed's id is ${feedIdRule}.` });
   return id;
-}
-
-/** @throws FeedException FEED_ID (400) for a feed of the module's own, such as that of the nodes: no client can follow it */
-export function checkNotInternal(feed: string): void {
-  if (feed.startsWith('$')) throw invalidFeedId();
-}
-
-function invalidFeedId(): FeedException {
-  return new FeedException('FEED_ID', { message: `A feed's id is ${feedIdRule}.` });
 }
 
 /** Whether a value is a pattern: the beginning of an id, and perhaps a `*`. */

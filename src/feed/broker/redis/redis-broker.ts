@@ -135,7 +135,7 @@ export class RedisBroker extends SessionBroker<RedisSession> {
 
 function historyOf(start: Start, { epoch, offset, isKnown, trimmed, moreAfter, messages }: Page): History {
   const [first] = messages;
-  const isReset = typeof start !== 'string' && (!isKnown || trimmed > start.offset);
+  const isReset = start === 'earliest' ? trimmed > 0 : typeof start !== 'string' && (!isKnown || trimmed > start.offset);
   let after = first ? trimmed : offset;
   if (start === 'newest' && first) after = first.offset - 1;
   if (typeof start !== 'string' && !isReset) after = start.offset;
