@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type Redis, ReplyError } from 'ioredis';
+import type { Redis } from 'ioredis';
 import pLimit from 'p-limit';
 import type { Content, StoredMessage } from '../../message/message.js';
 import type { Position, Start } from '../../message/position.js';
@@ -60,8 +60,11 @@ export interface SessionContext {
 }
 
 /**
- * One connection to Redis, from its opening to its end, for commands and announcements alike (RESP 3): what was announced before a command
+ * A connection to Redis, from its opening to its end, for commands and announcements alike (RESP 3): what was announced before a command
  * was carried out arrives before the command's reply. It never reconnects.
+ *
+ * A client that speaks RESP 2, as ioredis 5 does, needs a second connection for announcements. The order is the same: a reply counts once
+ * that connection has answered a `PING` that was sent behind it.
  */
 export class RedisSession implements ServerSession {
   readonly ended: Promise<Error>;
@@ -72,20 +75,26 @@ export class RedisSession implements ServerSession {
   private readonly stateKey: string;
   private readonly streamPrefix: string;
   private readonly limitPages = pLimit(maxPages);
+  /** What announcements arrive on: the connection for commands, unless that cannot have both. */
+  private readonly announcements: Redis;
+  /** Where they are two: resolves when the last subscription is confirmed. */
+  private subscribed: Promise<unknown> | undefined;
+  /** Where they are two: the `PING` that the replies of this turn of the event loop wait for. */
+  private ping: Promise<unknown> | undefined;
+  private onEnd: (reason: Error) => void = () => {};
 
   private constructor(
-    private readonly redis: Redis,
+    private redis: Redis,
     private readonly context: SessionContext,
   ) {
     const { prefix } = context.target;
     this.stateKey = `{${prefix}}:state`;
     this.streamPrefix = `{${prefix}}:feed:`;
-    redis.on('error', (error: Error) => {
-      this.failure = error;
+    this.announcements = redis;
+    this.ended = new Promise((resolve) => {
+      this.onEnd = resolve;
     });
-    // The slot has moved to another node of the cluster.
-    redis.on('moved', () => this.end(new Error('the hash slot has moved')));
-    this.ended = new Promise((resolve) => redis.once('end', () => resolve(this.failure ?? new Error('the connection was closed'))));
+    this.watch(redis);
   }
 
   /** @throws the reason why it cannot be opened */
@@ -93,7 +102,11 @@ export class RedisSession implements ServerSession {
     const { target, signal } = context;
     const session = new RedisSession(await clientOf(target, signal), context);
     try {
-      await withTimeLimit(session.redis, signal, () => session.begin());
+      await withTimeLimit(
+        signal,
+        () => session.disconnect(),
+        () => session.begin(),
+      );
       return session;
     } catch (error) {
       session.end(error as Error);
@@ -114,6 +127,7 @@ export class RedisSession implements ServerSession {
     const from = typeof start === 'string' ? [start, ''] : [start.offset, start.epoch];
     const known = [received?.offset ?? 0, received?.epoch ?? ''];
     const values = [this.context.bounds.historyTtlMs * 1000, ...from, upTo, ...known, Math.min(limitBytes, maxPageBytes)];
+    if (this.subscribed) await this.subscribed; // what is published between the two is announced
     const isSmall = start === 'end' || start === 'newest';
     const reply = await (isSmall ? this.run('read', feed, values) : this.limitPages(() => this.run('read', feed, values)));
     const [epoch, offset, isKnown, trimmed, isExact, moreAfter, messages] = reply as [
@@ -137,38 +151,99 @@ export class RedisSession implements ServerSession {
   }
 
   async subscribe(feeds: readonly string[]): Promise<void> {
-    await this.noteReply(this.redis.ssubscribe(...feeds.map((feed) => this.streamPrefix + feed)));
+    const subscribing = this.announcements.ssubscribe(...feeds.map((feed) => this.streamPrefix + feed));
+    if (!this.isOne) this.subscribed = subscribing.catch(ignore);
+    await this.noteReply(subscribing);
   }
 
   async unsubscribe(feed: string): Promise<void> {
-    await this.noteReply(this.redis.sunsubscribe(this.streamPrefix + feed));
+    await this.noteReply(this.announcements.sunsubscribe(this.streamPrefix + feed));
   }
 
   /** Closes the connection. Commands without a reply fail, and those that wait for their turn. */
   end(reason: Error): void {
     this.failure ??= reason;
+    this.disconnect();
+  }
+
+  private get isOne(): boolean {
+    return this.redis === this.announcements;
+  }
+
+  private watch(redis: Redis): void {
+    redis.on('error', (error: Error) => {
+      this.failure = error;
+    });
+    // The slot has moved to another node of the cluster.
+    redis.on('moved', () => this.end(new Error('the hash slot has moved')));
+    redis.once('end', () => {
+      this.onEnd(this.failure ?? new Error('the connection was closed'));
+      this.disconnect();
+    });
+  }
+
+  private disconnect(): void {
     disconnect(this.redis);
+    if (!this.isOne) disconnect(this.announcements);
   }
 
   private async begin(): Promise<void> {
-    const { redis, streamPrefix } = this;
-    await redis.connect();
+    const { announcements, context, streamPrefix } = this;
+    await announcements.connect();
     // Redis does not undo a script that may not publish: messages that publishers are told have failed would be stored. The prefix alone
     // is no feed's channel.
-    await redis.ssubscribe(streamPrefix).catch((error: Error) => {
+    await announcements.ssubscribe(streamPrefix).catch((error: Error) => {
       if (!error.message.includes('unknown command')) throw error;
       throw new Error(`Redis 7 or Valkey is needed: ${error.message}`, { cause: error });
     });
-    await redis.spublish(streamPrefix, '');
-    await redis.sunsubscribe(streamPrefix);
-    redis.on('smessage', (channel: string, text: string) => {
-      this.unanswered = 0;
+    if (announcements.mode === 'subscriber') {
+      const redis = await clientOf(context.target, context.signal);
+      if (announcements.status === 'end') throw new Error('the connection was closed');
+      this.redis = redis;
+      this.watch(redis);
+      await redis.connect();
+    }
+    await this.tryAnnouncing();
+    await announcements.sunsubscribe(streamPrefix);
+    const { redis } = this;
+    announcements.on('smessage', (channel: string, text: string) => {
+      if (this.isOne) this.unanswered = 0; // otherwise it says nothing of the connection for commands
       const feed = channel.slice(streamPrefix.length);
       const announcement = parse(feed, text);
       if (announcement) this.context.onAnnounced(feed, announcement);
     });
     const [appendSha, readSha] = await Promise.all([redis.script('LOAD', append), redis.script('LOAD', read)]);
     this.scripts = { append: String(appendSha), read: String(readSha) };
+  }
+
+  /** Announces something to itself: behind a proxy, or while Sentinels choose a master, two connections may lead to two servers. */
+  private async tryAnnouncing(): Promise<void> {
+    const { announcements, streamPrefix } = this;
+    const token = newEpoch();
+    let isHeard = false;
+    const listen = (_channel: string, text: string) => {
+      isHeard ||= text === token;
+    };
+    announcements.on('smessage', listen);
+    await this.redis.spublish(streamPrefix, token).catch((error: Error) => {
+      if (!error.message.includes('allowed in this context')) throw error;
+      throw new Error('ioredis 5.3 or later is needed', { cause: error });
+    });
+    await this.arrived();
+    announcements.off('smessage', listen);
+    if (!isHeard) throw new Error('its two connections, for commands and for announcements, lead to different servers');
+  }
+
+  /** Resolves when all has arrived that was announced before the replies of this turn of the event loop. */
+  private arrived(): Promise<unknown> | undefined {
+    if (this.isOne) return undefined;
+    if (!this.ping) {
+      this.ping = this.announcements.ping();
+      process.nextTick(() => {
+        this.ping = undefined;
+      });
+    }
+    return this.ping;
   }
 
   private run(script: 'append' | 'read', feed: string, values: readonly (string | number)[]): Promise<unknown> {
@@ -180,7 +255,9 @@ export class RedisSession implements ServerSession {
 
   private async noteReply<T>(reply: Promise<T>): Promise<T> {
     try {
-      return await reply;
+      const value = await reply;
+      if (!this.isOne) await this.arrived();
+      return value;
     } catch (error) {
       if (staleReplies.test((error as Error).message)) this.end(error as Error);
       throw error;
@@ -192,5 +269,8 @@ export class RedisSession implements ServerSession {
 
 /** Whether Redis is available and rejects a command: for want of memory, of replicas, or of a permission. */
 export function isRejection(error: unknown): error is Error {
-  return error instanceof ReplyError && !staleReplies.test((error as Error).message);
+  // By its name: an application's own client may come from another copy of ioredis.
+  return error instanceof Error && error.name === 'ReplyError' && !staleReplies.test(error.message);
 }
+
+function ignore() {}
