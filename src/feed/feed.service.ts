@@ -89,7 +89,8 @@ export class FeedService {
    *
    * @param options `since`: where to begin, a message id, `earliest` or `latest`. Default: with the next message, and what the feed's rule
    * replays
-   * @returns an Observable that fails with FEED_BROKER where the broker is unavailable when it is subscribed
+   * @returns an Observable that goes on until you unsubscribe. While the broker is unavailable it waits, and then continues from where it
+   * was; it emits a `reset` where messages are lost
    * @throws FeedException FEED_ID, FEED_SINCE (400)
    */
   messages(feed: string, { since }: { since?: string } = {}): Observable<FeedMessage> {

@@ -1,21 +1,26 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
-import { Redis } from 'ioredis';
-import { type RedisBrokerOptions, redisBroker } from '../../src/feed/broker/redis/index.js';
+import { Cluster, Redis } from 'ioredis';
+import { Redis as Redis5 } from 'ioredis-5';
+import { type RedisBrokerOptions, type RedisFactory, redisBroker } from '../../src/feed/broker/redis/index.js';
 import { append } from '../../src/feed/broker/redis/redis-scripts.js';
 import { BrokerUnavailableError } from '../../src/feed/errors/broker.errors.js';
 import { FeedOptionsError } from '../../src/feed/errors/feed-options.error.js';
 import { type Engine, freePort, missing } from '../../tools/engines.mjs';
 import { type Node, numbers, positionOf } from '../support/broker-node.js';
-import { linkTo, nodeOf, roomy, startEngine } from '../support/brokers.js';
+import { ioredis5, linkTo, nodeOf, roomy, startEngine } from '../support/brokers.js';
 import { atEnd } from '../support/ends.js';
 import { until } from '../support/until.js';
 
 const suite = missing().includes('redis-server') ? describe.skip : describe;
 
+/** The client that brokers have which say nothing else. */
+let factory: RedisFactory | undefined;
+
 /** @param said gets what the broker logs */
-async function node(options: string | RedisBrokerOptions, bounds: Partial<typeof roomy> = {}, said: string[] = []): Promise<Node> {
+async function node(given: string | RedisBrokerOptions, bounds: Partial<typeof roomy> = {}, said: string[] = []): Promise<Node> {
+  const options = typeof given === 'string' && factory ? { url: given, client: factory } : given;
   return nodeOf(await redisBroker(options)({ ...roomy, ...bounds, log: (message) => said.push(message) }));
 }
 
@@ -89,7 +94,101 @@ describe('the URL of Redis', () => {
   );
 });
 
-suite('on Redis', () => {
+describe('the client of an application', () => {
+  const closed = { lazyConnect: true };
+
+  it.each([
+    ['beside a URL', new Redis(closed), 'redis://host', 'url'],
+    ['with a keyPrefix', new Redis({ ...closed, keyPrefix: 'app:' }), undefined, 'client'],
+    ['for a cluster', new Cluster(['redis://127.0.0.1:1'], closed) as unknown as Redis, undefined, 'client'],
+  ])('%s is refused', (_, client, url, option) => {
+    expect(() => redisBroker({ client, url })).toThrow(expect.objectContaining({ code: 'FEED_OPTIONS', option }));
+    client.disconnect();
+  });
+});
+
+suite.each([
+  ['ioredis 6', Redis],
+  ['ioredis 5', Redis5 as unknown as typeof Redis],
+] as const)('with a client of the application: %s', (_, Client) => {
+  // Options with which the broker could not work, and which are the application's business on its own client.
+  const usual = {
+    host: '127.0.0.1',
+    stringNumbers: true,
+    reconnectOnError: () => true,
+    retryStrategy: () => 10,
+    enableAutoPipelining: true,
+  };
+
+  it('has connections of its own, and leaves the client alone', async () => {
+    const { port } = await startEngine('redis');
+    const redis = new Client({ ...usual, port });
+    atEnd(() => redis.disconnect());
+    const [one, other] = [await node({ client: redis }), await node({ client: redis })];
+    await Promise.all([one.subscribe('a'), other.subscribe('a')]);
+    await one.publish('a', '1');
+    await redis.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await Promise.all([one.reconnects(), other.reconnects()]);
+    await one.publish('a', '2');
+    await until(() => other.of('a').length === 2);
+    expect(other.texts('a')).toEqual(['1', '2']);
+    await other.broker.close();
+    expect(redis.mode).toBe('normal');
+    expect(await redis.ping()).toBe('PONG');
+  });
+
+  it.each(['with the server of a URL', 'with its own server'])('takes those that a function makes, %s', async (where) => {
+    const { port, url } = await startEngine('redis', '--requirepass', 'secret');
+    const own = where.includes('URL') ? {} : { port, password: 'secret' };
+    const client: RedisFactory = (options) => new Client({ ...usual, ...own, ...options });
+    const follower = await node({ client, prefix: 'orders', ...(where.includes('URL') && { url: url.replace('//', '//:secret@') }) });
+    await follower.subscribe('a');
+    await follower.publish('a', '1');
+    expect(follower.texts('a')).toEqual(['1']);
+    expect(await follower.read('a', 'earliest')).toEqual(['1']);
+  });
+});
+
+suite('with a connection for commands and one for announcements', () => {
+  it('is unavailable while they lead to different servers', async () => {
+    const [one, two] = [await startEngine('redis'), await startEngine('redis')];
+    const ports = [one.port, two.port];
+    const client: RedisFactory = (options) => ioredis5({ ...options, host: '127.0.0.1', port: ports.shift() ?? one.port });
+    const said: string[] = [];
+    const follower = await node({ client }, {}, said);
+    await until(() => follower.isAvailable);
+    expect(said).toEqual([expect.stringContaining('different servers'), 'Redis is available again.']);
+  });
+
+  it.each([0, 1])('reconnects when one of them is lost (%i)', async (lost) => {
+    const engine = await startEngine('redis');
+    const links = [await linkTo(engine), await linkTo(engine)] as const;
+    let made = 0;
+    const client: RedisFactory = (options) => ioredis5({ ...options, port: (links[made++ % 2] as (typeof links)[0]).port });
+    const [follower, other] = [await node({ url: engine.url, client }), await node(engine.url)];
+    await follower.subscribe('a');
+    await follower.publish('a', '1');
+    // Neither says that it is gone: one answers, the other does not.
+    links[lost]?.cut();
+    await other.publish('a', '2');
+    await until(() => !follower.isAvailable);
+    links[lost]?.mend();
+    await until(() => follower.of('a').length === 2);
+    expect(follower.texts('a')).toEqual(['1', '2']);
+  });
+});
+
+suite.each([
+  ['ioredis 6', undefined],
+  ['ioredis 5', ioredis5],
+] as const)('on Redis by %s', (_, made) => {
+  beforeAll(() => {
+    factory = made;
+  });
+  afterAll(() => {
+    factory = undefined;
+  });
+
   it('a database is one of its own', async () => {
     const { url } = await startEngine('redis');
     const [one, other] = [await node(url), await node(`${url}/1`)];

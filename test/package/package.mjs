@@ -15,6 +15,8 @@ const readme = /^## The module in ten lines\n+```ts\n(.*?)^```/ms.exec(readFileS
 
 const entries = Object.keys(manifest.exports).filter((name) => !name.endsWith('.json'));
 const optional = Object.keys(manifest.peerDependenciesMeta);
+/** By Nest's major version: the optional peers of that time. */
+const older = { 11: { echarts: '^5.3.0', ioredis: '^5.3.0' }, 12: {} };
 const platforms = ['express', 'fastify'];
 
 const began = performance.now();
@@ -68,7 +70,8 @@ try {
   };
   for (const [major, host] of Object.entries(hosts)) {
     const name = `Nest ${major}`;
-    const peers = optional.map((peer) => `${peer}@${peer.startsWith('@nestjs/') ? `^${major}.0.0` : manifest.peerDependencies[peer]}`);
+    const rangeOf = (peer) => (peer.startsWith('@nestjs/') ? `^${major}.0.0` : (older[major][peer] ?? manifest.peerDependencies[peer]));
+    const peers = optional.map((peer) => `${peer}@${rangeOf(peer)}`);
     if (major === '12') {
       await host.install();
       tell(`${name}: installed without optional peers: ${await loadWithoutPeers(host)}`);

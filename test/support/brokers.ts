@@ -1,7 +1,9 @@
+import type { Redis } from 'ioredis';
+import { Redis as Redis5 } from 'ioredis-5';
 import type { Broker, HistoryBounds } from '../../src/feed/broker/broker.js';
 import { MemoryBroker } from '../../src/feed/broker/memory/memory-broker.js';
 import { natsBroker } from '../../src/feed/broker/nats/index.js';
-import { redisBroker } from '../../src/feed/broker/redis/index.js';
+import { type RedisFactory, redisBroker } from '../../src/feed/broker/redis/index.js';
 import { Engine, type EngineKind, missing } from '../../tools/engines.mjs';
 import { Link } from '../../tools/link.mjs';
 import { Node } from './broker-node.js';
@@ -9,9 +11,14 @@ import { atEnd } from './ends.js';
 
 export const roomy: HistoryBounds = { historyLength: 1000, historyTtlMs: 60_000, historyBytes: 1e6, historyTotalBytes: 1e8 };
 
+/** Has a broker use ioredis 5, which speaks RESP 2. */
+export const ioredis5: RedisFactory = (options) => new Redis5(options as object) as unknown as Redis;
+
 /** How a broker is put to the test. */
 export interface BrokerKind {
   readonly name: 'memory' | 'redis' | 'nats';
+  /** The client library, where there are several. */
+  readonly client?: string;
   /** Makes a broker of one node; `port` leads to the engine. */
   make(port: number, bounds: HistoryBounds, prefix?: string): Promise<Broker>;
 }
@@ -24,13 +31,22 @@ const kinds: BrokerKind[] = [
     name: 'redis',
     make: async (port, bounds, prefix = 'a') => redisBroker(`redis://127.0.0.1:${port}?prefix=${prefix}`)({ ...bounds, log }),
   },
+  {
+    name: 'redis',
+    client: 'ioredis 5',
+    make: async (port, bounds, prefix = 'a') =>
+      redisBroker({ url: `redis://127.0.0.1:${port}`, prefix, client: ioredis5 })({ ...bounds, log }),
+  },
   { name: 'nats', make: async (port, bounds, prefix = 'a') => natsBroker(`nats://127.0.0.1:${port}?prefix=${prefix}`)({ ...bounds, log }) },
 ];
 
 /** A suite for each broker; one whose engine is not on this machine is left out, as `tools/engines.mjs` says, which runs before the tests. */
 export function describeBrokers(title: string, body: (kind: BrokerKind) => void, some = kinds): void {
   const left = missing();
-  for (const kind of some) (left.includes(`${kind.name}-server`) ? describe.skip : describe)(`${title} ${kind.name}`, () => body(kind));
+  for (const kind of some) {
+    const suite = left.includes(`${kind.name}-server`) ? describe.skip : describe;
+    suite(`${title} ${kind.name}${kind.client ? ` by ${kind.client}` : ''}`, () => body(kind));
+  }
 }
 
 /** As `describeBrokers()`, for those that carry messages between processes. */

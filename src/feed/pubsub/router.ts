@@ -32,6 +32,11 @@ export class Router {
     return this.topics.get(feed);
   }
 
+  /** Whether a rule has the feed's newest message replayed to those that come. */
+  replaysNewest(feed: string): boolean {
+    return this.rules.of(feed)?.replay === 'newest';
+  }
+
   /** The feeds with the most subscribers, the most first. */
   busiest(most: number): { id: string; followers: number }[] {
     const found: Topic[] = [];
@@ -60,7 +65,7 @@ export class Router {
         if (ready) await ready;
       }
       // Requested before a listener hears of the subscriber and publishes in response: that is a live message then.
-      const startOf = (feed: string): Start => since ?? (this.rules.of(feed)?.replay === 'newest' ? 'newest' : 'end');
+      const startOf = (feed: string): Start => since ?? (this.replaysNewest(feed) ? 'newest' : 'end');
       const isResumed = since !== undefined;
       const replay = Replay.open(this.broker, { feeds, startOf, isResumed, hidesPositions, pageBytes: this.pageBytes });
       for (const feed of feeds) this.announce(feed);

@@ -7,6 +7,7 @@ import { type HistoryBounds, messageOverhead } from '../broker.js';
 import { newEpoch } from '../epoch.js';
 import type { ServerSession } from '../session-broker.js';
 import type { RedisTarget } from './redis.options.js';
+import { RedisAnnouncements } from './redis-announcements.js';
 import { clientOf, disconnect, withTimeLimit } from './redis-connect.js';
 import { isReply, isStale } from './redis-errors.js';
 import { type Announcement, kindOf, messageOf, parse } from './redis-message.js';
@@ -75,8 +76,8 @@ export interface SessionContext {
 }
 
 /**
- * One connection to Redis, from its opening to its end, for commands and announcements alike (RESP 3): what was announced before a command
- * was carried out arrives before the command's reply. It never reconnects.
+ * A connection to Redis, from its opening to its end, for commands and announcements alike: what was announced before a command was carried
+ * out arrives before the command's reply. It never reconnects.
  */
 export class RedisSession implements ServerSession {
   readonly ended: Promise<Error>;
@@ -86,7 +87,6 @@ export class RedisSession implements ServerSession {
   private hashes: Record<keyof typeof scripts, string> = { append: '', beat: '', read: '' };
   private readonly stateKey: string;
   private readonly streamPrefix: string;
-  private readonly channelPrefix: string;
   /** Distinguishes the channels of databases: Pub/Sub knows none. */
   private readonly channelMark: string;
   private readonly limitShort = pLimit(maxShort);
@@ -94,22 +94,23 @@ export class RedisSession implements ServerSession {
   private readonly limitTime = new TimeLimit(answerMs);
   /** The time by the clock of Redis, in microseconds, that was no later than that at `performance.now()` 0. */
   private clock = 0;
+  private readonly announcements: RedisAnnouncements;
+  private onEnd: (reason: Error) => void = () => {};
 
   private constructor(
-    private readonly redis: Redis,
+    private redis: Redis,
     private readonly context: SessionContext,
   ) {
-    const { prefix, client } = context.target;
-    this.channelMark = client.db ? `/${client.db}` : '';
-    this.channelPrefix = `{${prefix}}${this.channelMark}:feed:`;
+    const { prefix } = context.target;
+    const { db } = redis.options;
+    this.channelMark = db ? `/${db}` : '';
     this.stateKey = `{${prefix}}:state`;
     this.streamPrefix = `{${prefix}}:feed:`;
-    redis.on('error', (error: Error) => {
-      this.failure = error;
+    this.announcements = new RedisAnnouncements(redis, `{${prefix}}${this.channelMark}:feed:`);
+    this.ended = new Promise((resolve) => {
+      this.onEnd = resolve;
     });
-    // The slot has moved to another node of the cluster.
-    redis.on('moved', () => this.end(new Error('the hash slot has moved')));
-    this.ended = new Promise((resolve) => redis.once('end', () => resolve(this.failure ?? new Error('the connection was closed'))));
+    this.watch(redis);
   }
 
   /** @throws the reason why it cannot be opened */
@@ -117,7 +118,11 @@ export class RedisSession implements ServerSession {
     const { target, signal } = context;
     const session = new RedisSession(await clientOf(target, signal), context);
     try {
-      await withTimeLimit(session.redis, signal, () => session.begin());
+      await withTimeLimit(
+        signal,
+        () => session.disconnect(),
+        () => session.begin(),
+      );
       return session;
     } catch (error) {
       session.end(error as Error);
@@ -155,34 +160,50 @@ export class RedisSession implements ServerSession {
   }
 
   async subscribe(feeds: readonly string[]): Promise<void> {
-    await this.noteReply(this.redis.ssubscribe(...feeds.map((feed) => this.channelPrefix + feed)));
+    await this.noteReply(this.announcements.subscribe(feeds));
   }
 
   async unsubscribe(feed: string): Promise<void> {
-    await this.noteReply(this.redis.sunsubscribe(this.channelPrefix + feed));
+    await this.noteReply(this.announcements.unsubscribe(feed));
   }
 
   /** Closes the connection. Commands without a reply fail, and those that wait for their turn. */
   end(reason: Error): void {
     this.failure ??= reason;
+    this.disconnect();
+  }
+
+  private watch(redis: Redis): void {
+    redis.on('error', (error: Error) => {
+      this.failure = error;
+    });
+    // The slot has moved to another node of the cluster.
+    redis.on('moved', () => this.end(new Error('the hash slot has moved')));
+    redis.once('end', () => {
+      this.onEnd(this.failure ?? new Error('the connection was closed'));
+      this.disconnect();
+    });
+  }
+
+  private disconnect(): void {
     disconnect(this.redis);
+    if (this.redis !== this.announcements.redis) disconnect(this.announcements.redis);
   }
 
   private async begin(): Promise<void> {
-    const { redis, channelPrefix } = this;
-    await redis.connect();
-    // Redis does not undo a script that may not publish: messages that publishers are told have failed would be stored. The prefix alone
-    // is no feed's channel.
-    await redis.ssubscribe(channelPrefix).catch((error: Error) => {
-      if (!error.message.includes('unknown command')) throw error;
-      throw new Error(`Redis 7 or Valkey is needed: ${error.message}`, { cause: error });
-    });
-    await redis.spublish(channelPrefix, '');
-    await redis.sunsubscribe(channelPrefix);
-    redis.on('smessage', (channel: string, text: string) => {
-      const feed = channel.slice(channelPrefix.length);
+    const { announcements, context } = this;
+    await announcements.connect();
+    if (!announcements.isOnly) {
+      const redis = await clientOf(context.target, context.signal);
+      if (announcements.redis.status === 'end') throw new Error('the connection was closed');
+      this.redis = redis;
+      this.watch(redis);
+      await redis.connect();
+    }
+    await announcements.probe(this.redis);
+    announcements.listen((feed, text) => {
       const announcement = parse(feed, text);
-      if (announcement) this.context.onAnnounced(feed, announcement);
+      if (announcement) context.onAnnounced(feed, announcement);
     });
     await this.load();
     // The clock must be known before the first message is appended.
@@ -201,6 +222,7 @@ export class RedisSession implements ServerSession {
   private async readPage({ feed, start, upTo }: ReadOptions, limitBytes: number, isStrict: boolean): Promise<Page> {
     const from: (string | number)[] = typeof start === 'string' ? [start, ''] : [start.offset, start.epoch];
     const values = [this.context.bounds.historyTtlMs * 1000, ...from, upTo ?? '+', limitBytes, isStrict ? 1 : 0];
+    await this.announcements.subscribed; // what is published between the two is announced
     const reply = await this.limitTime.run(this.run('read', feed, values));
     const [epoch, offset, isKnown, trimmed, isExact, moreAfter, messages] = reply as [
       string,
@@ -239,7 +261,9 @@ export class RedisSession implements ServerSession {
 
   private async noteReply<T>(reply: Promise<T>): Promise<T> {
     try {
-      return await reply;
+      const value = await reply;
+      if (!this.announcements.isOnly) await this.announcements.arrived();
+      return value;
     } catch (error) {
       if (isStale(error)) this.end(error as Error);
       throw error;
