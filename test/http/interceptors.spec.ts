@@ -12,7 +12,7 @@ import {
   UseInterceptors,
 } from '@nestjs/common';
 import { APP_INTERCEPTOR, Reflector } from '@nestjs/core';
-import { Exclude } from 'class-transformer';
+import { Exclude, instanceToPlain } from 'class-transformer';
 import { catchError, map, NEVER, Observable, of, Subject, take, tap, throwError, timeout } from 'rxjs';
 import { Feed } from '../../src/index.js';
 import { Peer } from '../support/peer.js';
@@ -140,6 +140,22 @@ const start = (platform: Platform, interceptors: NestInterceptor[], providers: o
 const serializer = () => new ClassSerializerInterceptor(new Reflector());
 const read = async (url: string) => (await fetch(url)).text();
 
+it('serialises what is published with the option `serialize`, once for all who follow', async () => {
+  let calls = 0;
+  const serialize = (data: unknown) => {
+    calls += 1;
+    return instanceToPlain(data);
+  };
+  const served = await serveFeeds('express', { serialize });
+  const peers = await Promise.all(['a', 'a', 'b'].map((feed) => Peer.get(served.port, `/feeds/${feed}`)));
+  await until(() => served.feeds.counts().open === 3);
+  const messages = await served.feeds.publishMany(['a', 'b'], new Account());
+  for (const peer of peers) await peer.sees('{"name":"n"}');
+  expect(messages.map(({ data }) => data)).toEqual([{ name: 'n' }, { name: 'n' }]);
+  expect(calls).toBe(1);
+  await closeAll();
+});
+
 describe.each(platforms)("interceptors of a feed's route on %s", (platform) => {
   afterEach(closeAll);
 
@@ -202,8 +218,8 @@ describe.each(platforms)("interceptors of a feed's route on %s", (platform) => {
   it('end no feed by a timeout: it may be silent for longer than an answer may take', async () => {
     timeouts = 0;
     const served = await start(platform, [new TimeoutInterceptor(), serializer()]);
-    const peers = await Promise.all(['promised', 'prices', 'published'].map((name) => follow(served, `/accounts/${name}`)));
-    await until(() => timeouts > 10);
+    const peers = await Promise.all(['promised', 'prices', 'published'].map((name) => Peer.get(served.port, `/accounts/${name}`)));
+    await until(() => served.feeds.counts().open === 3 && timeouts > 10);
     prices.next('7');
     await peers[1]?.sees('7');
     await served.feeds.publish('accounts/published', 'published');
