@@ -6,6 +6,7 @@ import type { InterceptedSource } from './connection/intercepted-source.js';
 import { interceptedOf } from './feed.interceptors.js';
 import type { AnyResponse } from './http/adapter.js';
 import { FEED_PATHS } from './http/feed-routes.js';
+import { FEED_OWN_QUERY, ownQuery } from './http/own-query.js';
 import type { FeedItem } from './message/message.js';
 
 /** Nest names it where it cannot inject it. */
@@ -43,7 +44,8 @@ export function Feed(path?: string | string[], { feed }: FeedRouteOptions = {}):
     const handler = descriptor.value as Handler;
     const parameters: unknown[] = Reflect.getMetadata('design:paramtypes', target, key) ?? [];
     // Without the types of its parameters, those with decorators still count: `length` ends at the first that has a default.
-    const decorated: Record<string, { index: number }> = Reflect.getMetadata('__routeArguments__', target.constructor, key) ?? {};
+    const decorated: Record<string, { index: number; data?: unknown }> =
+      Reflect.getMetadata('__routeArguments__', target.constructor, key) ?? {};
     const arity = Math.max(parameters.length, handler.length, ...Object.values(decorated).map(({ index }) => index + 1));
 
     const follow: Handler = function (...args) {
@@ -77,6 +79,7 @@ export function Feed(path?: string | string[], { feed }: FeedRouteOptions = {}):
     Req()(target, key, arity);
     Res()(target, key, arity + 1);
     Inject(FeedOpener)(target, opener);
+    SetMetadata(FEED_OWN_QUERY, ownQuery(new Set(Object.values(decorated).map(({ data }) => data))))(target, key, descriptor);
     SetMetadata(FEED_PATHS, [path ?? ''].flat())(target, key, descriptor);
     Get(path)(target, key, descriptor);
   };

@@ -1,9 +1,10 @@
-import { type CallHandler, type ExecutionContext, Injectable, type NestInterceptor, UseInterceptors } from '@nestjs/common';
+import { type CallHandler, type ExecutionContext, Injectable, type NestInterceptor, UseGuards, UseInterceptors } from '@nestjs/common';
 import { type ApplicationConfig, ModuleRef } from '@nestjs/core';
 import { defer, mergeAll, type Observable } from 'rxjs';
 import { InterceptedSource } from './connection/intercepted-source.js';
 import { type AnyRequest, type AnyResponse, rawOf } from './http/adapter.js';
 import { FeedRoutes } from './http/feed-routes.js';
+import { FEED_OWN_QUERY, ownQuery } from './http/own-query.js';
 
 /** The methods that are feeds, of all applications in this process. */
 const feedHandlers = new WeakSet<object>();
@@ -54,6 +55,7 @@ export class FeedInterceptors {
     let isGlobal = first !== undefined;
     for (const { controller, handler } of this.routes.all()) {
       feedHandlers.add(handler);
+      appendGuard(handler);
       if (isGlobal) continue;
       if (config.getGlobalRequestInterceptors().length > 0) {
         config.addGlobalInterceptor(outermost);
@@ -78,14 +80,24 @@ function prepend(target: object): void {
   Reflect.defineMetadata(INTERCEPTORS, [outermost, ...interceptors], target);
 }
 
+/** The last of all guards, which may look for the feed's own parameters themselves. */
+function appendGuard(handler: object): void {
+  const guard: unknown = Reflect.getMetadata(FEED_OWN_QUERY, handler);
+  const guards: unknown[] = Reflect.getMetadata(GUARDS, handler) ?? [];
+  if (guard && !guards.includes(guard)) Reflect.defineMetadata(GUARDS, [...guards, guard], handler);
+}
+
 /** Nest injects it nowhere. */
 function configOf(module: ModuleRef): ApplicationConfig {
   return (module as unknown as { container: { applicationConfig: ApplicationConfig } }).container.applicationConfig;
 }
 
-/** Nest's metadata key of interceptors, read from a class of our own: Nest exports the decorator, not the key. */
-const INTERCEPTORS = (() => {
+/** Nest's metadata keys, read from a class of our own: Nest exports the decorators, not the keys. */
+const INTERCEPTORS = keyOf(UseInterceptors(outermost));
+const GUARDS = keyOf(UseGuards(ownQuery(new Set())));
+
+function keyOf(decorate: ClassDecorator): string {
   class Probe {}
-  UseInterceptors(outermost)(Probe);
+  decorate(Probe);
   return Reflect.getMetadataKeys(Probe)[0] as string;
-})();
+}
