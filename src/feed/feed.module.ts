@@ -13,6 +13,7 @@ import { FeedInterceptors } from './feed.interceptors.js';
 import { FeedLifecycle } from './feed.lifecycle.js';
 import { FEED_OPTIONS, type FeedModuleExtras, type FeedOptions, type ResolvedFeedOptions, resolveFeedOptions } from './feed.options.js';
 import { FeedService } from './feed.service.js';
+import { decorated } from './http/decorated.js';
 import { FeedRoutes } from './http/feed-routes.js';
 import { Admission } from './limits/admission.js';
 import { Publisher } from './pubsub/publisher.js';
@@ -24,12 +25,12 @@ const FEED_EXTRAS = Symbol('FEED_EXTRAS');
 /** `MODULE_OPTIONS_TOKEN` has the options as the application gave them, `FEED_OPTIONS` the resolved ones. */
 const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModuleBuilder<FeedOptions>({ moduleName: 'Feed' })
   .setClassMethodName('forRoot')
-  .setExtras<FeedModuleExtras>({ path: undefined, guards: undefined, isGlobal: true }, (definition, extras) => {
-    const { path, guards = [FeedAuthGuard], isGlobal = true } = extras;
+  .setExtras<FeedModuleExtras>({ path: undefined, guards: undefined, decorators: undefined, isGlobal: true }, (definition, extras) => {
+    const { path, guards = [FeedAuthGuard], decorators = [], isGlobal = true } = extras;
     return {
       ...definition,
       global: isGlobal,
-      controllers: path === undefined ? [] : [feedControllerAt(path, guards)],
+      controllers: path === undefined ? [] : [decorated(feedControllerAt(path, guards), decorators)],
       providers: [...(definition.providers ?? []), { provide: FEED_EXTRAS, useValue: extras }],
     };
   })

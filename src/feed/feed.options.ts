@@ -90,6 +90,8 @@ export interface FeedModuleExtras {
   path?: string;
   /** Guards of the built-in routes. Default: `[FeedAuthGuard]`. */
   guards?: readonly (CanActivate | Type<CanActivate>)[];
+  /** Put on the controller of the built-in routes, such as the one with which a global guard knows public routes. Default: `[]`. */
+  decorators?: readonly ClassDecorator[];
   /** Whether `FeedService` and `@Feed()` work in every module without importing this one. Default: true. */
   isGlobal?: boolean;
 }
