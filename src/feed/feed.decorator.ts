@@ -2,8 +2,11 @@ import type { IncomingMessage } from 'node:http';
 import { Get, Inject, Req, Res, SetMetadata } from '@nestjs/common';
 import type { ObservableInput } from 'rxjs';
 import { FeedOpener } from './connection/feed-opener.js';
+import type { InterceptedSource } from './connection/intercepted-source.js';
+import { interceptedOf } from './feed.interceptors.js';
 import type { AnyResponse } from './http/adapter.js';
 import { FEED_PATHS } from './http/feed-routes.js';
+import { FEED_OWN_QUERY, ownQuery } from './http/own-query.js';
 import type { FeedItem } from './message/message.js';
 
 /** Nest names it where it cannot inject it. */
@@ -18,6 +21,7 @@ export interface FeedRouteOptions {
   feed?: (request: { params: Record<string, string> }) => string | string[];
 }
 
+type Source = ObservableInput<FeedItem> | undefined;
 type Handler = (this: { [opener]: FeedOpener }, ...args: unknown[]) => unknown;
 
 /**
@@ -27,7 +31,8 @@ type Handler = (this: { [opener]: FeedOpener }, ...args: unknown[]) => unknown;
  * Where the handler returns nothing, `Last-Event-ID` and `?since=` resume the feed; a source resumes by its own ids.
  *
  * Guards, pipes, interceptors and exception filters work as on any route, before the first byte: what they or the handler throw is an
- * ordinary answer. Interceptors see the route complete when the feed is open, not its messages.
+ * ordinary answer. What the handler returns passes through the interceptors, as on Nest's `@Sse()`: they see, and may change, each
+ * item. Published messages do not: `FeedModule` has the option `serialize` for them.
  *
  * Called without a request, as a test of the controller calls it, the method returns what its handler returns.
  *
@@ -39,7 +44,8 @@ export function Feed(path?: string | string[], { feed }: FeedRouteOptions = {}):
     const handler = descriptor.value as Handler;
     const parameters: unknown[] = Reflect.getMetadata('design:paramtypes', target, key) ?? [];
     // Without the types of its parameters, those with decorators still count: `length` ends at the first that has a default.
-    const decorated: Record<string, { index: number }> = Reflect.getMetadata('__routeArguments__', target.constructor, key) ?? {};
+    const decorated: Record<string, { index: number; data?: unknown }> =
+      Reflect.getMetadata('__routeArguments__', target.constructor, key) ?? {};
     const arity = Math.max(parameters.length, handler.length, ...Object.values(decorated).map(({ index }) => index + 1));
 
     const follow: Handler = function (...args) {
@@ -47,13 +53,21 @@ export function Feed(path?: string | string[], { feed }: FeedRouteOptions = {}):
       return args.length > arity + 1 ? open.call(this, args) : handler.apply(this, args);
     };
 
-    async function open(this: ThisParameterType<Handler>, args: unknown[]): Promise<void> {
+    async function open(this: ThisParameterType<Handler>, args: unknown[]): Promise<unknown> {
       const request = args[arity] as IncomingMessage & { params: Record<string, string> };
       const followed = feed?.(request);
-      await this[opener].open(request, args[arity + 1] as AnyResponse, {
-        feeds: followed === undefined ? undefined : [followed].flat(),
-        handler: async () => ({ source: sourceOf(await handler.apply(this, args.slice(0, arity)), handler.name) }),
-      });
+      const feeds = followed === undefined ? undefined : [followed].flat();
+      const call = async () => handler.apply(this, args.slice(0, arity));
+      const openWith = (pass: (source: Source) => InterceptedSource | Source) =>
+        this[opener].open(request, args[arity + 1] as AnyResponse, {
+          feeds,
+          handler: async () => ({ source: pass(sourceOf(await call(), handler.name)) }),
+        });
+
+      const intercepted = interceptedOf(request);
+      if (intercepted) return intercepted.enter(openWith);
+      await openWith((source) => source);
+      return undefined;
     }
 
     // What decorators below this one have said of the handler also holds for its replacement.
@@ -65,13 +79,14 @@ export function Feed(path?: string | string[], { feed }: FeedRouteOptions = {}):
     Req()(target, key, arity);
     Res()(target, key, arity + 1);
     Inject(FeedOpener)(target, opener);
+    SetMetadata(FEED_OWN_QUERY, ownQuery(new Set(Object.values(decorated).map(({ data }) => data))))(target, key, descriptor);
     SetMetadata(FEED_PATHS, [path ?? ''].flat())(target, key, descriptor);
     Get(path)(target, key, descriptor);
   };
 }
 
 /** RxJS checks that it really is an Observable or an iterable when it subscribes. */
-function sourceOf(value: unknown, handler: string): ObservableInput<FeedItem> | undefined {
-  if (value === undefined || (typeof value === 'object' && value !== null)) return value as ObservableInput<FeedItem> | undefined;
+function sourceOf(value: unknown, handler: string): Source {
+  if (value === undefined || (typeof value === 'object' && value !== null)) return value as Source;
   throw new TypeError(`${handler}() must return an Observable, a Promise of one, an async iterable, or nothing`);
 }

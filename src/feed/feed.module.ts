@@ -1,4 +1,4 @@
-import { ConfigurableModuleBuilder, type DynamicModule, Logger, Module } from '@nestjs/common';
+import { ConfigurableModuleBuilder, type DynamicModule, Logger, Module, type NestModule } from '@nestjs/common';
 import { DiscoveryModule, ModulesContainer } from '@nestjs/core';
 import { AUTH_OPTIONS } from './auth/auth.options.js';
 import { FeedAuthGuard } from './auth/feed-auth.guard.js';
@@ -9,9 +9,11 @@ import { FeedOpener } from './connection/feed-opener.js';
 import { Registry } from './connection/registry.js';
 import { FeedModuleDuplicateError } from './errors/feed-options.error.js';
 import { feedControllerAt } from './feed.controller.js';
+import { FeedInterceptors } from './feed.interceptors.js';
 import { FeedLifecycle } from './feed.lifecycle.js';
 import { FEED_OPTIONS, type FeedModuleExtras, type FeedOptions, type ResolvedFeedOptions, resolveFeedOptions } from './feed.options.js';
 import { FeedService } from './feed.service.js';
+import { decorated } from './http/decorated.js';
 import { FeedRoutes } from './http/feed-routes.js';
 import { Admission } from './limits/admission.js';
 import { Publisher } from './pubsub/publisher.js';
@@ -23,12 +25,12 @@ const FEED_EXTRAS = Symbol('FEED_EXTRAS');
 /** `MODULE_OPTIONS_TOKEN` has the options as the application gave them, `FEED_OPTIONS` the resolved ones. */
 const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModuleBuilder<FeedOptions>({ moduleName: 'Feed' })
   .setClassMethodName('forRoot')
-  .setExtras<FeedModuleExtras>({ path: undefined, guards: undefined, isGlobal: true }, (definition, extras) => {
-    const { path, guards = [FeedAuthGuard], isGlobal = true } = extras;
+  .setExtras<FeedModuleExtras>({ path: undefined, guards: undefined, decorators: undefined, isGlobal: true }, (definition, extras) => {
+    const { path, guards = [FeedAuthGuard], decorators = [], isGlobal = true } = extras;
     return {
       ...definition,
       global: isGlobal,
-      controllers: path === undefined ? [] : [feedControllerAt(path, guards)],
+      controllers: path === undefined ? [] : [decorated(feedControllerAt(path, guards), decorators)],
       providers: [...(definition.providers ?? []), { provide: FEED_EXTRAS, useValue: extras }],
     };
   })
@@ -42,6 +44,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
     FeedTokenService,
     FeedLifecycle,
     FeedRoutes,
+    FeedInterceptors,
     { provide: FEED_OPTIONS, inject: [MODULE_OPTIONS_TOKEN, FEED_EXTRAS], useFactory: resolveFeedOptions },
     { provide: AUTH_OPTIONS, useExisting: FEED_OPTIONS },
     { provide: Broker, inject: [FEED_OPTIONS], useFactory: makeBroker },
@@ -54,12 +57,20 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
   ],
   exports: [FeedService, FeedTokenService, FeedOpener, FEED_OPTIONS, AUTH_OPTIONS],
 })
-export class FeedModule extends ConfigurableModuleClass {
+export class FeedModule extends ConfigurableModuleClass implements NestModule {
   /** @throws FeedModuleDuplicateError when the application imports the module more than once */
-  constructor(modules: ModulesContainer) {
+  constructor(
+    modules: ModulesContainer,
+    private readonly interceptors: FeedInterceptors,
+  ) {
     super();
     const imported = [...modules.values()].filter(({ metatype }) => metatype === FeedModule);
     if (imported.length > 1) throw new FeedModuleDuplicateError();
+  }
+
+  /** Nest asks for middleware after the application has named its interceptors, and before it makes the routes. */
+  configure(): void {
+    this.interceptors.install();
   }
 
   static override forRoot(options: Parameters<typeof ConfigurableModuleClass.forRoot>[0] = {}): DynamicModule {

@@ -55,6 +55,11 @@ export interface FeedOptions extends AuthOptions, LimitOptions {
    * elsewhere, in milliseconds. Default: 0: none.
    */
   lameDuckMs?: number;
+  /**
+   * Makes of published data what is sent: called once for each `publish()` and `publishMany()`, whoever follows. What it throws, they
+   * throw. Default: the data as it is. Example: `instanceToPlain` of class-transformer.
+   */
+  serialize?: (data: unknown) => unknown;
   /** The most bytes of a message published over HTTP; a larger one gets 413. Default: 65536. */
   bodyBytes?: number;
   /**
@@ -85,6 +90,8 @@ export interface FeedModuleExtras {
   path?: string;
   /** Guards of the built-in routes. Default: `[FeedAuthGuard]`. */
   guards?: readonly (CanActivate | Type<CanActivate>)[];
+  /** Put on the controller of the built-in routes, such as the one with which a global guard knows public routes. Default: `[]`. */
+  decorators?: readonly ClassDecorator[];
   /** Whether `FeedService` and `@Feed()` work in every module without importing this one. Default: true. */
   isGlobal?: boolean;
 }
@@ -104,6 +111,9 @@ export const feedOptionRules = {
   handover: v.optional(v.boolean('must be true or false'), true),
   drainMs: v.optional(milliseconds(), 10_000),
   lameDuckMs: v.optional(milliseconds(), 0),
+  serialize: v.optional(
+    v.custom<(data: unknown) => unknown>((value) => typeof value === 'function', 'must be a function that returns what is to be sent'),
+  ),
   bodyBytes: v.optional(wholeNumber('bytes', 1), 65_536),
   broker: v.optional(
     v.pipe(

@@ -1,4 +1,4 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { catchError, type Observable, throwError } from 'rxjs';
 import { Broker } from './broker/broker.js';
 import type { NodeCounts } from './cluster/announcement.js';
@@ -8,6 +8,7 @@ import { type ConnectOptions, FeedOpener } from './connection/feed-opener.js';
 import { Registry } from './connection/registry.js';
 import { toFeedException } from './errors/to-feed-exception.js';
 import { FeedLifecycle } from './feed.lifecycle.js';
+import { FEED_OPTIONS, type ResolvedFeedOptions } from './feed.options.js';
 import type { AnyRequest, AnyResponse } from './http/adapter.js';
 import { Admission } from './limits/admission.js';
 import { contentOf } from './message/content.js';
@@ -34,6 +35,7 @@ export class FeedService {
     private readonly admission: Admission,
     private readonly nodes: Nodes,
     private readonly lifecycle: FeedLifecycle,
+    @Inject(FEED_OPTIONS) private readonly options: ResolvedFeedOptions,
   ) {}
 
   /** Connections and feeds as they begin and end. Without a subscriber, no event is made. */
@@ -58,7 +60,7 @@ export class FeedService {
    * Publishes a message: to all who follow the feed, and to all who resume from before it, as long as history stores it.
    *
    * @param feed a feed id: see `feedIdRule`
-   * @param data text, bytes (UTF-8), or a value that JSON can express; serialised at once
+   * @param data text, bytes (UTF-8), or a value that JSON can express, after the option `serialize`; serialised at once
    * @param options `type`: the `event` field of a server-sent event
    * @returns the message, once the broker has stored it
    * @throws FeedException FEED_ID, FEED_MESSAGE (400) for what cannot be published; FEED_BODY_TOO_LARGE (413) for more than the broker
@@ -79,7 +81,9 @@ export class FeedService {
    */
   async publishMany<T>(feeds: Iterable<string>, data: T, { type }: { type?: string } = {}): Promise<FeedMessage<T>[]> {
     const distinct = [...new Set(feeds)].map(checkFeedId);
-    const content = contentOf(data, type);
+    const { serialize } = this.options;
+    // Called alone: a second parameter of the application's function is not ours to fill.
+    const content = contentOf(serialize ? serialize(data) : data, type);
     const messages = await this.publisher.publish(distinct, content);
     return messages.map((message) => toFeedMessage(message) as FeedMessage<T>);
   }

@@ -9,7 +9,7 @@ export interface AuthOptions {
    */
   public?: boolean;
   /**
-   * Key that allows its bearer (`Authorization: Bearer <key>`) to publish to every feed and to read every feed: one or more visible
+   * Key that allows its bearer (`Authorization: Bearer <key>`, or `X-Feed-Key: <key>` where another guard wants `Authorization`) to publish to every feed and to read every feed: one or more visible
    * ASCII characters. Default: none, so that publishing over HTTP needs a token.
    */
   publishKey?: string;

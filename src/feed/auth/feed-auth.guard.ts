@@ -45,6 +45,8 @@ export class FeedAuthGuard implements CanActivate {
     const { method } = request.raw;
     const isRead = method === 'GET' || method === 'HEAD';
     if (isRead && this.options.public) return undefined;
+    const key = request.raw.headers['x-feed-key'];
+    if (typeof key === 'string' && this.publishKey?.matches(key)) return TokenGrant.everything;
     const credential = credentialOf(request, this.options.tokenCookie);
     if (credential && this.isPublishKey(credential)) return TokenGrant.everything;
     if (!credential || !this.verifier) {
@@ -56,7 +58,7 @@ export class FeedAuthGuard implements CanActivate {
     return this.verifier.verify(credential.token);
   }
 
-  /** The key is accepted in the header only: it opens everything and does not expire, which is too much for a URL or a cookie. */
+  /** The key is accepted in headers only: it opens everything and does not expire, which is too much for a URL or a cookie. */
   private isPublishKey({ token, from }: Credential): boolean {
     return from === 'header' && this.publishKey !== undefined && this.publishKey.matches(token);
   }

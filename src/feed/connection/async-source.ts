@@ -5,7 +5,7 @@ import type { Observer, Unsubscribable } from 'rxjs';
 const longestRun = 16;
 
 /** An observer that says when it has enough for now. */
-interface BackpressureObserver<T> extends Observer<T> {
+export interface BackpressureObserver<T> extends Observer<T> {
   readonly isFull: boolean;
 }
 

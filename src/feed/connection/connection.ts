@@ -12,6 +12,7 @@ import type { Transport, TransportListener } from '../transport/transport.js';
 import { AsyncSource } from './async-source.js';
 import type { Encoder } from './encoder.js';
 import type { FeedConnection } from './feed-connection.js';
+import { InterceptedSource } from './intercepted-source.js';
 import type { KeptAlive } from './keep-alive.js';
 import { Sender, type SenderContext } from './sender.js';
 
@@ -75,11 +76,13 @@ export class Connection
   }
 
   /** Subscribes the source. */
-  subscribe(source: ObservableInput<FeedItem>): void {
-    this.source =
-      !isObservable(source) && Symbol.asyncIterator in source
-        ? new AsyncSource(source, this)
-        : from(source as ObservableInput<FeedItem>).subscribe(this);
+  subscribe(source: ObservableInput<FeedItem> | InterceptedSource): void {
+    if (source instanceof InterceptedSource) this.source = source.attach(this);
+    else
+      this.source =
+        !isObservable(source) && Symbol.asyncIterator in source
+          ? new AsyncSource(source, this)
+          : from(source as ObservableInput<FeedItem>).subscribe(this);
     if (this.reason !== undefined) this.stopSource();
   }
 
@@ -199,7 +202,7 @@ export class Connection
   }
 
   protected onFlushed(): void {
-    if (this.source instanceof AsyncSource) this.source.resume();
+    if (this.source instanceof AsyncSource || this.source instanceof InterceptedSource) this.source.resume();
   }
 
   protected onFailed(error: unknown): void {

@@ -22,6 +22,7 @@ import { plainResponse } from '../transport/plain-response.js';
 import type { Transport } from '../transport/transport.js';
 import type { Connection } from './connection.js';
 import { Encoder } from './encoder.js';
+import type { InterceptedSource } from './intercepted-source.js';
 import type { Registry } from './registry.js';
 
 /** Silence after which the kernel checks whether a client is still there, in milliseconds: a host that has vanished sends nothing. */
@@ -46,7 +47,7 @@ export interface ConnectOptions {
 
 /** What a route follows: its handler may have no source, and is called before anything is subscribed to, since it may fail. */
 interface RouteOptions extends ConnectOptions {
-  handler?: () => Promise<{ readonly source: ObservableInput<FeedItem> | undefined }>;
+  handler?: () => Promise<{ readonly source: ObservableInput<FeedItem> | InterceptedSource | undefined }>;
 }
 
 /** Opens feeds: checks what a request asks for, and makes it a connection on a transport. */
@@ -92,7 +93,8 @@ export class FeedOpener {
     const connection = this.registry.make(feeds, this.encoders.get(sent) as Encoder, client);
     try {
       const handled = await options.handler?.();
-      const makeSource = handled?.source === undefined ? options.source : () => handled.source as ObservableInput<FeedItem>;
+      const makeSource =
+        handled?.source === undefined ? options.source : () => handled.source as ObservableInput<FeedItem> | InterceptedSource;
       if (!named && !makeSource) checkFeedId(path);
       const { resume = makeSource === undefined, sourceHasIds = false } = options;
       const position = resume ? request.position(sourceHasIds) : undefined;

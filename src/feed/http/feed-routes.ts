@@ -1,8 +1,14 @@
-import { Injectable, RequestMapping } from '@nestjs/common';
+import { Injectable, RequestMapping, type Type } from '@nestjs/common';
 import { DiscoveryService, MetadataScanner, Reflector } from '@nestjs/core';
 
 /** The metadata key of a `@Feed()` route's paths, on the method. */
 export const FEED_PATHS = 'nestjs-feed:paths';
+
+interface FeedRoute {
+  readonly controller: Type<unknown> & { readonly prototype: Record<string, () => unknown> };
+  readonly handler: () => unknown;
+  readonly paths: readonly string[];
+}
 
 /** Knows the routes of feeds: the `@Feed()` methods of all controllers, and the module's own. */
 @Injectable()
@@ -18,16 +24,25 @@ export class FeedRoutes {
    * controller's path (a global prefix, a version, a mounted module's path) may be anything.
    */
   pattern(): RegExp {
-    const endings = this.discovery.getControllers().flatMap(({ metatype }) => {
-      if (!metatype) return [];
-      const prefixes = [this.reflector.get<string | string[]>(PATH, metatype) ?? ''].flat();
-      const { prototype } = metatype as { prototype: Record<string, () => unknown> };
-      return this.scanner.getAllMethodNames(prototype).flatMap((name) => {
-        const paths = this.reflector.get<string[] | undefined>(FEED_PATHS, prototype[name] as () => unknown) ?? [];
-        return paths.flatMap((path) => prefixes.map((prefix) => ending(`${prefix}/${path}`)));
-      });
+    const endings = this.all().flatMap(({ controller, paths }) => {
+      const prefixes = [this.reflector.get<string | string[]>(PATH, controller) ?? ''].flat();
+      return paths.flatMap((path) => prefixes.map((prefix) => ending(`${prefix}/${path}`)));
     });
     return endings.length === 0 ? /(?!)/ : new RegExp(`^(?:[^?]*/)?(?:${endings.join('|')})/?(?:\\?|$)`, 'i');
+  }
+
+  /** Each route of a feed. */
+  all(): FeedRoute[] {
+    return this.discovery.getControllers().flatMap(({ metatype }) => {
+      if (!metatype) return [];
+      const controller = metatype as FeedRoute['controller'];
+      const { prototype } = controller;
+      return this.scanner.getAllMethodNames(prototype).flatMap((name) => {
+        const handler = prototype[name] as () => unknown;
+        const paths = this.reflector.get<string[] | undefined>(FEED_PATHS, handler);
+        return paths ? [{ controller, handler, paths }] : [];
+      });
+    });
   }
 }
 
