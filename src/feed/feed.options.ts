@@ -60,7 +60,10 @@ export interface FeedOptions extends AuthOptions, LimitOptions {
    * throw. Default: the data as it is. Example: `instanceToPlain` of class-transformer.
    */
   serialize?: (data: unknown) => unknown;
-  /** The most bytes of a message published over HTTP; a larger one gets 413. Default: 65536. */
+  /**
+   * The most bytes of a message published over HTTP; a larger one gets 413. JSON is parsed at once: 12 MB can hold up all connections for
+   * 3 s. Default: 65536.
+   */
   bodyBytes?: number;
   /**
    * Stores messages and carries them between processes: `redisBroker()` of `nestjs-feed/redis`, `natsBroker()` of `nestjs-feed/nats`, or

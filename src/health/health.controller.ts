@@ -1,8 +1,9 @@
-import { Controller, Get, Header, Query } from '@nestjs/common';
+import { Controller, Get, Header, Query, UseGuards } from '@nestjs/common';
 import { HealthCheck, type HealthCheckResult, HealthCheckService } from '@nestjs/terminus';
 import type { FeedCount } from '../feed/stats/counts.js';
 import { type ClusterCounts, ConnectionCounts, type ServiceCounts, type WorkerCounts } from './connection-counts.js';
 import { FeedHealthIndicator } from './feed.health-indicator.js';
+import { FeedCountGuard } from './feed-count.guard.js';
 import { HealthScopeException } from './health.errors.js';
 
 /** Health checks for probes, and the counts of connections. */
@@ -32,11 +33,12 @@ export class HealthController {
   }
 
   /**
-   * The counts, of all feeds or of one.
+   * The counts, of all feeds or, to those who may read it, of one.
    *
-   * @throws HealthScopeException (400) for an unknown scope, and for several ids
+   * @throws HealthScopeException (400) for an unknown scope, and for several ids; what `FeedCountGuard` fails with
    */
   @Get('connections')
+  @UseGuards(FeedCountGuard)
   async connections(
     @Query('id') id?: unknown,
     @Query('scope') scope: unknown = 'service',

@@ -5,7 +5,8 @@ import { MemoryBroker } from '../../src/feed/broker/memory/memory-broker.js';
 import { FeedHealthIndicator, HealthModule } from '../../src/health/index.js';
 import { type BrokerFactory } from '../../src/index.js';
 import { Peer } from '../support/peer.js';
-import { closeAll, platforms, serveFeeds, until } from '../support/serve.js';
+import { closeAll, platforms, publishKey, serveFeeds, until } from '../support/serve.js';
+import { jwtSecret, sign } from '../support/tokens.js';
 
 afterEach(closeAll);
 
@@ -44,6 +45,25 @@ describe.each(platforms)('health on %s', (platform) => {
     Peer.leaveAll();
     await until(async () => (await connections()).open === 0);
     expect(await connections()).toMatchObject({ peak: 3, closed: { client: 3 }, feeds: 0 });
+  });
+
+  it('tells who follows a feed to those alone who may read it', async () => {
+    const { url } = await serveFeeds(platform, { jwtSecret, publishKey }, { imports: [HealthModule] });
+    const ask = async (query: string, token?: string) => {
+      const answer = await fetch(`${url}/health/connections?${query}`, { headers: token ? { authorization: `Bearer ${token}` } : {} });
+      const { code, open } = (await answer.json()) as { code?: string; open?: number };
+      return [answer.status, code ?? open];
+    };
+    const token = await sign({ feeds: 'a' });
+    for (const scope of ['', '&scope=worker']) {
+      expect(await ask(`id=a${scope}`)).toEqual([401, 'FEED_UNAUTHORIZED']);
+      expect(await ask(`id=a${scope}`, token)).toEqual([200, 0]);
+      expect(await ask(`id=b${scope}`, token)).toEqual([403, 'FEED_FORBIDDEN']);
+      expect(await ask(`id=b${scope}`, publishKey)).toEqual([200, 0]);
+      for (const id of ['x'.repeat(14_000), '', '$nodes', '..'])
+        expect(await ask(`id=${id}${scope}`, publishKey)).toEqual([400, 'FEED_ID']);
+      expect(await ask(scope)).toEqual([200, 0]);
+    }
   });
 
   it('is ready until the limit is near, and lives on', async () => {

@@ -5,6 +5,7 @@ import { Controller } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Feed, FeedService } from '../../src/index.js';
+import { atEnd } from '../support/ends.js';
 import { feedModule, until } from '../support/serve.js';
 
 @Controller('numbers')
@@ -63,4 +64,33 @@ it('serves several feeds on one HTTP/2 connection, without the handover', async 
   // The client goes on holding its session, on which nothing is open any more.
   await app.close();
   await until(() => client.closed);
+});
+
+it('ends a stream that its client does not read as stalled, beside another one of the session that is read', async () => {
+  const root = { module: class Root {}, imports: [feedModule({ stallMs: 400, bufferBytes: 1_000_000 })] };
+  const app = await NestFactory.create<NestFastifyApplication>(root, new FastifyAdapter({ http2: true } as object), { logger: false });
+  await app.listen(0, '127.0.0.1');
+  atEnd(() => app.close());
+  const feeds = app.get(FeedService);
+  const client = connect(`http://127.0.0.1:${(app.getHttpServer().address() as AddressInfo).port}`);
+  atEnd(() => client.destroy());
+  const stalled = client.request({ ':path': '/feeds/stalled' });
+  const read = client.request({ ':path': '/feeds/read' }).setEncoding('utf8');
+  let seen = 0;
+  read.on('data', (text: string) => {
+    seen += text.length;
+  });
+  stalled.on('error', () => {});
+  await Promise.all([once(stalled, 'response'), once(read, 'response')]);
+  // More than the client's window: the rest waits here.
+  await feeds.publish('stalled', 'x'.repeat(300_000));
+  await until(() => feeds.count('stalled').bufferedBytes > 0);
+  let published = 0;
+  while (feeds.counts().closed.stalled === 0 && published < 1000) {
+    await feeds.publish('read', 'y');
+    published += 1;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  expect(feeds.counts()).toMatchObject({ open: 1, closed: { stalled: 1 } });
+  await until(() => seen === 2 * published);
 });

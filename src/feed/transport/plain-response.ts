@@ -8,7 +8,22 @@ export function plainResponse(request: IncomingMessage, response: ServerResponse
   response.flushHeaders();
   if (request.httpVersionMajor === 1) discardInput(request.socket);
   else request.resume(); // a stream that the client closes is only closed here once its input has been read
-  return new Transport(response, false);
+  return request.httpVersionMajor === 1 ? new Transport(response, false) : new StreamTransport(response, false);
+}
+
+/** A stream of an HTTP/2 session: the bytes that have left on the session's socket may be those of other streams. */
+class StreamTransport extends Transport {
+  /** What was written, in bytes; of text that is not Latin-1, in characters. */
+  private writtenBytes = 0;
+
+  override get sentBytes(): number {
+    return this.writtenBytes - this.stream.writableLength;
+  }
+
+  override write(frame: string | Buffer, encoding?: BufferEncoding): boolean {
+    this.writtenBytes += frame.length;
+    return super.write(frame, encoding);
+  }
 }
 
 /**

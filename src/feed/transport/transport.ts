@@ -57,7 +57,7 @@ export class Transport {
 
   /** @param isChunked whether the writer frames its chunks itself (RFC 9112 section 7.1), because Node's HTTP code is out of the way */
   constructor(
-    private readonly stream: Writable,
+    protected readonly stream: Writable,
     readonly isChunked: boolean,
   ) {}
 
