@@ -5,6 +5,8 @@
 export default {
   testEnvironment: 'node',
   roots: ['<rootDir>/src', '<rootDir>/test'],
+  // The specs of an application that `npm run package` makes.
+  testPathIgnorePatterns: ['/node_modules/', '<rootDir>/test/package/'],
   testRegex: '(?<!\\.slow)\\.spec\\.ts$',
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as ask from './ask.mjs';
 import { Host } from './host.mjs';
+import { NewApplication } from './new-application.mjs';
 import { serving } from './run.mjs';
 import { lint, pack, unreached } from './tarball.mjs';
 
@@ -12,6 +13,8 @@ const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const limits = JSON.parse(readFileSync(join(import.meta.dirname, 'limits.json'), 'utf8'));
 const patch = readFileSync(join(import.meta.dirname, 'apps/existing.patch'), 'utf8');
 const readme = /^## The module in ten lines\n+```ts\n(.*?)^```/ms.exec(readFileSync(join(root, 'README.md'), 'utf8'))?.[1];
+
+const jest = /^"transformIgnorePatterns": .*$/m.exec(readFileSync(join(root, 'docs/embedding.md'), 'utf8'))?.[0];
 
 const entries = Object.keys(manifest.exports).filter((name) => !name.endsWith('.json'));
 const optional = Object.keys(manifest.peerDependenciesMeta);
@@ -60,6 +63,7 @@ try {
   tell(`packed, in good order: ${packedBytes} bytes, unpacked ${unpackedBytes}`);
 
   hold(readme, 'README.md has no module in ten lines');
+  hold(jest, 'docs/embedding.md does not have the line for Jest');
   const added = patch.match(/^\+(?!\+\+ )./gm).length;
   hold(added < 10, `the existing application needs ${added} lines`);
 
@@ -70,6 +74,9 @@ try {
   };
   for (const [major, host] of Object.entries(hosts)) {
     const name = `Nest ${major}`;
+    const application = new NewApplication(join(folder, `new-${major}`), major, file, JSON.parse(`{${jest}}`));
+    await application.install();
+    tell(`${name}: the specs of a new application with the usual middleware, on both platforms: ${(await application.test()).join(', ')}`);
     const rangeOf = (peer) => (peer.startsWith('@nestjs/') ? `^${major}.0.0` : (older[major][peer] ?? manifest.peerDependencies[peer]));
     const peers = optional.map((peer) => `${peer}@${rangeOf(peer)}`);
     if (major === '12') {

@@ -1,0 +1,56 @@
+import { Body, Controller, Get, Param, Post, Req } from '@nestjs/common';
+import { ApiBearerAuth } from '@nestjs/swagger';
+import { Exclude } from 'class-transformer';
+import { IsString } from 'class-validator';
+import { ClsService } from 'nestjs-cls';
+import { Feed, FeedService } from 'nestjs-feed';
+import { interval, map } from 'rxjs';
+import { Public } from './jwt.js';
+
+export class ChangeDto {
+  @IsString()
+  status!: string;
+}
+
+export class Order {
+  @Exclude()
+  readonly secret = 'of the shop';
+
+  constructor(readonly id: string) {}
+}
+
+@ApiBearerAuth()
+@Controller({ path: 'orders', version: '1' })
+export class OrdersController {
+  constructor(
+    private readonly feeds: FeedService,
+    private readonly cls: ClsService,
+  ) {}
+
+  @Get(':id')
+  get(@Param('id') id: string) {
+    return new Order(id);
+  }
+
+  @Post(':id')
+  async change(@Param('id') id: string, @Body() { status }: ChangeDto) {
+    const { data } = await this.feeds.publish(`orders/${id}`, { status, request: typeof this.cls.getId() });
+    return data;
+  }
+
+  /** What is published. */
+  @Feed(':id/changes', { feed: ({ params }) => `orders/${params.id}` })
+  changes() {}
+
+  /** A source. */
+  @Public()
+  @Feed(':id/steps')
+  steps(@Param('id') id: string) {
+    return interval(50).pipe(map((n) => ({ order: id, step: n + 1 })));
+  }
+
+  @Get(':id/owner')
+  owner(@Req() { user }: { user: { id: string } }) {
+    return user;
+  }
+}
