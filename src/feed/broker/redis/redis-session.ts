@@ -28,7 +28,7 @@ const maxPages = 8;
 const maxPageBytes = 2 ** 19;
 
 /** How long Redis may take to answer a command, in milliseconds. Nothing is stored after that. */
-const answerMs = 3000;
+const answerMs = 5000;
 
 /** What is read of a feed's stream. */
 interface ReadOptions {
