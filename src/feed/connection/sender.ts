@@ -57,7 +57,7 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
   ) {}
 
   abstract end(reason?: EndReason): void;
-  /** Everything has been sent: a source that waits can go on. */
+  /** Everything has been sent, and the client takes more: a source that waits can go on. */
   protected abstract onFlushed(): void;
   /** Replays the messages of feeds that were dropped here, since history has them. */
   protected abstract replayFrom(startOf: (feed: string) => Start): Promise<Replay>;
@@ -139,12 +139,11 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
       if (!queue.isEmpty || this.queue !== queue) return;
       this.queue = undefined;
     }
-    if (!transport.isFull) this.context.totalBufferLimit.delete(this);
     if (this.reason !== undefined) this.finish();
-    else {
-      this.state = 'live';
-      this.onFlushed();
-    }
+    else this.state = 'live';
+    if (transport.isFull) return; // the last of the queue has filled it: a source waits until it has drained
+    this.context.totalBufferLimit.delete(this);
+    if (this.reason === undefined) this.onFlushed();
   }
 
   /** Ends the response in the way that fits the reason: in good order only where everything was sent. */
