@@ -11,6 +11,7 @@ import { readBody } from './http/body.js';
 import { FeedRequest, idPaths } from './http/feed-request.js';
 import { FEED_PATHS } from './http/feed-routes.js';
 import { withErrorHead } from './http/head.js';
+import { Undocumented } from './http/openapi.js';
 import { contentOf } from './message/content.js';
 import { checkFeedId } from './message/feed-id.js';
 import { Publisher } from './pubsub/publisher.js';
@@ -111,6 +112,7 @@ class FeedController {
 
 /** The controller for a path and guards that are known when the module is imported. */
 export function feedControllerAt(path: string, guards: readonly (CanActivate | Type<CanActivate>)[]): Type<unknown> {
+  @Undocumented()
   @Controller(path)
   @UseGuards(...guards)
   class FeedControllerAt extends FeedController {}

@@ -6,6 +6,7 @@ import type { InterceptedSource } from './connection/intercepted-source.js';
 import { interceptedOf } from './feed.interceptors.js';
 import type { AnyResponse } from './http/adapter.js';
 import { FEED_PATHS } from './http/feed-routes.js';
+import { documentFeed } from './http/openapi.js';
 import { FEED_OWN_QUERY, ownQuery } from './http/own-query.js';
 import type { FeedItem } from './message/message.js';
 
@@ -73,6 +74,7 @@ export function Feed(path?: string | string[], { feed }: FeedRouteOptions = {}):
     // What decorators below this one have said of the handler also holds for its replacement.
     Object.defineProperty(follow, 'name', { value: handler.name });
     for (const kind of Reflect.getMetadataKeys(handler)) Reflect.defineMetadata(kind, Reflect.getMetadata(kind, handler), follow);
+    documentFeed(follow);
     descriptor.value = follow;
 
     // Two more parameters: with the response injected, Nest leaves the answer to the handler.

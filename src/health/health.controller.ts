@@ -1,5 +1,6 @@
 import { Controller, Get, Header, Query, UseGuards } from '@nestjs/common';
 import { HealthCheck, type HealthCheckResult, HealthCheckService } from '@nestjs/terminus';
+import { DocumentedQuery } from '../feed/http/openapi.js';
 import type { FeedCount } from '../feed/stats/counts.js';
 import { type ClusterCounts, ConnectionCounts, type ServiceCounts, type WorkerCounts } from './connection-counts.js';
 import { FeedHealthIndicator } from './feed.health-indicator.js';
@@ -39,6 +40,7 @@ export class HealthController {
    */
   @Get('connections')
   @UseGuards(FeedCountGuard)
+  @DocumentedQuery('id', 'scope')
   async connections(
     @Query('id') id?: unknown,
     @Query('scope') scope: unknown = 'service',

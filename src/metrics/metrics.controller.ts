@@ -1,5 +1,6 @@
 import { Controller, Get, Query, Res } from '@nestjs/common';
 import { Registry } from 'prom-client';
+import { DocumentedQuery } from '../feed/http/openapi.js';
 import { MetricsScopeException } from './metrics.errors.js';
 import { Metrics } from './metrics.js';
 
@@ -19,6 +20,7 @@ export class MetricsController {
    * @throws MetricsScopeException (400) for an unknown scope
    */
   @Get()
+  @DocumentedQuery('scope')
   get(@Res({ passthrough: true }) response: WithHeader, @Query('scope') scope: unknown = 'service'): Promise<string> {
     if (scope !== 'worker' && scope !== 'service') throw new MetricsScopeException();
     // `@Header()` would apply to the JSON of an error as well, of which Nest warns.
