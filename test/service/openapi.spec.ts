@@ -364,9 +364,9 @@ describe.each(platforms)('the document of a service on %s', (platform) => {
     ]);
     const { app } = await serve(platform, { imports: [AppModule.from(readConfig({ FEED_PATH: 'deep/path', FEED_DASHBOARD: 'off' }))] });
     const found = routesOf(SwaggerModule.createDocument(app, new DocumentBuilder().build()));
-    // An id in the path has a route for each number of segments.
-    const plain = found.map(({ method, path }) => `${method} ${path.replace(/\{a\}(\/\{[bcd]\})*/, '{id}')}`);
-    expect([...new Set(plain)].sort()).toEqual(routes.sort());
+    // An id in the path has a route for each number of segments, which the document of an application leaves out.
+    const plain = found.map(({ method, path }) => `${method} ${path}`);
+    expect(plain.sort()).toEqual(routes.filter((route) => !route.includes('/deep/path')).sort());
     await app.close();
   });
 

@@ -18,10 +18,9 @@ export function documentOf(path: string, options: ResolvedFeedOptions): OpenAPIO
   const document = { ...parsed('openapi.yaml'), paths: parsed('paths.yaml') };
   const hasTokens = !options.public;
   if (!hasTokens) {
-    for (const { get, post } of [document.paths[path], document.paths[`${path}/{id}`]]) {
-      get.security = [];
-      post.security = [{ bearer: [] }];
-    }
+    const feeds = [document.paths[path], document.paths[`${path}/{id}`]];
+    for (const { get } of [...feeds, document.paths['/health/connections']]) get.security = [];
+    for (const { post } of feeds) post.security = [{ bearer: [] }];
   }
   return JSON.parse(JSON.stringify(document, (key, value) => (key === 'x-if' || (value?.['x-if'] && !hasTokens) ? undefined : value)));
 }
