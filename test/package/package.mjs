@@ -14,7 +14,7 @@ const limits = JSON.parse(readFileSync(join(import.meta.dirname, 'limits.json'),
 const patch = readFileSync(join(import.meta.dirname, 'apps/existing.patch'), 'utf8');
 const readme = /^## The module in ten lines\n+```ts\n(.*?)^```/ms.exec(readFileSync(join(root, 'README.md'), 'utf8'))?.[1];
 
-const jest = /^"transformIgnorePatterns": .*$/m.exec(readFileSync(join(root, 'docs/embedding.md'), 'utf8'))?.[0];
+const jest = /^ *("transformIgnorePatterns": .*)$/m.exec(readFileSync(join(root, 'docs/embedding.md'), 'utf8'))?.[1];
 
 const entries = Object.keys(manifest.exports).filter((name) => !name.endsWith('.json'));
 const optional = Object.keys(manifest.peerDependenciesMeta);
