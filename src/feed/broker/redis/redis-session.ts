@@ -248,7 +248,9 @@ export class RedisSession implements ServerSession {
     const hash = createHash('sha1').update(feed).digest();
     const slot = [hash.readUInt16BE(0), hash.toString('hex', 2, 6)];
     const keys = [this.stateKey, this.streamPrefix + feed];
-    const call = () => this.noteReply(this.redis.evalsha(this.hashes[script], keys.length, ...keys, ...slot, newEpoch(), ...values));
+    const stores = script === 'append';
+    const call = () =>
+      this.noteReply(this.redis.evalsha(this.hashes[script], keys.length, ...keys, ...slot, newEpoch(), ...values), stores);
     try {
       return await call();
     } catch (error) {
@@ -259,10 +261,12 @@ export class RedisSession implements ServerSession {
     }
   }
 
-  private async noteReply<T>(reply: Promise<T>): Promise<T> {
+  /** @param stores whether the reply says that something is stored, which is so whatever becomes of the announcements */
+  private async noteReply<T>(reply: Promise<T>, stores = false): Promise<T> {
     try {
       const value = await reply;
-      if (!this.announcements.isOnly) await this.announcements.arrived();
+      const arrived = this.announcements.arrived();
+      if (arrived) await (stores ? arrived.catch(() => {}) : arrived);
       return value;
     } catch (error) {
       if (isStale(error)) this.end(error as Error);
