@@ -299,7 +299,8 @@ suite.each([
     await follower.publish('b', 'other');
     await until(() => follower.of('b').length === 1);
     expect(follower.texts('a')).toEqual(['1', '2']);
-    await follower.publish('a', '4');
+    // Its announcement ends the connection: on two of them, that may be before the reply has come.
+    await follower.publish('a', '4').catch(() => {});
     await until(() => follower.texts('a').includes('4'));
     expect(follower.texts('a')).toEqual(numbers(1, 4));
   });
