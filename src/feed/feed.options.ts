@@ -56,8 +56,8 @@ export interface FeedOptions extends AuthOptions, LimitOptions {
    */
   lameDuckMs?: number;
   /**
-   * Makes of published data what is sent: called once for each `publish()` and `publishMany()`, whoever follows. What it throws, they
-   * throw. Default: the data as it is. Example: `instanceToPlain` of class-transformer.
+   * Converts published data into what is sent. It is called once for each `publish()` and `publishMany()`, however many subscribers the
+   * feed has. What it throws, they throw. Default: the data as it is. Example: `instanceToPlain` of class-transformer.
    */
   serialize?: (data: unknown) => unknown;
   /**

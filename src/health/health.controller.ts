@@ -34,7 +34,7 @@ export class HealthController {
   }
 
   /**
-   * The counts, of all feeds or, to those who may read it, of one.
+   * The counts of all feeds, or of one. Those of one need the authorization that reading it needs.
    *
    * @throws HealthScopeException (400) for an unknown scope, and for several ids; what `FeedCountGuard` fails with
    */

@@ -1,5 +1,3 @@
-import { createHash } from 'node:crypto';
-import { Redis } from 'ioredis';
 import type { HistoryBounds } from '../../src/feed/broker/broker.js';
 import { redisBroker } from '../../src/feed/broker/redis/index.js';
 import { BrokerUnavailableError } from '../../src/feed/errors/broker.errors.js';
@@ -7,25 +5,12 @@ import { type Engine, missing } from '../../tools/engines.mjs';
 import { type Node, numbers, positionOf } from '../support/broker-node.js';
 import { linkTo, nodeOf, roomy, startEngine } from '../support/brokers.js';
 import { atEnd } from '../support/ends.js';
+import { clientOf, neighbourOf } from '../support/redis.js';
 import { until } from '../support/until.js';
 
 async function node({ port }: { port: number }, bounds: Partial<HistoryBounds> = {}, said: string[] = [], path = ''): Promise<Node> {
   const broker = await redisBroker(`redis://127.0.0.1:${port}${path}`)({ ...roomy, ...bounds, log: (message) => said.push(message) });
   return nodeOf(broker);
-}
-
-function client({ port }: Engine): Redis {
-  const redis = new Redis({ port, host: '127.0.0.1' });
-  redis.on('error', () => {});
-  atEnd(() => redis.disconnect());
-  return redis;
-}
-
-const slotOf = (feed: string) => createHash('sha1').update(feed).digest().readUInt16BE(0);
-
-/** Another feed whose marks are kept in the same place. */
-function neighbourOf(feed: string): string {
-  for (let n = 0; ; n += 1) if (slotOf(`n${n}`) === slotOf(feed)) return `n${n}`;
 }
 
 (missing().includes('redis-server') ? describe.skip : describe)('faults of Redis', () => {
@@ -63,7 +48,7 @@ function neighbourOf(feed: string): string {
 
   it('an error tells where a message is certainly not stored', async () => {
     const publisher = await node(engine);
-    const redis = client(engine);
+    const redis = clientOf(engine);
     await redis.config('SET', 'maxmemory', '1');
     await expect(publisher.publish('a', '1')).rejects.toMatchObject({ isNotStored: true, message: expect.stringMatching(/OOM/) });
     await redis.config('SET', 'maxmemory', '0');
@@ -78,7 +63,7 @@ function neighbourOf(feed: string): string {
   it('scripts that somebody flushed are loaded again, and no message fails for that', async () => {
     const said: string[] = [];
     const publisher = await node(engine, {}, said);
-    await client(engine).script('FLUSH');
+    await clientOf(engine).script('FLUSH');
     await Promise.all(numbers(1, 20).map((text) => publisher.publish('a', text)));
     expect(await publisher.read('a', 'earliest')).toHaveLength(20);
     expect(said).toEqual([]);
@@ -100,7 +85,7 @@ function neighbourOf(feed: string): string {
     await long.publish('beside', 'x');
     const { after } = await long.history('a', 'end');
     await short.publish('a', '1');
-    await until(async () => (await client(engine).exists('{nestjs-feed}:feed:a')) === 0);
+    await until(async () => (await clientOf(engine).exists('{nestjs-feed}:feed:a')) === 0);
     await long.publish(neighbourOf('a'), 'x');
     expect(await long.history('a', after)).toMatchObject({ isReset: true });
   });
@@ -123,7 +108,7 @@ function neighbourOf(feed: string): string {
     const link = await linkTo(engine);
     const reader = await node(link);
     const feeds = numbers(1, 200);
-    const redis = client(engine);
+    const redis = clientOf(engine);
     await Promise.all(feeds.map((feed) => reader.publish(feed, 'x')));
     await redis.config('RESETSTAT');
     const calls = async () => Number(/cmdstat_evalsha:calls=(\d+)/.exec(await redis.info('commandstats'))?.[1]);

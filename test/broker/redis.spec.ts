@@ -11,6 +11,7 @@ import { type Engine, freePort, missing } from '../../tools/engines.mjs';
 import { type Node, numbers, positionOf } from '../support/broker-node.js';
 import { ioredis5, linkTo, nodeOf, roomy, startEngine } from '../support/brokers.js';
 import { atEnd } from '../support/ends.js';
+import { clientOf, neighbourOf } from '../support/redis.js';
 import { until } from '../support/until.js';
 
 const suite = missing().includes('redis-server') ? describe.skip : describe;
@@ -22,21 +23,6 @@ let factory: RedisFactory | undefined;
 async function node(given: string | RedisBrokerOptions, bounds: Partial<typeof roomy> = {}, said: string[] = []): Promise<Node> {
   const options = typeof given === 'string' && factory ? { url: given, client: factory } : given;
   return nodeOf(await redisBroker(options)({ ...roomy, ...bounds, log: (message) => said.push(message) }));
-}
-
-/** A plain client, to do to Redis what brokers must live with. */
-function client({ port }: Engine): Redis {
-  const redis = new Redis({ port, host: '127.0.0.1' });
-  redis.on('error', () => {});
-  atEnd(() => redis.disconnect());
-  return redis;
-}
-
-const slotOf = (feed: string) => createHash('sha1').update(feed).digest().readUInt16BE(0);
-
-/** Another feed whose marks are kept in the same place. */
-function neighbourOf(feed: string): string {
-  for (let n = 0; ; n += 1) if (slotOf(`n${n}`) === slotOf(feed)) return `n${n}`;
 }
 
 describe('the URL of Redis', () => {
@@ -221,7 +207,7 @@ suite.each([
     'one that %s is unavailable, says so, and stores nothing',
     async (_, more, rules, reason) => {
       const engine = await startEngine('redis', ...more);
-      const redis = client(engine);
+      const redis = clientOf(engine);
       await redis.call('ACL', 'SETUSER', 'app', 'on', '>secret', '~*', '+@all', 'allchannels', ...rules);
       const publisher = await node(`redis://app:secret@127.0.0.1:${engine.port}`);
       const { broker } = publisher;
@@ -247,7 +233,7 @@ suite.each([
     const { broker } = publisher;
     await publisher.subscribe('a');
     await publisher.publish('a', '1');
-    const redis = client(engine);
+    const redis = clientOf(engine);
     await redis.config('SET', setting, much);
     for (const text of ['2', '3']) await expect(publisher.publish('a', text)).rejects.toThrow(BrokerUnavailableError);
     expect(broker.unavailableSince).toBeDefined();
@@ -279,7 +265,7 @@ suite.each([
     expect(silent).not.toBe(append);
     const hash = createHash('sha1').update('a').digest();
     const slot = [hash.readUInt16BE(0), hash.toString('hex', 2, 6)];
-    await client(engine).eval(
+    await clientOf(engine).eval(
       silent,
       2,
       '{nestjs-feed}:state',
@@ -312,7 +298,7 @@ suite.each([
     await follower.subscribe('a');
     const { epoch } = await follower.publish('a', '1');
     for (const text of ['', 'x', '\n\n', `${epoch} x 0 1 0 t\n\nx`, `${epoch} 1e300 0 1 0 t\n\nx`, `${epoch} 9999999999999999 0 1 0 t`]) {
-      await client(engine).call('SPUBLISH', '{nestjs-feed}:feed:a', text);
+      await clientOf(engine).call('SPUBLISH', '{nestjs-feed}:feed:a', text);
     }
     await follower.publish('a', '2');
     expect(follower.texts('a')).toEqual(['1', '2']);
@@ -323,7 +309,7 @@ suite.each([
     const engine = await startEngine('redis');
     const [one, other] = [await node(engine.url), await node(engine.url)];
     await Promise.all([one.subscribe('a'), other.subscribe('a')]);
-    const killer = client(engine);
+    const killer = clientOf(engine);
     const sent: string[] = [];
     for (let n = 1; n <= 300; n += 1) {
       if (n % 30 === 0) await killer.call('CLIENT', 'KILL', 'TYPE', n % 60 === 0 ? 'normal' : 'pubsub', 'SKIPME', 'yes');
@@ -370,7 +356,7 @@ suite.each([
     ['Redis has lost all', 'another'],
   ])('a connection that is made again costs a few reads of each feed, also after %s', async (_, epoch) => {
     const engine = await startEngine('redis');
-    const redis = client(engine);
+    const redis = clientOf(engine);
     const state = '{nestjs-feed}:state';
     await redis.hset(state, 'epoch', 'before', 'offset', (Date.now() - 30 * 86_400_000) * 1000);
     const follower = await node(engine.url);
@@ -392,7 +378,7 @@ suite.each([
     const follower = await node(engine.url);
     await follower.subscribe('a');
     await follower.count('a', 1, 2);
-    await client(engine).flushall();
+    await clientOf(engine).flushall();
     await until(async () => {
       await follower.publish('a', 'again').catch(() => {});
       return follower.texts('a').includes('lost') && follower.texts('a').at(-1) === 'again';
@@ -404,7 +390,7 @@ suite.each([
     const engine = await startEngine('redis');
     const follower = await node(engine.url);
     await follower.subscribe('a');
-    await client(engine).script('FLUSH');
+    await clientOf(engine).script('FLUSH');
     await until(() => follower.canPublish('a', 'x'));
     await until(() => follower.of('a').length === 1);
   });
@@ -469,14 +455,14 @@ suite.each([
     follower.broker.unsubscribe('a');
     await following;
     await follower.subscribe('b');
-    expect(await client(engine).call('PUBSUB', 'SHARDCHANNELS')).toEqual(['{nestjs-feed}:feed:b']);
+    expect(await clientOf(engine).call('PUBSUB', 'SHARDCHANNELS')).toEqual(['{nestjs-feed}:feed:b']);
   });
 
   it('messages that a failover has lost are told to be lost, also by a master that does not tell it is another', async () => {
     const engine = await startEngine('redis');
     const follower = await node(engine.url);
     await follower.subscribe('a');
-    const redis = client(engine);
+    const redis = clientOf(engine);
     const [state, stream] = ['{nestjs-feed}:state', '{nestjs-feed}:feed:a'];
     const { offset } = await follower.publish('a', '1');
     await redis.hset(state, 'offset', offset + 60e6);
@@ -496,7 +482,7 @@ suite.each([
     const engine = await startEngine('redis');
     const publisher = await node(engine.url, { historyTtlMs: 1000 });
     await Promise.all(Array.from({ length: 5000 }, (_, n) => publisher.publish(`feed${n}`, 'x')));
-    const redis = client(engine);
+    const redis = clientOf(engine);
     await until(async () => (await redis.dbsize()) === 1);
     expect(await redis.hlen('{nestjs-feed}:state')).toBeLessThanOrEqual(65_536 + 3);
   });
@@ -517,16 +503,16 @@ suite.each([
     const master = await startEngine('redis');
     const replica = await startEngine('redis', '--replicaof', `127.0.0.1 ${master.port}`, '--repl-diskless-sync-delay', '0');
     const sentinel = await startEngine('sentinel');
-    const watch = client(sentinel);
+    const watch = clientOf(sentinel);
     await watch.call('SENTINEL', 'MONITOR', 'main', '127.0.0.1', `${master.port}`, '1');
     await watch.call('SENTINEL', 'SET', 'main', 'down-after-milliseconds', '300', 'failover-timeout', '3000');
-    await until(async () => (await client(master).info('replication')).includes('state=online'));
+    await until(async () => (await clientOf(master).info('replication')).includes('state=online'));
     await until(async () => ((await watch.call('SENTINEL', 'REPLICAS', 'main')) as unknown[]).length === 1);
 
     const follower = await node(`redis+sentinel://127.0.0.1:${sentinel.port}/main`);
     await follower.subscribe('a');
     await follower.count('a', 1, 3);
-    await until(async () => (await client(replica).xlen('{nestjs-feed}:feed:a')) === 3);
+    await until(async () => (await clientOf(replica).xlen('{nestjs-feed}:feed:a')) === 3);
     await master.kill();
     await follower.reconnects();
     await follower.count('a', 4, 6);
@@ -542,7 +528,7 @@ suite.each([
       );
     }
     const [first, second, third, replica] = nodes as [Engine, Engine, Engine, Engine];
-    const redis = new Map(nodes.map((engine) => [engine, client(engine)]));
+    const redis = new Map(nodes.map((engine) => [engine, clientOf(engine)]));
     const at = (engine: Engine) => redis.get(engine) as Redis;
     await at(first).call('CLUSTER', 'ADDSLOTSRANGE', '0', '5000');
     await at(second).call('CLUSTER', 'ADDSLOTSRANGE', '5001', '10000');

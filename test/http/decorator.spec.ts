@@ -21,6 +21,7 @@ import { defer, lastValueFrom, NEVER, Observable, of, throwError, timer } from '
 import { Feed } from '../../src/index.js';
 import { Peer } from '../support/peer.js';
 import { closeAll, platforms, type Served, serveFeeds, until } from '../support/serve.js';
+import { untilSteady } from '../support/until.js';
 
 @Injectable()
 class KeyGuard implements CanActivate {
@@ -194,13 +195,7 @@ describe.each(platforms)('@Feed() on %s', (platform) => {
     const peer = await Peer.get(served.port, '/api/orders/20000/iterable');
     await peer.sees('1 x');
     peer.socket.pause();
-    let before = 0;
-    await until(async () => {
-      const same = drawn === before;
-      before = drawn;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-      return same && drawn === before;
-    });
+    await untilSteady(() => drawn);
     expect(drawn).toBeLessThan(20_000);
     peer.socket.resume();
     await peer.closed();

@@ -17,6 +17,7 @@ import { catchError, map, NEVER, Observable, of, Subject, take, tap, throwError,
 import { Feed } from '../../src/index.js';
 import { Peer } from '../support/peer.js';
 import { closeAll, follow, type Platform, platforms, serveFeeds, until } from '../support/serve.js';
+import { untilSteady } from '../support/until.js';
 
 class Account {
   name = 'n';
@@ -235,13 +236,7 @@ describe.each(platforms)("interceptors of a feed's route on %s", (platform) => {
     const peer = await Peer.get(served.port, '/accounts/iterable');
     await peer.sees('1 x');
     peer.socket.pause();
-    let before = 0;
-    await until(async () => {
-      const same = drawn === before;
-      before = drawn;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-      return same && drawn === before;
-    });
+    await untilSteady(() => drawn);
     expect(drawn).toBeLessThan(20_000);
     peer.socket.resume();
     await peer.closed();

@@ -9,3 +9,14 @@ export async function until(holds: () => boolean | Promise<boolean>): Promise<vo
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
+
+/** Resolves once a value has stopped to change. */
+export async function untilSteady(value: () => number): Promise<void> {
+  let before = value();
+  await until(async () => {
+    const isSame = value() === before;
+    before = value();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    return isSame && value() === before;
+  });
+}

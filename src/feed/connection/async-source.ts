@@ -1,5 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import type { Observer, Unsubscribable } from 'rxjs';
+import { from, isObservable, type ObservableInput, type Observer, type Unsubscribable } from 'rxjs';
 
 /** Items in a row after which the event loop gets a turn. */
 const longestRun = 16;
@@ -7,6 +7,17 @@ const longestRun = 16;
 /** An observer that says when it has enough for now. */
 export interface BackpressureObserver<T> extends Observer<T> {
   readonly isFull: boolean;
+}
+
+/** A source that is subscribed to. */
+export interface SourceSubscription extends Unsubscribable {
+  /** The observer can take more; only what is pulled with backpressure has it. */
+  resume?(): void;
+}
+
+/** Subscribes to a source: an async iterable is pulled with backpressure, everything else emits as it likes. */
+export function subscribeTo<T>(source: ObservableInput<T>, observer: BackpressureObserver<T>): SourceSubscription {
+  return !isObservable(source) && Symbol.asyncIterator in source ? new AsyncSource(source, observer) : from(source).subscribe(observer);
 }
 
 /**

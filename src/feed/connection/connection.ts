@@ -1,4 +1,4 @@
-import { from, isObservable, type ObservableInput, type Observer, type Unsubscribable } from 'rxjs';
+import { type ObservableInput, type Observer } from 'rxjs';
 import { toFeedException } from '../errors/to-feed-exception.js';
 import type { Client } from '../limits/admission.js';
 import { checkFeedId } from '../message/feed-id.js';
@@ -9,7 +9,7 @@ import type { Router } from '../pubsub/router.js';
 import type { Subscriber } from '../pubsub/topic.js';
 import type { EndReason } from '../stats/end-reason.js';
 import type { Transport, TransportListener } from '../transport/transport.js';
-import { AsyncSource } from './async-source.js';
+import { type SourceSubscription, subscribeTo } from './async-source.js';
 import type { Encoder } from './encoder.js';
 import type { FeedConnection } from './feed-connection.js';
 import { InterceptedSource } from './intercepted-source.js';
@@ -40,7 +40,7 @@ export class Connection
   progressBeat = 0;
   progressBytes = 0;
   lastBeat = Number.POSITIVE_INFINITY;
-  private source: Unsubscribable | undefined = undefined;
+  private source: SourceSubscription | undefined = undefined;
   /** What the source failed with before the head was sent. */
   private failure: { readonly error: unknown } | undefined = undefined;
   /** When it was opened, in milliseconds since the process started. */
@@ -77,12 +77,7 @@ export class Connection
 
   /** Subscribes the source. */
   subscribe(source: ObservableInput<FeedItem> | InterceptedSource): void {
-    if (source instanceof InterceptedSource) this.source = source.attach(this);
-    else
-      this.source =
-        !isObservable(source) && Symbol.asyncIterator in source
-          ? new AsyncSource(source, this)
-          : from(source as ObservableInput<FeedItem>).subscribe(this);
+    this.source = source instanceof InterceptedSource ? source.attach(this) : subscribeTo(source, this);
     if (this.reason !== undefined) this.stopSource();
   }
 
@@ -202,7 +197,7 @@ export class Connection
   }
 
   protected onFlushed(): void {
-    if (this.source instanceof AsyncSource || this.source instanceof InterceptedSource) this.source.resume();
+    this.source?.resume?.();
   }
 
   protected onFailed(error: unknown): void {

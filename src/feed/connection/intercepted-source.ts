@@ -1,6 +1,6 @@
-import { from, isObservable, Observable, type ObservableInput, type Observer, type Subscriber, type Unsubscribable } from 'rxjs';
+import { Observable, type ObservableInput, type Observer, type Subscriber, type Unsubscribable } from 'rxjs';
 import type { FeedItem } from '../message/message.js';
-import { AsyncSource, type BackpressureObserver } from './async-source.js';
+import { type BackpressureObserver, type SourceSubscription, subscribeTo } from './async-source.js';
 
 type Source = ObservableInput<FeedItem>;
 
@@ -13,7 +13,7 @@ type Open = (pass: (source: Source | undefined) => InterceptedSource | undefined
  *
  * A feed may be silent for longer than any answer may take: a chain that ends with a timeout is subscribed again, for the same source.
  */
-export class InterceptedSource implements Unsubscribable {
+export class InterceptedSource implements SourceSubscription {
   /** What Nest waits for: the feed is open, or why it is not. */
   readonly opened: Promise<unknown>;
   /** Whether the handler was called, and its request is taken care of. */
@@ -21,7 +21,7 @@ export class InterceptedSource implements Unsubscribable {
   private settle!: { resolve: (value?: unknown) => void; reject: (error: unknown) => void };
   private source: Source | undefined;
   private chained: Unsubscribable | undefined;
-  private running: Unsubscribable | undefined;
+  private running: SourceSubscription | undefined;
   private connection: BackpressureObserver<FeedItem> | undefined;
   /** The chain, as a subscriber of the source. */
   private inner: Subscriber<FeedItem> | undefined;
@@ -86,7 +86,7 @@ export class InterceptedSource implements Unsubscribable {
 
   /** The connection can take more. */
   resume(): void {
-    if (this.running instanceof AsyncSource) this.running.resume();
+    this.running?.resume?.();
   }
 
   unsubscribe(): void {
@@ -137,10 +137,7 @@ export class InterceptedSource implements Unsubscribable {
         return connection.isFull;
       },
     };
-    this.running =
-      !isObservable(source) && Symbol.asyncIterator in source
-        ? new AsyncSource(source, observer)
-        : from(source as Source).subscribe(observer);
+    this.running = subscribeTo(source, observer);
     if (this.isStopped) this.running.unsubscribe();
   }
 
