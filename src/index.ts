@@ -13,7 +13,7 @@ export { FeedException } from './feed/errors/feed-exception.js';
 export { FeedModuleDuplicateError, FeedOptionsError } from './feed/errors/feed-options.error.js';
 export type { PublishAnswer } from './feed/feed.controller.js';
 export type { FeedRouteOptions } from './feed/feed.decorator.js';
-export { Feed } from './feed/feed.decorator.js';
+export { Feed, FeedSignal } from './feed/feed.decorator.js';
 export { FeedModule } from './feed/feed.module.js';
 export type { FeedModuleExtras, FeedOptions } from './feed/feed.options.js';
 export { FeedService } from './feed/feed.service.js';

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Controller, Module, Query } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
-import { Feed, FeedModule } from 'nestjs-feed';
+import { Feed, FeedModule, FeedSignal } from 'nestjs-feed';
 import { map, timer } from 'rxjs';
 import { pageOf } from '../page.ts';
 
@@ -11,13 +11,13 @@ the one before it has been sent: a slow reader slows the model down, and the mod
 
 /**
  * A simulated language model. Replace it with the stream of your provider's client:
- * `for await (const { choices } of await client.chat.completions.create({ …, stream: true })) yield choices[0].delta.content ?? '';`
+ * `for await (const { choices } of await client.chat.completions.create({ …, stream: true }, { signal })) yield choices[0].delta.content ?? '';`
  */
-async function* model(prompt: string, endless: boolean): AsyncGenerator<string> {
+async function* model(prompt: string, endless: boolean, signal: AbortSignal): AsyncGenerator<string> {
   const words = `You asked: “${prompt}”. ${text}`.split(/\s+/);
   do {
     for (const word of words) {
-      if (!endless) await sleep(40);
+      if (!endless) await sleep(40, undefined, { signal });
       yield `${word} `;
     }
   } while (endless);
@@ -28,12 +28,16 @@ class AnswersController {
   private running = 0;
   private made = 0;
 
-  /** The `yield` waits while the client does not read, and returns when it leaves, so that `finally` runs. */
+  /** The `yield` waits while the client does not read, and returns when it leaves; the signal ends what waits for the model. */
   @Feed('answers')
-  async *answer(@Query('prompt') prompt = 'nothing', @Query('endless') endless?: string): AsyncGenerator<string> {
+  async *answer(
+    @FeedSignal() signal: AbortSignal,
+    @Query('prompt') prompt = 'nothing',
+    @Query('endless') endless?: string,
+  ): AsyncGenerator<string> {
     this.running += 1;
     try {
-      for await (const token of model(prompt, endless !== undefined)) {
+      for await (const token of model(prompt, endless !== undefined, signal)) {
         this.made += 1;
         yield token;
       }

@@ -16,6 +16,7 @@ import { contentOf } from './message/content.js';
 import { checkFeedId } from './message/feed-id.js';
 import { Publisher } from './pubsub/publisher.js';
 import { Router } from './pubsub/router.js';
+import type { FeedContext } from './source/source.js';
 
 /** A published message, as the answer to its publisher describes it. */
 export interface PublishAnswer {
@@ -59,7 +60,7 @@ class FeedController {
     const { source, sourceHasIds } = this.options;
     await this.opener.open(request, response, {
       feeds: ids,
-      source: source && (() => source({ id: ids[0] as string, ids, url: withoutToken(asked.target), request: asked.raw })),
+      source: source && (() => source(contextOf(asked, ids))),
       resume: true,
       sourceHasIds,
       labelled: pathFeed === undefined,
@@ -108,6 +109,18 @@ class FeedController {
     const messages = await this.publisher.publish(feeds, content);
     return messages.map(({ id, feed }) => ({ id, feed, subscribers: this.router.topic(feed)?.size ?? 0 }));
   }
+}
+
+function contextOf(asked: FeedRequest, ids: readonly string[]): FeedContext {
+  return {
+    id: ids[0] as string,
+    ids,
+    url: withoutToken(asked.target),
+    request: asked.raw,
+    get signal() {
+      return asked.signal;
+    },
+  };
 }
 
 /** The controller for a path and guards that are known when the module is imported. */

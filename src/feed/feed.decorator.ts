@@ -1,10 +1,11 @@
 import type { IncomingMessage } from 'node:http';
-import { Get, Inject, Req, Res, SetMetadata } from '@nestjs/common';
+import { createParamDecorator, type ExecutionContext, Get, Inject, Req, Res, SetMetadata } from '@nestjs/common';
 import type { ObservableInput } from 'rxjs';
 import { FeedOpener } from './connection/feed-opener.js';
 import type { InterceptedSource } from './connection/intercepted-source.js';
 import { interceptedOf } from './feed.interceptors.js';
 import type { AnyResponse } from './http/adapter.js';
+import { FeedRequest } from './http/feed-request.js';
 import { FEED_PATHS } from './http/feed-routes.js';
 import { documentFeed } from './http/openapi.js';
 import { FEED_OWN_QUERY, ownQuery } from './http/own-query.js';
@@ -86,6 +87,14 @@ export function Feed(path?: string | string[], { feed }: FeedRouteOptions = {}):
     Get(path)(target, key, descriptor);
   };
 }
+
+/**
+ * A parameter of a `@Feed()` handler: an `AbortSignal` that is aborted when the connection ends, whatever the reason, or when none is
+ * opened. Give it to what a generator waits for in `await`: a generator is not stopped otherwise until that is over.
+ */
+export const FeedSignal = createParamDecorator(
+  (_: unknown, context: ExecutionContext): AbortSignal => FeedRequest.of(context.switchToHttp().getRequest()).signal,
+);
 
 /** RxJS checks that it really is an Observable or an iterable when it subscribes. */
 function sourceOf(value: unknown, handler: string): Source {

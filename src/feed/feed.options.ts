@@ -76,7 +76,7 @@ export interface FeedOptions extends AuthOptions, LimitOptions {
   historyLength?: number;
   /** How long a message is stored, in milliseconds. Default: 300000. */
   historyTtlMs?: number;
-  /** The most bytes stored of each feed; a message counts as its data's bytes and 512 more. Default: 1048576. */
+  /** The most bytes stored of each feed; a message counts as its text and its names, and 512 bytes more. Default: 1048576. */
   historyBytes?: number;
   /** The most bytes stored of all feeds together; beyond, the oldest messages are dropped. Default: 134217728. */
   historyTotalBytes?: number;

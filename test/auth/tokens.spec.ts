@@ -1,4 +1,6 @@
+import { queryObjects } from 'node:v8';
 import { Controller, UseGuards } from '@nestjs/common';
+import { TokenGrant } from '../../src/feed/auth/grant.js';
 import { Feed, FeedAuthGuard, type FeedEvent, FeedTokenService } from '../../src/index.js';
 import { Peer } from '../support/peer.js';
 import {
@@ -47,6 +49,16 @@ describe.each(platforms)('tokens on %s', (platform) => {
   const publish = async (path: string, headers?: Record<string, string>) => (await ask('POST', path, headers)).status;
 
   afterEach(closeAll);
+
+  it('are not held by the connections that they opened', async () => {
+    await start();
+    const header = `Authorization: Bearer ${await tokens.create({ feeds: Array.from({ length: 500 }, (_, n) => `a${n}`) })}`;
+    const before = queryObjects(TokenGrant, { format: 'count' });
+    for (let n = 0; n < 20; n += 1) await follow(served, `/feeds/a${n}`, header);
+    expect(served.feeds.counts().open).toBe(20);
+    // Those of the last requests may be on Node's stack.
+    expect(queryObjects(TokenGrant, { format: 'count' }) - before).toBeLessThan(3);
+  });
 
   it('decide who reads which feeds', async () => {
     await start();

@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events';
 import {
   type ArgumentsHost,
   BadRequestException,
@@ -18,7 +19,7 @@ import {
 } from '@nestjs/common';
 import { HttpAdapterHost, Reflector } from '@nestjs/core';
 import { defer, lastValueFrom, NEVER, Observable, of, throwError, timer } from 'rxjs';
-import { Feed } from '../../src/index.js';
+import { Feed, FeedSignal } from '../../src/index.js';
 import { Peer } from '../support/peer.js';
 import { closeAll, platforms, type Served, serveFeeds, until } from '../support/serve.js';
 import { untilSteady } from '../support/until.js';
@@ -46,6 +47,7 @@ class UnknownFilter implements ExceptionFilter {
   }
 }
 
+const signals = new Map<string, AbortSignal>();
 let generators = 0;
 let drawn = 0;
 
@@ -74,6 +76,24 @@ class OrdersController {
   @Header('X-Order', 'yes')
   observable(@Param('id', ParseIntPipe) id: number, @Query('note') note = 'none'): Observable<string> {
     return of(`${this.prefix} ${id + 1} ${note}`);
+  }
+
+  @Feed(':id/waiting')
+  async *waiting(@FeedSignal() signal: AbortSignal): AsyncGenerator<string> {
+    generators += 1;
+    try {
+      yield 'waits';
+      await once(new EventEmitter(), 'never', { signal });
+    } finally {
+      generators -= 1;
+    }
+  }
+
+  @Feed('signals/:how')
+  signalled(@Param('how') how: string, @FeedSignal() signal: AbortSignal): Observable<string> {
+    signals.set(how, signal);
+    if (how === 'throws') throw new Unknown();
+    return how === 'fails' ? throwError(() => new Unknown()) : NEVER;
   }
 
   @Feed(':id/promise')
@@ -215,6 +235,28 @@ describe.each(platforms)('@Feed() on %s', (platform) => {
     expect(generators).toBe(1);
     peer.leave();
     await until(() => generators === 0);
+  });
+
+  it('returns an async iterable whose client leaves while it waits, where what it waits for has the signal', async () => {
+    const peer = await Peer.get(served.port, '/api/orders/1/waiting');
+    await peer.sees('waits');
+    expect(generators).toBe(1);
+    peer.leave();
+    await until(() => generators === 0);
+  });
+
+  it('aborts its signal when the connection ends, or when none is opened', async () => {
+    const path = '/api/orders/signals';
+    await fetch(`${served.url}${path}/throws`);
+    await fetch(`${served.url}${path}/fails`);
+    await fetch(`${served.url}${path}/head`, { method: 'HEAD' });
+    for (const how of ['throws', 'fails', 'head']) expect([how, signals.get(how)?.aborted]).toEqual([how, true]);
+    const peer = await Peer.get(served.port, `${path}/followed`);
+    await peer.sees('\r\n\r\n');
+    expect(signals.get('followed')?.aborted).toBe(false);
+    expect(served.feeds.end('api/orders/signals/followed')).toBe(1);
+    expect(signals.get('followed')?.aborted).toBe(true);
+    await peer.closed();
   });
 
   it.each(['above', 'below'])('heeds an asynchronous guard %s it', async (place) => {

@@ -77,6 +77,20 @@ describe.each(platforms)("an application's source on %s", (platform) => {
     expect(served.feeds.counts()).toMatchObject({ open: 0, feeds: 0 });
   });
 
+  it('a source is told by its signal that its connection has ended', async () => {
+    let told = false;
+    await start(({ signal }) => {
+      signal.addEventListener('abort', () => {
+        told = true;
+      });
+      return of('first');
+    });
+    const peer = await follow(served, '/feeds/a');
+    await peer.closed();
+    expect(peer.body).toBe('first\n');
+    expect(told).toBe(true);
+  });
+
   it('a source whose teardown throws ends its own connection alone', async () => {
     const source = () =>
       new Observable<string>(() => () => {

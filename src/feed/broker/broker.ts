@@ -41,8 +41,14 @@ export interface HistoryBounds {
   readonly historyTotalBytes: number;
 }
 
-/** What a message counts as beside its text, in bytes: itself, its entry, and the room that V8 keeps free around them. */
+/** What a message counts as beside its text and its names, in bytes: itself, its entry, and the room that V8 keeps free around them. */
 export const messageOverhead = 512;
+
+/** What a text takes in the memory of this process, in bytes: V8 has one byte or two for each of its characters. */
+export function textBytes(text: string): number {
+  const utf8 = Buffer.byteLength(text);
+  return utf8 === text.length ? utf8 : Math.max(utf8, 2 * text.length);
+}
 
 /**
  * Stores the recent messages of feeds and carries them between processes. The module's broker is injected by this class.

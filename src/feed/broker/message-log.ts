@@ -1,6 +1,6 @@
 import type { StoredMessage } from '../message/message.js';
 import type { Start } from '../message/position.js';
-import { type History, type HistoryBounds, messageOverhead } from './broker.js';
+import { type History, type HistoryBounds, messageOverhead, textBytes } from './broker.js';
 import { TrimmedOffsets } from './trimmed-offsets.js';
 
 /** The shortest time between two removals of expired messages, in milliseconds. */
@@ -57,7 +57,7 @@ export class MessageLog {
       log = { feed, first: undefined, last: undefined, length: 0, bytes: 0, trimmed: this.trimmed.offsetOf(feed) };
       this.logs.set(feed, log);
     }
-    const bytes = Buffer.byteLength(message.text) + messageOverhead;
+    const bytes = bytesOf(message);
     const entry: Entry = { message, bytes, log, next: undefined, older: this.newest, newer: undefined };
     if (this.newest) this.newest.newer = entry;
     else this.oldest = entry;
@@ -181,4 +181,9 @@ export class MessageLog {
     const before = Date.now() - this.bounds.historyTtlMs;
     while (this.oldest && this.oldest.message.time <= before) this.drop(this.oldest);
   }
+}
+
+/** Its id holds the feed's name as well. */
+function bytesOf({ feed, type, text }: StoredMessage): number {
+  return textBytes(text) + (type === undefined ? 0 : textBytes(type)) + 2 * feed.length + messageOverhead;
 }

@@ -15,6 +15,23 @@ export interface SourceSubscription extends Unsubscribable {
   resume?(): void;
 }
 
+/** A source that has a signal: `unsubscribe()` reaches it even where it waits, as a generator in `await` does. */
+export class AbortedSource implements SourceSubscription {
+  constructor(
+    private readonly source: SourceSubscription,
+    private readonly stop: AbortController,
+  ) {}
+
+  resume(): void {
+    this.source.resume?.();
+  }
+
+  unsubscribe(): void {
+    this.stop.abort();
+    this.source.unsubscribe();
+  }
+}
+
 /** Subscribes to a source: an async iterable is pulled with backpressure, everything else emits as it likes. */
 export function subscribeTo<T>(source: ObservableInput<T>, observer: BackpressureObserver<T>): SourceSubscription {
   return !isObservable(source) && Symbol.asyncIterator in source ? new AsyncSource(source, observer) : from(source).subscribe(observer);
@@ -22,7 +39,7 @@ export function subscribeTo<T>(source: ObservableInput<T>, observer: Backpressur
 
 /**
  * Pulls an async iterable with backpressure: the next value is requested only when the client can take it.
- * `unsubscribe()` calls the iterator's `return()`, so that a generator's `finally` runs.
+ * `unsubscribe()` calls the iterator's `return()`, so that a generator's `finally` runs; one that waits in `await` gets there afterwards.
  */
 export class AsyncSource<T> implements Unsubscribable {
   private readonly iterator: AsyncIterator<T>;

@@ -9,7 +9,7 @@ import type { Router } from '../pubsub/router.js';
 import type { Subscriber } from '../pubsub/topic.js';
 import type { EndReason } from '../stats/end-reason.js';
 import type { Transport, TransportListener } from '../transport/transport.js';
-import { type SourceSubscription, subscribeTo } from './async-source.js';
+import { AbortedSource, type SourceSubscription, subscribeTo } from './async-source.js';
 import type { Encoder } from './encoder.js';
 import type { FeedConnection } from './feed-connection.js';
 import { InterceptedSource } from './intercepted-source.js';
@@ -75,9 +75,14 @@ export class Connection
     return this.reason !== undefined || this.failure !== undefined || (this.queue?.hasEntries ?? false);
   }
 
-  /** Subscribes the source. */
-  subscribe(source: ObservableInput<FeedItem> | InterceptedSource): void {
-    this.source = source instanceof InterceptedSource ? source.attach(this) : subscribeTo(source, this);
+  /**
+   * Subscribes the source.
+   *
+   * @param stop is aborted when the connection ends, before the source is unsubscribed
+   */
+  subscribe(source: ObservableInput<FeedItem> | InterceptedSource, stop?: AbortController): void {
+    const subscription = source instanceof InterceptedSource ? source.attach(this) : subscribeTo(source, this);
+    this.source = stop ? new AbortedSource(subscription, stop) : subscription;
     if (this.reason !== undefined) this.stopSource();
   }
 

@@ -19,6 +19,7 @@ import type { Router } from '../pubsub/router.js';
 import { handOver } from '../transport/handover.js';
 import { beginOpening, claimSocket, endOpening } from '../transport/pipelining.js';
 import { plainResponse } from '../transport/plain-response.js';
+import type { FeedContext } from '../source/source.js';
 import type { Transport } from '../transport/transport.js';
 import type { Connection } from './connection.js';
 import { Encoder } from './encoder.js';
@@ -36,7 +37,7 @@ export interface ConnectOptions {
    */
   feeds?: readonly string[] | undefined;
   /** Makes its source, once its feeds have been subscribed to: a state that it reads and the messages after it leave no gap. Default: none. */
-  source?: (() => ObservableInput<FeedItem>) | undefined;
+  source?: ((context: Pick<FeedContext, 'signal'>) => ObservableInput<FeedItem>) | undefined;
   /** Whether it begins where `Last-Event-ID` or `?since=` says. Default: where it has no source, whose own ids these may be. */
   resume?: boolean;
   /** Whether the source gives ids of its own: a `Last-Event-ID` that is no position of a feed is then left to it. Default: false. */
@@ -100,14 +101,15 @@ export class FeedOpener {
       const position = resume ? request.position(sourceHasIds) : undefined;
       if (request.isHead) {
         this.registry.discard(connection);
+        request.stop?.abort();
         this.setHead(request, response, format);
         rawOf(response).end();
         return undefined;
       }
       const replay = await this.subscribe(connection, resume, position, makeSource !== undefined);
       if (replay) connection.replay(replay);
-      const source = makeSource?.() ?? NEVER;
-      if (source !== NEVER) connection.subscribe(source);
+      const source = makeSource?.(request) ?? NEVER;
+      if (source !== NEVER || request.stop) connection.subscribe(source, request.stop);
       if (!connection.isReady) await nextTurn();
       if (request.raw.socket.destroyed) {
         this.registry.discard(connection);
@@ -122,6 +124,7 @@ export class FeedOpener {
       return connection;
     } catch (error) {
       this.registry.discard(connection);
+      request.stop?.abort();
       throw error;
     }
   }

@@ -40,6 +40,8 @@ export class FeedRequest {
   readonly query: URLSearchParams;
   /** What its token allows; undefined where no guard of the module has looked for one. */
   grant: Grant | undefined = undefined;
+  /** Ends what was made for the request; undefined where nothing asked for the signal. */
+  stop: AbortController | undefined = undefined;
 
   private constructor(private readonly request: AnyRequest) {
     this.raw = rawOf(request);
@@ -73,6 +75,12 @@ export class FeedRequest {
       else if (!/^:\w+$/.test(written)) break; // it may stand for several segments, or none
     }
     return decoded(path.join('/'));
+  }
+
+  /** Aborted when the request's connection ends, or when none is opened for it. Made for those who ask: a connection without costs nothing. */
+  get signal(): AbortSignal {
+    this.stop ??= new AbortController();
+    return this.stop.signal;
   }
 
   /** What a body parser of the application has made of the body; undefined where none has read it. */

@@ -15,6 +15,11 @@ export interface FeedContext {
    * connection is open.
    */
   readonly request: IncomingMessage;
+  /**
+   * Aborted when the connection ends, whatever the reason. Give it to what the source waits for: a generator that waits in `await` is not
+   * stopped otherwise until that is over.
+   */
+  readonly signal: AbortSignal;
 }
 
 /** Makes the items of one connection: called once for each, unsubscribed when the connection ends. */

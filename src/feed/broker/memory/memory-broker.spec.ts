@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import fc from 'fast-check';
 import type { StoredMessage } from '../../message/message.js';
 import { type HistoryBounds, messageOverhead } from '../broker.js';
@@ -26,7 +27,7 @@ describe('MemoryBroker', () => {
           const feed = `feed${n}`;
           const message = await broker.publish(feed, { type: undefined, text: 'x'.repeat(size), isJson: false });
           published.push(message);
-          kept.push({ feed, offset: message.offset, bytes: size + messageOverhead });
+          kept.push({ feed, offset: message.offset, bytes: size + 2 * feed.length + messageOverhead });
           const own = () => kept.filter((entry) => entry.feed === feed);
           const bytes = (entries: typeof kept) => entries.reduce((sum, entry) => sum + entry.bytes, 0);
           while (own().length > given.historyLength || bytes(own()) > given.historyBytes) kept.splice(kept.indexOf(own()[0] as never), 1);
@@ -52,5 +53,32 @@ describe('MemoryBroker', () => {
       }),
       { numRuns: 300 },
     );
+  });
+
+  it.each([
+    ['short messages', 8, 0, 'x'],
+    ['long names', 200, 200, 'x'],
+    ['long names and types of wide characters', 200, 200, '€'],
+    ['long texts with one wide character', 8, 0, `${'x'.repeat(2000)}€`],
+  ])('takes no more memory than its bounds allow, with %s', (_, feedLength, typeLength, text) => {
+    const script = `import { MemoryBroker } from './dist/feed/broker/memory/memory-broker.js';
+      const historyTotalBytes = 16 * 2 ** 20;
+      const broker = new MemoryBroker({ historyLength: 100, historyTtlMs: 60_000, historyBytes: 1e6, historyTotalBytes });
+      // As they come from a socket: each a string of its own.
+      const copy = (text) => Buffer.from(text).toString();
+      gc();
+      const before = process.memoryUsage().heapUsed;
+      for (let n = 0; n < 60_000; n += 1) {
+        const feed = copy(String(n).padStart(${feedLength}, 'a'));
+        await broker.publish(feed, { type: ${typeLength} ? copy('${text.at(-1)}'.repeat(${typeLength})) : undefined, text: copy('${text}'), isJson: false });
+        (await broker.read(feed, 'newest', 1e6)).messages[0].id.at(-1); // ids in the form in which they are sent
+      }
+      gc();
+      console.log((process.memoryUsage().heapUsed - before) / historyTotalBytes);
+      await broker.close();`;
+    const { stdout, stderr } = spawnSync(process.execPath, ['--expose-gc', '--input-type=module', '-e', script], { encoding: 'utf8' });
+    expect(stderr).toBe('');
+    expect(Number(stdout)).toBeGreaterThan(0.4);
+    expect(Number(stdout)).toBeLessThanOrEqual(1);
   });
 });
