@@ -3,17 +3,27 @@ import { ClassSerializerInterceptor, Module, ValidationPipe } from '@nestjs/comm
 import { APP_GUARD, APP_INTERCEPTOR, APP_PIPE } from '@nestjs/core';
 import { PassportModule } from '@nestjs/passport';
 import { ThrottlerGuard, ThrottlerModule } from '@nestjs/throttler';
+import { instanceToPlain } from 'class-transformer';
 import { ClsModule } from 'nestjs-cls';
 import { FeedModule } from 'nestjs-feed';
+import { HealthModule } from 'nestjs-feed/health';
 import { LoggerModule } from 'nestjs-pino';
-import { JwtGuard, JwtStrategy } from './jwt.js';
+import { JwtGuard, JwtStrategy, Public, publishKey } from './jwt.js';
 import { OrdersController } from './orders.controller.js';
 import { OrdersGateway } from './orders.gateway.js';
 import { TimeoutInterceptor } from './timeout.interceptor.js';
 
 @Module({
   imports: [
-    FeedModule.forRoot({ drainMs: 0 }),
+    FeedModule.forRoot({
+      drainMs: 0,
+      path: 'feeds',
+      publishKey,
+      public: true,
+      decorators: [Public()],
+      serialize: instanceToPlain,
+    }),
+    HealthModule.forRoot({ decorators: [Public()] }),
     // Nothing is queued: it is there for what it installs and imports, ioredis 5 among it.
     BullModule.forRoot({ connection: { host: '127.0.0.1', port: 6379, lazyConnect: true } }),
     ClsModule.forRoot({ global: true, middleware: { mount: true, generateId: true } }),

@@ -4,6 +4,7 @@ import { AuthGuard, PassportStrategy } from '@nestjs/passport';
 import { ExtractJwt, Strategy } from 'passport-jwt';
 
 export const jwtSecret = 'a secret of the application, for its tests';
+export const publishKey = 'the-key-of-its-feeds';
 export const Public = () => SetMetadata('isPublic', true);
 
 @Injectable()
@@ -24,7 +25,8 @@ export class JwtGuard extends AuthGuard('jwt') {
   }
 
   override canActivate(context: ExecutionContext) {
-    if (this.reflector.get<boolean>('isPublic', context.getHandler()) || context.getType() !== 'http') return true;
+    if (this.reflector.getAllAndOverride<boolean>('isPublic', [context.getHandler(), context.getClass()]) || context.getType() !== 'http')
+      return true;
     return super.canActivate(context);
   }
 }

@@ -16,4 +16,18 @@ describe('OrdersController', () => {
     expect(await message).toMatchObject({ feed: 'orders/7', data: { status: 'sent' } });
     await module.close();
   });
+
+  it('is tested alone, with a double of the service', async () => {
+    const published: unknown[] = [];
+    const feeds = {
+      publish: async (feed: string, data: unknown) => {
+        published.push(feed);
+        return { feed, data };
+      },
+    };
+    const controller = new OrdersController(feeds as never, { getId: () => 'request' } as never);
+    expect(await controller.change('7', { status: 'sent' })).toEqual({ status: 'sent', request: 'string' });
+    expect(published).toEqual(['orders/7']);
+    expect(await firstValueFrom(controller.states('7'))).toMatchObject({ id: '7' });
+  });
 });

@@ -1,15 +1,21 @@
-import { Body, Controller, Get, Param, Post, Req } from '@nestjs/common';
+import { Body, Controller, Get, Param, Post, Query, Req } from '@nestjs/common';
 import { ApiBearerAuth } from '@nestjs/swagger';
 import { Exclude } from 'class-transformer';
-import { IsString } from 'class-validator';
+import { IsOptional, IsString } from 'class-validator';
 import { ClsService } from 'nestjs-cls';
 import { Feed, FeedService } from 'nestjs-feed';
-import { interval, map } from 'rxjs';
+import { interval, map, NEVER, startWith } from 'rxjs';
 import { Public } from './jwt.js';
 
 export class ChangeDto {
   @IsString()
   status!: string;
+}
+
+export class StepsDto {
+  @IsOptional()
+  @IsString()
+  note?: string;
 }
 
 export class Order {
@@ -40,7 +46,18 @@ export class OrdersController {
 
   /** What is published. */
   @Feed(':id/changes', { feed: ({ params }) => `orders/${params.id}` })
-  changes() {}
+  changes(@Query() _query: StepsDto) {}
+
+  @Post(':id/placed')
+  async place(@Param('id') id: string) {
+    await this.feeds.publish(`orders/${id}`, new Order(id));
+  }
+
+  /** Instances of a class. */
+  @Feed(':id/states')
+  states(@Param('id') id: string) {
+    return NEVER.pipe(startWith(new Order(id)));
+  }
 
   /** A source. */
   @Public()

@@ -8,7 +8,7 @@ import { io } from 'socket.io-client';
 import request from 'supertest';
 import { AppModule } from '../src/app.module.js';
 import { configure, documentOf } from '../src/configure.js';
-import { jwtSecret } from '../src/jwt.js';
+import { jwtSecret, publishKey } from '../src/jwt.js';
 
 const token = new JwtService({ secret: jwtSecret }).sign({ sub: 'ada' });
 const bearer = { Authorization: `Bearer ${token}` };
@@ -64,6 +64,29 @@ describe.each(['express', 'fastify'])('the shop on %s', (platform) => {
     expect(response.headers.get('x-ratelimit-limit')).toBe('1000');
   });
 
+  it('resumes and chooses a format by a query that its DTO does not know', async () => {
+    await request(app.getHttpServer()).post('/api/v1/orders/8').set(bearer).send({ status: 'paid' }).expect(201);
+    await follow(`${url}/8/changes?note=1&since=earliest&format=ndjson`, /"data":\{"status":"paid"/, bearer);
+    expect((await fetch(`${url}/8/changes?other=1`, { headers: bearer })).status).toBe(400);
+  });
+
+  it('sends no excluded field, neither of a source nor of what is published', async () => {
+    await follow(`${url}/9/states`, /^\{"id":"9"\}$/m, bearer);
+    await request(app.getHttpServer()).post('/api/v1/orders/9/placed').set(bearer).expect(201);
+    await follow(`${url}/9/changes?since=earliest`, /^\{"id":"9"\}$/m, bearer);
+  });
+
+  it("has the module's own routes beside its guard", async () => {
+    const feeds = `${await app.getUrl()}/api/feeds`;
+    expect((await fetch(`${feeds}/news`, { method: 'POST', body: 'unsaid' })).status).toBe(401);
+    const publish = (headers: Record<string, string>) =>
+      fetch(`${feeds}/news`, { method: 'POST', body: 'said', headers: { 'Content-Type': 'text/plain', ...headers } });
+    expect((await publish({ 'X-Feed-Key': publishKey })).status).toBe(201);
+    await follow(`${feeds}/news?since=earliest`, /^said$/m);
+    const health = await fetch(`${await app.getUrl()}/api/health`);
+    expect([health.status, await health.json()]).toMatchObject([200, { status: 'ok' }]);
+  });
+
   it('follows a source on a public route', async () => {
     await follow(`${url}/7/steps`, /^\{"order":"7","step":1\}\n\{"order":"7","step":2\}$/m);
   });
@@ -78,5 +101,6 @@ describe.each(['express', 'fastify'])('the shop on %s', (platform) => {
     const document = documentOf(app);
     await SwaggerParser.validate(structuredClone(document) as never);
     expect(Object.keys(document.paths)).toContain('/api/v1/orders/{id}/steps');
+    expect(Object.keys(document.paths).filter((path) => path.includes('feeds'))).toEqual([]);
   });
 });
