@@ -3,17 +3,19 @@ import type { FeedRequest } from '../http/feed-request.js';
 /** A token, or the publish key, as it came with a request. */
 export interface Credential {
   readonly token: string;
-  readonly from: 'header' | 'cookie' | 'query';
+  readonly from: 'key' | 'header' | 'cookie' | 'query';
 }
 
 /**
- * Finds the token of a request: in `Authorization: Bearer`, else in the cookie, else in `?token=`, which is for clients that cannot set
- * headers, such as `EventSource` (RFC 6750 sections 2.1 and 2.3). An empty one counts as missing; `Authorization` with another scheme is
- * ignored.
+ * Finds the publish key of a request, in `X-Feed-Key`, or its token: in `Authorization: Bearer`, else in the cookie, else in `?token=`,
+ * which is for clients that cannot set headers, such as `EventSource` (RFC 6750 sections 2.1 and 2.3). An empty one counts as missing;
+ * `Authorization` with another scheme is ignored.
  *
  * @param cookie the name of the cookie
  */
 export function credentialOf({ raw: { headers }, query }: FeedRequest, cookie: string): Credential | undefined {
+  const key = headers['x-feed-key'];
+  if (typeof key === 'string' && key !== '') return { token: key, from: 'key' };
   const inHeader = /^bearer +(.+)$/i.exec(headers.authorization ?? '')?.[1];
   if (inHeader) return { token: inHeader, from: 'header' };
   const inCookie = cookieOf(headers.cookie ?? '', cookie);

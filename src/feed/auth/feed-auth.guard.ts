@@ -45,11 +45,9 @@ export class FeedAuthGuard implements CanActivate {
     const { method } = request.raw;
     const isRead = method === 'GET' || method === 'HEAD';
     if (isRead && this.options.public) return undefined;
-    const key = request.raw.headers['x-feed-key'];
-    if (typeof key === 'string' && this.publishKey?.matches(key)) return TokenGrant.everything;
     const credential = credentialOf(request, this.options.tokenCookie);
     if (credential && this.isPublishKey(credential)) return TokenGrant.everything;
-    if (!credential || !this.verifier) {
+    if (!credential || credential.from === 'key' || !this.verifier) {
       throw unauthorized(`${isRead ? 'Reading' : 'Publishing'} needs the publish key or a token.`, credential !== undefined);
     }
     if (!isRead && credential.from === 'cookie' && isCrossSite(request.raw)) {
@@ -60,6 +58,6 @@ export class FeedAuthGuard implements CanActivate {
 
   /** The key is accepted in headers only: it opens everything and does not expire, which is too much for a URL or a cookie. */
   private isPublishKey({ token, from }: Credential): boolean {
-    return from === 'header' && this.publishKey !== undefined && this.publishKey.matches(token);
+    return (from === 'key' || from === 'header') && this.publishKey !== undefined && this.publishKey.matches(token);
   }
 }
