@@ -5,6 +5,7 @@ import { decimals } from '../lib/figures.js';
 import { sleep } from '../lib/pace.js';
 import { inTurn, Publisher } from '../lib/publisher.js';
 import { main } from '../lib/server.js';
+import { goneFrom } from './kept.js';
 import { natsLeaders } from './nats-leaders.js';
 import { memory, nats, oneWay, rdbRestart, redis, slowLink } from './one-server.js';
 import { promotion, splitBrain } from './sentinels.js';
@@ -51,7 +52,7 @@ const options = readOptions(
 const { engine: name, minutes } = options;
 
 /** Has everything go wrong at its time, again and again. */
-async function run(stage: Stage, { disasters }: Engine, publisher: Publisher): Promise<void> {
+async function play(stage: Stage, { disasters }: Engine, publisher: Publisher): Promise<void> {
   const { crowd } = stage;
   const begunAt = performance.now();
   const inOrder = options.calm ? [] : [...disasters].sort(([one], [other]) => one - other);
@@ -85,14 +86,16 @@ await main(async () => {
   const calm: number[] = [];
   crowd.latencies = calm;
   publisher.start(options.publish, inTurn(loud), () => options.messageBytes);
-  await run(stage, engine, publisher);
+  await play(stage, engine, publisher);
   await publisher.stop();
   await stage.areStarted();
   const isWhole = await crowd.areAllOpen(30_000);
   await crowd.settle();
+  const gone = await goneFrom(crowd.anyNode().url, loud, options);
   crowd.leave();
 
-  const { text, ok } = judge(engine, stage, publisher, isWhole);
-  say(`${figures(stage, publisher, calm)}\n\n${text}`);
+  const run = { engine, stage, publisher, calm, isWhole, gone };
+  const { text, ok } = judge(run);
+  say(`${figures(run)}\n\n${text}`);
   return ok;
 }, 2);

@@ -40,6 +40,7 @@ class Trio {
     for (let n = 0; n < 3; n += 1) sentinels.push(await startServer('sentinel', '--bind-source-addr', others));
     const trio = new Trio(members, sentinels);
     for (const { port } of sentinels) {
+      await ask(port, 'SENTINEL', 'CONFIG', 'SET', 'announce-ip', '127.0.0.1');
       await ask(port, 'SENTINEL', 'MONITOR', 'chaos', '127.0.0.1', members[0].link.port, 2);
       await ask(port, 'SENTINEL', 'SET', 'chaos', 'down-after-milliseconds', downMs, 'failover-timeout', 10_000);
     }
@@ -139,7 +140,9 @@ export async function splitBrain(stage: Stage): Promise<Engine> {
           await start();
         },
       ],
-      stage.severs(0.45, 0.1),
+      // Half of them go to other nodes, and so some to the other side.
+      stage.severs(0.42, 0.5),
+      stage.severs(0.5, 0.1),
       [0.6, 'the old master is let through again, and becomes a replica', () => old.link.mend()],
       stage.severs(0.85, 1),
     ],
