@@ -4,6 +4,7 @@ export class Link {
   static to(target: number, delayMs?: number): Promise<Link>;
   readonly port: number;
   cut(): void;
+  cutOff(address: string): void;
   deafen(): void;
   mute(): void;
   lead(target: number): void;

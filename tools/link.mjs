@@ -6,6 +6,7 @@ export class Link {
   #server;
   #pairs = new Set();
   #isCut = false;
+  #cutOff = '';
   #isDeaf = false;
   #isMute = false;
   #target;
@@ -34,6 +35,12 @@ export class Link {
     for (const socket of this.#sockets()) socket.pause();
   }
 
+  /** Cuts those alone that come from an address. */
+  cutOff(address) {
+    this.#cutOff = address;
+    for (const pair of this.#pairs) if (this.#isCutOff(pair)) for (const socket of pair) socket.pause();
+  }
+
   /** Drops what clients send from now on; what the server sends still passes. */
   deafen() {
     this.#isDeaf = true;
@@ -54,6 +61,7 @@ export class Link {
   /** What had been sent passes now, and all that follows. */
   mend() {
     this.#isCut = false;
+    this.#cutOff = '';
     this.#isDeaf = false;
     this.#isMute = false;
     for (const socket of this.#sockets()) socket.resume();
@@ -74,6 +82,10 @@ export class Link {
     for (const pair of this.#pairs) yield* pair;
   }
 
+  #isCutOff([near]) {
+    return this.#isCut || near.remoteAddress === this.#cutOff;
+  }
+
   #join(near, target) {
     const far = connect(target, '127.0.0.1').pause();
     const pair = [near, far];
@@ -87,14 +99,14 @@ export class Link {
       const pass = (chunk) => {
         if (to.destroyed || to.write(chunk)) return;
         from.pause();
-        to.once('drain', () => this.#isCut || (from === near ? this.#isDeaf : this.#isMute) || from.resume());
+        to.once('drain', () => this.#isCutOff(pair) || (from === near ? this.#isDeaf : this.#isMute) || from.resume());
       };
       // Timers of one duration run in the order in which they were set.
       from.on('data', this.#delayMs > 0 ? (chunk) => setTimeout(pass, this.#delayMs, chunk) : pass);
       from.on('error', () => {});
       from.on('close', part);
     }
-    if (this.#isCut) return;
+    if (this.#isCutOff(pair)) return;
     if (!this.#isDeaf) near.resume();
     if (!this.#isMute) far.resume();
   }

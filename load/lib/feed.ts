@@ -66,8 +66,20 @@ export class Feed {
   }
 }
 
+/** What a follower gets of a feed, and what is still to come. */
+export interface Track {
+  readonly feed: Feed;
+  /** How many messages have not come so far that must come. */
+  readonly missing: number;
+  /** The first answer is there. */
+  begin(): void;
+  take(number: number): void;
+  /** The service says that messages are lost. */
+  reset(): void;
+}
+
 /** Checks that a follower gets each message of a feed that it must get, once and in order, and those that it may get no more than once. */
-export class Track {
+export class StrictTrack implements Track {
   /** The number of the last message that came. */
   #last: number | undefined = undefined;
   /** The number of the first message that must come. */
@@ -98,7 +110,10 @@ export class Track {
     if (isUnsure) this.#unsure.add(number);
   }
 
-  /** How many messages have not come so far that must come. */
+  reset(): void {
+    this.faults.add('resets');
+  }
+
   get missing(): number {
     const { feed } = this;
     return feed.owedBetween(this.#last ?? this.#first - 1, Math.min(feed.sent, feed.lastOwed) + 1);

@@ -1,5 +1,5 @@
 import { type Client, Connection, type Format, type Message } from './connection.js';
-import { Faults, type Feed, Track } from './feed.js';
+import { Faults, type Feed, StrictTrack, type Track } from './feed.js';
 
 /** What followers have seen, all together. */
 export class Crowd {
@@ -16,6 +16,11 @@ export class Crowd {
   /** How long messages took, in milliseconds; undefined while that is not asked for. */
   latencies: number[] | undefined = undefined;
   readonly connections = new Set<Connection>();
+
+  /** What checks what one follower gets of a feed. */
+  track(feed: Feed): Track {
+    return new StrictTrack(feed, this.faults);
+  }
 
   leave(): void {
     for (const connection of this.connections) connection.leave('reset');
@@ -42,7 +47,7 @@ export class Follower<C extends Crowd = Crowd> implements Client {
     readonly feeds: readonly Feed[],
     protected readonly format: Format = 'text',
   ) {
-    this.#tracks = new Map(feeds.map((feed) => [feed.name, new Track(feed, crowd.faults)]));
+    this.#tracks = new Map(feeds.map((feed) => [feed.name, crowd.track(feed)]));
   }
 
   /** How many messages have not come so far that must come. */
@@ -82,7 +87,8 @@ export class Follower<C extends Crowd = Crowd> implements Client {
     const { faults, latencies } = this.crowd;
     if (id !== undefined) this.lastId = id;
     if (retryMs !== undefined) this.retryMs = retryMs;
-    if (type !== undefined) faults.add(type === 'reset' ? 'resets' : `of the type ${type}`);
+    if (type === 'reset') for (const track of this.#tracks.values()) track.reset();
+    else if (type !== undefined) faults.add(`of the type ${type}`);
     else if (text !== undefined) {
       // In text, the feed and a tab may come first.
       const [, number, sentAt, name] = /(\d+) (\d+\.\d+) (\S+) /.exec(text) ?? [];

@@ -8,8 +8,10 @@ import { sleep } from './pace.js';
 /** The root of this repository. */
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/** How long a server may take to start, to answer, and to end, in milliseconds. */
+/** How long a server may take to answer, and to end, in milliseconds. */
 export const patience = 20_000;
+/** How long it may take to start, on a machine that is busy with others. */
+const startPatience = 60_000;
 
 const steps: (() => unknown)[] = [];
 
@@ -101,10 +103,10 @@ export class Server {
    * @throws Error when it ends instead, or says nothing
    */
   async listening(): Promise<this> {
-    const url = await Promise.race([this.#heard, this.ended.then(() => {}), sleep(patience, undefined, { ref: false })]);
+    const url = await Promise.race([this.#heard, this.ended.then(() => {}), sleep(startPatience, undefined, { ref: false })]);
     if (!url)
       throw new Error(
-        `did not say within ${patience} ms where it listens, ended with ${await this.stop('SIGKILL')}: ${this.complaints.trim()}`,
+        `did not say within ${startPatience} ms where it listens, ended with ${await this.stop('SIGKILL')}: ${this.complaints.trim()}`,
       );
     this.url = new URL(url);
     return this;

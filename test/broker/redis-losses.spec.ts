@@ -134,6 +134,37 @@ async function isReset(of: Node, feed: string, message: StoredMessage): Promise<
     expect(await isReset(other, 'a', kept)).toBe(true);
   });
 
+  it('has it told again where a process was longer on the side that lost, and more was acknowledged there', async () => {
+    const master = await startEngine('redis');
+    const replica = await startEngine('redis', '--replicaof', `127.0.0.1 ${master.port}`, '--repl-diskless-sync-delay', '0');
+    await until(async () => (await client(master).info('replication')).includes('state=online'));
+    const links = [await linkTo(master), await linkTo(master)] as const;
+    const [first, second] = [await node(links[0]), await node(links[1])];
+    await second.publish('a', '1');
+    await client(master).wait(1, 0);
+    await client(replica).replicaof('NO', 'ONE');
+    const other = await node(replica);
+    await other.subscribe('a');
+    const move = (link: (typeof links)[number]) => {
+      link.lead(replica.port);
+      link.sever();
+    };
+
+    await first.publish('b', 'lost');
+    move(links[0]);
+    await until(() => other.texts('a').includes('lost') && other.isAvailable);
+    const between = await other.publish('a', '2');
+    expect(await isReset(other, 'a', between)).toBe(false);
+    await second.publish('a', 'lost as well');
+    move(links[1]);
+    await until(() => other.texts('a').length === 3 && other.isAvailable && second.isAvailable);
+    expect(other.texts('a')).toEqual(['lost', '2', 'lost']);
+    expect(await isReset(other, 'a', between)).toBe(true);
+    await until(() => first.isAvailable);
+    const after = await first.publish('a', '3');
+    expect(await isReset(other, 'a', after)).toBe(false);
+  });
+
   it('tells nobody where it has lost nothing', async () => {
     const engine = await startEngine('redis');
     const [one, other] = [await node(engine), await node(engine)];

@@ -16,13 +16,15 @@ const mostEpochs = 16;
  * replication id (`run`), and that begins another epoch. `past` has the epochs before it and the offset at which each ended, as Redis has
  * it: positions up to there are as good as before. A position beyond its epoch's end proves that messages have been lost, and then nothing
  * tells of which feeds: an epoch without a past begins, and every position before it is unknown. `broken` has the epochs before that, which
- * processes need to find out what they have received and Redis still has.
+ * processes need to find out what they have received and Redis still has. In a split brain, a process may be on the losing side for longer
+ * than the one whose position proved the loss: `told` has, by epoch, the last offset of such a proof, and a later one is another loss.
  */
 const common = `
 local function text(number) return string.format('%.0f', number) end
 
-local state = redis.call('HMGET', KEYS[1], 'epoch', 'offset', 'unkept', ARGV[1], 'past', 'ttl', 'broken')
+local state = redis.call('HMGET', KEYS[1], 'epoch', 'offset', 'unkept', ARGV[1], 'past', 'ttl', 'broken', 'told')
 local epoch, last, unkept, past = state[1], tonumber(state[2] or 0), tonumber(state[3] or 0), state[5] or ''
+local broken, told = state[7] or '', state[8] or ''
 if not epoch then
   epoch = ARGV[3]
   redis.call('HSET', KEYS[1], 'epoch', epoch)
@@ -30,27 +32,33 @@ end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 
--- The offset up to which Redis has an epoch that is in a list.
+-- The offset that an epoch has in a list: up to which Redis has it, or for \`told\` see above.
 local function ended(list, name)
   for each, offset in list:gmatch('(%S+) (%d+)') do
     if each == name then return tonumber(offset) end
   end
 end
 
--- Begins another epoch; the one until now is added to a list.
-local function begin(field, list)
-  local entries, count = epoch .. ' ' .. text(last), 1
+-- A list with another epoch at its beginning.
+local function with(name, offset, list)
+  local entries, count = name .. ' ' .. text(offset), 1
   for entry in list:gmatch('%S+ %d+') do
     -- Who was away for longer has no history to resume from.
     if count < ${mostEpochs} then entries = entries .. ' ' .. entry end
     count = count + 1
   end
+  return entries
+end
+
+-- Begins another epoch; the one until now is added to a list.
+local function begin(field, list)
+  local entries = with(epoch, last, list)
   epoch = ARGV[3]
   redis.call('HSET', KEYS[1], 'epoch', epoch, 'past', '', field, entries)
   return entries
 end
 
-local function tellLoss() begin('broken', past .. ' ' .. (state[7] or '')) end
+local function tellLoss() broken = begin('broken', past .. ' ' .. broken) end
 
 -- For a feed without a stream: the offset up to which its messages have been trimmed, and whether that is exactly its last message's.
 -- It is not where another feed has used the slot since; then the messages were stored longer ago than the time to live.
@@ -85,9 +93,12 @@ local received, name = tonumber(ARGV[5]), ARGV[6]
 -- In this epoch, Redis has lost messages if it does not tell its replication id.
 local kept = name == epoch and last or ended(past, name)
 local isKnown = kept and received <= kept
-if kept and not isKnown then tellLoss() end
-kept = kept or ended(state[7] or '', name) or 0
-return { epoch, text(last), isKnown and 1 or 0, text(math.min(received, kept)), text(now) }
+kept = kept or ended(broken, name)
+if kept and received > math.max(kept, ended(told, name) or 0) then
+  tellLoss()
+  redis.call('HSET', KEYS[1], 'told', with(name, received, told))
+end
+return { epoch, text(last), isKnown and 1 or 0, text(kept or 0), text(now) }
 `;
 
 /**
