@@ -20,9 +20,10 @@ const patienceMs = 60_000;
  * otherwise says after a while that it will send nothing more, and waits until the server closes.
  *
  * @param hasHead whether one of the requests may be a `HEAD`, whose answers have no bodies
+ * @param isWhole whether the server closes by itself behind its last answer
  * @throws an Error where anything but answers comes, or the server does not close
  */
-export async function talk(port: number, pieces: readonly string[], hasHead = false): Promise<Answer[]> {
+export async function talk(port: number, pieces: readonly string[], hasHead = false, isWhole = false): Promise<Answer[]> {
   const socket = connect(port, '127.0.0.1').setEncoding('latin1').setNoDelay(true);
   let text = '';
   let isReset = false;
@@ -43,7 +44,7 @@ export async function talk(port: number, pieces: readonly string[], hasHead = fa
     if (answers.some(({ status, end }) => status === 200 && end !== 'whole')) socket.destroy();
     quiet.refresh();
   });
-  const quiet = setTimeout(() => socket.end(), quietMs);
+  const quiet = setTimeout(() => socket.end(), isWhole ? patienceMs / 2 : quietMs);
   for (const piece of pieces) {
     if (socket.destroyed) break;
     socket.write(piece, 'latin1');
@@ -77,8 +78,8 @@ export function answersIn(text: string, hasHead: boolean): Answer[] {
   for (let at = 0; at < text.length; ) {
     const found = heads.exec(text.slice(at));
     if (!found) {
-      const isWhole = text.includes('\r\n\r\n', at) || !/^H(T(T(P|$)|$)|$)/.test(text.slice(at));
-      if (isWhole) throw new Error(`no answer at ${at}: ${JSON.stringify(text.slice(Math.max(0, at - 500), at + 1000))}`);
+      const isComplete = text.includes('\r\n\r\n', at) || !/^H(T(T(P|$)|$)|$)/.test(text.slice(at));
+      if (isComplete) throw new Error(`no answer at ${at}: ${JSON.stringify(text.slice(Math.max(0, at - 500), at + 1000))}`);
       answers.push({ status: 0, head: text.slice(at), body: '', end: 'cut' });
       return answers;
     }
