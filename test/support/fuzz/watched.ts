@@ -1,0 +1,85 @@
+import { readdirSync } from 'node:fs';
+import { type Counts, Run, type Served } from '../run.js';
+import { until } from '../until.js';
+
+/** What a server's probe says: see probe.mjs. */
+export interface Held {
+  turnMs: number;
+  heapBytes: number;
+  rssBytes: number;
+  resources: Record<string, number>;
+  descriptors: number;
+}
+
+/** More heap than before is what a just-in-time compiler and caches take, up to here. */
+const heapRoom = 6 * 2 ** 20;
+
+/** A server as a process of its own, and what it holds. */
+export class Watched {
+  longestTurnMs = 0;
+  private before!: Held;
+
+  private constructor(readonly served: Served) {}
+
+  static async start(program: string, env: Record<string, string>): Promise<Watched> {
+    const args = ['--expose-gc', '--import', './test/support/fuzz/probe.mjs', program];
+    return new Watched(await Run.serving(args, /http:\/\/\S+:\d+/, env));
+  }
+
+  get port(): number {
+    return this.served.port;
+  }
+
+  /** Notes what it holds once it has served a little. */
+  async begin(): Promise<void> {
+    this.before = await this.rest();
+    this.longestTurnMs = 0;
+  }
+
+  /** Asks for the longest turn since it was last asked. */
+  async turn(): Promise<number> {
+    return (await this.held()).turnMs;
+  }
+
+  /** Expects that it has nothing open, holds what it held before, and ends in good order. */
+  async end(): Promise<string> {
+    const after = await this.rest();
+    const { before, served } = this;
+    const kept = ({ resources, descriptors }: Held) => ({ resources: { ...resources, Timeout: 0, Immediate: 0 }, descriptors });
+    expect(kept(after)).toEqual(kept(before));
+    expect(after.heapBytes - before.heapBytes).toBeLessThan(heapRoom);
+    await served.stop();
+    const megabytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MB`;
+    return `longest turn ${this.longestTurnMs.toFixed(1)} ms, heap + ${megabytes(after.heapBytes - before.heapBytes)}, RSS ${megabytes(before.rssBytes)} to ${megabytes(after.rssBytes)}`;
+  }
+
+  /** Waits until all connections are gone; returns what it then holds. */
+  private async rest(): Promise<Held> {
+    await until(async () => (await this.counts()).open === 0);
+    let held = await this.held();
+    // Sockets that are closed, and the request that has just counted.
+    await until(async () => {
+      const { descriptors } = held;
+      held = await this.held();
+      return held.descriptors === descriptors && !held.resources.TCPSocketWrap;
+    });
+    return held;
+  }
+
+  private counts(): Promise<Counts> {
+    return this.served.json('/health/connections');
+  }
+
+  private async held(): Promise<Held> {
+    const { served } = this;
+    const from = served.out.length;
+    served.child.kill('SIGWINCH');
+    const line = () => /\nprobe (.*)\n/.exec(served.out.slice(from))?.[1];
+    await until(() => line() !== undefined || served.child.exitCode !== null || served.child.signalCode !== null);
+    const text = line();
+    if (text === undefined) throw new Error(`the server has ended (${served.child.exitCode ?? served.child.signalCode}): ${served.err}`);
+    const held = { ...JSON.parse(text), descriptors: readdirSync(`/proc/${served.child.pid}/fd`).length } as Held;
+    this.longestTurnMs = Math.max(this.longestTurnMs, held.turnMs);
+    return held;
+  }
+}
