@@ -54,7 +54,11 @@ export class FeedLifecycle implements OnModuleInit, OnApplicationBootstrap, Befo
     if (server instanceof Server) this.sockets = new ServerSockets(server, roomForSockets(), () => this.registry.size);
     if (!this.options.handover) return;
     const targets = this.routes.pattern();
-    this.handover = Handover.install(server, (target) => targets.test(target));
+    this.handover = Handover.install(
+      server,
+      (target) => targets.test(target),
+      (text) => this.logger.warn(text),
+    );
   }
 
   onApplicationBootstrap(): void {

@@ -162,7 +162,7 @@ suite.each(platforms)('behind nginx, %s', (platform) => {
     await ask();
     const peer = await follow('/buffered/feeds/a');
     expect(connections).toBe(0);
-    expect(served.feeds.counts()).toMatchObject({ open: 1, handedOver: 0 });
+    expect(served.feeds.counts()).toMatchObject({ open: 1, handedOver: 1 });
     await served.feeds.publish('a', 'hello');
     await until(() => peer.body === 'hello\n');
     await ask();

@@ -188,22 +188,6 @@ describe.each(platforms)('the handover on %s', (platform) => {
     expect(served.feeds.counts().handedOver).toBe(1);
   });
 
-  it("serves a feed that is a connection's second request without the handover", async () => {
-    const peer = await Peer.get(served.port, '/app/route');
-    await peer.sees('{"ip":"127.0.0.1"}');
-    peer.text = '';
-    peer.send('GET /app/feed/1 HTTP/1.1\r\nHost: test\r\n\r\n');
-    await peer.sees('by http\n');
-    expect(served.feeds.counts()).toMatchObject({ open: 1, handedOver: 0 });
-    peer.send('GET /app/route HTTP/1.1\r\nHost: test\r\n\r\n');
-    said.next('later');
-    await peer.sees('later\n');
-    expect(peer.body).toBe('from 127.0.0.1 by http\nlater\n');
-    served.feeds.end();
-    await peer.closed();
-    expect(peer.isComplete).toBe(true);
-  });
-
   it('keeps an ordinary connection alive, and answers what is pipelined on it in order', async () => {
     const peer = await Peer.to(served.port);
     peer.send('GET /app/route HTTP/1.1\r\nHost: test\r\n\r\n'.repeat(3));
@@ -338,21 +322,6 @@ describe.each(platforms)('without the handover on %s', (platform) => {
   let served: Served;
 
   afterEach(closeAll);
-
-  it('serves the same feed through a middleware that changes what is written', async () => {
-    served = await serve(platform, metadata, (app) => {
-      app.use((_request: IncomingMessage, response: ServerResponse, next: () => void) => {
-        const write = response.write;
-        response.write = function (this: ServerResponse, chunk: unknown, ...rest: unknown[]) {
-          return write.call(this, String(chunk).toUpperCase(), ...(rest as [BufferEncoding]));
-        } as ServerResponse['write'];
-        next();
-      });
-    });
-    const peer = await Peer.get(served.port, '/app/feed/1');
-    await peer.sees('FROM 127.0.0.1 BY HTTP\n');
-    expect(served.feeds.counts()).toMatchObject({ open: 1, handedOver: 0 });
-  });
 
   it('serves the same feed where it is switched off', async () => {
     served = await serveFeeds(platform, { handover: false, source: () => concat(of('hello'), said) });

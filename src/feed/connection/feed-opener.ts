@@ -152,9 +152,9 @@ export class FeedOpener {
   }
 
   private makeTransport(request: IncomingMessage, response: ServerResponse): Transport {
-    claimSocket(request);
+    const isAlone = claimSocket(request);
     if (request.httpVersionMajor === 1) request.socket.setKeepAlive(true, keepAliveMs);
-    return handOver(request, response) ?? plainResponse(request, response);
+    return handOver(request, response, isAlone) ?? plainResponse(request, response);
   }
 
   private errorOf(error: unknown): unknown {

@@ -1,7 +1,8 @@
 import { Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { Server as HttpsServer } from 'node:https';
 import type { Server, Socket } from 'node:net';
-import { SocketProxy } from './socket-proxy.js';
+import { SocketProxy, socketOf } from './socket-proxy.js';
+import { standIn } from './stand-in.js';
 import { proxyFor } from './tls-socket-proxy.js';
 import { Transport } from './transport.js';
 
@@ -13,20 +14,25 @@ const httpListener = new HttpServer().listeners('connection')[0] as ConnectionLi
 /** How long a socket may be silent before Node's HTTP code, with its own time limits, takes charge of it, in milliseconds. */
 const silenceMs = 1000;
 
+/** What it costs where feeds are not handed over: the beginning of what is logged then. */
+const kept = "Feeds stay in Node's HTTP stack, which takes 10 to 25 KB a connection instead of 3";
+
 /**
  * Stands between a server and Node's HTTP code, so that the sockets of feeds can be handed over later: a socket whose first bytes
- * request a feed gets a proxy, every other one goes straight to Node's HTTP code.
+ * request a feed gets a proxy, every other one goes straight to Node's HTTP code, and gets one if a feed is opened on it.
  */
 export class Handover {
   /** Sockets that have sent nothing yet, by when they were accepted. */
   private readonly silent = new Map<Socket, number>();
   private timer: NodeJS.Timeout | undefined;
+  private hasWarned = false;
 
   private constructor(
     private readonly server: HttpServer | HttpsServer,
+    event: string,
     private readonly isFeed: (target: string) => boolean,
+    private readonly warn: (text: string) => void,
   ) {
-    const event = server instanceof HttpsServer ? 'secureConnection' : 'connection';
     const accept = (socket: Socket) => this.accept(socket);
     // Those of the application stay as they are.
     server.removeListener(event, httpListener);
@@ -36,11 +42,15 @@ export class Handover {
 
   /**
    * @param isFeed whether a request target may be that of a feed; a false match costs its request some time, nothing else
-   * @returns undefined where a server is not of Node's HTTP/1.1 kind
+   * @param warn is told, once a cause, why feeds are not handed over
+   * @returns undefined where a server is not of Node's HTTP/1.1 kind, or where other code has taken the place of Node's
    */
-  static install(server: unknown, isFeed: (target: string) => boolean): Handover | undefined {
+  static install(server: unknown, isFeed: (target: string) => boolean, warn: (text: string) => void): Handover | undefined {
     if (!(server instanceof HttpServer || server instanceof HttpsServer)) return undefined;
-    return new Handover(server, isFeed);
+    const event = server instanceof HttpsServer ? 'secureConnection' : 'connection';
+    if (server.listeners(event).includes(httpListener)) return new Handover(server, event, isFeed, warn);
+    warn(`${kept}: something has removed Node's listener of '${event}' from the server. Start it after FeedModule`);
+    return undefined;
   }
 
   /** Closes the sockets that have sent nothing: a server that closes would wait for them. */
@@ -59,7 +69,7 @@ export class Handover {
     }
     this.silent.set(socket, performance.now());
     handovers.set(socket, this);
-    socket.on('data', onFirstBytes).on('end', onSilentEnd).on('error', onSilentError).on('close', onSilentClose);
+    socket.on('data', onFirstBytes).on('end', onSilentEnd).on('error', onSilentError).on('close', onClose);
     this.timer ??= setTimeout(() => this.sweep(), silenceMs).unref();
   }
 
@@ -89,10 +99,24 @@ export class Handover {
   }
 
   /** @internal */
-  stopListening(socket: Socket): void {
+  closed(socket: Socket): void {
     this.silent.delete(socket);
-    handovers.delete(socket);
-    socket.off('data', onFirstBytes).off('end', onSilentEnd).off('error', onSilentError).off('close', onSilentClose);
+  }
+
+  /** @internal Middleware is in the way. */
+  warnOfMiddleware(): void {
+    if (this.hasWarned) return;
+    this.hasWarned = true;
+    this.warn(
+      `${kept}: middleware has replaced write() or end() of their responses, and may change what is written. ` +
+        'Leave Cache-Control to FeedModule, or have it say no-transform, and set no Content-Encoding. This is logged once',
+    );
+  }
+
+  /** The listener of 'close' stays: those that follow it are of Node's HTTP code, or of those that got the socket from there. */
+  private stopListening(socket: Socket): void {
+    this.silent.delete(socket);
+    socket.off('data', onFirstBytes).off('end', onSilentEnd).off('error', onSilentError);
   }
 
   /** Whether these first bytes are, or may become, a request for a feed. */
@@ -106,6 +130,7 @@ export class Handover {
 
 const get = Buffer.from('GET ');
 
+/** The handovers of the servers that accepted these sockets, until they are handed over. */
 const handovers = new WeakMap<Socket, Handover>();
 
 function onFirstBytes(this: Socket, bytes: Buffer) {
@@ -115,8 +140,8 @@ function onSilentEnd(this: Socket) {
   this.destroy();
 }
 function onSilentError() {}
-function onSilentClose(this: Socket) {
-  handovers.get(this)?.stopListening(this);
+function onClose(this: Socket) {
+  handovers.get(this)?.closed(this);
 }
 
 function onRequest(request: IncomingMessage, response: ServerResponse) {
@@ -128,25 +153,45 @@ function onRequest(request: IncomingMessage, response: ServerResponse) {
  * Sends the head of a response and takes its socket out of Node's HTTP stack. Node then sees a finished response and a closed
  * connection, and frees all that it kept for them.
  *
- * @returns undefined, and nothing is sent, where that cannot be: the socket has no proxy, or other code wants to see or change what
- * is written
+ * @param isAlone whether no other request on this socket waits for an answer
+ * @returns undefined where that cannot be: other code may want to change what is written, or the socket is not one that the handover
+ * has accepted. The head may have been sent
  */
-export function handOver(request: IncomingMessage, response: ServerResponse): Transport | undefined {
-  const proxy: unknown = request.socket;
-  if (!(proxy instanceof SocketProxy)) return undefined;
-  // A middleware, such as one that compresses, has replaced Node's method.
-  if (Object.hasOwn(response, 'write') || Object.hasOwn(response, 'end')) return undefined;
-  // This response waits for its turn behind an earlier one on the same connection.
-  if (response.socket !== (proxy as unknown as Socket) || proxy.isBacklogged) return undefined;
+export function handOver(request: IncomingMessage, response: ServerResponse, isAlone: boolean): Transport | undefined {
+  const socket = socketOf(request);
+  const handover = handovers.get(socket);
+  // Another response may be in front of this one on the same connection.
+  if (!handover || response.socket !== request.socket) return undefined;
+  const connection: unknown = request.socket;
+  const given = connection instanceof SocketProxy ? connection : undefined;
+  if (given ? given.isBacklogged : !isAlone) return undefined;
 
   response.flushHeaders();
-  const socket = proxy.detach();
+  if (mayBeChanged(response)) {
+    handover.warnOfMiddleware();
+    return undefined;
+  }
+  const proxy = given ?? standIn(socket, response, onClose);
+  proxy.detach();
+  handovers.delete(socket);
+  socket.off('close', onClose);
   response.end();
   socket.on('data', ignore).on('end', onLeft);
   if (socket.readableEnded) socket.destroy();
   else socket.resume();
   return new Transport(socket, request.httpVersionMinor >= 1); // HTTP/1.0 knows no chunks
 }
+
+/**
+ * Whether a middleware may change what is written. It has replaced one of Node's methods then, and either changes this response, which
+ * its head says where that is encoded, or was not told to leave it (RFC 9111 section 5.2.2.6).
+ */
+function mayBeChanged(response: ServerResponse): boolean {
+  if (!Object.hasOwn(response, 'write') && !Object.hasOwn(response, 'end')) return false;
+  return response.hasHeader('Content-Encoding') || !noTransform.test(`${response.getHeader('Cache-Control')}`);
+}
+
+const noTransform = /(^|[\s,])no-transform($|[\s,])/i;
 
 // What a client sends after its request is thrown away; when it says that it sends no more, it has left.
 function ignore() {}

@@ -31,11 +31,15 @@ export function endOpening({ socket }: IncomingMessage): void {
   openingSockets.delete(socket);
 }
 
-/** The socket carries a feed from now on. */
-export function claimSocket(request: IncomingMessage): void {
-  if (request.httpVersionMajor !== 1) return;
+/**
+ * The socket carries a feed from now on.
+ *
+ * @returns whether it is a socket of this request alone: HTTP/2 shares it, and others may be pipelined behind this one
+ */
+export function claimSocket(request: IncomingMessage): boolean {
+  if (request.httpVersionMajor !== 1) return false;
   feedSockets.add(request.socket);
-  ServerSockets.release(request);
+  return ServerSockets.release(request);
 }
 
 /** Resolves when Node gives the response its socket, because all before it have been answered, or when that is closed. */

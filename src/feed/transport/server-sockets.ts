@@ -83,14 +83,19 @@ export class ServerSockets {
     watchUpgrades(server);
   }
 
-  /** The socket carries a feed from now on: other limits bound those. */
-  static release(request: IncomingMessage): void {
+  /**
+   * The socket carries a feed from now on: other limits bound those.
+   *
+   * @returns whether no other request on it waits for an answer
+   */
+  static release(request: IncomingMessage): boolean {
     const socket = socketOf(request);
     const entry = (socket as Known)[known];
-    if (!entry) return;
+    if (!entry) return false;
     (socket as Known)[known] = undefined;
     socket.off('close', onClose);
     entry.owner.delete(entry);
+    return entry.asking === 1;
   }
 
   /**
