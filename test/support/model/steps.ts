@@ -80,11 +80,32 @@ export interface Plan {
   readonly steps: Step[];
 }
 
+/** What goes wrong where several steps meet at one client, which single ones seldom do: a client that is full is written to, and then something ends or begins. */
+const fragments = fc.tuple(open, follow, node).chain(([opened, followed, at]) => {
+  const { client } = opened;
+  const begin: Step[] = [
+    { do: 'leave', client, node: at },
+    { ...opened, feeds: ['fast/a', 'a'], hasSource: false },
+    { do: 'wait', turns: 5 },
+  ];
+  const full: Step[] = [...begin, { do: 'clog', client, node: at, feed: 'fast/a' }];
+  const isFed: Step = { ...opened, hasSource: true };
+  const newest: Step = { do: 'publish', node: at, feed: 'fast/a', count: 2, bytes: 10 };
+  return fc.constantFrom<Step[]>(
+    [...full, newest, { do: 'end', node: opened.node, feed: 'fast/a' }],
+    [{ do: 'leave', client, node: at }, isFed, { do: 'pause', client, node: at }, { do: 'wait', turns: 100 }, { ...followed, client }],
+  );
+});
+
 export const plan: fc.Arbitrary<Plan> = fc.record({
   historyLength: fc.constantFrom(100_000, 100_000, 10),
-  steps: fc.array(fc.oneof(...weighted.map(([weight, arbitrary]) => ({ weight, arbitrary }))), {
-    minLength: 10,
-    maxLength: 60,
-    size: 'max',
-  }),
+  steps: fc
+    .array(
+      fc.oneof(
+        { weight: 12, arbitrary: fc.oneof(...weighted.map(([weight, arbitrary]) => ({ weight, arbitrary }))).map((step) => [step]) },
+        { weight: 1, arbitrary: fragments },
+      ),
+      { minLength: 10, maxLength: 50, size: 'max' },
+    )
+    .map((parts) => parts.flat()),
 });

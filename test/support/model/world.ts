@@ -11,6 +11,8 @@ import { allFeeds, clientCount, type Plan, type Step } from './steps.js';
 
 /** Bytes of the messages that fill a client. */
 const clogBytes = 16_000;
+/** When its transport is full: beyond what a stream of Node's takes, and within its buffer limit. */
+const fullBytes = 16_500;
 /** How many of them at most. */
 const clogCount = 600;
 /** How many messages are published before others get a turn. */
@@ -216,7 +218,7 @@ export class World {
     if (!session?.isOpen || (feed !== 'own' && !session.follows(feed))) return;
     const { node, own } = session;
     this.pause(session);
-    for (let n = 0; n < clogCount && !session.isClosed && node.bufferedBytes(own) < clogBytes; n += 1) {
+    for (let n = 0; n < clogCount && !session.isClosed && node.bufferedBytes(own) < fullBytes; n += 1) {
       await this.publish(node, feed === 'own' ? own : feed, 1, clogBytes);
       if (node.isCut) return;
     }
