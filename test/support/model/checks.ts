@@ -13,10 +13,14 @@ interface Got {
 
 /** Compares what came on a connection with the model; returns what is wrong. */
 export function faultsOf(session: Session, publications: Publications, hasFaults: boolean): string[] {
-  const { peer, own } = session;
-  if (peer.text === '' || peer.status !== 200) return faultsOfRefusal(session, hasFaults);
-  const { lines } = peer;
-  const faults = [...faultsOfLines(session, lines, publications), ...faultsOfEnd(session, hasFaults)];
+  const { reader, lines, own } = session;
+  const { fault } = reader;
+  if (reader.status !== 200) return faultsOfRefusal(session, hasFaults);
+  const faults = [
+    ...(fault === undefined ? [] : [`${own}: ${fault}`]),
+    ...faultsOfLines(session, lines, publications),
+    ...faultsOfEnd(session, hasFaults),
+  ];
   const end = lines.findLast(({ id }) => id !== undefined)?.id;
   for (const [feed, periods] of session.periods) {
     const [period, ...others] = periods;
@@ -27,7 +31,7 @@ export function faultsOf(session: Session, publications: Publications, hasFaults
     const missing = owed.filter(({ text }) => !got.texts.has(text));
     const passed = end === undefined || isConflated(feed) ? [] : missing.filter(({ id }) => isUpTo(id, positionIn(end)));
     for (const each of passed) faults.push(`${own} did not get ${describe(each)}, and its position is ${end}`);
-    if (!peer.isComplete || session.endedAt === undefined) continue;
+    if (!reader.isComplete || session.endedAt === undefined) continue;
     const due = owed.filter(({ node, ackedAt }) => node === session.node && ackedAt < (session.endedAt as number));
     for (const each of isConflated(feed) ? due.slice(-1) : due) {
       const isThere = isConflated(feed) ? hasFrom(got, each, publications) : got.texts.has(each.text);
@@ -124,18 +128,18 @@ function faultsOfLines(session: Session, lines: readonly Line[], publications: P
 }
 
 /** A client that reads is never cut, unless what it reads is unavailable. */
-function faultsOfEnd(session: Session, hasFaults: boolean): string[] {
-  const { own, peer, reason, wasPaused, isCutByModel, isClosed, endedAt } = session;
+export function faultsOfEnd(session: Session, hasFaults: boolean): string[] {
+  const { own, reader, reason, wasPaused, isCutByModel, isClosed, endedAt } = session;
   if (!isClosed || isCutByModel) return [];
   if ((reason === 'slow' || reason === 'stalled') && !wasPaused) return [`${own} was cut as ${reason}, and its client read all the time`];
   if (reason === 'error' && !hasFaults) return [`${own} ended with an error`];
-  if (peer.isComplete && endedAt === undefined) return [`${own} ended in good order (${reason}), which nobody had asked for`];
-  if (!peer.isComplete && endedAt !== undefined && !wasPaused && !hasFaults)
+  if (reader.isComplete && endedAt === undefined) return [`${own} ended in good order (${reason}), which nobody had asked for`];
+  if (!reader.isComplete && endedAt !== undefined && !wasPaused && !hasFaults)
     return [`${own} was ended (${reason}), and got no orderly end`];
   return [];
 }
 
-function faultsOfRefusal({ own, peer, isCutByModel, endedAt }: Session, hasFaults: boolean): string[] {
+function faultsOfRefusal({ own, reader, isCutByModel, endedAt }: Session, hasFaults: boolean): string[] {
   if (isCutByModel || hasFaults || endedAt !== undefined) return [];
-  return [`${own} was refused: ${peer.text.slice(0, 300)}`];
+  return [`${own} was refused: ${reader.head} ${reader.rest}`];
 }

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { getDefaultHighWaterMark } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Controller, Get, Req, Res } from '@nestjs/common';
 import type { EndReason } from '../../../src/feed/stats/end-reason.js';
 import { type ConnectOptions, Feed, type FeedConnection, FeedService } from '../../../src/index.js';
@@ -14,6 +15,9 @@ const bufferBytes = 32_768;
 const itemBytes = 12_000;
 /** The items of a source; more than the system takes for a client that reads nothing. */
 const itemCount = 400;
+
+/** How long a drain may take, in milliseconds. */
+const drainMs = 150;
 
 type AnyRequest = IncomingMessage & { raw?: IncomingMessage };
 
@@ -55,7 +59,7 @@ export class ModelNode {
           return node.broker;
         },
         rules: { 'fast/*': { conflate: true } },
-        ...{ bufferBytes, historyLength, historyBytes: 1 << 26, stallMs: 0, heartbeatMs: 0, drainMs: 150, maxConnections: 1000 },
+        ...{ bufferBytes, historyLength, historyBytes: 1 << 26, stallMs: 0, heartbeatMs: 0, drainMs, maxConnections: 1000 },
       },
       { controllers: [controller] },
       (app) => {
@@ -104,7 +108,11 @@ export class ModelNode {
   /** Ends in good order. */
   async drain(): Promise<void> {
     this.mend();
-    await this.served.app.close();
+    const closed = this.served.app.close();
+    // Reads may be held for the whole of the drain, and no longer: a request that waits for its feed waits for the broker's answer.
+    await Promise.race([closed, sleep(drainMs)]);
+    this.broker.heal();
+    await closed;
     await this.link?.close();
   }
 

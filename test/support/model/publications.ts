@@ -16,6 +16,9 @@ export interface Position {
   readonly offset: number;
 }
 
+/** Of some messages what is beyond Latin-1: their bytes are not as many as their characters. */
+const ends = ['', 'é', '€'];
+
 export function positionIn(id: string): Position {
   const [, epoch = '', offset = ''] = /^([a-z0-9]+)-(\d+)/.exec(id) ?? [];
   return { epoch, offset: Number(offset) };
@@ -23,7 +26,7 @@ export function positionIn(id: string): Position {
 
 /** Everything that was published, and the model's clock, which ticks with each event. */
 export class Publications {
-  private readonly all = new Map<string, Publication>();
+  private readonly all: Publication[] = [];
   private ticks = 0;
 
   tick(): number {
@@ -32,19 +35,21 @@ export class Publications {
   }
 
   begin(feed: string, node: object, bytes: number): Publication {
-    const text = `${this.all.size} ${'x'.repeat(bytes)}`;
+    const count = this.all.length;
+    const text = `${count} ${'x'.repeat(bytes)}${ends[count % ends.length]}`;
     const publication: Publication = { text, feed, node, begunAt: this.tick(), ackedAt: undefined, id: undefined };
-    this.all.set(text, publication);
+    this.all.push(publication);
     return publication;
   }
 
   find(text: unknown): Publication | undefined {
-    return typeof text === 'string' ? this.all.get(text) : undefined;
+    const publication = typeof text === 'string' ? this.all[Number.parseInt(text, 10)] : undefined;
+    return publication?.text === text ? publication : undefined;
   }
 
   /** The messages of a feed that were acknowledged. */
   ackedOf(feed: string): (Publication & { id: string; ackedAt: number })[] {
-    return [...this.all.values()].filter(
+    return this.all.filter(
       (each): each is Publication & { id: string; ackedAt: number } =>
         each.feed === feed && each.ackedAt !== undefined && each.id !== undefined,
     );

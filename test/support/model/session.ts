@@ -1,11 +1,8 @@
-import { once } from 'node:events';
 import type { EndReason } from '../../../src/feed/stats/end-reason.js';
-import { Peer } from '../peer.js';
+import type { Line } from '../peer.js';
 import type { ModelNode } from './node.js';
-import { type Position, type Publications, positionIn } from './publications.js';
-
-/** The longest text that is searched for. */
-const longestText = 200;
+import { type Position, type Publication, type Publications, positionIn } from './publications.js';
+import { Reader } from './reader.js';
 
 /** A time in which a session followed a feed, by the model's clock. */
 export interface Period {
@@ -34,51 +31,42 @@ export class Session {
   /** When its node was asked to end it. */
   endedAt: number | undefined = undefined;
   readonly periods = new Map<string, Period[]>();
-  /** What came since it was searched last: all of it is too long to be searched again and again. */
-  private unsearched = '';
-  private isAnswered = false;
-  private isAccepted = false;
-  private readonly found = new Set<string>();
+  /** What came. */
+  readonly lines: Line[] = [];
+  /** The last text that came of each feed. */
+  readonly newest = new Map<string, string | undefined>();
+  /** The last position that came. */
+  private last: string | undefined = undefined;
+  reader!: Reader;
 
   private constructor(
     readonly own: string,
     readonly node: ModelNode,
-    readonly peer: Peer,
     readonly options: SessionOptions,
-  ) {
-    peer.socket.on('data', (text: string) => {
-      this.unsearched += text;
-    });
-  }
+  ) {}
 
   static async open(own: string, node: ModelNode, options: SessionOptions, publications: Publications): Promise<Session> {
     const { feeds, since, isHandedOver, hasSource } = options;
     const query = [`own=${own}`, 'format=ndjson', ...feeds.map((feed) => `id=${feed}`)];
     if (since !== undefined) query.push(`since=${since}`);
     if (hasSource) query.push('source=1');
-    const peer = await Peer.get(node.port, `${isHandedOver ? '/own/handed' : '/kept'}?${query.join('&')}`);
-    const session = new Session(own, node, peer, options);
-    for (const feed of [own, ...feeds]) session.begin(feed, publications.tick(), true, false);
-    void once(peer.socket, 'data').then(
-      () => {
-        for (const [period] of session.periods.values()) if (period?.isInitial) period.readyAt = publications.tick();
-      },
-      () => {},
+    const session = new Session(own, node, options);
+    session.reader = await Reader.get(node.port, `${isHandedOver ? '/own/handed' : '/kept'}?${query.join('&')}`, (line) =>
+      session.take(line, publications.find(line.data)),
     );
+    for (const feed of [own, ...feeds]) session.begin(feed, publications.tick(), true, false);
+    session.reader.socket.once('data', () => {
+      for (const [period] of session.periods.values()) if (period?.isInitial) period.readyAt = publications.tick();
+    });
     return session;
   }
 
   get isClosed(): boolean {
-    return this.peer.socket.destroyed;
+    return this.reader.isClosed;
   }
 
   get isOpen(): boolean {
-    // Looked at once: V8 copies all of the text for that, which is long.
-    if (!this.isAnswered && this.peer.text.length > 12) {
-      this.isAnswered = true;
-      this.isAccepted = this.peer.status === 200;
-    }
-    return !this.isClosed && this.isAccepted;
+    return !this.isClosed && this.reader.status === 200;
   }
 
   get reason(): EndReason | undefined {
@@ -120,25 +108,22 @@ export class Session {
     for (const period of this.periods.get(feed) ?? []) period.endedAt ??= publications.tick();
   }
 
-  /** Which of some texts have come; they are the same with each call. */
-  search(texts: Iterable<string>): ReadonlySet<string> {
-    for (const text of texts) if (this.unsearched.includes(text)) this.found.add(text);
-    this.unsearched = this.unsearched.slice(-longestText); // one may be there in part
-    return this.found;
-  }
-
   /** Where it began. */
   get start(): Position | undefined {
-    const header = /\r\nfeed-position: (\S+)/i.exec(this.peer.head)?.[1];
+    const header = this.reader.header('feed-position');
     return header === undefined ? undefined : positionIn(header);
   }
 
   /** What its client comes back with. */
   get position(): string | undefined {
-    return (
-      this.peer.lines.findLast(({ id }) => id !== undefined)?.id ??
-      /\r\nfeed-position: (\S+)/i.exec(this.peer.head)?.[1] ??
-      this.options.since
-    );
+    return this.last ?? this.reader.header('feed-position') ?? this.options.since;
+  }
+
+  private take(line: Line, publication: Publication | undefined): void {
+    const { id, feed, type } = line;
+    // One text for all who got it: there are many, and they are long.
+    this.lines.push(publication ? { ...line, data: publication.text } : line);
+    this.last = id ?? this.last;
+    if (feed !== undefined && type === undefined) this.newest.set(feed, publication?.text);
   }
 }
