@@ -1,5 +1,5 @@
 import type { Line } from '../peer.js';
-import { type Position, type Publication, type Publications, positionIn } from './publications.js';
+import type { Publication, Publications } from './publications.js';
 import type { Session } from './session.js';
 import { isConflated } from './steps.js';
 
@@ -27,9 +27,10 @@ export function faultsOf(session: Session, publications: Publications, hasFaults
     // What is unfollowed may miss what waits: only its order and its right to come are looked at.
     if (!period || period.endedAt !== undefined || others.length > 0) continue;
     const got = gotOf(lines, feed);
-    const owed = publications.ackedOf(feed).filter((each) => isOwed(each, session, feed, got));
+    const owed = publications.ackedOf(feed).filter((each) => isOwed(each, session, feed, got, publications));
     const missing = owed.filter(({ text }) => !got.texts.has(text));
-    const passed = end === undefined || isConflated(feed) ? [] : missing.filter(({ id }) => isUpTo(id, positionIn(end)));
+    const passed =
+      end === undefined || isConflated(feed) ? [] : missing.filter(({ id }) => publications.isUpTo(id, publications.positionIn(end)));
     for (const each of passed) faults.push(`${own} did not get ${describe(each)}, and its position is ${end}`);
     if (!reader.isComplete || session.endedAt === undefined) continue;
     const due = owed.filter(({ node, ackedAt }) => node === session.node && ackedAt < (session.endedAt as number));
@@ -53,28 +54,26 @@ function gotOf(lines: readonly Line[], feed: string): Got {
 }
 
 /** Whether a session must get a message of a feed that it follows. */
-function isOwed(message: Acked, session: Session, feed: string, { resets }: Got): boolean {
+function isOwed(message: Acked, session: Session, feed: string, { resets }: Got, publications: Publications): boolean {
   const [period] = session.periods.get(feed) ?? [];
   const { start } = session;
   if (!period || !start) return false;
-  const at = positionIn(message.id);
+  const at = publications.positionIn(message.id);
   if (at.epoch !== start.epoch) return false;
   const wasLost = resets.some(({ data: { oldest } }) =>
-    oldest === null ? message.begunAt < (period.readyAt ?? Number.POSITIVE_INFINITY) : at.offset < positionIn(oldest).offset,
+    oldest === null ? message.begunAt < (period.readyAt ?? Number.POSITIVE_INFINITY) : at.offset < publications.positionIn(oldest).offset,
   );
   if (wasLost) return false;
   if (period.isInitial) return at.offset > start.offset;
   return period.readyAt !== undefined && message.begunAt > period.readyAt;
 }
 
-const isUpTo = (id: string, { epoch, offset }: Position) => positionIn(id).epoch === epoch && positionIn(id).offset <= offset;
-
 /** Whether a message, or a newer one of its feed, has come. */
 function hasFrom({ texts }: Got, { feed, id }: Acked, publications: Publications): boolean {
-  const least = positionIn(id).offset;
+  const least = publications.positionIn(id).offset;
   return [...texts].some((text) => {
     const publication = publications.find(text);
-    return publication?.feed === feed && publication.id !== undefined && positionIn(publication.id).offset >= least;
+    return publication?.feed === feed && publication.id !== undefined && publications.positionIn(publication.id).offset >= least;
   });
 }
 
@@ -83,7 +82,7 @@ function faultsOfLines(session: Session, lines: readonly Line[], publications: P
   const { own, options, periods } = session;
   const faults: string[] = [];
   const got = new Set<string>();
-  const since = options.since === undefined ? undefined : positionIn(options.since);
+  const since = options.since === undefined ? undefined : publications.positionIn(options.since);
   let last = 0;
   let items = 0;
   for (const { id, feed, type, data } of lines) {
@@ -96,7 +95,7 @@ function faultsOfLines(session: Session, lines: readonly Line[], publications: P
     const followed = periods.get(feed) ?? [];
     if (followed.length === 0) faults.push(`${own} got something of ${feed}, which it never followed`);
     if (id !== undefined) {
-      const { offset } = positionIn(id);
+      const { offset } = publications.positionIn(id);
       if (offset < last || (offset === last && type === undefined)) faults.push(`${own} got ${id} behind ${last}`);
       last = Math.max(last, offset);
     }
@@ -106,15 +105,16 @@ function faultsOfLines(session: Session, lines: readonly Line[], publications: P
       faults.push(`${own} got ${`${data}`.slice(0, 40)} on ${feed}, where it was never published`);
       continue;
     }
-    if (id !== undefined) publication.id ??= id;
-    if (id !== undefined && publication.id !== id) faults.push(`${own} got ${describe(publication)} as ${id}`);
+    publication.id ??= id;
+    if (id !== undefined && publication.id !== undefined && !publications.isSame(publication.id, id))
+      faults.push(`${own} got ${describe(publication)} as ${id}`);
     if (followed.every(({ endedAt }) => endedAt !== undefined && publication.begunAt > endedAt)) {
       faults.push(`${own} got ${describe(publication)}, after it had unfollowed it`);
     }
     // A feed that is followed again may be read again.
     if (got.has(publication.text) && followed.length === 1) faults.push(`${own} got ${describe(publication)} twice`);
     got.add(publication.text);
-    if (since && id !== undefined && isUpTo(id, since))
+    if (since && id !== undefined && publications.isUpTo(id, since))
       faults.push(`${own} got ${describe(publication)}, and came back with ${options.since}`);
   }
   // Where it came back with a position of another history, it is told before anything comes.

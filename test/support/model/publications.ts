@@ -19,15 +19,30 @@ export interface Position {
 /** Of some messages what is beyond Latin-1: their bytes are not as many as their characters. */
 const ends = ['', 'é', '€'];
 
-export function positionIn(id: string): Position {
-  const [, epoch = '', offset = ''] = /^([a-z0-9]+)-(\d+)/.exec(id) ?? [];
-  return { epoch, offset: Number(offset) };
-}
-
 /** Everything that was published, and the model's clock, which ticks with each event. */
 export class Publications {
   private readonly all: Publication[] = [];
   private ticks = 0;
+
+  /** @param keepsPositions whether the broker loses nothing when its server starts again, though it begins another epoch then */
+  constructor(private readonly keepsPositions: boolean) {}
+
+  /** The position in an id; where all epochs are one history, they have one name. */
+  positionIn(id: string): Position {
+    const [, epoch = '', offset = ''] = /^([a-z0-9]+)-(\d+)/.exec(id) ?? [];
+    return { epoch: this.keepsPositions ? '' : epoch, offset: Number(offset) };
+  }
+
+  /** Whether an id's message is in what a reader has that has come to a position. */
+  isUpTo(id: string, { epoch, offset }: Position): boolean {
+    const at = this.positionIn(id);
+    return at.epoch === epoch && at.offset <= offset;
+  }
+
+  /** Whether ids are of one message. */
+  isSame(one: string, other: string): boolean {
+    return this.isUpTo(one, this.positionIn(other)) && this.isUpTo(other, this.positionIn(one));
+  }
 
   tick(): number {
     this.ticks += 1;

@@ -1,7 +1,7 @@
 import type { EndReason } from '../../../src/feed/stats/end-reason.js';
 import type { Line } from '../peer.js';
 import type { ModelNode } from './node.js';
-import { type Position, type Publication, type Publications, positionIn } from './publications.js';
+import { type Position, type Publications } from './publications.js';
 import { Reader } from './reader.js';
 
 /** A time in which a session followed a feed, by the model's clock. */
@@ -43,6 +43,7 @@ export class Session {
     readonly own: string,
     readonly node: ModelNode,
     readonly options: SessionOptions,
+    private readonly publications: Publications,
   ) {}
 
   static async open(own: string, node: ModelNode, options: SessionOptions, publications: Publications): Promise<Session> {
@@ -50,15 +51,20 @@ export class Session {
     const query = [`own=${own}`, 'format=ndjson', ...feeds.map((feed) => `id=${feed}`)];
     if (since !== undefined) query.push(`since=${since}`);
     if (hasSource) query.push('source=1');
-    const session = new Session(own, node, options);
+    const session = new Session(own, node, options, publications);
     session.reader = await Reader.get(node.port, `${isHandedOver ? '/own/handed' : '/kept'}?${query.join('&')}`, (line) =>
-      session.take(line, publications.find(line.data)),
+      session.take(line),
     );
     for (const feed of [own, ...feeds]) session.begin(feed, publications.tick(), true, false);
     session.reader.socket.once('data', () => {
       for (const [period] of session.periods.values()) if (period?.isInitial) period.readyAt = publications.tick();
     });
     return session;
+  }
+
+  /** When its client asked for it. */
+  get begunAt(): number {
+    return this.periods.get(this.own)?.[0]?.begunAt ?? 0;
   }
 
   get isClosed(): boolean {
@@ -89,29 +95,29 @@ export class Session {
     return period;
   }
 
-  async follow(feed: string, since: string | undefined, publications: Publications): Promise<void> {
+  async follow(feed: string, since: string | undefined): Promise<void> {
     const connection = this.node.connections.get(this.own);
     if (!connection || this.isClosed || this.endedAt !== undefined || this.follows(feed)) return;
-    const period = this.begin(feed, publications.tick(), false, since === 'earliest');
+    const period = this.begin(feed, this.publications.tick(), false, since === 'earliest');
     try {
       await connection.follow(feed, since);
-      period.readyAt = publications.tick();
+      period.readyAt = this.publications.tick();
     } catch {
-      period.endedAt ??= publications.tick();
+      period.endedAt ??= this.publications.tick();
     }
   }
 
-  unfollow(feed: string, publications: Publications): void {
+  unfollow(feed: string): void {
     const connection = this.node.connections.get(this.own);
     if (!connection || this.isClosed || !this.follows(feed)) return;
     connection.unfollow(feed);
-    for (const period of this.periods.get(feed) ?? []) period.endedAt ??= publications.tick();
+    for (const period of this.periods.get(feed) ?? []) period.endedAt ??= this.publications.tick();
   }
 
   /** Where it began. */
   get start(): Position | undefined {
     const header = this.reader.header('feed-position');
-    return header === undefined ? undefined : positionIn(header);
+    return header === undefined ? undefined : this.publications.positionIn(header);
   }
 
   /** What its client comes back with. */
@@ -119,8 +125,9 @@ export class Session {
     return this.last ?? this.reader.header('feed-position') ?? this.options.since;
   }
 
-  private take(line: Line, publication: Publication | undefined): void {
+  private take(line: Line): void {
     const { id, feed, type } = line;
+    const publication = this.publications.find(line.data);
     // One text for all who got it: there are many, and they are long.
     this.lines.push(publication ? { ...line, data: publication.text } : line);
     this.last = id ?? this.last;

@@ -35,7 +35,7 @@ let worlds = 0;
 /** Applications, clients and what the model knows of them, for one run. */
 export class World {
   readonly faults: string[] = [];
-  private readonly publications = new Publications();
+  private readonly publications: Publications;
   /** Of each client, its sessions so far. */
   private readonly sessions: Session[][] = Array.from({ length: clientCount }, () => []);
   private readonly nodes: ModelNode[] = [];
@@ -49,6 +49,7 @@ export class World {
     private readonly plan: Plan,
   ) {
     worlds += 1;
+    this.publications = new Publications(ground.kind.name === 'redis');
     this.prefix = `model${process.pid}-${worlds}`;
   }
 
@@ -114,10 +115,10 @@ export class World {
         this.sessionOf(step)?.reader.socket.resume();
         return;
       case 'follow':
-        for (const feed of step.feeds) this.pending.push(this.sessionOf(step)?.follow(feed, step.since, this.publications) ?? turn());
+        for (const feed of step.feeds) this.pending.push(this.sessionOf(step)?.follow(feed, step.since) ?? turn());
         return;
       case 'unfollow':
-        this.sessionOf(step)?.unfollow(step.feed, this.publications);
+        this.sessionOf(step)?.unfollow(step.feed);
         return;
       case 'publish':
         return this.publish(this.nodeOf(step), step.feed, step.count, step.bytes);
@@ -258,9 +259,10 @@ export class World {
     // A client without a position gets what comes after it is open.
     await Promise.all(clients.map((client) => this.isBack(client)));
     const [node] = this.nodes as [ModelNode];
+    const at = this.publications.tick();
     const last = new Map<string, string>();
     for (const feed of allFeeds) last.set(feed, (await this.publishOne(node, feed, 3)).text);
-    await Promise.all(clients.map((client) => this.catchUp(client, last)));
+    await Promise.all(clients.map((client) => this.catchUp(client, last, at)));
   }
 
   private async isBack(client: number): Promise<void> {
@@ -270,18 +272,20 @@ export class World {
     });
   }
 
-  private async catchUp(client: number, last: ReadonlyMap<string, string>): Promise<void> {
+  private async catchUp(client: number, last: ReadonlyMap<string, string>, at: number): Promise<void> {
     const givesUp = performance.now() + settleMs;
     await until(async () => {
       await this.comeBack(client, this.nodes[client % this.nodes.length] as ModelNode);
       const all = this.sessions[client] as Session[];
       const session = all.at(-1) as Session;
-      if (session.isOpen && this.hasHad(all, session, last)) return true;
-      // One that was cut before it had a position cannot know what it missed.
+      // One that never had a position, and has come back since, cannot know what it missed.
+      const isLate = session.options.since === undefined && session.begunAt > at;
+      if (session.isOpen && (isLate || this.hasHad(all, session, last))) return true;
       if (all.some((each) => faultsOfEnd(each, this.hasFaults).length > 0)) return true;
       if (performance.now() < givesUp) return false;
       const { own, feeds, isOpen, isClosed, reason, lines } = session;
-      const state = JSON.stringify({ isOpen, isClosed, reason, last: JSON.stringify(lines.at(-1))?.slice(0, 80) });
+      const before = all.map((each) => each.reason ?? 'open');
+      const state = JSON.stringify({ isOpen, isClosed, reason, before, last: JSON.stringify(lines.at(-1))?.slice(0, 80) });
       this.faults.push(`${own} of [${feeds}] does not get the last messages: ${state}`);
       return true;
     });
