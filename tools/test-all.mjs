@@ -1,4 +1,4 @@
-// All tests: those of `npm test`, the slow specs, those of the HTTP side on every other Node that is supported, and the package. Each part
+// All tests: those of `npm test`, the slow specs, those of sockets on every other Node that is supported, and the package. Each part
 // runs, also where one before it failed. The last line, alone on stdout, has the sums of Jest's runs: `N passed, N failed`.
 //   NODES='22 24' npm run test:all    only these beside the Node that runs it; '' for none
 import { spawnSync } from 'node:child_process';
@@ -11,8 +11,8 @@ const cwd = join(dirname(fileURLToPath(import.meta.url)), '..');
 const folder = mkdtempSync(join(tmpdir(), 'nestjs-feed-tests-'));
 const jest = ['node', '--experimental-vm-modules', '--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js'];
 
-/** The handover stands on how Node's HTTP code treats a connection, and a new Node must not break it unseen. */
-const dependOnNode = ['test/(http|transport|limits)/'];
+/** The handover stands on how Node's HTTP and stream code treats a connection, and a new Node must not break it unseen. */
+const dependOnNode = ['test/(transport|limits)/'];
 const nodes = (process.env.NODES ?? '20 22 24 26').split(' ').filter((major) => major && major !== process.versions.node.split('.')[0]);
 
 const failures = [];
