@@ -6,7 +6,7 @@ import { startServer } from './one-server.js';
 import type { Disaster, Engine, Stage } from './stage.js';
 
 /** When a leader is killed, and how much later it is started again, in parts of a round. */
-const kills = [0.15, 0.29, 0.43, 0.57, 0.71];
+const kills = [0.15, 0.33, 0.51, 0.69];
 const pause = 0.06;
 
 /** Three servers of NATS that all store the stream. */

@@ -1,0 +1,57 @@
+import { Ledger } from '../load/chaos/ledger.js';
+import { Faults, Feed } from '../load/lib/feed.js';
+
+/** A follower's ledger of a feed with so many messages, all acknowledged but some. */
+async function ledgerOf(count: number, ...refused: number[]) {
+  const [feed, faults] = [new Feed('a'), new Faults()];
+  const publish = async (more: number) => {
+    for (let n = 0; n < more; n += 1) await feed.publish(async () => !refused.includes(feed.sent), 0);
+  };
+  const ledger = new Ledger(feed, faults);
+  ledger.begin();
+  await publish(count);
+  const take = (...numbers: number[]) => {
+    for (const number of numbers) ledger.take(number);
+  };
+  const wrong = () => Object.fromEntries([...faults].filter(([, times]) => times > 0));
+  return { ledger, publish, take, wrong };
+}
+
+describe("what a follower has of an engine that forgets, in the chaos run's verdict", () => {
+  it('is lost silently without a reset, and told with one', async () => {
+    const { ledger, take, publish, wrong } = await ledgerOf(5);
+    take(1, 2, 4);
+    expect(ledger).toMatchObject({ missing: 2, told: [] });
+    ledger.reset();
+    expect(ledger).toMatchObject({ missing: 0, told: [3, 5], resets: 1 });
+    await publish(2);
+    take(7);
+    expect(ledger).toMatchObject({ missing: 1, told: [3, 5] });
+    expect(wrong()).toEqual({});
+  });
+
+  it('may come again after a reset, in its order, and what was told may come all the same', async () => {
+    const { ledger, take, wrong } = await ledgerOf(4);
+    take(1, 3, 4);
+    ledger.reset();
+    take(1, 2, 3);
+    expect(ledger).toMatchObject({ missing: 0, told: [], again: 2 });
+    expect(wrong()).toEqual({});
+    take(3, 1);
+    expect(wrong()).toEqual({ repeated: 2 });
+  });
+
+  it('is out of order, repeated or misdelivered', async () => {
+    const { take, wrong } = await ledgerOf(4);
+    take(2, 1, 2, 5);
+    expect(wrong()).toEqual({ 'out of order': 1, repeated: 1, misdelivered: 1 });
+  });
+
+  it('need not come where it was not acknowledged, and may come late', async () => {
+    const { ledger, take, wrong } = await ledgerOf(3, 2);
+    take(1, 3);
+    expect(ledger.missing).toBe(0);
+    take(2);
+    expect(wrong()).toEqual({});
+  });
+});
