@@ -24,6 +24,9 @@ describe(`fuzzing (FUZZ_SEED=${seed})`, () => {
     Run.endAll();
     await closeAll();
   });
+  /** What a node may keep of the stream of NATS. */
+  const historyBytes = 2 ** 26;
+
   afterAll(() => {
     writeSync(2, `${reportOf()}\n`);
   });
@@ -180,23 +183,38 @@ describe(`fuzzing (FUZZ_SEED=${seed})`, () => {
           FEED_INTERVAL_MS: '60000',
         });
         const { served } = watched;
-        const [calm] = await served.follow('/test/calm?format=ndjson', '/test/a?format=ndjson', '/test/a?format=sse', '/test/a');
+        const closing = { connection: 'close' };
+        const publish = async (feed: string, text: string) => (await post(`${served.url}/test/${feed}`, text, closing)).status;
+        const ask = async (path: string) => {
+          const { status, body } = await fetch(served.url + path, { headers: closing });
+          await body?.cancel();
+          return status;
+        };
+        await fuzz(
+          100,
+          forgeries(kind),
+          async () => {},
+          async () => void (await publish('calm', 'x')),
+        );
+        await watched.begin();
+        const followers = await served.follow('/test/calm?format=ndjson', '/test/a?format=ndjson', '/test/a?format=sse', '/test/a');
         let published = 0;
         const goesOn = async () => {
           published += 1;
           const marker = `message ${published}.`;
-          await until(async () => (await post(`${served.url}/test/calm`, marker)).status === 201);
-          await calm?.sees(marker);
-          await until(async () => (await post(`${served.url}/test/a`, 'x')).status === 201);
-          await until(async () => (await served.status('/test/a?since=earliest')) === 200);
-          expect(await served.status('/health/connections?scope=cluster')).toBe(200);
+          await until(async () => (await publish('calm', marker)) === 201);
+          await followers[0]?.sees(marker);
+          await until(async () => (await publish('a', 'x')) === 201);
+          await until(async () => (await ask('/test/a?since=earliest')) === 200);
+          expect(await ask('/health/connections?scope=cluster')).toBe(200);
         };
         const forge = (forgery: Forgery) => attacker.write(forgery);
-        await fuzz(100, forgeries(kind), forge, goesOn);
-        await watched.begin();
         const count = await fuzz(1000, forgeries(kind), forge, goesOn);
-        report(`what others write to ${kind}: ${count}, longest turn ${watched.longestTurnMs.toFixed(1)} ms`);
+        for (const follower of followers) follower.leave();
+        const held = await watched.end(historyBytes);
+        report(`what others write to ${kind}: ${count}, ${held}`);
         await attacker.stop();
+        checkTurn(kind, watched.longestTurnMs);
       },
       patienceMs,
     );
