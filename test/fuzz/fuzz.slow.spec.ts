@@ -50,9 +50,9 @@ describe(`fuzzing (FUZZ_SEED=${seed})`, () => {
       async (name, program) => {
         const watched = await Watched.start(program, { FEED_ADAPTER: platform, FEED_PUBLISH_KEY: publishKey });
         await watched.served.status('/docs-json'); // makes the document, once
-        await fuzz(200, conversation, converseWith(watched));
+        await fuzz(100, conversation, converseWith(watched));
         await watched.begin();
-        const count = await fuzz(700, conversation, converseWith(watched));
+        const count = await fuzz(400, conversation, converseWith(watched));
         const held = await watched.end();
         report(`requests, ${name} on ${platform}: ${count}, ${held}`);
         checkTurn(name, watched.longestTurnMs);
@@ -74,9 +74,9 @@ describe(`fuzzing (FUZZ_SEED=${seed})`, () => {
         const allowed = isSigned ? [200, 201, 401, 403, 431] : [401, 431];
         if (answers.length !== 1 || !allowed.includes(answers[0]?.status as number)) throw new Error(JSON.stringify(answers));
       };
-      await fuzz(200, request, check);
+      await fuzz(100, request, check);
       await watched.begin();
-      const count = await fuzz(1000, request, check);
+      const count = await fuzz(400, request, check);
       const held = await watched.end();
       report(`tokens on ${platform}: ${count}, ${held}`);
       checkTurn('tokens', watched.longestTurnMs);
@@ -104,7 +104,7 @@ describe(`fuzzing (FUZZ_SEED=${seed})`, () => {
           expect(error).toMatchObject({ code: 'FEED_MESSAGE' });
         }
       };
-      const count = await fuzz(3000, message, publish, async () => {
+      const count = await fuzz(2000, message, publish, async () => {
         const all = wanted.splice(0);
         await until(() => Boolean(events.failure || lines.failure) || (events.count >= all.length && lines.count >= all.length));
         const byId = (list: LineMessage[]) => new Map(list.map((line) => [line.id, line]));
@@ -139,7 +139,7 @@ describe(`fuzzing (FUZZ_SEED=${seed})`, () => {
         await until(() => follower.failure !== undefined);
         return follower.take() as ReturnType<T['take']>;
       };
-      const count = await fuzz(500, item, async (value) => {
+      const count = await fuzz(200, item, async (value) => {
         const n = items.push(value) - 1;
         const fields = fieldsOf(value);
         const { data, id = '', type = '' } = fields;
@@ -209,7 +209,7 @@ describe(`fuzzing (FUZZ_SEED=${seed})`, () => {
           expect(await ask('/health/connections?scope=cluster')).toBe(200);
         };
         const forge = (forgery: Forgery) => attacker.write(forgery);
-        const count = await fuzz(1000, forgeries(kind), forge, goesOn);
+        const count = await fuzz(300, forgeries(kind), forge, goesOn);
         for (const follower of followers) follower.leave();
         const held = await watched.end(historyBytes);
         report(`what others write to ${kind}: ${count}, ${held}`);
