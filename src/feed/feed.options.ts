@@ -4,6 +4,7 @@ import * as v from 'valibot';
 import { type AuthOptions, authOptionRules, type ResolvedAuthOptions, resolveAuthOptions } from './auth/auth.options.js';
 import type { BrokerFactory } from './broker/broker.js';
 import { MemoryBroker } from './broker/memory/memory-broker.js';
+import { nodeNameForm } from './cluster/announcement.js';
 import { FeedOptionsError } from './errors/feed-options.error.js';
 import { checkOptions, milliseconds, wholeNumber } from './errors/option-rules.js';
 import { type LimitOptions, limitOptionRules, type ResolvedLimitOptions, resolveLimitOptions } from './limits/limit.options.js';
@@ -129,7 +130,7 @@ export const feedOptionRules = {
     'memory',
   ),
   nodeName: v.optional(
-    v.pipe(v.string('must be a string'), v.regex(/^[\x21-\x7e]{1,100}$/, 'must be 1 to 100 visible ASCII characters without spaces')),
+    v.pipe(v.string('must be a string'), v.regex(nodeNameForm, 'must be 1 to 100 visible ASCII characters without spaces')),
     `${hostname()}-${process.pid}`,
   ),
   historyLength: v.optional(wholeNumber('messages'), 100),

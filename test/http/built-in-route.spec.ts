@@ -104,6 +104,11 @@ describe.each(platforms)('a feed on %s', (platform) => {
     expect(await response.text()).toMatch(body);
   });
 
+  it('does not read an Accept that is too long', async () => {
+    const peer = await Peer.get(served.port, '/test/1', `Accept: ${'image/png,'.repeat(200)}text/event-stream`);
+    await peer.sees(/^content-type: text\/plain; charset=utf-8\r$/im);
+  });
+
   it.each(['image/png', 'text/plain;q=0', 'nonsense'])('refuses the Accept %s, which nothing fits', async (accept) => {
     const response = await fetch(`${served.url}/test/42`, { headers: { accept } });
     expect(response.status).toBe(406);

@@ -7,17 +7,23 @@ export interface NodeCounts extends FeedCounts {
   name: string;
 }
 
-const number = v.pipe(v.number(), v.finite(), v.minValue(0));
+/** The rule for the name of a node. */
+export const nodeNameForm = /^[\x21-\x7e]{1,100}$/;
+
+/** The longest id of a process, in characters: that of this version has 36. */
+const longestId = 64;
+
+const number = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 /** A node of another version may not have every count. */
 const count = v.optional(number, 0);
 
 const announcement = v.object({
   /** Identifies the process, also where several nodes have the same name. */
-  id: v.string(),
+  id: v.pipe(v.string(), v.maxLength(longestId)),
   /** Missing from a node that leaves. */
   node: v.optional(
     v.object({
-      name: v.string(),
+      name: v.pipe(v.string(), v.regex(nodeNameForm)),
       ...v.entriesFromList(addedCounts, count),
       rejectedBy: v.optional(v.object(v.entriesFromList(rejectReasons, count)), {}),
       closed: v.optional(v.object(v.entriesFromList(endReasons, count)), {}),

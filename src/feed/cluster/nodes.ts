@@ -15,6 +15,9 @@ const missedPeriods = 3;
 /** How long a node that leaves waits until that is published, in milliseconds. */
 const leaveMs = 300;
 
+/** How many other nodes are known at a time: any program that can reach the server can announce some. */
+const mostNodes = 999;
+
 /** Another node. */
 interface Peer {
   readonly node: NodeCounts;
@@ -78,8 +81,8 @@ export class Nodes implements MessageSink {
     }
     if (announcement.id === this.id) return;
     const { id, node } = announcement;
-    if (node) this.peers.set(id, { node, announcedAt: performance.now() });
-    else this.peers.delete(id);
+    if (!node) this.peers.delete(id);
+    else if (this.peers.has(id) || this.peers.size < mostNodes) this.peers.set(id, { node, announcedAt: performance.now() });
   }
 
   /** Earlier announcements do not matter. */

@@ -8,6 +8,9 @@ import { labelledText, text } from './text.js';
 /** In order of preference: a client that states none gets the first. */
 export const formats: readonly Format[] = [text, sse, ndjson];
 
+/** The longest `Accept` that is read, in characters: what has thousands of media types takes longer than the rest of a request. */
+const longestAccept = 1000;
+
 const mediaTypes = formats.map((format) => format.mediaType);
 
 /** The same format for a connection on several feeds, whose messages name their feed. */
@@ -16,7 +19,7 @@ export function labelled(format: Format): Format {
 }
 
 /**
- * The format that a client asks for: `?format=` by name, else by `Accept` (RFC 9110 section 12.5.1).
+ * The format that a client asks for: `?format=` by name, else by `Accept` (RFC 9110 section 12.5.1), which may be disregarded.
  *
  * @throws FeedException FEED_FORMAT (406) when the client accepts none of the formats
  */
@@ -29,7 +32,7 @@ export function chooseFormat(accept: string | undefined, query: string | null): 
 }
 
 function negotiate(accept: string | undefined): Format | undefined {
-  if (accept === undefined || accept === '*/*') return formats[0];
+  if (accept === undefined || accept === '*/*' || accept.length > longestAccept) return formats[0];
   const mediaType = new Negotiator({ headers: { accept } }).mediaType(mediaTypes);
   return formats.find((format) => format.mediaType === mediaType);
 }

@@ -52,8 +52,34 @@ export function isJsonData(data: unknown): boolean {
   return typeof data !== 'string' && !(data instanceof Uint8Array);
 }
 
+/**
+ * Whether content is such as `contentOf()` makes. What a broker's server has may come from another program: it must not end up in a
+ * client's stream, where each format relies on this, or in the application.
+ *
+ * @param content its text and type are decoded from UTF-8
+ */
+export function isContent({ type, text, isJson }: Content): boolean {
+  if (type !== undefined && (!isType(type) || type === resetType)) return false;
+  return isJson ? isJsonLine(text) : !text.includes('\r');
+}
+
+/** Whether a text is JSON as `JSON.stringify()` writes it: in one line. */
+function isJsonLine(text: string): boolean {
+  if (text.includes('\n') || text.includes('\r')) return false;
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isType(type: unknown): boolean {
+  return typeof type === 'string' && type.length >= 1 && type.length <= longestType && !/[\r\n\0]/.test(type) && type.isWellFormed();
+}
+
 function checkType(type: unknown): void {
-  if (typeof type !== 'string' || type.length < 1 || type.length > longestType || /[\r\n\0]/.test(type) || !type.isWellFormed()) {
+  if (!isType(type)) {
     throw invalid(`A message's type is 1 to ${longestType} characters, without line breaks, U+0000 and lone surrogates.`);
   }
   if (type === resetType) {

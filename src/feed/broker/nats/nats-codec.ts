@@ -1,3 +1,4 @@
+import { isContent } from '../../message/content.js';
 import type { Content } from '../../message/message.js';
 
 /** The subject of a feed. Slashes of its id become dots, and dots percent signs, which no id has. */
@@ -36,9 +37,11 @@ export function decode(data: Uint8Array): Content | undefined {
   const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   const flags = bytes[0] ?? 0;
   if ((flags & ~(isJsonFlag | hasTypeFlag)) !== version) return undefined;
-  const isJson = (flags & isJsonFlag) !== 0;
-  if ((flags & hasTypeFlag) === 0) return { type: undefined, text: bytes.toString('utf8', 1), isJson };
-  if (bytes.length < 3) return undefined;
-  const head = 3 + bytes.readUInt16BE(1);
-  return { type: bytes.toString('utf8', 3, head), text: bytes.toString('utf8', head), isJson };
+  const hasType = (flags & hasTypeFlag) !== 0;
+  const typeAt = hasType ? 3 : 1;
+  const textAt = hasType && bytes.length >= typeAt ? typeAt + bytes.readUInt16BE(1) : typeAt;
+  if (bytes.length < textAt) return undefined;
+  const type = hasType ? bytes.toString('utf8', typeAt, textAt) : undefined;
+  const content = { type, text: bytes.toString('utf8', textAt), isJson: (flags & isJsonFlag) !== 0 };
+  return isContent(content) ? content : undefined;
 }

@@ -94,7 +94,7 @@ export class RedisBroker extends SessionBroker<RedisSession> {
       bounds: context,
       signal,
       received: () => delivery.received,
-      onAnnounced: (feed, announcement) => delivery.announce(feed, announcement),
+      onAnnounced: (announcement) => delivery.announce(announcement),
     });
   }
 

@@ -82,14 +82,13 @@ export class RedisDelivery {
     if (subscription?.last !== undefined) subscription.last = Math.max(subscription.last, offset);
   }
 
-  announce(feed: string, announcement: Announcement): void {
-    if (this.isLive) this.take(feed, announcement);
+  announce(announcement: Announcement): void {
+    if (this.isLive) this.take(announcement);
     else this.held?.push(announcement);
   }
 
   deliver(subscription: Subscription, message: StoredMessage): void {
-    subscription.last = message.offset;
-    this.newest = Math.max(this.newest, message.offset);
+    this.advance(subscription, message.offset);
     subscription.sink.next(message);
   }
 
@@ -128,13 +127,13 @@ export class RedisDelivery {
     this.isLive = true;
     const held = this.held ?? [];
     this.held = undefined;
-    for (const announcement of held) if (this.isLive) this.take(announcement.message.feed, announcement);
+    for (const announcement of held) if (this.isLive) this.take(announcement);
   }
 
-  private take(feed: string, { message, previous, isExact }: Announcement): void {
+  private take(announcement: Announcement): void {
+    const { feed, epoch, offset, message, previous, isExact } = announcement;
     const subscription = this.subscriptions.get(feed);
     if (!subscription) return;
-    const { epoch, offset } = message;
     const { last, isNew } = subscription;
     if (epoch === this.epoch && last !== undefined) {
       if (offset <= last) return;
@@ -144,8 +143,15 @@ export class RedisDelivery {
         return;
       }
     }
-    this.note(message);
-    if (epoch === this.epoch) this.deliver(subscription, message);
+    this.note(announcement);
+    if (epoch !== this.epoch) return;
+    if (message) this.deliver(subscription, message);
+    else this.advance(subscription, offset);
+  }
+
+  private advance(subscription: Subscription, offset: number): void {
+    subscription.last = offset;
+    this.newest = Math.max(this.newest, offset);
   }
 
   private reject(reason: Error): void {

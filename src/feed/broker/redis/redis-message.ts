@@ -1,12 +1,16 @@
+import { isContent } from '../../message/content.js';
 import { type Content, type StoredMessage, storedMessage } from '../../message/message.js';
+import type { Position } from '../../message/position.js';
 
 /**
  * A message as it is announced and stored: a line with its epoch, its offset, the offset of the feed's message before it, whether that is
  * exact (1) or an upper bound (0), the bytes of the feed's messages before it, and its kind (`j` JSON, `t` text); a line with its type;
  * its text.
  */
-export interface Announcement {
-  readonly message: StoredMessage;
+export interface Announcement extends Position {
+  readonly feed: string;
+  /** Undefined where no node can have published it. */
+  readonly message: StoredMessage | undefined;
   readonly previous: number;
   readonly isExact: boolean;
 }
@@ -22,11 +26,14 @@ export const kindOf = ({ isJson }: Content) => (isJson ? 'j' : 't');
 export function parse(feed: string, announced: string, current?: string): Announcement | undefined {
   const headEnd = announced.indexOf('\n');
   const typeEnd = announced.indexOf('\n', headEnd + 1);
-  const [, epoch, offset, previous, isExact, kind] = headForm.exec(announced.slice(0, headEnd)) ?? [];
-  if (epoch === undefined || typeEnd < 0) return undefined;
+  const [, published, digits, previous, isExact, kind] = headForm.exec(announced.slice(0, headEnd)) ?? [];
+  if (published === undefined || typeEnd < 0) return undefined;
+  const epoch = current ?? published;
+  const offset = Number(digits);
   const type = announced.slice(headEnd + 1, typeEnd) || undefined;
   const content = { type, text: announced.slice(typeEnd + 1), isJson: kind === 'j' };
-  return { message: messageOf(feed, current ?? epoch, Number(offset), content), previous: Number(previous), isExact: isExact === '1' };
+  const message = isContent(content) ? messageOf(feed, epoch, offset, content) : undefined;
+  return { feed, epoch, offset, message, previous: Number(previous), isExact: isExact === '1' };
 }
 
 /** Offsets are microseconds since 1970, and so tell the message's time. */

@@ -72,6 +72,28 @@ end
 `;
 
 /**
+ * Streams whose entries may be another program's: their keys are known, and so are theirs who have the password. What a node appends to such a
+ * stream begins it anew, so that only behind the last message there can be any.
+ */
+const entries = `
+-- The message of an entry; nil for another program's.
+local function own(entry)
+  local fields = entry[2]
+  if #fields ~= 2 or fields[1] ~= 'm' then return nil end
+  local offset = fields[2]:match('^%w+ (%d+) %d+ [01] %d+ [jt]\\n')
+  if offset and offset .. '-0' == entry[1] then return fields[2] end
+end
+
+-- Entries of the feed; none where another program has stored something else in its place.
+local function range(command, from, to, count)
+  local found = redis.pcall(command, KEYS[2], from, to, 'COUNT', count)
+  if not found.err then return found end
+  if found.err:find('WRONGTYPE', 1, true) then return {} end
+  return redis.call(command, KEYS[2], from, to, 'COUNT', count)
+end
+`;
+
+/**
  * Finds out whether Redis is the one that it was, at the beginning of a connection and then every second.
  *
  * KEYS: state. ARGV: slot, check, epoch to begin with, ttl in µs, the last offset that the process has received, its epoch. Returns epoch,
@@ -108,7 +130,7 @@ return { epoch, text(last), isKnown and 1 or 0, text(kept or 0), text(now) }
  * kind, type, text, what the channel's name has behind the hash tag, and the time in µs after which nothing is stored any more, because
  * the publisher has been told so. Returns epoch and offset.
  */
-export const append = `${common}
+export const append = `${common}${entries}
 local ttl, mostMessages, mostBytes, overhead = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 if now > tonumber(ARGV[12]) then return redis.error_reply('LATE the command arrived too late') end
 local offset = math.max(now, last + 1)
@@ -117,24 +139,39 @@ local id = text(offset)
 local function before(message) return tonumber(message:match('^%S+ %S+ %S+ %S+ (%d+)')) end
 local function size(message) return #message - message:find('\\n', 1, true) - 1 + overhead end
 
+-- Begins the stream anew: its messages count as trimmed.
+local function clear()
+  redis.call('DEL', KEYS[2])
+  unkept = last
+  redis.call('HSET', KEYS[1], 'unkept', text(last))
+end
+
 local previous, isExact, total
-local newest = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
-if newest then
-  local message = newest[2][2]
+local newest = range('XREVRANGE', '+', '-', 1)[1]
+local message = newest and own(newest)
+if newest and not message then clear() end
+if message then
   previous, isExact, total = tonumber(newest[1]:match('^%d+')), true, before(message) + size(message)
 else
   previous, isExact = trimmed(ttl)
   total = 0
 end
 local head = table.concat({ epoch, id, text(previous), isExact and '1' or '0', text(total), ARGV[8] }, ' ')
-local message = head .. '\\n' .. ARGV[9] .. '\\n' .. ARGV[10]
+message = head .. '\\n' .. ARGV[9] .. '\\n' .. ARGV[10]
 total = total + size(message)
 
 if mostMessages == 0 then
   -- What others store of this feed would have a gap here.
   redis.call('DEL', KEYS[2])
 else
-  redis.call('XADD', KEYS[2], 'MAXLEN', mostMessages, id .. '-0', 'm', message)
+  local function add() return redis.pcall('XADD', KEYS[2], 'MAXLEN', mostMessages, id .. '-0', 'm', message) end
+  local added = add()
+  -- It is no stream, or had an entry with a higher id.
+  if added.err and (added.err:find('WRONGTYPE', 1, true) or added.err:find('equal or smaller', 1, true)) then
+    clear()
+    added = add()
+  end
+  if added.err then return added end
   redis.call('XTRIM', KEYS[2], 'MINID', text(math.max(now - ttl, 0)))
   redis.call('PEXPIRE', KEYS[2], text(ttl / 1000))
   while total > mostBytes do
@@ -158,7 +195,7 @@ return { epoch, id }
  * the first one after the position, whether that is exact, the offset of the last message of the page where more follow (or an empty text),
  * and messages.
  */
-export const read = `${common}
+export const read = `${common}${entries}
 local ttl, start, upTo, limit = tonumber(ARGV[4]), ARGV[5], ARGV[7], tonumber(ARGV[8])
 local isStrict = ARGV[9] == '1'
 local least = math.max(now - ttl, 0)
@@ -170,9 +207,10 @@ local dropped, isExact = '0', '1'
 local function readPage(id)
   local bytes, from, count = 0, id, isStrict and 8 or 32
   repeat
-    local entries = redis.call('XRANGE', KEYS[2], from, upTo, 'COUNT', count)
+    local entries = range('XRANGE', from, upTo, count)
     for _, entry in ipairs(entries) do
-      local message = entry[2][2]
+      local message = own(entry)
+      if not message then return '' end
       bytes = bytes + #message
       if bytes > limit and (isStrict or #messages > 0) then return id:match('^%d+') end
       messages[#messages + 1] = message
@@ -184,8 +222,12 @@ local function readPage(id)
 end
 
 if start == 'newest' then
-  local newest = redis.call('XREVRANGE', KEYS[2], '+', text(least), 'COUNT', 1)[1]
-  if newest then messages[1] = newest[2][2] end
+  local newest = range('XREVRANGE', '+', text(least), 1)[1]
+  if newest and not own(newest) then
+    local offset = trimmed(ttl)
+    newest = offset >= least and range('XRANGE', text(offset), text(offset), 1)[1]
+  end
+  messages[1] = newest and own(newest) or nil
 elseif start ~= 'end' then
   local after = tonumber(start)
   local kept = ARGV[6] == epoch and last or ended(past, ARGV[6])
@@ -193,9 +235,10 @@ elseif start ~= 'end' then
   -- Such a position can be made up: once after each restart, since no epoch is a past one then.
   if after and kept and not isKnown and ARGV[6] ~= epoch then tellLoss() end
   if isKnown then least = math.max(least, after + 1) end
-  local first = redis.call('XRANGE', KEYS[2], text(least), '+', 'COUNT', 1)[1]
-  if first then
-    dropped, isExact = first[2][2]:match('^%S+ %S+ (%d+) (%d)')
+  local first = range('XRANGE', text(least), '+', 1)[1]
+  local message = first and own(first)
+  if message then
+    dropped, isExact = message:match('^%S+ %S+ (%d+) (%d)')
     moreAfter = readPage(text(least))
   else
     local offset, isLast = trimmed(ttl)

@@ -72,7 +72,7 @@ export interface SessionContext {
   readonly signal: AbortSignal;
   /** The position up to which this process has received messages: Redis may have lost the last of them. */
   readonly received: () => Position | undefined;
-  readonly onAnnounced: (feed: string, announcement: Announcement) => void;
+  readonly onAnnounced: (announcement: Announcement) => void;
 }
 
 /**
@@ -203,7 +203,7 @@ export class RedisSession implements ServerSession {
     await announcements.probe(this.redis);
     announcements.listen((feed, text) => {
       const announcement = parse(feed, text);
-      if (announcement) context.onAnnounced(feed, announcement);
+      if (announcement) context.onAnnounced(announcement);
     });
     await this.load();
     // The clock must be known before the first message is appended.
