@@ -40,6 +40,7 @@ function sideBySide(): [options: Record<string, unknown>, parts: Parts] {
       churn: flag('only the third part: what connections that come and go leave behind'),
       fanout: flag('only the fourth part: what publishing costs'),
       history: flag('only the fifth part: what a million messages leave behind'),
+      embedded: flag('only the sixth part: what a connection takes in an application with middleware and pages'),
       routeRounds: whole('rounds of the second part', 5),
       chart: text('draw a chart as well', 'FILE.svg'),
       ...output,
@@ -50,10 +51,10 @@ function sideBySide(): [options: Record<string, unknown>, parts: Parts] {
       if (serversOf(only).length === 0) throw new Error(`--only ${only} names none of ${servers.map(({ name }) => name).join(', ')}`);
     },
   );
-  const { connections, period, duration, rounds, only, routes, churn, fanout, history, chart } = options;
+  const { connections, period, duration, rounds, only, routes, churn, fanout, history, embedded, chart } = options;
   const contest = { servers: serversOf(only), connections, duration, rounds };
   /** Whether a part is meant: one that is asked for by name leaves the others out. */
-  const all = ![routes, churn, fanout, history].includes(true);
+  const all = ![routes, churn, fanout, history, embedded].includes(true);
   async function* parts(): Parts {
     if (all) {
       const heading = `${connections} connections, a chunk every ${period} ms, ${runs(rounds)}; Node ${process.version}, ${cpus().length} CPUs`;
@@ -68,6 +69,7 @@ function sideBySide(): [options: Record<string, unknown>, parts: Parts] {
     if (churn ?? all) yield ['churn', await (await import('./memory.js')).churn()];
     if (fanout ?? all) yield ['fanout', await (await import('./fanout.js')).fanout(contest)];
     if (history ?? all) yield ['history', await (await import('./memory.js')).history()];
+    if (embedded ?? all) yield ['embedded', await (await import('./embedded.js')).embedded(connections, rounds)];
   }
   return [options, parts()];
 }
