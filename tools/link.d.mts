@@ -6,6 +6,7 @@ export class Link {
   cut(): void;
   deafen(): void;
   mute(): void;
+  silence(): void;
   lead(target: number): void;
   mend(): void;
   sever(): void;
