@@ -71,7 +71,8 @@ export async function slowRedis({ adapter, connections, seconds }: SlowRedisOpti
   const engine = await Engine.start('redis');
   atEnd(() => engine.stop());
   const env = { FEED_ADAPTER: adapter, FEED_BROKER: engine.url };
-  const nodes = await Promise.all(['one', 'two', 'three'].map((name) => startNode(name, env)));
+  const nodes: Service[] = [];
+  for (const name of ['one', 'two', 'three']) nodes.push(await startNode(name, env));
   const crowd = new RoamingCrowd(nodes);
   const feeds = Array.from({ length: followers }, (_, n) => new Feed(`${n}`));
   await crowd.gather(followers, feeds, 1000);

@@ -1,7 +1,9 @@
 /** How often it is looked who waits, in milliseconds. */
 const tickMs = 100;
-/** How many ticks one may wait before others are turned away. Ticks are counted: a busy process hears late that one need not wait any more. */
-const mostTicks = 20;
+/** How long one may wait before others are turned away, in milliseconds, … */
+const mostWaitMs = 2000;
+/** … and how many ticks at least: a process that was busy for that long may hear in its next turn that one need not wait any more. */
+const leastTicks = 3;
 /** The longest time after which one is asked to come back, before it is jittered, in milliseconds. */
 const mostRetryMs = 15_000;
 
@@ -12,8 +14,10 @@ const mostRetryMs = 15_000;
 export class Intake {
   /** Since when the broker takes them too slowly, in milliseconds since 1970; undefined while it does not. */
   slowSince: number | undefined = undefined;
+  /** When each began to wait, by `performance.now()`. */
   private readonly waiting = new Map<object, number>();
-  private tick = 0;
+  /** When the last ticks were. */
+  private readonly ticks: number[] = Array.from({ length: leastTicks }, () => 0);
   private taken = 0;
   /** How many are taken in a second. */
   private rate = 0;
@@ -23,12 +27,12 @@ export class Intake {
 
   /** Whether the one that has waited longest has waited too long. */
   get isFull(): boolean {
-    return this.waitedTicks >= mostTicks;
+    return this.waitedMs >= mostWaitMs;
   }
 
   /** Notes that a new connection waits for the broker. */
   begin(connection: object): void {
-    this.waiting.set(connection, this.tick);
+    this.waiting.set(connection, performance.now());
     this.timer ??= setInterval(() => this.look(), tickMs).unref();
   }
 
@@ -45,18 +49,19 @@ export class Intake {
     return Math.ceil(((this.turnAt - now) * (0.5 + Math.random())) / 1000);
   }
 
-  private get waitedTicks(): number {
-    for (const begun of this.waiting.values()) return this.tick - begun;
+  private get waitedMs(): number {
+    for (const begunAt of this.waiting.values()) return begunAt < (this.ticks[0] as number) ? performance.now() - begunAt : 0;
     return 0;
   }
 
   private look(): void {
-    this.tick += 1;
+    this.ticks.push(performance.now());
+    this.ticks.shift();
     const share = tickMs / 1000;
     this.rate += share * (this.taken / share - this.rate);
     this.taken = 0;
     if (this.isFull) this.slowSince ??= Date.now();
-    else if (this.waitedTicks < mostTicks / 2) this.slowSince = undefined;
+    else if (this.waitedMs < mostWaitMs / 2) this.slowSince = undefined;
     if (this.waiting.size > 0) return;
     clearInterval(this.timer);
     this.timer = undefined;
