@@ -15,6 +15,7 @@ export function freePort(): Promise<number>;
 export class Engine {
   private constructor();
   static start(kind: EngineKind, ...more: string[]): Promise<Engine>;
+  readonly pid: number;
   readonly port: number;
   readonly url: string;
   readonly folder: string;
@@ -22,6 +23,7 @@ export class Engine {
   kill(): Promise<void>;
   pause(): void;
   resume(): void;
+  slow(share: number): () => Promise<void>;
   wipe(): Promise<void>;
   stop(): Promise<void>;
 }

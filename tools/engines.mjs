@@ -8,6 +8,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { Worker } from 'node:worker_threads';
 
 /** Only root has the folders that Debian installs servers to in its PATH. */
 export const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/usr/local/sbin` };
@@ -78,6 +79,24 @@ const kinds = {
   },
 };
 
+/** What halts a process for the rest of each 100 ms in which it has had its share. In a thread of its own: it must keep time. */
+const slowing = `
+const { readFileSync } = require('node:fs');
+const { pid, share } = require('node:worker_threads').workerData;
+const waiting = new Int32Array(new SharedArrayBuffer(4));
+const periodMs = 100;
+const usedMs = () => Number(readFileSync('/proc/' + pid + '/schedstat', 'latin1').split(' ', 1)[0]) / 1e6;
+try {
+  for (;;) {
+    const [begunAt, before] = [performance.now(), usedMs()];
+    while (performance.now() - begunAt < periodMs && usedMs() - before < periodMs * share) Atomics.wait(waiting, 0, 0, 1);
+    process.kill(pid, 'SIGSTOP');
+    Atomics.wait(waiting, 0, 0, Math.max(1, begunAt + periodMs - performance.now()));
+    process.kill(pid, 'SIGCONT');
+  }
+} catch {} // it has ended
+`;
+
 /** A server of one of these kinds, as a process of its own. */
 export class Engine {
   #child;
@@ -96,6 +115,10 @@ export class Engine {
     const engine = new Engine(kind, await freePort(), folder, more);
     await engine.restart();
     return engine;
+  }
+
+  get pid() {
+    return this.#child.pid;
   }
 
   get url() {
@@ -142,6 +165,19 @@ export class Engine {
 
   resume() {
     this.#child.kill('SIGCONT');
+  }
+
+  /**
+   * Gives it a share of a core from now on, as on a machine whose CPUs others have.
+   *
+   * @returns ends that
+   */
+  slow(share) {
+    const worker = new Worker(slowing, { eval: true, workerData: { pid: this.pid, share } });
+    return async () => {
+      await worker.terminate();
+      this.resume();
+    };
   }
 
   /** Forgets all that it kept; only while it does not run. */

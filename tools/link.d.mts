@@ -7,6 +7,7 @@ export class Link {
   cutOff(address: string): void;
   deafen(): void;
   mute(): void;
+  silence(): void;
   lead(target: number): void;
   mend(): void;
   sever(): void;

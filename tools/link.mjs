@@ -53,6 +53,11 @@ export class Link {
     for (const [, far] of this.#pairs) far.pause();
   }
 
+  /** Passes nothing on to anybody on the connections that are open, for ever; new ones are let through. */
+  silence() {
+    for (const socket of this.#sockets()) socket.removeAllListeners('data').resume();
+  }
+
   /** Leads new connections to another port. */
   lead(target) {
     this.#target = target;

@@ -57,7 +57,8 @@ export type Manner = 'fin' | 'reset' | 'half';
 
 /** What a client asks for, and what it is told of the response. */
 export interface Client {
-  head(status: number): void;
+  /** @param retryAfterMs when the service asks to come back, in milliseconds */
+  head(status: number, retryAfterMs?: number): void;
   message(message: Message): void;
   closed(why: string): void;
 }
@@ -83,7 +84,8 @@ export class Connection {
     const createConnection = () => connect({ host, port: Number(port), localAddress });
     this.#request = get({ host, port, path: target, headers, createConnection }, (response) => {
       this.#response = response;
-      client.head(response.statusCode as number);
+      const retryAfter = response.headers['retry-after'];
+      client.head(response.statusCode as number, retryAfter === undefined ? undefined : Number(retryAfter) * 1000);
       const read = reader();
       response.on('error', this.#failed).on('data', (bytes: Buffer) => {
         for (const line of this.#linesOf(bytes)) {

@@ -69,8 +69,9 @@ export class Follower<C extends Crowd = Crowd> implements Client {
     crowd.connections.add(this.connection);
   }
 
-  head(status: number): void {
+  head(status: number, retryAfterMs?: number): void {
     this.status = status;
+    this.retryMs = retryAfterMs;
     this.firstByteMs = performance.now() - this.#begunAt;
     if (status !== 200) {
       this.rejected(status);

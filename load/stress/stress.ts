@@ -9,6 +9,7 @@ import { main, rssBytes, using } from '../lib/server.js';
 import { Service, startOf } from '../lib/service.js';
 import { drain, move } from './drain.js';
 import { history, resumes } from './history.js';
+import { slowRedis } from './slow-redis.js';
 
 interface StressOptions {
   adapter: string;
@@ -135,7 +136,16 @@ async function delay({ adapter, connections }: StressOptions): Promise<Check[]> 
   });
 }
 
-const scenarios: Record<string, (options: StressOptions) => Promise<Check[]>> = { readers, limit, drain, move, delay, history, resumes };
+const scenarios: Record<string, (options: StressOptions) => Promise<Check[]>> = {
+  readers,
+  limit,
+  drain,
+  move,
+  delay,
+  history,
+  resumes,
+  'slow-redis': slowRedis,
+};
 const names = Object.keys(scenarios).join(',');
 
 const options = readOptions(
@@ -146,8 +156,8 @@ const options = readOptions(
       return name;
     }),
     adapter: adapter(),
-    seconds: number('how long readers are published to', 60),
-    connections: whole('connections of drain, move and delay; limit asks for half as many again', 10_000, 200, 10_000),
+    seconds: number('how long readers are published to, and Redis is slow', 60),
+    connections: whole('connections of drain, move and delay; limit and slow-redis have half as many again', 10_000, 200, 10_000),
   },
   'Exit code: 0; 1 when something does not hold; 2 when an option is wrong.',
 );

@@ -52,7 +52,7 @@ export class FeedService {
       opened: this.registry.opened,
       rejected: this.admission.rejected,
       limit: this.admission.maxConnections,
-      broker: { name, unavailableSince, unavailableReason },
+      broker: { name, unavailableSince, unavailableReason, slowSince: this.admission.intake.slowSince },
     };
   }
 

@@ -29,13 +29,20 @@ export class FeedHealthIndicator {
   /**
    * @param key the name in the check's response
    * @returns always up, since restarting the process would not help, and open feeds and sources continue; `state` is `ok`, or `degraded` while
-   * the broker is unavailable
+   * the broker is unavailable, or slow
    */
   broker<Key extends string>(key: Key): HealthIndicatorResult<Key> {
-    const { name, unavailableSince } = this.feeds.status.broker;
+    const { name, unavailableSince, slowSince } = this.feeds.status.broker;
     const indicator = this.indicators.check(key);
-    if (unavailableSince === undefined) return indicator.up({ state: 'ok', broker: name });
-    const message = 'The message broker is unavailable: publishing and resuming are rejected, open feeds continue';
-    return indicator.up({ state: 'degraded', broker: name, unavailableSince: new Date(unavailableSince).toISOString(), message });
+    const degraded = { state: 'degraded', broker: name };
+    if (unavailableSince !== undefined) {
+      const message = 'The message broker is unavailable: publishing and resuming are rejected, open feeds continue';
+      return indicator.up({ ...degraded, unavailableSince: new Date(unavailableSince).toISOString(), message });
+    }
+    if (slowSince !== undefined) {
+      const message = 'The message broker is slow: new connections are admitted as fast as it takes them, open feeds continue';
+      return indicator.up({ ...degraded, slowSince: new Date(slowSince).toISOString(), message });
+    }
+    return indicator.up({ state: 'ok', broker: name });
   }
 }

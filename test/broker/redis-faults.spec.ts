@@ -53,7 +53,7 @@ async function node({ port }: { port: number }, bounds: Partial<HistoryBounds> =
     await expect(publisher.publish('a', '1')).rejects.toMatchObject({ isNotStored: true, message: expect.stringMatching(/OOM/) });
     await redis.config('SET', 'maxmemory', '0');
     await engine.kill();
-    await until(() => !publisher.isAvailable);
+    await until(() => !/OOM/.test(publisher.broker.unavailableReason ?? 'OOM'));
     await expect(publisher.publish('a', '2')).rejects.toMatchObject({ isNotStored: true });
     await engine.restart();
     await until(() => publisher.canPublish('b', 'x'));
@@ -104,18 +104,15 @@ async function node({ port }: { port: number }, bounds: Partial<HistoryBounds> =
     expect(said).toEqual([]);
   });
 
-  it('short histories are asked for many at a time', async () => {
-    const link = await linkTo(engine);
-    const reader = await node(link);
+  it('histories of many feeds are read with few commands', async () => {
+    const reader = await node(engine);
     const feeds = numbers(1, 200);
     const redis = clientOf(engine);
     await Promise.all(feeds.map((feed) => reader.publish(feed, 'x')));
     await redis.config('RESETSTAT');
-    const calls = async () => Number(/cmdstat_evalsha:calls=(\d+)/.exec(await redis.info('commandstats'))?.[1]);
-    link.mute();
     const histories = Promise.all(feeds.map((feed) => reader.read(feed, 'earliest')));
-    await until(async () => (await calls()) >= feeds.length);
-    link.mend();
     expect(await histories).toEqual(feeds.map(() => ['x']));
+    const [, calls] = /cmdstat_evalsha:calls=(\d+)/.exec(await redis.info('commandstats')) ?? [];
+    expect(Number(calls)).toBeLessThan(feeds.length / 10);
   });
 });

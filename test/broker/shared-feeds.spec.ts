@@ -76,7 +76,7 @@ describeSharedBrokers('applications that share feeds over', (kind: BrokerKind) =
       const before = plain.feeds.counts();
       if (kind.name === 'redis') {
         const without = await fetch(`${plain.url}/feeds/a`);
-        expect([without.status, without.headers.get('retry-after')]).toEqual([503, '5']);
+        expect([without.status, without.headers.get('retry-after')]).toEqual([503, expect.stringMatching(/^[1-9]\d?$/)]);
         expect(plain.feeds.counts().rejectedBy.broker).toBe(before.rejectedBy.broker + 1);
       }
       await engine.restart();

@@ -23,7 +23,9 @@ export abstract class SessionBroker<Session extends ServerSession> extends Broke
   protected session: Session | undefined = undefined;
   /** Why there is none. */
   private reason = new Error('no answer yet');
-  private readonly closing = new AbortController();
+  /** Why the session is not asked for anything at the moment; undefined while it answers. */
+  protected silence: Error | undefined = undefined;
+  protected readonly closing = new AbortController();
   private running: Promise<void> | undefined = undefined;
 
   /** @param server its name, as the subject of a sentence */
@@ -75,7 +77,7 @@ export abstract class SessionBroker<Session extends ServerSession> extends Broke
   /** @throws BrokerUnavailableError, MessageTooLargeError */
   protected async withSession<T>(work: (session: Session) => Promise<T>): Promise<T> {
     try {
-      if (!this.session) throw this.unavailable(this.reason, true);
+      if (!this.session || this.silence) throw this.unavailable(this.silence ?? this.reason, true);
       return await work(this.session);
     } catch (cause) {
       if (cause instanceof MessageTooLargeError || cause instanceof BrokerUnavailableError) throw cause;
@@ -108,6 +110,7 @@ export abstract class SessionBroker<Session extends ServerSession> extends Broke
         this.reason = error as Error;
       }
       this.session = undefined;
+      this.silence = undefined;
       if (!signal.aborted) this.outage.note(reasonOf(this.reason));
       onAttempt();
       await sleep(backoff(attempt, reconnectDelays), undefined, { signal }).catch(() => {});

@@ -137,12 +137,23 @@ export class FeedOpener {
     hasSource: boolean,
   ): Promise<Replay | undefined> {
     const { feeds } = connection;
-    try {
-      if (resumes) return await this.router.subscribe(connection, feeds, position);
-    } catch (error) {
-      if (!(error instanceof BrokerUnavailableError && hasSource && position === undefined)) throw error;
+    const { admission, router } = this;
+    const { intake } = admission;
+    const needsBroker = !hasSource || position !== undefined;
+    if (!needsBroker && intake.isFull) {
+      router.subscribeSoon(connection, feeds);
+      return undefined;
     }
-    await this.router.subscribeLive(connection, feeds);
+    admission.beginWaiting(connection);
+    try {
+      if (resumes) return await router.subscribe(connection, feeds, position);
+      await router.subscribeLive(connection, feeds);
+    } catch (error) {
+      if (needsBroker || !(error instanceof BrokerUnavailableError)) throw error;
+      await router.subscribeLive(connection, feeds);
+    } finally {
+      intake.end(connection);
+    }
     return undefined;
   }
 
@@ -158,7 +169,6 @@ export class FeedOpener {
   }
 
   private errorOf(error: unknown): unknown {
-    if (error instanceof BrokerUnavailableError) this.admission.count('broker');
-    return toFeedException(error);
+    return error instanceof BrokerUnavailableError ? this.admission.brokerRejection(error) : toFeedException(error);
   }
 }

@@ -1,8 +1,10 @@
-import { FeedException } from '../errors/feed-exception.js';
+import type { BrokerUnavailableError } from '../errors/broker.errors.js';
+import { type FeedErrorCode, FeedException } from '../errors/feed-exception.js';
 import type { FeedRequest } from '../http/feed-request.js';
 import { type RejectReason, rejectReasons } from '../stats/counts.js';
 import { ClientAddress } from './client-address.js';
 import { ClientLimits } from './client-limits.js';
+import { Intake } from './intake.js';
 import type { ResolvedLimitOptions } from './limit.options.js';
 
 /** Who a connection counts for. */
@@ -21,6 +23,8 @@ const anyClient: Client = {};
 /** Accepts requests for feeds within the limits, and counts those that it rejects by reason. */
 export class Admission {
   readonly clients: ClientLimits;
+  /** Those that wait for the broker. */
+  readonly intake = new Intake();
   /** Whether the service is shutting down. */
   isDraining = false;
   private readonly addresses: ClientAddress;
@@ -69,6 +73,22 @@ export class Admission {
     return { subject, expiresAt, key };
   }
 
+  /**
+   * Has an accepted request wait for the broker.
+   *
+   * @throws FeedException FEED_BROKER (503) while others wait for too long
+   */
+  beginWaiting(connection: object): void {
+    if (this.intake.isFull) throw this.rejection('broker', 'FEED_BROKER', 'The message broker is slow.', this.intake.retryAfter());
+    this.intake.begin(connection);
+  }
+
+  /** What a request gets for which the broker is unavailable. */
+  brokerRejection(cause: BrokerUnavailableError): FeedException {
+    this.count('broker');
+    return new FeedException('FEED_BROKER', { cause, retryAfter: this.intake.retryAfter() });
+  }
+
   private admitClient(key: string): void {
     const { maxConnectionsPerClient, connectionRatePerClient } = this.options;
     const reason = this.clients.check(key);
@@ -79,7 +99,7 @@ export class Admission {
     }
   }
 
-  private rejection(reason: RejectReason, code: 'FEED_UNAVAILABLE' | 'FEED_TOO_MANY', message: string, retryAfter?: number): FeedException {
+  private rejection(reason: RejectReason, code: FeedErrorCode, message: string, retryAfter?: number): FeedException {
     this.count(reason);
     return new FeedException(code, { message, ...(retryAfter !== undefined && { retryAfter }) });
   }

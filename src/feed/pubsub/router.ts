@@ -83,6 +83,12 @@ export class Router {
     for (const feed of feeds) this.announce(feed);
   }
 
+  /** Subscribes to the live messages of feeds from the time on when the broker delivers them. */
+  subscribeSoon(subscriber: Subscriber, feeds: readonly string[]): void {
+    for (const feed of feeds) this.add(subscriber, feed);
+    for (const feed of feeds) this.announce(feed);
+  }
+
   unsubscribe(subscriber: Subscriber, feed: string): void {
     const topic = this.topics.get(feed);
     if (!topic) return;

@@ -8,7 +8,7 @@ export const rejectReasons = [
   'client',
   /** the client opens too many per minute */
   'rate',
-  /** the message broker is unavailable */
+  /** the message broker is unavailable, or slow */
   'broker',
   /** the service is shutting down */
   'draining',

@@ -17,5 +17,7 @@ export interface FeedStatus {
     readonly unavailableSince?: number | undefined;
     /** Why it is unavailable: for operators, since it may name addresses. Undefined while it is available, or unknown. */
     readonly unavailableReason?: string | undefined;
+    /** Since when it is so slow that new connections are rejected, in milliseconds since 1970; undefined while it is not. */
+    readonly slowSince?: number | undefined;
   };
 }

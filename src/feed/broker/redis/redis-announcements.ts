@@ -66,8 +66,8 @@ export class RedisAnnouncements {
     return subscribing;
   }
 
-  unsubscribe(feed: string): Promise<unknown> {
-    return this.redis.sunsubscribe(this.channelPrefix + feed);
+  unsubscribe(feeds: readonly string[]): Promise<unknown> {
+    return this.redis.sunsubscribe(...feeds.map((feed) => this.channelPrefix + feed));
   }
 
   /** Resolves when all has arrived that was announced before the replies of this turn of the event loop. */

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { reasonOf } from '../../errors/broker.errors.js';
 import type { Content, StoredMessage } from '../../message/message.js';
 import type { Start } from '../../message/position.js';
@@ -5,14 +6,17 @@ import type { BrokerContext, History, MessageSink } from '../broker.js';
 import { SessionBroker } from '../session-broker.js';
 import type { RedisTarget } from './redis.options.js';
 import { RedisCatchUp } from './redis-catch-up.js';
+import { isAnswering } from './redis-connect.js';
 import { lostMessages, RedisDelivery } from './redis-delivery.js';
 import { isNotStored, isRejection } from './redis-errors.js';
-import { type Page, RedisSession } from './redis-session.js';
+import type { Page } from './redis-page.js';
+import { RedisSession } from './redis-session.js';
 
 /** How often Redis is asked for its newest offset, which also tells whether it answers, in milliseconds. */
 const checkMs = 1000;
-/** After how many checks in a row without an answer the connection is closed. They are counted: a busy process hears late of an answer. */
+/** After how many checks in a row without an answer it is asked for nothing more. They are counted: a busy process hears late of an answer. */
 const maxUnanswered = 3;
+const silent = `no answer for ${maxUnanswered * checkMs} ms`;
 
 /**
  * Stores each feed in a stream of Redis and announces its messages by sharded Pub/Sub (Redis 7, Valkey), both in one atomic step.
@@ -27,6 +31,9 @@ export class RedisBroker extends SessionBroker<RedisSession> {
   private catchingUp: Promise<void> | undefined;
   /** Whether Redis is reachable and has rejected the last message. */
   private isRejecting = false;
+  /** Fail what is asked for at this moment. */
+  private readonly asking = new Set<(reason: Error) => void>();
+  private isProbing = false;
 
   constructor(
     private readonly target: RedisTarget,
@@ -57,12 +64,9 @@ export class RedisBroker extends SessionBroker<RedisSession> {
   async subscribe(feed: string, sink: MessageSink): Promise<void> {
     const { delivery } = this;
     const subscription = delivery.add(feed, sink);
-    await this.ready();
-    if (!delivery.has(subscription)) return;
-    await this.withSession(async (session) => {
-      const subscribing = session.subscribe([feed]);
-      // Behind it: a message between the two is announced, and is not taken for a missing one.
-      const [{ offset }] = await Promise.all([session.read({ feed, start: 'end' }), subscribing]);
+    await this.ask(async (session) => {
+      if (!delivery.has(subscription)) return;
+      const { offset } = await session.subscribe(feed);
       subscription.last = Math.max(subscription.last ?? 0, offset);
       subscription.isNew = false;
     });
@@ -74,8 +78,7 @@ export class RedisBroker extends SessionBroker<RedisSession> {
 
   async read(feed: string, start: Start, limitBytes: number): Promise<History> {
     const { delivery } = this;
-    await this.ready();
-    const page = await this.withSession((session) => session.read({ feed, start, limitBytes }));
+    const page = await this.ask((session) => session.read({ feed, start, limitBytes }));
     delivery.note(page);
     if (page.epoch !== delivery.received?.epoch) throw this.unavailable(new Error(lostMessages));
     delivery.noteRead(feed, page.offset);
@@ -120,16 +123,51 @@ export class RedisBroker extends SessionBroker<RedisSession> {
   private check(session: RedisSession): void {
     const { delivery } = this;
     session.unanswered += 1;
-    if (session.unanswered > maxUnanswered) session.end(new Error(`no answer for ${maxUnanswered * checkMs} ms`));
-    else if (delivery.isLive) {
-      session.beat().then((newest) => delivery.note(newest), ignore);
+    if (session.unanswered > maxUnanswered) {
+      this.silence = new Error(silent);
+      this.outage.note(silent);
+      for (const reject of this.asking) reject(this.silence);
+      void this.probe(session);
+      return;
     }
+    if (this.silence) {
+      this.silence = undefined;
+      if (delivery.isLive && !this.isRejecting) this.outage.end();
+    }
+    if (delivery.isLive) session.beat().then((newest) => delivery.note(newest), ignore);
   }
 
-  /** Resolves when announcements are delivered. */
-  private async ready(): Promise<void> {
+  /**
+   * Gives up a connection that is silent where another one is answered. Where none is, Redis is halted or has too little CPU: it knows the
+   * subscriptions, and to connect again would only ask more of it.
+   */
+  private async probe(session: RedisSession): Promise<void> {
+    if (this.isProbing) return;
+    this.isProbing = true;
+    const isAnswered = await isAnswering(this.target, this.closing.signal);
+    // One that has been halted answers on both, in any order.
+    if (isAnswered) await sleep(checkMs, undefined, { ref: false });
+    this.isProbing = false;
+    if (isAnswered && session.unanswered > maxUnanswered) session.end(new Error(silent));
+  }
+
+  /** Asks for something once announcements are delivered. Fails where Redis falls silent meanwhile; what was asked for is not undone. */
+  private ask<T>(work: (session: RedisSession) => Promise<T>): Promise<T> {
+    return this.withSession(
+      (session) =>
+        new Promise((resolve, reject) => {
+          this.asking.add(reject);
+          this.whenReady(() => work(session))
+            .then(resolve, reject)
+            .finally(() => this.asking.delete(reject));
+        }),
+    );
+  }
+
+  private async whenReady<T>(work: () => Promise<T>): Promise<T> {
     await this.catchingUp;
     if (!this.delivery.isLive) throw this.unavailable();
+    return work();
   }
 }
 

@@ -2,8 +2,6 @@ import type { StoredMessage } from '../../message/message.js';
 import { lostMessages, type RedisDelivery, type Subscription } from './redis-delivery.js';
 import type { RedisSession } from './redis-session.js';
 
-/** How many feeds are subscribed with one command. */
-const subscribedAtOnce = 500;
 /** Missed messages are read in stretches of offsets, so that few are in memory at a time: how long the first is, in microseconds, … */
 const firstStretch = 1_000_000;
 /** … and how many messages make the next one as long, instead of twice as long. */
@@ -33,10 +31,7 @@ export class RedisCatchUp {
   /** @param maxAge how long a message is stored, in microseconds */
   async run(maxAge: number): Promise<void> {
     const { all, delivery, session } = this;
-    for (let n = 0; n < all.length; n += subscribedAtOnce) {
-      const some = all.slice(n, n + subscribedAtOnce).filter((subscription) => delivery.has(subscription));
-      if (some.length > 0) await session.subscribe(some.map(({ feed }) => feed));
-    }
+    await Promise.all(all.map(({ feed }) => session.subscribe(feed)));
     const newest = await session.beat();
     delivery.begin(all, newest);
 

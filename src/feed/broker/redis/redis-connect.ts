@@ -54,6 +54,25 @@ export function disconnect(redis: Redis): void {
   redis.stream?.destroy(); // otherwise it waits for the server to close its side, which may take for ever
 }
 
+/** Whether the server that has the feeds at this moment answers on a connection of its own. */
+export async function isAnswering(target: RedisTarget, signal: AbortSignal): Promise<boolean> {
+  let redis: Redis | undefined;
+  const ask = async () => {
+    redis = await clientOf(target, signal);
+    redis.on('error', () => {}); // connect() fails with it
+    await redis.connect();
+    return redis.ping();
+  };
+  try {
+    await withTimeLimit(signal, () => redis && disconnect(redis), ask);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    if (redis) disconnect(redis);
+  }
+}
+
 /** The node of the cluster that has the prefix's hash slot. */
 async function ownerOf({ addresses, prefix, client, create = ownClient }: RedisTarget, signal: AbortSignal): Promise<Address> {
   let failure: unknown;

@@ -22,11 +22,11 @@ const mostEpochs = 16;
 const common = `
 local function text(number) return string.format('%.0f', number) end
 
-local state = redis.call('HMGET', KEYS[1], 'epoch', 'offset', 'unkept', ARGV[1], 'past', 'ttl', 'broken', 'told')
-local epoch, last, unkept, past = state[1], tonumber(state[2] or 0), tonumber(state[3] or 0), state[5] or ''
-local broken, told = state[7] or '', state[8] or ''
+local state = redis.call('HMGET', KEYS[1], 'epoch', 'offset', 'unkept', 'past', 'ttl', 'broken', 'told')
+local epoch, last, unkept, past = state[1], tonumber(state[2] or 0), tonumber(state[3] or 0), state[4] or ''
+local broken, told = state[6] or '', state[7] or ''
 if not epoch then
-  epoch = ARGV[3]
+  epoch = ARGV[1]
   redis.call('HSET', KEYS[1], 'epoch', epoch)
 end
 local clock = redis.call('TIME')
@@ -53,7 +53,7 @@ end
 -- Begins another epoch; the one until now is added to a list.
 local function begin(field, list)
   local entries = with(epoch, last, list)
-  epoch = ARGV[3]
+  epoch = ARGV[1]
   redis.call('HSET', KEYS[1], 'epoch', epoch, 'past', '', field, entries)
   return entries
 end
@@ -62,12 +62,13 @@ local function tellLoss() broken = begin('broken', past .. ' ' .. broken) end
 
 -- For a feed without a stream: the offset up to which its messages have been trimmed, and whether that is exactly its last message's.
 -- It is not where another feed has used the slot since; then the messages were stored longer ago than the time to live.
-local function trimmed(ttl)
-  if not state[4] then return 0, true end
-  local offset, check = state[4]:match('^(%d+) (%x+)$')
+local function trimmed(ttl, slot, check)
+  local entry = redis.call('HGET', KEYS[1], slot)
+  if not entry then return 0, true end
+  local offset, user = entry:match('^(%d+) (%x+)$')
   offset = tonumber(offset)
-  if check == ARGV[2] then return offset, true end
-  return math.min(offset, math.max(now - math.min(ttl, tonumber(state[6] or ttl)), unkept, 0)), false
+  if check == user then return offset, true end
+  return math.min(offset, math.max(now - math.min(ttl, tonumber(state[5] or ttl)), unkept, 0)), false
 end
 `;
 
@@ -85,18 +86,18 @@ local function own(entry)
 end
 
 -- Entries of the feed; none where another program has stored something else in its place.
-local function range(command, from, to, count)
-  local found = redis.pcall(command, KEYS[2], from, to, 'COUNT', count)
+local function range(command, key, from, to, count)
+  local found = redis.pcall(command, key, from, to, 'COUNT', count)
   if not found.err then return found end
   if found.err:find('WRONGTYPE', 1, true) then return {} end
-  return redis.call(command, KEYS[2], from, to, 'COUNT', count)
+  return redis.call(command, key, from, to, 'COUNT', count)
 end
 `;
 
 /**
  * Finds out whether Redis is the one that it was, at the beginning of a connection and then every second.
  *
- * KEYS: state. ARGV: slot, check, epoch to begin with, ttl in µs, the last offset that the process has received, its epoch. Returns epoch,
+ * KEYS: state. ARGV: epoch to begin with, ttl in µs, the last offset that the process has received, its epoch. Returns epoch,
  * offset of the last message of all feeds, whether Redis has all that the process has received, up to where it has, and the time in µs.
  */
 export const beat = `${common}
@@ -110,8 +111,8 @@ if type(info) == 'string' then
     redis.call('HSET', KEYS[1], 'run', run)
   end
 end
-if not state[6] or tonumber(ARGV[4]) < tonumber(state[6]) then redis.call('HSET', KEYS[1], 'ttl', ARGV[4]) end
-local received, name = tonumber(ARGV[5]), ARGV[6]
+if not state[5] or tonumber(ARGV[2]) < tonumber(state[5]) then redis.call('HSET', KEYS[1], 'ttl', ARGV[2]) end
+local received, name = tonumber(ARGV[3]), ARGV[4]
 -- In this epoch, Redis has lost messages if it does not tell its replication id.
 local kept = name == epoch and last or ended(past, name)
 local isKnown = kept and received <= kept
@@ -126,12 +127,12 @@ return { epoch, text(last), isKnown and 1 or 0, text(kept or 0), text(now) }
 /**
  * Appends a message to a feed and announces it, with the offset of the message before it.
  *
- * KEYS: state, stream. ARGV: slot, check, epoch to begin with, ttl in µs, messages stored, bytes stored, overhead of a message in bytes,
+ * KEYS: state, stream. ARGV: epoch to begin with, ttl in µs, slot, check, messages stored, bytes stored, overhead of a message in bytes,
  * kind, type, text, what the channel's name has behind the hash tag, and the time in µs after which nothing is stored any more, because
  * the publisher has been told so. Returns epoch and offset.
  */
 export const append = `${common}${entries}
-local ttl, mostMessages, mostBytes, overhead = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local ttl, mostMessages, mostBytes, overhead = tonumber(ARGV[2]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 if now > tonumber(ARGV[12]) then return redis.error_reply('LATE the command arrived too late') end
 local offset = math.max(now, last + 1)
 local id = text(offset)
@@ -147,13 +148,13 @@ local function clear()
 end
 
 local previous, isExact, total
-local newest = range('XREVRANGE', '+', '-', 1)[1]
+local newest = range('XREVRANGE', KEYS[2], '+', '-', 1)[1]
 local message = newest and own(newest)
 if newest and not message then clear() end
 if message then
   previous, isExact, total = tonumber(newest[1]:match('^%d+')), true, before(message) + size(message)
 else
-  previous, isExact = trimmed(ttl)
+  previous, isExact = trimmed(ttl, ARGV[3], ARGV[4])
   total = 0
 end
 local head = table.concat({ epoch, id, text(previous), isExact and '1' or '0', text(total), ARGV[8] }, ' ')
@@ -180,70 +181,97 @@ else
     redis.call('XDEL', KEYS[2], oldest[1])
   end
 end
-redis.call('HSET', KEYS[1], 'offset', id, ARGV[1], id .. ' ' .. ARGV[2])
+redis.call('HSET', KEYS[1], 'offset', id, ARGV[3], id .. ' ' .. ARGV[4])
 if mostMessages == 0 or redis.call('XLEN', KEYS[2]) == 0 then redis.call('HSET', KEYS[1], 'unkept', id) end
 redis.call('SPUBLISH', (KEYS[2]:gsub('}', '}' .. ARGV[11], 1)), message)
 return { epoch, id }
 `;
 
 /**
- * Reads a page of a feed: as many messages as the limit on bytes allows, and at least one.
+ * Reads a page of each of some feeds: as many messages as the limits on bytes allow, and of the first feed at least one.
  *
- * KEYS: state, stream. ARGV: slot, check, epoch to begin with, ttl in µs, where to begin (an offset, or \`earliest\`, \`newest\`, \`end\`), the
- * epoch of that offset, the last offset to read (or \`+\`), the limit in bytes, and whether it also holds for the first message. Returns
- * epoch, offset of the last message of all feeds, whether the position is known, the offset up to which messages have been trimmed before
- * the first one after the position, whether that is exact, the offset of the last message of the page where more follow (or an empty text),
- * and messages.
+ * KEYS: state, streams. ARGV: epoch to begin with, ttl in µs, the limit on bytes for all feeds, and for each of them: slot, check, where to
+ * begin (an offset, \`earliest\` or \`newest\`), the epoch of that offset, the last offset to read (or \`+\`), the limit on bytes. Returns
+ * epoch, offset of the last message of all feeds, and of each feed, or 0 where it found no room: whether the position is known, the offset
+ * up to which messages have been trimmed before the first one after the position, whether that is exact, the offset of the last message of
+ * the page where more follow (or an empty text), and messages.
  */
 export const read = `${common}${entries}
-local ttl, start, upTo, limit = tonumber(ARGV[4]), ARGV[5], ARGV[7], tonumber(ARGV[8])
-local isStrict = ARGV[9] == '1'
-local least = math.max(now - ttl, 0)
-local isKnown, moreAfter = true, ''
-local messages = {}
-local dropped, isExact = '0', '1'
+local ttl, left = tonumber(ARGV[2]), tonumber(ARGV[3])
+local pages = {}
 
--- A few entries at a time: the stream may be many times the limit.
-local function readPage(id)
-  local bytes, from, count = 0, id, isStrict and 8 or 32
-  repeat
-    local entries = range('XRANGE', from, upTo, count)
+-- A few entries at a time: a stream may be many times the limit. Returns nothing where others have left too little room.
+local function readPage(key, least, upTo, limit)
+  local messages, bytes, id, from, count = {}, 0, nil, text(least), 8
+  local most = math.min(limit, left)
+  while true do
+    local entries = range('XRANGE', key, from, upTo, count)
     for _, entry in ipairs(entries) do
       local message = own(entry)
-      if not message then return '' end
+      if not message then
+        left = left - bytes
+        return messages, ''
+      end
+      if bytes + #message > most then
+        if #pages > 0 and (limit > left or (#messages == 0 and #message > left)) then return end
+        if #messages > 0 then
+          left = left - bytes
+          return messages, id:match('^%d+')
+        end
+      end
       bytes = bytes + #message
-      if bytes > limit and (isStrict or #messages > 0) then return id:match('^%d+') end
       messages[#messages + 1] = message
       id = entry[1]
-      from = '(' .. id
     end
-  until #entries < count
-  return ''
+    if #entries < count then
+      left = left - bytes
+      return messages, ''
+    end
+    from = '(' .. id
+    count = 32
+  end
 end
 
-if start == 'newest' then
-  local newest = range('XREVRANGE', '+', text(least), 1)[1]
-  if newest and not own(newest) then
-    local offset = trimmed(ttl)
-    newest = offset >= least and range('XRANGE', text(offset), text(offset), 1)[1]
+local function read(key, slot, check, start, name, upTo, limit)
+  local least = math.max(now - ttl, 0)
+  if start == 'newest' then
+    local newest = range('XREVRANGE', key, '+', text(least), 1)[1]
+    if newest and not own(newest) then
+      local offset = trimmed(ttl, slot, check)
+      newest = offset >= least and range('XRANGE', key, text(offset), text(offset), 1)[1]
+    end
+    local message = newest and own(newest)
+    if message and #pages > 0 and #message > left then return 0 end
+    if message then left = left - #message end
+    return { 1, '0', 1, '', message and { message } or {} }
   end
-  messages[1] = newest and own(newest) or nil
-elseif start ~= 'end' then
   local after = tonumber(start)
-  local kept = ARGV[6] == epoch and last or ended(past, ARGV[6])
-  isKnown = after ~= nil and kept ~= nil and after <= kept
+  local kept = name == epoch and last or ended(past, name)
+  local isKnown = after ~= nil and kept ~= nil and after <= kept
   -- Such a position can be made up: once after each restart, since no epoch is a past one then.
-  if after and kept and not isKnown and ARGV[6] ~= epoch then tellLoss() end
+  if after and kept and not isKnown and name ~= epoch then tellLoss() end
   if isKnown then least = math.max(least, after + 1) end
-  local first = range('XRANGE', text(least), '+', 1)[1]
-  local message = first and own(first)
-  if message then
-    dropped, isExact = message:match('^%S+ %S+ (%d+) (%d)')
-    moreAfter = readPage(text(least))
+  local messages, moreAfter = readPage(key, least, upTo, limit)
+  if not messages then return 0 end
+  local first = messages[1]
+  if not first and upTo ~= '+' then
+    local entry = range('XRANGE', key, text(least), '+', 1)[1]
+    first = entry and own(entry)
+  end
+  local dropped, isExact
+  if first then
+    dropped, isExact = first:match('^%S+ %S+ (%d+) (%d)')
   else
-    local offset, isLast = trimmed(ttl)
+    local offset, isLast = trimmed(ttl, slot, check)
     dropped, isExact = text(offset), isLast and '1' or '0'
   end
+  return { isKnown and 1 or 0, dropped, tonumber(isExact), moreAfter, messages }
 end
-return { epoch, text(last), isKnown and 1 or 0, dropped, tonumber(isExact), moreAfter, messages }
+
+for n = 2, #KEYS do
+  local arg = 6 * n - 8
+  -- Behind one that found no room, nobody is looked at: what is read in vain costs as much.
+  pages[n - 1] = pages[n - 2] == 0 and 0 or read(KEYS[n], ARGV[arg], ARGV[arg + 1], ARGV[arg + 2], ARGV[arg + 3], ARGV[arg + 4], tonumber(ARGV[arg + 5]))
+end
+return { epoch, text(last), pages }
 `;

@@ -1,8 +1,7 @@
-import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import pLimit from 'p-limit';
 import type { Content, StoredMessage } from '../../message/message.js';
-import type { Position, Start } from '../../message/position.js';
+import type { Position } from '../../message/position.js';
+import { Batches } from '../batches.js';
 import { type HistoryBounds, messageOverhead } from '../broker.js';
 import { newEpoch } from '../epoch.js';
 import type { ServerSession } from '../session-broker.js';
@@ -11,34 +10,22 @@ import { RedisAnnouncements } from './redis-announcements.js';
 import { clientOf, disconnect, withTimeLimit } from './redis-connect.js';
 import { isReply, isStale } from './redis-errors.js';
 import { type Announcement, kindOf, messageOf, parse } from './redis-message.js';
+import { type Page, type PagesReply, pagesOf, type ReadOptions, readBytes, requestOf, slotOf } from './redis-page.js';
 import { append, beat, read } from './redis-scripts.js';
 import { TimeLimit } from './time-limit.js';
 
 const scripts = { append, beat, read };
 
+/** How many feeds are subscribed, or unsubscribed, with one command. */
+const subscribedAtOnce = 500;
 /**
- * How many reads of history may be on their way at a time. Most feeds have little: of that, many are read at once, and what is longer is
- * read in pages, few at a time. Redis closes a connection with subscriptions to which it owes more than 32 MiB, or 8 MiB for a minute
- * (`client-output-buffer-limit`), and announcements count as well.
+ * How many feeds are read with one command, and how many of these may be on their way at a time. Redis closes a connection with
+ * subscriptions to which it owes more than 32 MiB, or 8 MiB for a minute (`client-output-buffer-limit`), and announcements count as well.
  */
-const maxShort = 256;
-const maxShortBytes = 2 ** 14;
-const maxPages = 8;
-/** Unless a single message is larger. */
-const maxPageBytes = 2 ** 19;
+const readAtOnce = { items: 100, batches: 4 };
 
-/** How long Redis may take to answer a command, in milliseconds. Nothing is stored after that. */
-const answerMs = 5000;
-
-/** What is read of a feed's stream. */
-interface ReadOptions {
-  readonly feed: string;
-  readonly start: Start;
-  /** The last offset to read. Default: no bound. */
-  readonly upTo?: number | undefined;
-  /** Default: as many bytes as one reply may have. */
-  readonly limitBytes?: number;
-}
+/** How long Redis may take to store a message, in milliseconds. Nothing is stored after that. */
+const storeMs = 5000;
 
 /** Where Redis is. */
 export interface Newest extends Position {
@@ -48,20 +35,9 @@ export interface Newest extends Position {
   readonly kept: number;
 }
 
-/** A page of a feed's stream. */
-export interface Page {
-  readonly epoch: string;
-  /** The offset of the newest message of all feeds. */
-  readonly offset: number;
-  /** Whether the start is a position that Redis has given and still has. */
-  readonly isKnown: boolean;
-  /** The offset up to which messages are gone, … */
-  readonly trimmed: number;
-  /** … or, where this is false, may be gone. */
-  readonly isExact: boolean;
-  /** The offset of the last message of the page, where more messages follow. */
-  readonly moreAfter: number | undefined;
-  readonly messages: readonly StoredMessage[];
+interface SubscriptionChange {
+  readonly feed: string;
+  readonly isWanted: boolean;
 }
 
 /** What a session is opened with. */
@@ -89,9 +65,11 @@ export class RedisSession implements ServerSession {
   private readonly streamPrefix: string;
   /** Distinguishes the channels of databases: Pub/Sub knows none. */
   private readonly channelMark: string;
-  private readonly limitShort = pLimit(maxShort);
-  private readonly limitPages = pLimit(maxPages);
-  private readonly limitTime = new TimeLimit(answerMs);
+  private readonly reads = new Batches(readAtOnce, (options: readonly ReadOptions[]) => this.readPages(options));
+  private readonly subscriptions = new Batches({ items: subscribedAtOnce, batches: 1 }, (changes: readonly SubscriptionChange[]) =>
+    this.change(changes),
+  );
+  private readonly limitTime = new TimeLimit(storeMs);
   /** The time by the clock of Redis, in microseconds, that was no later than that at `performance.now()` 0. */
   private clock = 0;
   private readonly announcements: RedisAnnouncements;
@@ -134,10 +112,10 @@ export class RedisSession implements ServerSession {
   async append(feed: string, content: Content): Promise<StoredMessage> {
     const { historyTtlMs, historyLength, historyBytes } = this.context.bounds;
     const { type = '', text } = content;
-    const bounds = [historyTtlMs * 1000, historyLength, historyBytes, messageOverhead];
-    const deadline = Math.floor(this.clock + (performance.now() + answerMs) * 1000);
-    const values = [...bounds, kindOf(content), type, text, this.channelMark, deadline];
-    const [epoch, offset] = (await this.limitTime.run(this.run('append', feed, values), isReply)) as [string, string];
+    const bounds = [historyLength, historyBytes, messageOverhead];
+    const deadline = Math.floor(this.clock + (performance.now() + storeMs) * 1000);
+    const values = [historyTtlMs * 1000, ...slotOf(feed), ...bounds, kindOf(content), type, text, this.channelMark, deadline];
+    const [epoch, offset] = (await this.limitTime.run(this.run('append', [feed], values), isReply)) as [string, string];
     return messageOf(feed, epoch, Number(offset), content);
   }
 
@@ -146,25 +124,22 @@ export class RedisSession implements ServerSession {
     const { context } = this;
     const received = context.received();
     const values = [context.bounds.historyTtlMs * 1000, received?.offset ?? 0, received?.epoch ?? ''];
-    const [epoch, offset, isKnown, kept, now] = (await this.run('beat', '', values)) as [string, string, number, string, string];
+    const [epoch, offset, isKnown, kept, now] = (await this.run('beat', [], values)) as [string, string, number, string, string];
     this.clock = Number(now) - performance.now() * 1000;
     return { epoch, offset: Number(offset), isKnown: isKnown === 1, kept: Number(kept) };
   }
 
-  async read(options: ReadOptions): Promise<Page> {
-    const { start, limitBytes = maxPageBytes } = options;
-    if (start === 'end' || start === 'newest') return this.readPage(options, maxPageBytes, false);
-    const page = await this.limitShort(() => this.readPage(options, Math.min(limitBytes, maxShortBytes), true));
-    if (page.moreAfter === undefined) return page;
-    return this.limitPages(() => this.readPage(options, Math.min(limitBytes, maxPageBytes), false));
+  read(options: ReadOptions): Promise<Page> {
+    return this.reads.add(options);
   }
 
-  async subscribe(feeds: readonly string[]): Promise<void> {
-    await this.noteReply(this.announcements.subscribe(feeds));
+  /** Resolves with the position from which on the feed's messages are announced. */
+  subscribe(feed: string): Promise<Position> {
+    return this.subscriptions.add({ feed, isWanted: true });
   }
 
   async unsubscribe(feed: string): Promise<void> {
-    await this.noteReply(this.announcements.unsubscribe(feed));
+    await this.subscriptions.add({ feed, isWanted: false });
   }
 
   /** Closes the connection. Commands without a reply fail, and those that wait for their turn. */
@@ -218,39 +193,32 @@ export class RedisSession implements ServerSession {
     });
   }
 
-  /** @param isStrict whether the limit holds for the first message as well */
-  private async readPage({ feed, start, upTo }: ReadOptions, limitBytes: number, isStrict: boolean): Promise<Page> {
-    const from: (string | number)[] = typeof start === 'string' ? [start, ''] : [start.offset, start.epoch];
-    const values = [this.context.bounds.historyTtlMs * 1000, ...from, upTo ?? '+', limitBytes, isStrict ? 1 : 0];
+  /** Reads what finds room in one reply, and of the first feed at least a message. Where all start at the end, no stream is looked at. */
+  private async readPages(options: readonly ReadOptions[]): Promise<(Page | undefined)[]> {
+    const { feeds, values } = requestOf(options);
     await this.announcements.subscribed; // what is published between the two is announced
-    const reply = await this.limitTime.run(this.run('read', feed, values));
-    const [epoch, offset, isKnown, trimmed, isExact, moreAfter, messages] = reply as [
-      string,
-      string,
-      number,
-      string,
-      number,
-      string,
-      string[],
-    ];
-    return {
-      epoch,
-      offset: Number(offset),
-      isKnown: isKnown === 1,
-      trimmed: Number(trimmed),
-      isExact: isExact === 1,
-      moreAfter: moreAfter === '' ? undefined : Number(moreAfter),
-      messages: messages.flatMap((message) => parse(feed, message, epoch)?.message ?? []),
-    };
+    const all = [this.context.bounds.historyTtlMs * 1000, readBytes, ...values];
+    return pagesOf(options, (await this.run('read', feeds, all)) as PagesReply);
   }
 
-  private async run(script: keyof typeof scripts, feed: string, values: readonly (string | number)[]): Promise<unknown> {
-    const hash = createHash('sha1').update(feed).digest();
-    const slot = [hash.readUInt16BE(0), hash.toString('hex', 2, 6)];
-    const keys = [this.stateKey, this.streamPrefix + feed];
+  /** Makes the last change of each feed. */
+  private async change(changes: readonly SubscriptionChange[]): Promise<Position[]> {
+    const isWanted = new Map(changes.map(({ feed, isWanted }) => [feed, isWanted]));
+    const feeds = [...isWanted.keys()];
+    const [wanted, others] = [feeds.filter((feed) => isWanted.get(feed)), feeds.filter((feed) => !isWanted.get(feed))];
+    const { announcements } = this;
+    const changing: Promise<unknown>[] = [];
+    if (others.length > 0) changing.push(this.noteReply(announcements.unsubscribe(others)));
+    if (wanted.length > 0) changing.push(this.noteReply(announcements.subscribe(wanted)));
+    // Behind them: a message between the two is announced, and is not taken for a missing one.
+    const [[page]] = await Promise.all([this.readPages([{ feed: '', start: 'end' }]), ...changing]);
+    return changes.map(() => page as Page);
+  }
+
+  private async run(script: keyof typeof scripts, feeds: readonly string[], values: readonly (string | number)[]): Promise<unknown> {
+    const keys = [this.stateKey, ...feeds.map((feed) => this.streamPrefix + feed)];
     const stores = script === 'append';
-    const call = () =>
-      this.noteReply(this.redis.evalsha(this.hashes[script], keys.length, ...keys, ...slot, newEpoch(), ...values), stores);
+    const call = () => this.noteReply(this.redis.evalsha(this.hashes[script], keys.length, ...keys, newEpoch(), ...values), stores);
     try {
       return await call();
     } catch (error) {

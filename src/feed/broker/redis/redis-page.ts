@@ -1,0 +1,74 @@
+import { createHash } from 'node:crypto';
+import type { StoredMessage } from '../../message/message.js';
+import type { Position, Start } from '../../message/position.js';
+import { parse } from './redis-message.js';
+
+/** How many bytes one command may return, unless a single message is larger. */
+export const readBytes = 2 ** 19;
+
+/** What is read of a feed's stream. */
+export interface ReadOptions {
+  readonly feed: string;
+  readonly start: Start;
+  /** The last offset to read. Default: no bound. */
+  readonly upTo?: number | undefined;
+  /** Default: as many bytes as one reply may have. */
+  readonly limitBytes?: number;
+}
+
+/** A page of a feed's stream. */
+export interface Page extends Position {
+  /** Whether the start is a position that Redis has given and still has. */
+  readonly isKnown: boolean;
+  /** The offset up to which messages are gone, … */
+  readonly trimmed: number;
+  /** … or, where this is false, may be gone. */
+  readonly isExact: boolean;
+  /** The offset of the last message of the page, where more messages follow. */
+  readonly moreAfter: number | undefined;
+  readonly messages: readonly StoredMessage[];
+}
+
+/** A page as the script returns it; 0 where it found no room. */
+type PageReply = [isKnown: number, trimmed: string, isExact: number, moreAfter: string, messages: string[]] | 0;
+
+/** The script's reply: epoch, offset of the newest message of all feeds, and pages. */
+export type PagesReply = [epoch: string, offset: string, pages: PageReply[]];
+
+const isOfStream = ({ start }: ReadOptions) => start !== 'end';
+
+/** The feeds whose streams are read, and what the script needs to know of each. */
+export function requestOf(options: readonly ReadOptions[]): { feeds: string[]; values: (string | number)[] } {
+  const some = options.filter(isOfStream);
+  const values = some.flatMap(({ feed, start, upTo = '+', limitBytes = readBytes }) => {
+    const from = typeof start === 'string' ? [start, ''] : [start.offset, start.epoch];
+    return [...slotOf(feed), ...from, upTo, Math.min(limitBytes, readBytes)];
+  });
+  return { feeds: some.map(({ feed }) => feed), values };
+}
+
+/** What was read for each of the options; undefined where it found no room. */
+export function pagesOf(options: readonly ReadOptions[], [epoch, newest, pages]: PagesReply): (Page | undefined)[] {
+  const all = { epoch, offset: Number(newest) };
+  let next = 0;
+  return options.map((option) => {
+    if (!isOfStream(option)) return { ...all, isKnown: true, trimmed: 0, isExact: true, moreAfter: undefined, messages: [] };
+    const page = pages[next++] as PageReply;
+    if (page === 0) return undefined;
+    const [isKnown, trimmed, isExact, moreAfter, messages] = page;
+    return {
+      ...all,
+      isKnown: isKnown === 1,
+      trimmed: Number(trimmed),
+      isExact: isExact === 1,
+      moreAfter: moreAfter === '' ? undefined : Number(moreAfter),
+      messages: messages.flatMap((message) => parse(option.feed, message, epoch)?.message ?? []),
+    };
+  });
+}
+
+/** Where the state has the feed's last offset, and what tells the feed from others there. */
+export function slotOf(feed: string): [slot: number, check: string] {
+  const hash = createHash('sha1').update(feed).digest();
+  return [hash.readUInt16BE(0), hash.toString('hex', 2, 6)];
+}

@@ -1,0 +1,69 @@
+/** How often it is looked who waits, in milliseconds. */
+const tickMs = 100;
+/** How long one may wait before others are turned away, in milliseconds, … */
+const mostWaitMs = 2000;
+/** … and how many ticks at least: a process that was busy for that long may hear in its next turn that one need not wait any more. */
+const leastTicks = 3;
+/** The longest time after which one is asked to come back, before it is jittered, in milliseconds. */
+const mostRetryMs = 15_000;
+
+/**
+ * Lets new connections in at the rate at which the broker takes them. Each waits until its feeds are subscribed and its history is read; while
+ * one has waited for two seconds, the others are to come back later: each when its turn would be at that rate.
+ */
+export class Intake {
+  /** Since when the broker takes them too slowly, in milliseconds since 1970; undefined while it does not. */
+  slowSince: number | undefined = undefined;
+  /** When each began to wait, by `performance.now()`. */
+  private readonly waiting = new Map<object, number>();
+  /** When the last ticks were. */
+  private readonly ticks: number[] = Array.from({ length: leastTicks }, () => 0);
+  private taken = 0;
+  /** How many are taken in a second. */
+  private rate = 0;
+  /** The turn of the one that was turned away last, by `performance.now()`. */
+  private turnAt = 0;
+  private timer: NodeJS.Timeout | undefined = undefined;
+
+  /** Whether the one that has waited longest has waited too long. */
+  get isFull(): boolean {
+    return this.waitedMs >= mostWaitMs;
+  }
+
+  /** Notes that a new connection waits for the broker. */
+  begin(connection: object): void {
+    this.waiting.set(connection, performance.now());
+    this.timer ??= setInterval(() => this.look(), tickMs).unref();
+  }
+
+  /** Notes that it waits no longer. */
+  end(connection: object): void {
+    if (this.waiting.delete(connection)) this.taken += 1;
+  }
+
+  /** Seconds after which one that is turned away may come back, for `Retry-After`: the more there are, the later, and not all at once. */
+  retryAfter(): number {
+    const now = performance.now();
+    const turnAt = Math.max(now, this.turnAt) + 1000 / Math.max(1, this.rate);
+    this.turnAt = Math.min(turnAt, now + mostRetryMs);
+    return Math.ceil(((this.turnAt - now) * (0.5 + Math.random())) / 1000);
+  }
+
+  private get waitedMs(): number {
+    for (const begunAt of this.waiting.values()) return begunAt < (this.ticks[0] as number) ? performance.now() - begunAt : 0;
+    return 0;
+  }
+
+  private look(): void {
+    this.ticks.push(performance.now());
+    this.ticks.shift();
+    const share = tickMs / 1000;
+    this.rate += share * (this.taken / share - this.rate);
+    this.taken = 0;
+    if (this.isFull) this.slowSince ??= Date.now();
+    else if (this.waitedMs < mostWaitMs / 2) this.slowSince = undefined;
+    if (this.waiting.size > 0) return;
+    clearInterval(this.timer);
+    this.timer = undefined;
+  }
+}
