@@ -102,6 +102,9 @@ interface Body extends Pick<Answer, 'body' | 'end'> {
   next: number;
 }
 
+/** Where what follows a request is none, Fastify writes this into the answer that is under way, and closes (its `clientErrorHandler`). */
+const fastifyRefusal = 'HTTP/1.1 400 Bad Request\r\nContent-Length: ';
+
 function bodyIn(text: string, start: number, fields: string): Body {
   const length = /\r\ncontent-length: (\d+)/i.exec(fields)?.[1];
   if (length !== undefined) {
@@ -113,6 +116,7 @@ function bodyIn(text: string, start: number, fields: string): Body {
   let body = '';
   for (let at = start; ; ) {
     const line = /^([0-9a-f]{1,8})\r\n/i.exec(text.slice(at, at + 10));
+    if (text.startsWith(fastifyRefusal, at)) return { body, end: 'cut', next: text.length };
     if (!line && text.length - at >= 10) throw new Error(`no chunk: ${JSON.stringify(text.slice(at, at + 100))}`);
     const size = Number.parseInt(line?.[1] ?? '', 16);
     const from = at + (line?.[0].length ?? 0);

@@ -73,8 +73,8 @@ end
 `;
 
 /**
- * Streams whose entries may be another program's: their keys are known, and so are theirs who have the password. What a node appends to such a
- * stream begins it anew, so that only behind the last message there can be any.
+ * Reads a stream that another program may have written to. Its entries are behind all messages: the next message that a node appends begins
+ * such a stream anew.
  */
 const entries = `
 -- The message of an entry; nil for another program's.
