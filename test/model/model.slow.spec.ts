@@ -20,6 +20,11 @@ const suites = platforms.length * 4;
 const shrinkMs = 60_000;
 const command = 'npm test -- --testRegex test/model -t';
 
+/** As the tests are called. */
+function suiteOf({ kind, platform }: Ground): string {
+  return `${kind.name}${kind.client ? ` by ${kind.client}` : ''} ${platform}`;
+}
+
 function faultsOf(ground: Ground, made: Plan): Promise<string[]> {
   return World.run(ground, made).catch((error: Error) => [`${error.stack}`]);
 }
@@ -45,8 +50,7 @@ async function runSeed(ground: Ground, seed: number): Promise<void> {
   });
   if (!failed || !counterexample) return;
   const least = await shrink(counterexample[0], run, performance.now() + shrinkMs);
-  const { kind, platform } = ground;
-  const suite = `${kind.name}${kind.client ? ` by ${kind.client}` : ''} ${platform}`;
+  const suite = suiteOf(ground);
   const report = [
     faults.slice(0, 10).join('\n'),
     describePlan(least),
@@ -70,7 +74,7 @@ describeBrokers('clients get what the model says, whatever happens, on', (kind) 
         seed += 1;
       } while (MODEL_PATH === undefined && performance.now() < givesUp);
       if (MODEL_MINUTES !== undefined) {
-        process.stderr.write(`${kind.name} on ${platform}: ${(seed - firstSeed) * batch} plans, of seeds ${firstSeed} to ${seed - 1}\n`);
+        process.stderr.write(`${suiteOf(ground)}: ${(seed - firstSeed) * batch} plans, of seeds ${firstSeed} to ${seed - 1}\n`);
       }
     },
     lastsMs / suites + shrinkMs + 300_000,
