@@ -23,8 +23,8 @@ export default {
       },
     ],
   },
-  // Most tests wait for what other processes do, so that three workers keep two cores busy.
-  maxWorkers: 3,
+  // Most tests wait for what other processes do, so that four workers keep two cores busy.
+  maxWorkers: 4,
   // No test asserts how long something takes: this only ends one that waits in vain.
   testTimeout: 120_000,
 };

@@ -311,7 +311,7 @@ suite.each([
     await Promise.all([one.subscribe('a'), other.subscribe('a')]);
     const killer = clientOf(engine);
     const sent: string[] = [];
-    for (let n = 1; n <= 300; n += 1) {
+    for (let n = 1; n <= 120; n += 1) {
       if (n % 30 === 0) await killer.call('CLIENT', 'KILL', 'TYPE', n % 60 === 0 ? 'normal' : 'pubsub', 'SKIPME', 'yes');
       await one.publish('a', `${n}`).then(
         () => sent.push(`${n}`),
@@ -324,7 +324,7 @@ suite.each([
       expect(of.texts('a').filter((text) => sent.includes(text))).toEqual(sent);
       expect(new Set(of.texts('a')).size).toBe(of.of('a').length);
     }
-    expect(sent.length).toBeGreaterThan(250);
+    expect(sent.length).toBeGreaterThan(80);
   });
 
   it('many reads at once, and a catch-up, stay below what Redis has a connection owe it', async () => {
