@@ -56,10 +56,13 @@ export async function freePort() {
   return port;
 }
 
+// Not `everysec`: while a disk is busy, that keeps acknowledged writes in the process, and a kill loses them.
+const appendOnly = ['--appendonly', 'yes', '--appendfsync', 'no'];
+
 const kinds = {
   redis: {
     program: 'redis-server',
-    args: (port, folder) => ['--port', `${port}`, '--dir', folder, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'yes'],
+    args: (port, folder) => ['--port', `${port}`, '--dir', folder, '--bind', '127.0.0.1', '--save', '', ...appendOnly],
     isReady: /Ready to accept connections/,
     url: (port) => `redis://127.0.0.1:${port}`,
   },
