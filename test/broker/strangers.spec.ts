@@ -6,7 +6,8 @@ import { type Engine, missing } from '../../tools/engines.mjs';
 import { numbers, positionOf } from '../support/broker-node.js';
 import { type BrokerKind, describeSharedBrokers, engineOf, linkTo, nodeOf, roomy, startEngine } from '../support/brokers.js';
 import { atEnd } from '../support/ends.js';
-import { expectNoEscapes } from '../support/hostile/attacked.js';
+import { expectNoEscapes } from '../support/escapes.js';
+import { endAttack } from '../support/hostile/attacked.js';
 import { clientOf } from '../support/redis.js';
 import { follow, type Served, serveFeeds, until } from '../support/serve.js';
 
@@ -23,7 +24,7 @@ const impossible = [
 ];
 
 describeSharedBrokers('what other programs publish through', (kind: BrokerKind) => {
-  expectNoEscapes();
+  expectNoEscapes(endAttack);
   let engine: Engine;
   let served: Served;
   /** Brings content to the engine that the module itself would not take. */

@@ -1,7 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type FeedCounts } from '../../src/index.js';
+import { expectNoEscapes } from '../support/escapes.js';
 import { answersIn, exchange } from '../support/hostile/answers.js';
-import { expectNoEscapes, Neighbour, serveAttacked } from '../support/hostile/attacked.js';
+import { endAttack, Neighbour, serveAttacked } from '../support/hostile/attacked.js';
 import { Hostile } from '../support/hostile/hostile.js';
 import {
   floodsAfterRequest,
@@ -16,7 +17,7 @@ import {
 import { Peer } from '../support/peer.js';
 import { platforms, type Served, until } from '../support/serve.js';
 
-expectNoEscapes();
+expectNoEscapes(endAttack);
 
 /** Sockets and timers of this process, which is server and peers in one. */
 const resources = () => process.getActiveResourcesInfo().filter((name) => /^(TCP|Timeout)/.test(name)).length;

@@ -1,10 +1,11 @@
+import { expectNoEscapes } from '../support/escapes.js';
 import { exchange } from '../support/hostile/answers.js';
-import { expectNoEscapes, injected, serveAttacked } from '../support/hostile/attacked.js';
+import { endAttack, injected, serveAttacked } from '../support/hostile/attacked.js';
 import { lineBreaks } from '../support/hostile/malformed.js';
 import { Peer } from '../support/peer.js';
 import { platforms, publishKey, type Served, until } from '../support/serve.js';
 
-expectNoEscapes();
+expectNoEscapes(endAttack);
 
 describe.each(platforms)('hostile values in requests on %s', (platform) => {
   let served: Served;

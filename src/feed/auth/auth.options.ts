@@ -10,7 +10,8 @@ export interface AuthOptions {
   public?: boolean;
   /**
    * Key that allows its bearer to publish to every feed and to read every feed: one or more visible ASCII characters. It is sent as
-   * `Authorization: Bearer <key>`, or as `X-Feed-Key: <key>` where another guard needs `Authorization`. Default: none, so that publishing over HTTP needs a token.
+   * `Authorization: Bearer <key>`, or as `X-Feed-Key: <key>` where another guard needs `Authorization`. Default: none, so that publishing
+   * over HTTP needs a token.
    */
   publishKey?: string;
   /**

@@ -1,27 +1,27 @@
-/** How often it is looked who waits, in milliseconds. */
+/** How often the waiting connections are checked, in milliseconds. */
 const tickMs = 100;
-/** How long one may wait before others are turned away, in milliseconds, … */
+/** How long a connection may wait before new ones are rejected, in milliseconds, … */
 const mostWaitMs = 2000;
-/** … and how many ticks at least: a process that was busy for that long may hear in its next turn that one need not wait any more. */
+/** … and how many ticks at least: a process that was busy for so long may get the broker's answers in its next turn. */
 const leastTicks = 3;
-/** The longest time after which one is asked to come back, before it is jittered, in milliseconds. */
+/** The longest `Retry-After`, before it is jittered, in milliseconds. */
 const mostRetryMs = 15_000;
 
 /**
- * Lets new connections in at the rate at which the broker takes them. Each waits until its feeds are subscribed and its history is read; while
- * one has waited for two seconds, the others are to come back later: each when its turn would be at that rate.
+ * Accepts new connections at the rate at which the broker serves them. Each waits until its feeds are subscribed and its history is read.
+ * While one has waited for two seconds, new ones are rejected, each with the time of its turn at that rate as `Retry-After`.
  */
 export class Intake {
-  /** Since when the broker takes them too slowly, in milliseconds since 1970; undefined while it does not. */
+  /** Since when the broker serves them too slowly, in milliseconds since 1970; undefined while it does not. */
   slowSince: number | undefined = undefined;
   /** When each began to wait, by `performance.now()`. */
   private readonly waiting = new Map<object, number>();
   /** When the last ticks were. */
   private readonly ticks: number[] = Array.from({ length: leastTicks }, () => 0);
-  private taken = 0;
-  /** How many are taken in a second. */
+  private served = 0;
+  /** How many the broker serves in a second. */
   private rate = 0;
-  /** The turn of the one that was turned away last, by `performance.now()`. */
+  /** The turn of the connection that was rejected last, by `performance.now()`. */
   private turnAt = 0;
   private timer: NodeJS.Timeout | undefined = undefined;
 
@@ -38,10 +38,10 @@ export class Intake {
 
   /** Notes that it waits no longer. */
   end(connection: object): void {
-    if (this.waiting.delete(connection)) this.taken += 1;
+    if (this.waiting.delete(connection)) this.served += 1;
   }
 
-  /** Seconds after which one that is turned away may come back, for `Retry-After`: the more there are, the later, and not all at once. */
+  /** Seconds for the `Retry-After` of a rejected connection: the more there are, the later, and not all at once. */
   retryAfter(): number {
     const now = performance.now();
     const turnAt = Math.max(now, this.turnAt) + 1000 / Math.max(1, this.rate);
@@ -58,8 +58,8 @@ export class Intake {
     this.ticks.push(performance.now());
     this.ticks.shift();
     const share = tickMs / 1000;
-    this.rate += share * (this.taken / share - this.rate);
-    this.taken = 0;
+    this.rate += share * (this.served / share - this.rate);
+    this.served = 0;
     if (this.isFull) this.slowSince ??= Date.now();
     else if (this.waitedMs < mostWaitMs / 2) this.slowSince = undefined;
     if (this.waiting.size > 0) return;

@@ -1,4 +1,3 @@
-import { runInThisContext } from 'node:vm';
 import fc from 'fast-check';
 
 /** Where every case comes from: a fresh seed for each run, unless the environment repeats one. */
@@ -64,20 +63,4 @@ export function fuzzSync<T>(few: number, arbitrary: fc.Arbitrary<T>, check: (eac
   const numRuns = cases ?? few;
   fc.assert(fc.property(arbitrary, check), { seed, numRuns });
   return numRuns;
-}
-
-/** Jest gives tests a copy of `process`, which gets no events. */
-const realProcess = runInThisContext('process') as NodeJS.Process;
-
-/** Fails each test in which an error escaped from a part of this process. */
-export function expectNoEscapes(): void {
-  const escaped: unknown[] = [];
-  const onEscaped = (error: unknown) => escaped.push(error);
-  beforeAll(() => {
-    realProcess.on('uncaughtException', onEscaped).on('unhandledRejection', onEscaped);
-  });
-  afterEach(() => expect(escaped.splice(0)).toEqual([]));
-  afterAll(() => {
-    realProcess.off('uncaughtException', onEscaped).off('unhandledRejection', onEscaped);
-  });
 }

@@ -1,4 +1,3 @@
-import { runInThisContext } from 'node:vm';
 import { Controller, Get, type INestApplication } from '@nestjs/common';
 import { Feed } from '../../../src/index.js';
 import { Peer } from '../peer.js';
@@ -61,24 +60,9 @@ export class Neighbour {
   }
 }
 
-/** Jest gives tests a copy of `process`, which gets no events. */
-const realProcess = runInThisContext('process') as NodeJS.Process;
-
-/** Ends with each test what it began, and fails it where an error escaped from the server. */
-export function expectNoEscapes(): void {
-  const escaped: unknown[] = [];
-  const onEscaped = (error: unknown) => escaped.push(error);
-
-  beforeAll(() => {
-    realProcess.on('uncaughtException', onEscaped).on('unhandledRejection', onEscaped);
-  });
-  afterEach(async () => {
-    Peer.leaveAll();
-    await Hostile.stopAll();
-    await closeAll();
-    expect(escaped.splice(0)).toEqual([]);
-  });
-  afterAll(() => {
-    realProcess.off('uncaughtException', onEscaped).off('unhandledRejection', onEscaped);
-  });
+/** Ends what a test began: its peers, the hostile ones, and what it served. */
+export async function endAttack(): Promise<void> {
+  Peer.leaveAll();
+  await Hostile.stopAll();
+  await closeAll();
 }

@@ -1,13 +1,14 @@
+import { expectNoEscapes } from '../escapes.js';
 import { type Platform, platforms, publishKey, type Served } from '../serve.js';
 import { type Answer, answersIn, exchange, forEach } from './answers.js';
-import { expectNoEscapes, injected, Neighbour, serveAttacked } from './attacked.js';
+import { endAttack, injected, Neighbour, serveAttacked } from './attacked.js';
 import { malformedHeads, malformedIds, seed } from './malformed.js';
 
 const asPublisher = `Authorization: Bearer ${publishKey}\r\nContent-Type: text/plain\r\n`;
 
 /** Sends so many malformed requests to an application on each platform; `HOSTILE_SEED` has them repeated. */
 export function describeRefusals(heads: number, ids: number): void {
-  expectNoEscapes();
+  expectNoEscapes(endAttack);
   describe.each(platforms)(`malformed requests on %s (HOSTILE_SEED=${seed})`, (platform) => refuses(platform, heads, ids));
 }
 

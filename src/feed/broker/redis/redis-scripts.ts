@@ -270,7 +270,7 @@ end
 
 for n = 2, #KEYS do
   local arg = 6 * n - 8
-  -- Behind one that found no room, nobody is looked at: what is read in vain costs as much.
+  -- After a feed that found no room, no other is read: a page that is thrown away costs as much as one that is sent.
   pages[n - 1] = pages[n - 2] == 0 and 0 or read(KEYS[n], ARGV[arg], ARGV[arg + 1], ARGV[arg + 2], ARGV[arg + 3], ARGV[arg + 4], tonumber(ARGV[arg + 5]))
 end
 return { epoch, text(last), pages }
