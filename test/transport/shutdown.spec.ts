@@ -1,9 +1,17 @@
 import { Controller, HttpCode, Post } from '@nestjs/common';
+import { MemoryBroker } from '../../src/feed/broker/memory/memory-broker.js';
 import { HealthModule } from '../../src/health/index.js';
 import { Peer } from '../support/peer.js';
 import { closeAll, platforms, serveFeeds, until } from '../support/serve.js';
 
 afterEach(closeAll);
+
+/** A broker whose server never answers a read. */
+class SilentBroker extends MemoryBroker {
+  override read(): Promise<never> {
+    return new Promise(() => {});
+  }
+}
 
 @Controller('orders')
 class OrdersController {
@@ -55,6 +63,15 @@ describe.each(platforms)('draining on %s', (platform) => {
     OrdersController.answers.pop()?.();
     await order.sees('ordered');
     await closing;
+  });
+
+  it('cuts a feed that still waits for the broker when the drain time is up', async () => {
+    const served = await serveFeeds(platform, { drainMs: 100, broker: (context) => new SilentBroker(context) });
+    const peer = await Peer.get(served.port, '/feeds/a');
+    await until(() => served.feeds.subscribers('a') === 1);
+    await served.app.close();
+    await peer.closed();
+    expect(peer.text).toBe('');
   });
 
   it('tells load balancers first, also where nobody is connected', async () => {

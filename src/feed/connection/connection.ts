@@ -40,6 +40,8 @@ export class Connection
   progressBeat = 0;
   progressBytes = 0;
   lastBeat = Number.POSITIVE_INFINITY;
+  /** The request, while it waits for the broker to be opened. */
+  waiting: { destroy(): unknown } | undefined = undefined;
   private source: SourceSubscription | undefined = undefined;
   /** What the source failed with before the head was sent. */
   private failure: { readonly error: unknown } | undefined = undefined;
@@ -186,6 +188,7 @@ export class Connection
   /** Cuts the connection, whatever waits. */
   destroy(): void {
     this.transport?.destroy();
+    this.waiting?.destroy();
   }
 
   onDrain(): void {

@@ -106,7 +106,9 @@ export class FeedOpener {
         rawOf(response).end();
         return undefined;
       }
+      connection.waiting = request.raw;
       const replay = await this.subscribe(connection, resume, position, makeSource !== undefined);
+      connection.waiting = undefined;
       if (replay) connection.replay(replay);
       const source = makeSource?.(request) ?? NEVER;
       if (source !== NEVER || request.stop) connection.subscribe(source, request.stop);

@@ -26,6 +26,7 @@ export class RedisCatchUp {
     private readonly delivery: RedisDelivery,
   ) {
     this.all = delivery.all();
+    delivery.adopt(session.newest);
   }
 
   /** @param maxAge how long a message is stored, in microseconds */

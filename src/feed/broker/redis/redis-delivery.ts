@@ -98,16 +98,21 @@ export class RedisDelivery {
     this.held = undefined;
   }
 
-  /** Begins a catch-up of subscriptions that Redis has confirmed. */
-  begin(all: readonly Subscription[], { epoch, offset, isKnown, kept }: Newest): void {
+  /** Takes over what a new session has found, before anything is published over it: what is acknowledged from now on counts as received. */
+  adopt({ epoch, isKnown, kept }: Newest): void {
     if (this.epoch !== undefined && !isKnown) {
-      for (const subscription of all) {
+      for (const subscription of this.subscriptions.values()) {
         if (subscription.last !== undefined) Object.assign(subscription, { last: Math.min(subscription.last, kept), isLost: true });
       }
       this.offset = Math.min(this.offset, kept);
       this.newest = kept;
     }
     this.epoch = epoch;
+  }
+
+  /** Begins a catch-up of subscriptions that Redis has confirmed, up to where it is. */
+  begin(all: readonly Subscription[], { epoch, offset }: Newest): void {
+    if (epoch !== this.epoch) throw new Error(lostMessages);
     for (const subscription of all) {
       subscription.last ??= offset;
       subscription.isNew = false;

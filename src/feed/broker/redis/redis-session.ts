@@ -57,6 +57,8 @@ export interface SessionContext {
  */
 export class RedisSession implements ServerSession {
   readonly ended: Promise<Error>;
+  /** Where Redis was when the session was opened. */
+  newest!: Newest;
   /** Reset to 0 by each reply. Announcements do not count: they also arrive where nothing gets to Redis any more. */
   unanswered = 0;
   private failure: Error | undefined;
@@ -182,7 +184,7 @@ export class RedisSession implements ServerSession {
     });
     await this.load();
     // The clock must be known before the first message is appended.
-    await this.beat();
+    this.newest = await this.beat();
   }
 
   private async load(): Promise<void> {
