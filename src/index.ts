@@ -2,12 +2,19 @@ export type { AuthOptions } from './feed/auth/auth.options.js';
 export { FeedAuthGuard } from './feed/auth/feed-auth.guard.js';
 export type { FeedTokenRequest } from './feed/auth/feed-token.service.js';
 export { FeedTokenService } from './feed/auth/feed-token.service.js';
-export type { BrokerContext, BrokerFactory, History, HistoryBounds, MessageSink } from './feed/broker/broker.js';
+export type { BrokerContext, BrokerFactory, History, HistoryBounds, MessageSink, PublishConditions } from './feed/broker/broker.js';
 export { Broker } from './feed/broker/broker.js';
 export type { NodeCounts } from './feed/cluster/announcement.js';
 export type { FeedConnection } from './feed/connection/feed-connection.js';
 export type { ConnectOptions } from './feed/connection/feed-opener.js';
-export { BrokerUnavailableError, MessageTooLargeError } from './feed/errors/broker.errors.js';
+export {
+  BrokerUnavailableError,
+  FeedEndedError,
+  FeedPositionError,
+  KeyReusedError,
+  MessageRejectedError,
+  MessageTooLargeError,
+} from './feed/errors/broker.errors.js';
 export type { FeedErrorCode, FeedErrorDetails } from './feed/errors/feed-exception.js';
 export { FeedException } from './feed/errors/feed-exception.js';
 export { FeedModuleDuplicateError, FeedOptionsError } from './feed/errors/feed-options.error.js';
@@ -19,6 +26,8 @@ export type { FeedModuleExtras, FeedOptions } from './feed/feed.options.js';
 export { FeedService } from './feed/feed.service.js';
 export { FeedIdPipe } from './feed/http/feed-id.pipe.js';
 export type { LimitOptions } from './feed/limits/limit.options.js';
+export type { FeedEnd } from './feed/message/end.js';
+export { feedEndReasons, isEnd } from './feed/message/end.js';
 export type { Content, FeedItem, FeedMessage, StoredMessage } from './feed/message/message.js';
 export { storedMessage } from './feed/message/message.js';
 export type { Position, Start } from './feed/message/position.js';

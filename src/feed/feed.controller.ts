@@ -1,4 +1,18 @@
-import { type CanActivate, Controller, Get, Inject, Post, Query, Req, Res, SetMetadata, type Type, UseGuards } from '@nestjs/common';
+import {
+  type CanActivate,
+  Controller,
+  Delete,
+  Get,
+  HttpCode,
+  Inject,
+  Post,
+  Query,
+  Req,
+  Res,
+  SetMetadata,
+  type Type,
+  UseGuards,
+} from '@nestjs/common';
 import * as v from 'valibot';
 import { withoutToken } from './auth/credentials.js';
 import { checkMayPublish } from './auth/grant.js';
@@ -7,13 +21,14 @@ import { FeedException } from './errors/feed-exception.js';
 import { tooLarge } from './errors/to-feed-exception.js';
 import { FEED_OPTIONS, type ResolvedFeedOptions } from './feed.options.js';
 import type { AnyRequest, AnyResponse } from './http/adapter.js';
-import { readBody } from './http/body.js';
+import { readBody, readEnd } from './http/body.js';
 import { FeedRequest, idPaths } from './http/feed-request.js';
 import { FEED_PATHS } from './http/feed-routes.js';
 import { withErrorHead } from './http/head.js';
 import { Undocumented } from './http/openapi.js';
 import { contentOf } from './message/content.js';
 import { checkFeedId } from './message/feed-id.js';
+import type { StoredMessage } from './message/message.js';
 import { Publisher } from './pubsub/publisher.js';
 import { Router } from './pubsub/router.js';
 import type { FeedContext } from './source/source.js';
@@ -41,7 +56,7 @@ const fanOut = v.strictObject({
 
 /**
  * The built-in routes: `GET <path>/:id` follows a feed, `GET <path>?id=a&id=b` several, `POST <path>/:id` publishes to one, `POST <path>` to
- * many. An id may have slashes, plain or as `%2F`.
+ * many, `POST <path>/:id?end` ends one, `DELETE <path>/:id` clears one. An id may have slashes, plain or as `%2F`.
  */
 class FeedController {
   constructor(
@@ -77,6 +92,8 @@ class FeedController {
     try {
       const feed = checkFeedId(asked.pathFeed);
       checkMayPublish(asked, [feed]);
+      const end = asked.query.get('end');
+      if (end !== null) return this.answerTo(await this.publisher.end(feed, await readEnd(asked, end, this.options.bodyBytes)));
       const data = await readBody(asked, this.options.bodyBytes);
       const [answer] = await this.send([feed], data, type);
       return answer as PublishAnswer;
@@ -101,13 +118,30 @@ class FeedController {
     }
   }
 
+  @Delete(idPaths)
+  @HttpCode(204)
+  async clear(@Req() request: AnyRequest, @Res({ passthrough: true }) response: AnyResponse): Promise<void> {
+    const asked = FeedRequest.of(request);
+    try {
+      const feed = checkFeedId(asked.pathFeed);
+      checkMayPublish(asked, [feed]);
+      await this.publisher.clear(feed);
+    } catch (error) {
+      throw withErrorHead(error, response);
+    }
+  }
+
   /** A value may be longer in the form in which it is published than in the one in which it came. */
   private async send(feeds: string[], data: unknown, type: string | undefined): Promise<PublishAnswer[]> {
     const { bodyBytes } = this.options;
     const content = contentOf(data, type);
     if (Buffer.byteLength(content.text) > bodyBytes) throw tooLarge(bodyBytes);
     const messages = await this.publisher.publish(feeds, content);
-    return messages.map(({ id, feed }) => ({ id, feed, subscribers: this.router.topic(feed)?.size ?? 0 }));
+    return messages.map((message) => this.answerTo(message));
+  }
+
+  private answerTo({ id, feed }: StoredMessage): PublishAnswer {
+    return { id, feed, subscribers: this.router.topic(feed)?.size ?? 0 };
   }
 }
 

@@ -82,6 +82,11 @@ export interface FeedOptions extends AuthOptions, LimitOptions {
   /** The most bytes stored of all feeds together; beyond, the oldest messages are dropped. Default: 134217728. */
   historyTotalBytes?: number;
   /**
+   * How long the key of a publication is known, in milliseconds: a publication that is repeated within that time is stored once. A key takes
+   * some 300 bytes. Default: 300000.
+   */
+  idempotencyMs?: number;
+  /**
    * How feeds behave, by pattern: an id, or the beginning of one and a `*`. The most specific pattern that matches applies.
    * Default: `{}`. Example: `{ 'prices/*': { replay: 'newest', conflate: true } }`.
    */
@@ -137,6 +142,7 @@ export const feedOptionRules = {
   historyTtlMs: v.optional(milliseconds(1), 300_000),
   historyBytes: v.optional(wholeNumber('bytes'), 1_048_576),
   historyTotalBytes: v.optional(wholeNumber('bytes'), 134_217_728),
+  idempotencyMs: v.optional(milliseconds(1), 300_000),
   rules: v.optional(
     v.record(
       v.pipe(v.string(), v.check(isFeedPattern, `must have patterns for names: ${feedPatternRule}`)),

@@ -12,6 +12,7 @@ import { FEED_OPTIONS, type ResolvedFeedOptions } from './feed.options.js';
 import type { AnyRequest, AnyResponse } from './http/adapter.js';
 import { Admission } from './limits/admission.js';
 import { contentOf } from './message/content.js';
+import type { FeedEnd } from './message/end.js';
 import { checkFeedId } from './message/feed-id.js';
 import { type FeedMessage, toFeedMessage } from './message/message.js';
 import { parseSince } from './message/position.js';
@@ -64,7 +65,7 @@ export class FeedService {
    * @param options `type`: the `event` field of a server-sent event
    * @returns the message, once the broker has stored it
    * @throws FeedException FEED_ID, FEED_MESSAGE (400) for what cannot be published; FEED_BODY_TOO_LARGE (413) for more than the broker
-   * takes; FEED_BROKER (503) while the broker is unavailable: if that has just begun, the message may have been stored all the same
+   * takes; FEED_ENDED (409) where the feed has ended; FEED_BROKER (503) while the broker is unavailable: if that has just begun, the message may have been stored all the same
    */
   async publish<T>(feed: string, data: T, options: { type?: string } = {}): Promise<FeedMessage<T>> {
     const [message] = await this.publishMany([feed], data, options);
@@ -89,11 +90,39 @@ export class FeedService {
   }
 
   /**
+   * Ends a feed for good: appends its last message, of the type `end`, which history stores as any other. All who follow the feed get it,
+   * and then their responses end in good order; those who come back with their position get what they missed and the end, and 204 once they
+   * have it all. Nothing can be published to the feed until `clear()`, or until history has dropped its end.
+   *
+   * @param options `error`: what went wrong, worded for clients: the feed ends as `failed` then. Default: it is `completed`
+   * @returns the last message; where the feed has ended before, the one that it ended with
+   * @throws FeedException FEED_ID (400); FEED_BROKER (503) while the broker is unavailable
+   */
+  finish(feed: string, { error }: { error?: string } = {}): Promise<FeedMessage<FeedEnd>> {
+    return this.endWith(feed, error === undefined ? { reason: 'completed' } : { reason: 'failed', message: error });
+  }
+
+  /** Ends a feed for good, as `stopped`: see `finish()`. */
+  stop(feed: string): Promise<FeedMessage<FeedEnd>> {
+    return this.endWith(feed, { reason: 'stopped' });
+  }
+
+  /**
+   * Removes what is stored of a feed, which begins anew: also one that has ended. All who follow it, and all who come back with a position
+   * on it, get a `reset`.
+   *
+   * @throws FeedException FEED_ID (400); FEED_BROKER (503) while the broker is unavailable
+   */
+  async clear(feed: string): Promise<void> {
+    await this.publisher.clear(checkFeedId(feed));
+  }
+
+  /**
    * The messages of a feed for the application itself, or as a part of a source.
    *
    * @param options `since`: where to begin, a message id, `earliest` or `latest`. Default: with the next message, and what the feed's rule
    * replays
-   * @returns an Observable that goes on until you unsubscribe. While the broker is unavailable it waits, and then continues from where it
+   * @returns an Observable that goes on until you unsubscribe, or the feed ends. While the broker is unavailable it waits, and then continues from where it
    * was; it emits a `reset` where messages are lost
    * @throws FeedException FEED_ID, FEED_SINCE (400)
    */
@@ -156,6 +185,10 @@ export class FeedService {
   /** How many subscribers a feed has in this process: connections, and those of `messages()`. */
   subscribers(feed: string): number {
     return this.router.topic(feed)?.size ?? 0;
+  }
+
+  private async endWith(feed: string, end: FeedEnd): Promise<FeedMessage<FeedEnd>> {
+    return toFeedMessage(await this.publisher.end(checkFeedId(feed), end)) as FeedMessage<FeedEnd>;
   }
 
   /** Has one listener told how long each publication took. Without one, nothing is measured. */

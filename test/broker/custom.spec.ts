@@ -2,7 +2,9 @@ import {
   Broker,
   BrokerUnavailableError,
   type Content,
+  FeedEndedError,
   type History,
+  isEnd,
   type MessageSink,
   type Position,
   type Start,
@@ -17,12 +19,15 @@ class ListBroker extends Broker {
   readonly unavailableReason = undefined;
   unavailableSince: number | undefined = undefined;
   private readonly epoch = 'list';
-  private readonly messages: StoredMessage[] = [];
+  private messages: StoredMessage[] = [];
+  private offset = 0;
   private readonly sinks = new Map<string, MessageSink>();
+  private readonly cleared = new Map<string, number>();
 
   async publish(feed: string, content: Content): Promise<StoredMessage> {
     if (this.unavailableSince !== undefined) throw new BrokerUnavailableError('The list is unavailable.');
-    const message = storedMessage(feed, this.epoch, this.messages.length + 1, Date.now(), content);
+    if (isEnd(this.newestOf(feed))) throw new FeedEndedError(feed);
+    const message = storedMessage(feed, this.epoch, this.nextOffset(), Date.now(), content);
     this.messages.push(message);
     this.sinks.get(feed)?.next(message);
     return message;
@@ -36,11 +41,18 @@ class ListBroker extends Broker {
     this.sinks.delete(feed);
   }
 
+  async clear(feed: string): Promise<void> {
+    this.messages = this.messages.filter((message) => message.feed !== feed);
+    this.cleared.set(feed, this.nextOffset());
+    this.sinks.get(feed)?.lost(undefined);
+  }
+
   async read(feed: string, start: Start): Promise<History> {
-    const end = this.messages.length;
+    const end = this.offset;
     const own = this.messages.filter((message) => message.feed === feed);
     const known = typeof start === 'string' ? this.offsetOf(start, own) : start.offset;
-    const isReset = typeof start !== 'string' && (start.epoch !== this.epoch || start.offset > end);
+    const isReset =
+      typeof start !== 'string' && (start.epoch !== this.epoch || start.offset > end || start.offset < (this.cleared.get(feed) ?? 0));
     const after: Position = { epoch: this.epoch, offset: isReset ? 0 : known };
     // One message a page: the smallest that the contract allows.
     const [first, ...more] = own.filter(({ offset }) => offset > after.offset);
@@ -51,6 +63,7 @@ class ListBroker extends Broker {
       end: hasMore && first ? first.offset : end,
       hasMore,
       isReset,
+      isEnded: isEnd(own.at(-1)),
     };
   }
 
@@ -58,8 +71,17 @@ class ListBroker extends Broker {
     this.sinks.clear();
   }
 
+  private newestOf(feed: string): StoredMessage | undefined {
+    return this.messages.findLast((message) => message.feed === feed);
+  }
+
+  private nextOffset(): number {
+    this.offset += 1;
+    return this.offset;
+  }
+
   private offsetOf(start: 'earliest' | 'newest' | 'end', own: readonly StoredMessage[]): number {
-    if (start === 'end') return this.messages.length;
+    if (start === 'end' && !isEnd(own.at(-1))) return this.offset;
     return start === 'earliest' ? 0 : (own.at(-1)?.offset ?? 1) - 1;
   }
 }
@@ -76,6 +98,11 @@ it('a broker of your own is written with what the package exports, and serves fe
   await feeds.publish('a', '4');
   feeds.end('a');
   expect(await response.text()).toBe('2\n3\n4\n');
+
+  await feeds.finish('a');
+  await expect(feeds.publish('a', '5')).rejects.toMatchObject({ code: 'FEED_ENDED' });
+  expect((await fetch(`${url}/feeds/a`, { headers: { 'Last-Event-ID': (await feeds.finish('a')).id as string } })).status).toBe(204);
+  await feeds.clear('a');
 
   broker.unavailableSince = Date.now();
   await expect(feeds.publish('a', '5')).rejects.toMatchObject({ code: 'FEED_BROKER' });

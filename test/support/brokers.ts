@@ -9,7 +9,13 @@ import { Link } from '../../tools/link.mjs';
 import { Node } from './broker-node.js';
 import { atEnd } from './ends.js';
 
-export const roomy: HistoryBounds = { historyLength: 1000, historyTtlMs: 60_000, historyBytes: 1e6, historyTotalBytes: 1e8 };
+export const roomy: HistoryBounds = {
+  historyLength: 1000,
+  historyTtlMs: 60_000,
+  historyBytes: 1e6,
+  historyTotalBytes: 1e8,
+  idempotencyMs: 60_000,
+};
 
 /** Has a broker use ioredis 5, which speaks RESP 2. */
 export const ioredis5: RedisFactory = (options) => new Redis5(options as object) as unknown as Redis;

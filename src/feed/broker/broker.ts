@@ -6,6 +6,7 @@ export interface MessageSink {
   next(message: StoredMessage): void;
   /**
    * Messages after the last one delivered are gone for good: they were trimmed while the broker was unavailable, or its server lost them.
+   * Or the feed was cleared: then all that were delivered are gone.
    *
    * @param oldest the first message that is still stored, if there is one; it is delivered next
    */
@@ -27,6 +28,8 @@ export interface History {
    * whether messages before the first one are gone, as far as the broker knows.
    */
   readonly isReset: boolean;
+  /** Whether the feed has ended: its newest message is its end (see `isEnd()`). */
+  readonly isEnded: boolean;
 }
 
 /** How much of the feeds a broker stores. */
@@ -39,6 +42,19 @@ export interface HistoryBounds {
   readonly historyBytes: number;
   /** Bytes of all feeds together. */
   readonly historyTotalBytes: number;
+  /** How long the key of a publication is known, in milliseconds. */
+  readonly idempotencyMs: number;
+}
+
+/** On which conditions a message is appended. */
+export interface PublishConditions {
+  /**
+   * Names the message: another publication with its key, on the same feed, is taken for the same one, and is not stored again as long as
+   * the key is known.
+   */
+  readonly key?: string | undefined;
+  /** The position after the last message of the feed. */
+  readonly expected?: Position | undefined;
 }
 
 /** What a message counts as beside its text and its names, in bytes: itself, its entry, and the room that V8 keeps free around them. */
@@ -66,9 +82,14 @@ export abstract class Broker {
   abstract readonly unavailableReason?: string | undefined;
   /**
    * Appends a message to a feed; resolves once it is stored as well as the server can. Fails with `MessageTooLargeError` where the
-   * server takes none of that size.
+   * server takes none of that size, with `FeedEndedError` where the feed has ended, with `FeedPositionError` where it has messages after the
+   * expected position, and with `KeyReusedError` where the key names a message with another content.
+   *
+   * Where the key is known, this resolves with the message that has it, whatever has become of the feed since.
+   *
+   * The end of a feed is stored as long as any other message, but neither the number nor the bytes of a feed's messages drop it.
    */
-  abstract publish(feed: string, content: Content): Promise<StoredMessage>;
+  abstract publish(feed: string, content: Content, conditions?: PublishConditions): Promise<StoredMessage>;
   /**
    * Delivers each message of the feed that is published after this has returned, or resolved, once and in order. Where this fails, the
    * feed is subscribed all the same, from the time on when the server is available again.
@@ -77,11 +98,14 @@ export abstract class Broker {
   /** Stops the delivery of the feed. */
   abstract unsubscribe(feed: string): void;
   /**
-   * Reads what is stored of a feed. Of a subscribed feed, nothing up to the `end` that this resolves with is delivered afterwards.
+   * Reads what is stored of a feed. Of a subscribed feed, nothing up to the `end` that this resolves with is delivered afterwards. Where
+   * the feed has ended, its end is read from the start `end` as well.
    *
    * @param limitBytes how many bytes of text to return at most; one message is returned whatever its size
    */
   abstract read(feed: string, start: Start, limitBytes: number): Promise<History>;
+  /** Removes what is stored of a feed, so that it begins anew: every position on it is one before messages that are gone. */
+  abstract clear(feed: string): Promise<void>;
   /** Frees everything. */
   abstract close(): Promise<void>;
 }

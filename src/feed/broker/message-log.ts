@@ -1,3 +1,4 @@
+import { isEnd } from '../message/end.js';
 import type { StoredMessage } from '../message/message.js';
 import type { Start } from '../message/position.js';
 import { type History, type HistoryBounds, messageOverhead, textBytes } from './broker.js';
@@ -70,7 +71,8 @@ export class MessageLog {
     this.totalBytes += bytes;
 
     const { historyLength, historyBytes, historyTotalBytes } = this.bounds;
-    while (log.first && (log.length > historyLength || log.bytes > historyBytes)) this.drop(log.first);
+    const least = isEnd(message) ? 1 : 0;
+    while (log.first && log.length > least && (log.length > historyLength || log.bytes > historyBytes)) this.drop(log.first);
     while (this.oldest && this.totalBytes > historyTotalBytes) this.drop(this.oldest);
     this.scheduleExpiry();
   }
@@ -79,9 +81,13 @@ export class MessageLog {
     this.dropExpired();
     const log = this.logs.get(feed);
     const { epoch, offset: end } = this;
-    const newest = start === 'newest' ? log?.last?.message : undefined;
-    if (newest) return { messages: [newest], after: { epoch, offset: newest.offset - 1 }, end, hasMore: false, isReset: false };
-    if (start === 'end' || start === 'newest') return { messages: [], after: { epoch, offset: end }, end, hasMore: false, isReset: false };
+    const last = log?.last?.message;
+    const isEnded = isEnd(last);
+    if (start === 'end' || start === 'newest') {
+      const isSent = last !== undefined && (start === 'newest' || isEnded);
+      const after = { epoch, offset: isSent ? last.offset - 1 : end };
+      return { messages: isSent ? [last] : [], after, end, hasMore: false, isReset: false, isEnded };
+    }
     const trimmed = Math.max(log?.trimmed ?? this.trimmed.offsetOf(feed), this.allTrimmed);
     const isKnown = start !== 'earliest' && start.epoch === epoch && start.offset >= trimmed && start.offset <= end;
     const after = isKnown ? start.offset : trimmed;
@@ -92,6 +98,7 @@ export class MessageLog {
       end: hasMore ? (messages.at(-1) as StoredMessage).offset : end,
       hasMore,
       isReset: start === 'earliest' ? trimmed > 0 : !isKnown,
+      isEnded,
     };
   }
 
@@ -118,6 +125,24 @@ export class MessageLog {
     return this.logs.get(feed)?.last?.message;
   }
 
+  /** The offset of the last message that a feed ever had, or a later one up to which it has none. */
+  lastOffsetOf(feed: string): number {
+    return this.newestOf(feed)?.offset ?? Math.max(this.trimmed.offsetOf(feed), this.allTrimmed);
+  }
+
+  /** Whether the newest message of a feed is its end. */
+  isEnded(feed: string): boolean {
+    if (!isEnd(this.newestOf(feed))) return false;
+    this.dropExpired();
+    return isEnd(this.newestOf(feed));
+  }
+
+  /** Removes a feed's messages. That takes an offset: a position at the last of them is one before what is gone. */
+  clear(feed: string): void {
+    this.offset += 1;
+    this.forget(feed, this.offset);
+  }
+
   /** Removes a feed's messages up to an offset, up to which others never arrived. */
   forget(feed: string, offset: number): void {
     const log = this.logs.get(feed);
@@ -132,7 +157,7 @@ export class MessageLog {
     this.allTrimmed = Math.max(this.allTrimmed, offset);
   }
 
-  clear(): void {
+  clearAll(): void {
     clearTimeout(this.expiry);
     this.expiry = undefined;
     this.logs.clear();

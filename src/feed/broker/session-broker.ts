@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BrokerUnavailableError, MessageTooLargeError, reasonOf } from '../errors/broker.errors.js';
+import { BrokerUnavailableError, MessageRejectedError, reasonOf } from '../errors/broker.errors.js';
 import { backoff } from '../time/backoff.js';
 import { Broker, type BrokerContext } from './broker.js';
 import { Outage } from './outage.js';
@@ -74,13 +74,13 @@ export abstract class SessionBroker<Session extends ServerSession> extends Broke
    */
   protected abstract begin(session: Session): Promise<boolean>;
 
-  /** @throws BrokerUnavailableError, MessageTooLargeError */
+  /** @throws BrokerUnavailableError, MessageRejectedError */
   protected async withSession<T>(work: (session: Session) => Promise<T>): Promise<T> {
     try {
       if (!this.session || this.silence) throw this.unavailable(this.silence ?? this.reason, true);
       return await work(this.session);
     } catch (cause) {
-      if (cause instanceof MessageTooLargeError || cause instanceof BrokerUnavailableError) throw cause;
+      if (cause instanceof MessageRejectedError || cause instanceof BrokerUnavailableError) throw cause;
       throw this.unavailable(cause, this.isNotStored(cause));
     }
   }

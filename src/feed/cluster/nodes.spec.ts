@@ -15,7 +15,7 @@ class Bus {
   isUnavailable = false;
 
   broker(name = 'bus'): Broker {
-    const bounds = { historyLength: 0, historyTtlMs: 1, historyBytes: 0, historyTotalBytes: 0 };
+    const bounds = { historyLength: 0, historyTtlMs: 1, historyBytes: 0, historyTotalBytes: 0, idempotencyMs: 1 };
     const log = new MemoryBroker(bounds);
     const subscriptions = new Map<string, MessageSink>();
     return Object.assign(Object.create(log) as Broker, {

@@ -1,4 +1,4 @@
-import { type ObservableInput, type Observer } from 'rxjs';
+import { NEVER, type ObservableInput, type Observer } from 'rxjs';
 import { toFeedException } from '../errors/to-feed-exception.js';
 import type { Client } from '../limits/admission.js';
 import { checkFeedId } from '../message/feed-id.js';
@@ -43,6 +43,8 @@ export class Connection
   /** The request, while it waits for the broker to be opened. */
   waiting: { destroy(): unknown } | undefined = undefined;
   private source: SourceSubscription | undefined = undefined;
+  /** Whether its source may emit anything. */
+  private hasSource = false;
   /** What the source failed with before the head was sent. */
   private failure: { readonly error: unknown } | undefined = undefined;
   /** When it was opened, in milliseconds since the process started. */
@@ -84,6 +86,7 @@ export class Connection
    */
   subscribe(source: ObservableInput<FeedItem> | InterceptedSource, stop?: AbortController): void {
     const subscription = source instanceof InterceptedSource ? source.attach(this) : subscribeTo(source, this);
+    this.hasSource = source !== NEVER;
     this.source = stop ? new AbortedSource(subscription, stop) : subscription;
     if (this.reason !== undefined) this.stopSource();
   }
@@ -132,6 +135,7 @@ export class Connection
       queue.resolve(expected, replay);
       this.flush();
     }
+    if (replay?.over.includes(feed)) this.onFeedEnded(feed);
   }
 
   unfollow(feed: string): boolean {
@@ -158,6 +162,10 @@ export class Connection
 
   deliverNewest(message: StoredMessage): void {
     if (this.isAccepting) this.sendNewest(message);
+  }
+
+  deliverEnd(message: StoredMessage): void {
+    if (this.isAccepting) this.sendEnd(message);
   }
 
   /** The source failed. */
@@ -206,6 +214,15 @@ export class Connection
 
   protected onFlushed(): void {
     this.source?.resume?.();
+  }
+
+  /** Where that was all that it follows, the response ends behind it: in good order, and without what came after a new beginning. */
+  protected onFeedEnded(feed: string): void {
+    this.unfollow(feed);
+    if (this.feeds.length > 0 || this.hasSource || this.reason !== undefined) return;
+    this.reason = 'completed';
+    this.queue = undefined;
+    this.finish();
   }
 
   protected onFailed(error: unknown): void {

@@ -109,6 +109,12 @@ export class FeedOpener {
       connection.waiting = request.raw;
       const replay = await this.subscribe(connection, resume, position, makeSource !== undefined);
       connection.waiting = undefined;
+      if (replay && replay.over.length > 0) {
+        if (makeSource === undefined && replay.over.length === connection.feeds.length) {
+          return this.answerOver(connection, request, response, replay);
+        }
+        for (const feed of replay.over) connection.unfollow(feed);
+      }
       if (replay) connection.replay(replay);
       const source = makeSource?.(request) ?? NEVER;
       if (source !== NEVER || request.stop) connection.subscribe(source, request.stop);
@@ -129,6 +135,19 @@ export class FeedOpener {
       request.stop?.abort();
       throw error;
     }
+  }
+
+  /** Tells a client that has all of feeds that have ended to stay away: "No Content" is what ends an `EventSource` (HTML standard, section 9.2.2). */
+  private answerOver(connection: Connection, request: FeedRequest, response: AnyResponse, { start }: Replay): undefined {
+    this.registry.discard(connection);
+    request.stop?.abort();
+    hijack(response);
+    const raw = rawOf(response);
+    raw.statusCode = 204;
+    if (!raw.hasHeader('Cache-Control')) raw.setHeader('Cache-Control', 'no-store');
+    raw.setHeader('Feed-Position', formatPosition(start));
+    raw.end();
+    return undefined;
   }
 
   /** Subscribes a connection to its feeds. One with a source needs no broker, where it misses nothing by that. */

@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { isEnd } from '../message/end.js';
 import type { StoredMessage, TextMessage } from '../message/message.js';
 import type { Start } from '../message/position.js';
 import { Mark, type Replay, type ReplayItem } from '../pubsub/replay.js';
@@ -59,6 +60,8 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
   abstract end(reason?: EndReason): void;
   /** Everything has been sent, and the client takes more: a source that waits can go on. */
   protected abstract onFlushed(): void;
+  /** The last message of a feed has been written. */
+  protected abstract onFeedEnded(feed: string | undefined): void;
   /** Replays the messages of feeds that were dropped here, since history has them. */
   protected abstract replayFrom(startOf: (feed: string) => Start): Promise<Replay>;
   protected abstract onFailed(error: unknown): void;
@@ -93,6 +96,12 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
     }
     this.beginQueue().pushNewest(message);
     this.context.totalBufferLimit.add(this, message.text.length);
+  }
+
+  /** Sends the last message of a feed: by way of the queue, where the end of a feed is found in a replay as well. */
+  protected sendEnd(message: StoredMessage): void {
+    this.enqueue(message, this.beginQueue());
+    this.flush();
   }
 
   /**
@@ -207,6 +216,7 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
       if (frame !== undefined) transport.write(frame, 'latin1');
     } else {
       this.write(entry);
+      if (isEnd(entry)) this.onFeedEnded(entry.feed);
     }
   }
 
@@ -214,6 +224,7 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
     const { encoder } = this;
     encoder.encode(message, this.emission);
     this.emission = encoder.emission;
+    if (encoder.bytes === 0) return; // a chunk without bytes would end the body
     this.writeFrame(encoder.frame((this.transport as Transport).isChunked), encoder.encoding, encoder.bytes);
   }
 

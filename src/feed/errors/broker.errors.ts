@@ -11,8 +11,11 @@ export class BrokerUnavailableError extends Error {
   }
 }
 
-/** The server behind a broker takes no message of that size: publishing it again does not help. */
-export class MessageTooLargeError extends Error {
+/** The broker is available and does not take the message: publishing it again does not help. */
+export abstract class MessageRejectedError extends Error {}
+
+/** The server behind a broker takes no message of that size. */
+export class MessageTooLargeError extends MessageRejectedError {
   override readonly name = 'MessageTooLargeError';
   readonly code = 'MESSAGE_TOO_LARGE';
 
@@ -21,6 +24,36 @@ export class MessageTooLargeError extends Error {
     readonly limit: number,
   ) {
     super(`The broker takes messages of ${limit} bytes at most.`);
+  }
+}
+
+/** The feed has ended: nothing can be published to it until it is cleared. */
+export class FeedEndedError extends MessageRejectedError {
+  override readonly name = 'FeedEndedError';
+  readonly code = 'FEED_ENDED';
+
+  constructor(readonly feed: string) {
+    super(`The feed "${feed}" has ended.`);
+  }
+}
+
+/** The feed has messages after the position at which its publisher expected its end. */
+export class FeedPositionError extends MessageRejectedError {
+  override readonly name = 'FeedPositionError';
+  readonly code = 'FEED_POSITION';
+
+  constructor(readonly feed: string) {
+    super(`The feed "${feed}" has other messages after the expected position.`);
+  }
+}
+
+/** The key was used for another message of the feed. */
+export class KeyReusedError extends MessageRejectedError {
+  override readonly name = 'KeyReusedError';
+  readonly code = 'KEY_REUSED';
+
+  constructor(readonly feed: string) {
+    super(`The key was used for another message of the feed "${feed}".`);
   }
 }
 

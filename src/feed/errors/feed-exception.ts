@@ -20,10 +20,16 @@ const table = {
   FEED_FORBIDDEN: { status: 403, message: 'The token does not grant this.' },
   /** No format that the client accepts is available. `formats` lists those that are. */
   FEED_FORMAT: { status: 406, message: 'The format is not available.' },
+  /** The feed has ended: nothing is published to it until it is cleared. */
+  FEED_ENDED: { status: 409, message: 'The feed has ended. Clear it to begin it anew.' },
+  /** The feed has messages after the position that the publisher expects to be its end. */
+  FEED_POSITION: { status: 409, message: 'The feed has other messages after the expected position: read them, and publish again.' },
   /** The message has more bytes than `limit`. */
   FEED_BODY_TOO_LARGE: { status: 413, message: 'The message is too large.' },
   /** What is published is neither text nor JSON. */
   FEED_MEDIA_TYPE: { status: 415, message: 'Publish text or JSON.' },
+  /** The key of a publication has been used for another message of the feed. */
+  FEED_KEY: { status: 422, message: 'The Idempotency-Key was used for another message of this feed: give each message its own.' },
   /** The client has as many connections as it may have, or opens them too fast (RFC 6585 section 4). */
   FEED_TOO_MANY: { status: 429, message: 'The client has too many connections.', retryAfter },
   /** No further connection is accepted: the limit is reached, the service is shutting down, or token keys cannot be fetched. */

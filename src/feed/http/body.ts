@@ -1,7 +1,9 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import * as v from 'valibot';
 import { FeedException } from '../errors/feed-exception.js';
 import { tooLarge } from '../errors/to-feed-exception.js';
 import { contentOf, decodeUtf8 } from '../message/content.js';
+import { type FeedEnd, feedEndReasons } from '../message/end.js';
 import type { FeedRequest } from './feed-request.js';
 
 const text = 'text/plain';
@@ -26,6 +28,37 @@ export async function readBody(request: FeedRequest, limit: number, accepted: re
   if (raw.readableEnded || parsedBody !== undefined) return withinLimit(type === text ? (parsedBody ?? '') : parsedBody, limit);
   const value = await readUtf8(raw, limit);
   return type === json ? parseJson(value) : value;
+}
+
+/** The longest text of a feed that has failed, in characters. */
+const longestError = 1000;
+
+const failure = v.strictObject({ error: v.optional(v.pipe(v.string(), v.maxLength(longestError))) });
+
+/**
+ * Reads how a request ends a feed: `?end=stopped`, or any other of the reasons, and as its body nothing, or `{ "error": "…" }`, with which
+ * the feed has `failed`. Default: it is `completed`.
+ *
+ * @throws FeedException FEED_MESSAGE (400), and as `readBody()`
+ */
+export async function readEnd(request: FeedRequest, end: string, limit: number): Promise<FeedEnd> {
+  const given = feedEndReasons.find((reason) => reason === end);
+  if (!given && end !== '') throw invalid(`?end is one of ${feedEndReasons.join(', ')}, or has no value.`);
+  const body = v.safeParse(failure, hasBody(request) ? await readBody(request, limit, [json]) : {});
+  if (!body.success) throw invalid(`The body must be empty, or { error: 0 to ${longestError} characters }.`);
+  const { error: message } = body.output;
+  const reason = given ?? (message === undefined ? 'completed' : 'failed');
+  if (message !== undefined && reason !== 'failed') throw invalid(`A feed that is ${reason} has no error.`);
+  return { reason, message };
+}
+
+/** Whether the request has a body (RFC 9112 section 6.3). */
+function hasBody({ raw: { headers } }: FeedRequest): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+}
+
+function invalid(message: string): FeedException {
+  return new FeedException('FEED_MESSAGE', { message });
 }
 
 function unsupported(allowed: string): FeedException {
@@ -55,7 +88,7 @@ function readBytes(request: IncomingMessage, limit: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let size = 0;
-    const onClose = () => reject(new FeedException('FEED_MESSAGE', { message: 'The body is incomplete.' }));
+    const onClose = () => reject(invalid('The body is incomplete.'));
     request.on('data', (chunk: Buffer) => {
       size += chunk.length;
       if (size <= limit) chunks.push(chunk);
@@ -73,6 +106,6 @@ function parseJson(body: string): unknown {
   try {
     return JSON.parse(body);
   } catch (error) {
-    throw new FeedException('FEED_MESSAGE', { message: `The body must be JSON: ${(error as Error).message}` });
+    throw invalid(`The body must be JSON: ${(error as Error).message}`);
   }
 }

@@ -1,4 +1,6 @@
+import { createHash } from 'node:crypto';
 import { FeedException } from '../errors/feed-exception.js';
+import { endType, isEndText } from './end.js';
 import { type Content, resetType } from './message.js';
 
 /** The longest type, in characters. */
@@ -47,6 +49,13 @@ export function textOf(data: unknown): string {
   return JSON.stringify(data) ?? 'null';
 }
 
+/** Tells content from any other. */
+export function digestOf({ type = '', text, isJson }: Content): string {
+  return createHash('sha256')
+    .update(`${isJson ? 'j' : 't'}${type}\n${text}`)
+    .digest('base64url');
+}
+
 /** Whether the text of a source's data is JSON, or the data itself. */
 export function isJsonData(data: unknown): boolean {
   return typeof data !== 'string' && !(data instanceof Uint8Array);
@@ -60,6 +69,7 @@ export function isJsonData(data: unknown): boolean {
  */
 export function isContent({ type, text, isJson }: Content): boolean {
   if (type !== undefined && (!isType(type) || type === resetType)) return false;
+  if (type === endType && !(isJson && isEndText(text))) return false;
   return isJson ? isJsonLine(text) : !text.includes('\r');
 }
 
@@ -85,6 +95,7 @@ function checkType(type: unknown): void {
   if (type === resetType) {
     throw invalid(`The type "${resetType}" tells clients that messages are lost: give your messages another one.`);
   }
+  if (type === endType) throw invalid(`The type "${endType}" is that of a feed's last message: finish the feed instead.`);
 }
 
 function asJson(data: unknown): string {

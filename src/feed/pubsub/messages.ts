@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Observable } from 'rxjs';
 import { BrokerUnavailableError } from '../errors/broker.errors.js';
+import { isEnd } from '../message/end.js';
 import { type FeedMessage, type StoredMessage, type TextMessage, toFeedMessage } from '../message/message.js';
 import type { Start } from '../message/position.js';
 import { backoff } from '../time/backoff.js';
@@ -11,7 +12,7 @@ import type { Subscriber } from './topic.js';
 /** The delays before an unavailable broker is asked again. */
 const retryDelays = { minMs: 150, maxMs: 3000 };
 
-/** The messages of a feed as an Observable, from a start on. While the broker is unavailable, it waits. */
+/** The messages of a feed as an Observable, from a start on, until the feed ends. While the broker is unavailable, it waits. */
 export function messagesOf(router: Router, feed: string, since: Start | undefined): Observable<FeedMessage> {
   return new Observable<FeedMessage>((observer) => {
     let waiting: (StoredMessage | TextMessage)[] | undefined = [];
@@ -20,16 +21,18 @@ export function messagesOf(router: Router, feed: string, since: Start | undefine
       if (item instanceof Mark) return;
       if ('offset' in item) from = { epoch: item.epoch, offset: item.offset };
       observer.next(toFeedMessage(item));
+      if (isEnd(item)) observer.complete();
     };
     const deliver = (message: StoredMessage | TextMessage) => {
       if (waiting) waiting.push(message);
       else send(message);
     };
-    const subscriber: Subscriber = { deliver, deliverNewest: deliver };
+    const subscriber: Subscriber = { deliver, deliverNewest: deliver, deliverEnd: deliver };
 
     /** Sends what the broker has; returns the offset up to which that is all. */
     const sendStored = async (): Promise<number> => {
       const replay: Replay = await router.subscribe(subscriber, [feed], from);
+      if (replay.over.length > 0) observer.complete();
       while (!replay.isDone && !observer.closed) {
         for (let item = replay.take(); item; item = replay.take()) send(item);
         if (replay.needsRead) await replay.read();

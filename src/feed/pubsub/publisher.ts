@@ -1,5 +1,7 @@
 import type { Broker } from '../broker/broker.js';
+import { FeedEndedError } from '../errors/broker.errors.js';
 import { toFeedException } from '../errors/to-feed-exception.js';
+import { endContent, type FeedEnd, isEnd } from '../message/end.js';
 import type { Content, StoredMessage } from '../message/message.js';
 
 /**
@@ -20,7 +22,7 @@ export class Publisher {
     this.listener = listener;
   }
 
-  /** @throws FeedException FEED_BODY_TOO_LARGE (413), FEED_BROKER (503) */
+  /** @throws FeedException FEED_BODY_TOO_LARGE (413), FEED_ENDED (409), FEED_BROKER (503) */
   async publish(feeds: readonly string[], content: Content): Promise<StoredMessage[]> {
     const begun = this.listener ? performance.now() : 0;
     try {
@@ -29,6 +31,38 @@ export class Publisher {
       return messages;
     } catch (error) {
       this.listener?.(performance.now() - begun, false);
+      throw toFeedException(error);
+    }
+  }
+
+  /**
+   * Appends the last message of a feed, unless it has one.
+   *
+   * @returns its last message
+   * @throws FeedException FEED_BROKER (503)
+   */
+  async end(feed: string, end: FeedEnd): Promise<StoredMessage> {
+    try {
+      for (;;) {
+        try {
+          return await this.broker.publish(feed, endContent(end));
+        } catch (error) {
+          if (!(error instanceof FeedEndedError)) throw error;
+        }
+        const { messages } = await this.broker.read(feed, 'newest', 0);
+        // It may have been cleared meanwhile.
+        if (isEnd(messages[0])) return messages[0] as StoredMessage;
+      }
+    } catch (error) {
+      throw toFeedException(error);
+    }
+  }
+
+  /** Removes what is stored of a feed. */
+  async clear(feed: string): Promise<void> {
+    try {
+      await this.broker.clear(feed);
+    } catch (error) {
       throw toFeedException(error);
     }
   }

@@ -12,6 +12,8 @@ export class ReplayCursor {
   hasMore = false;
   /** Where messages before the page are lost: the id of the first that is stored, or null. */
   reset: string | null | undefined = undefined;
+  /** Whether the feed has ended. */
+  isEnded = false;
   /** What the next page may have. */
   pageBytes: number;
 
@@ -24,6 +26,11 @@ export class ReplayCursor {
 
   get next(): StoredMessage | undefined {
     return this.messages[this.taken];
+  }
+
+  /** Whether the feed has ended before the position from which on it is read: there is nothing to send of it, now or later. */
+  get isOver(): boolean {
+    return this.isEnded && this.next === undefined && !this.hasMore && this.reset === undefined;
   }
 
   take(): void {
@@ -39,7 +46,7 @@ export class ReplayCursor {
    *
    * @returns the bytes that it keeps
    */
-  load({ messages, after, end, hasMore, isReset }: History, limitBytes: number, room: number): number {
+  load({ messages, after, end, hasMore, isReset, isEnded }: History, limitBytes: number, room: number): number {
     let bytes = 0;
     let count = 0;
     for (const { text } of messages) {
@@ -53,6 +60,7 @@ export class ReplayCursor {
     this.reset = isReset ? (messages[0]?.id ?? null) : undefined;
     this.end = end;
     this.hasMore = hasMore;
+    this.isEnded = isEnded;
     this.pageBytes = limitBytes;
     if (count < messages.length) this.dropFrom(count);
     return bytes;

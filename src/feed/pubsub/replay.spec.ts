@@ -5,7 +5,13 @@ import { resetType, type StoredMessage, storedMessage } from '../message/message
 import { nowhere, type Position, type Start } from '../message/position.js';
 import { Mark, Replay, type ReplayItem } from './replay.js';
 
-const roomy: HistoryBounds = { historyLength: 1000, historyTtlMs: 60_000, historyBytes: 1e6, historyTotalBytes: 1e7 };
+const roomy: HistoryBounds = {
+  historyLength: 1000,
+  historyTtlMs: 60_000,
+  historyBytes: 1e6,
+  historyTotalBytes: 1e7,
+  idempotencyMs: 60_000,
+};
 const message = (feed: string, offset: number) => storedMessage(feed, 'e', offset, 0, { type: undefined, text: 'x', isJson: false });
 const isStored = (item: ReplayItem): item is StoredMessage => 'offset' in item;
 
@@ -14,8 +20,15 @@ describe('a replay of several feeds', () => {
     'leaves to live delivery what was published between its first read and its last (resumed: %s)',
     async (isResumed) => {
       const histories: Record<string, History> = {
-        a: { messages: [message('a', 3)], after: { epoch: 'e', offset: 1 }, end: 4, hasMore: false, isReset: false },
-        b: { messages: [message('b', 2), message('b', 6)], after: { epoch: 'e', offset: 1 }, end: 7, hasMore: false, isReset: false },
+        a: { messages: [message('a', 3)], after: { epoch: 'e', offset: 1 }, end: 4, hasMore: false, isReset: false, isEnded: false },
+        b: {
+          messages: [message('b', 2), message('b', 6)],
+          after: { epoch: 'e', offset: 1 },
+          end: 7,
+          hasMore: false,
+          isReset: false,
+          isEnded: false,
+        },
       };
       const broker = { read: async (feed: string) => histories[feed] } as unknown as Broker;
       const replay = await Replay.open(broker, { feeds: ['a', 'b'], startOf: () => nowhere, isResumed, pageBytes: 100 });

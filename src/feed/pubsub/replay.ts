@@ -40,6 +40,8 @@ export class Replay {
   /** A client that resumes from this position misses nothing of what the replay sends. */
   start!: Position;
   feeds: readonly string[];
+  /** The feeds that have ended before the replay begins: their reader has all of them. */
+  over: readonly string[] = [];
   /** Whether it begins with the oldest messages stored, and older ones are gone. */
   isCut = false;
   /** The offset up to which the replay has, or will have, all messages of its feeds: a live one up to there is a repetition. */
@@ -141,6 +143,7 @@ export class Replay {
     await Promise.all(cursors.map((cursor) => this.load(cursor, feeds.length > 0 ? startOf(cursor.feed) : 'end')));
     this.start = cursors.map(({ after }) => after).reduce((least, after) => (after.offset < least.offset ? after : least));
     const isFromEarliest = ({ feed }: ReplayCursor) => feeds.length > 0 && startOf(feed) === 'earliest';
+    this.over = feeds.filter((_, n) => cursors[n]?.isOver);
     this.isCut = cursors.some((cursor) => cursor.reset !== undefined && isFromEarliest(cursor));
     this.update();
     if (isResumed) {

@@ -1,4 +1,5 @@
 import type { MessageSink } from '../broker/broker.js';
+import { isEnd } from '../message/end.js';
 import type { StoredMessage, TextMessage } from '../message/message.js';
 import { resetOf } from './replay.js';
 
@@ -8,6 +9,8 @@ export interface Subscriber {
   deliver(message: StoredMessage | TextMessage): void;
   /** A message that a newer one of the same feed may replace while the subscriber cannot take more. */
   deliverNewest(message: StoredMessage): void;
+  /** The last message of its feed. */
+  deliverEnd(message: StoredMessage): void;
 }
 
 /** A feed's subscribers in this process. One subscriber is the common case, and costs no set. */
@@ -45,7 +48,9 @@ export class Topic implements MessageSink {
   }
 
   next(message: StoredMessage): void {
-    if (this.subscribers instanceof Set) for (const subscriber of this.subscribers) this.deliver(subscriber, message);
+    // A subscriber unsubscribes when it gets the end.
+    if (isEnd(message)) for (const subscriber of [...this]) subscriber.deliverEnd(message);
+    else if (this.subscribers instanceof Set) for (const subscriber of this.subscribers) this.deliver(subscriber, message);
     else if (this.subscribers) this.deliver(this.subscribers, message);
   }
 

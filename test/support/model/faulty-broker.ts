@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Broker, type History, type MessageSink } from '../../../src/feed/broker/broker.js';
+import { Broker, type History, type MessageSink, type PublishConditions } from '../../../src/feed/broker/broker.js';
 import { BrokerUnavailableError } from '../../../src/feed/errors/broker.errors.js';
 import type { Content, StoredMessage } from '../../../src/feed/message/message.js';
 import type { Start } from '../../../src/feed/message/position.js';
@@ -50,10 +50,10 @@ export class FaultyBroker extends Broker {
     this.failingPublishes = 0;
   }
 
-  async publish(feed: string, content: Content): Promise<StoredMessage> {
-    if (this.failingPublishes === 0 || feed.startsWith('$')) return this.broker.publish(feed, content);
+  async publish(feed: string, content: Content, conditions?: PublishConditions): Promise<StoredMessage> {
+    if (this.failingPublishes === 0 || feed.startsWith('$')) return this.broker.publish(feed, content, conditions);
     this.failingPublishes -= 1;
-    if (this.storesFailing) await this.broker.publish(feed, content);
+    if (this.storesFailing) await this.broker.publish(feed, content, conditions);
     throw failure();
   }
 
@@ -78,6 +78,10 @@ export class FaultyBroker extends Broker {
     if (this.failingReads === 0) return history;
     this.failingReads -= 1;
     throw failure();
+  }
+
+  clear(feed: string): Promise<void> {
+    return this.broker.clear(feed);
   }
 
   async close(): Promise<void> {

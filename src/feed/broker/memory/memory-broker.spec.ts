@@ -4,7 +4,13 @@ import type { StoredMessage } from '../../message/message.js';
 import { type HistoryBounds, messageOverhead } from '../broker.js';
 import { MemoryBroker } from './memory-broker.js';
 
-const roomy: HistoryBounds = { historyLength: 1000, historyTtlMs: 60_000, historyBytes: 1e6, historyTotalBytes: 1e7 };
+const roomy: HistoryBounds = {
+  historyLength: 1000,
+  historyTtlMs: 60_000,
+  historyBytes: 1e6,
+  historyTotalBytes: 1e7,
+  idempotencyMs: 60_000,
+};
 
 /** No limit on a page. */
 const all = Number.POSITIVE_INFINITY;
@@ -66,7 +72,7 @@ describe('MemoryBroker', () => {
       // As they come from a socket: each a string of its own.
       const copy = (text) => Buffer.from(text).toString();
       const filled = async (count) => {
-        const broker = new MemoryBroker({ historyLength: 100, historyTtlMs: 60_000, historyBytes: 1e6, historyTotalBytes });
+        const broker = new MemoryBroker({ historyLength: 100, historyTtlMs: 60_000, historyBytes: 1e6, historyTotalBytes, idempotencyMs: 60_000 });
         for (let n = 0; n < count; n += 1) {
           const feed = copy(String(n).padStart(${feedLength}, 'a'));
           await broker.publish(feed, { type: ${typeLength} ? copy('${text.at(-1)}'.repeat(${typeLength})) : undefined, text: copy('${text}'), isJson: false });

@@ -1,8 +1,12 @@
+import { FeedEndedError, FeedPositionError } from '../../errors/broker.errors.js';
 import { type Content, type StoredMessage, storedMessage } from '../../message/message.js';
-import type { Start } from '../../message/position.js';
-import type { Broker, History, HistoryBounds, MessageSink } from '../broker.js';
+import type { Position, Start } from '../../message/position.js';
+import type { Broker, History, HistoryBounds, MessageSink, PublishConditions } from '../broker.js';
 import { newEpoch } from '../epoch.js';
 import { MessageLog } from '../message-log.js';
+import { KnownKeys } from './known-keys.js';
+
+const unconditional: PublishConditions = {};
 
 /** Stores messages in this process, for this process. Delivers a message before `publish()` resolves. */
 export class MemoryBroker implements Broker {
@@ -10,17 +14,25 @@ export class MemoryBroker implements Broker {
   readonly unavailableSince = undefined;
   /** Each broker has an epoch of its own: what an earlier process stored is gone. */
   private readonly log: MessageLog;
+  private readonly keys: KnownKeys;
   private readonly sinks = new Map<string, MessageSink>();
   private undelivered: StoredMessage[] = [];
 
   constructor(bounds: HistoryBounds) {
     this.log = new MessageLog(newEpoch(), bounds);
+    this.keys = new KnownKeys(bounds.idempotencyMs);
   }
 
-  async publish(feed: string, content: Content): Promise<StoredMessage> {
-    const { epoch, offset } = this.log;
-    const message = storedMessage(feed, epoch, offset + 1, Date.now(), content);
-    this.log.append(message);
+  async publish(feed: string, content: Content, { key, expected }: PublishConditions = unconditional): Promise<StoredMessage> {
+    const { log, keys } = this;
+    const { epoch } = log;
+    const known = key === undefined ? undefined : keys.find(feed, key, content);
+    if (known) return storedMessage(feed, epoch, known.offset, known.time, content);
+    if (log.isEnded(feed)) throw new FeedEndedError(feed);
+    if (expected && !this.isLast(feed, expected)) throw new FeedPositionError(feed);
+    const message = storedMessage(feed, epoch, log.offset + 1, Date.now(), content);
+    log.append(message);
+    if (key !== undefined) keys.add(key, message);
     this.deliver(message);
     return message;
   }
@@ -37,9 +49,20 @@ export class MemoryBroker implements Broker {
     return this.log.read(feed, start, limitBytes);
   }
 
+  async clear(feed: string): Promise<void> {
+    this.log.clear(feed);
+    this.sinks.get(feed)?.lost(undefined);
+  }
+
   async close(): Promise<void> {
     this.sinks.clear();
-    this.log.clear();
+    this.log.clearAll();
+    this.keys.clear();
+  }
+
+  private isLast(feed: string, { epoch, offset }: Position): boolean {
+    const { log } = this;
+    return epoch === log.epoch && offset <= log.offset && offset >= log.lastOffsetOf(feed);
   }
 
   /** One message after the other: what a subscriber publishes in response to one is delivered when that has reached all. */

@@ -2,7 +2,7 @@ import { JetStreamApiError } from '@nats-io/jetstream';
 import { reasonOf } from '../../errors/broker.errors.js';
 import { type Content, type StoredMessage, storedMessage } from '../../message/message.js';
 import type { Start } from '../../message/position.js';
-import type { BrokerContext, BrokerFactory, History, MessageSink } from '../broker.js';
+import type { BrokerContext, BrokerFactory, History, MessageSink, PublishConditions } from '../broker.js';
 import { SessionBroker } from '../session-broker.js';
 import { type NatsBrokerOptions, type NatsSettings, settingsOf } from './nats.options.js';
 import { NatsFeeds } from './nats-feeds.js';
@@ -36,12 +36,16 @@ class NatsBroker extends SessionBroker<NatsSession> {
     this.feeds = new NatsFeeds(context);
   }
 
-  publish(feed: string, content: Content): Promise<StoredMessage> {
+  publish(feed: string, content: Content, conditions?: PublishConditions): Promise<StoredMessage> {
     return this.withSession(async (session) => {
-      const { epoch } = this.feeds;
-      const { offset, time } = await this.noteRejection(session.publish(feed, content));
-      return storedMessage(feed, epoch as string, offset, time, content);
+      const epoch = this.feeds.epoch as string;
+      const { offset, time } = await this.noteRejection(session.publisher.publish(feed, content, conditions));
+      return storedMessage(feed, epoch, offset, time, content);
     });
+  }
+
+  clear(feed: string): Promise<void> {
+    return this.withSession((session) => this.noteRejection(session.publisher.clear(feed)));
   }
 
   subscribe(feed: string, sink: MessageSink): Promise<void> {

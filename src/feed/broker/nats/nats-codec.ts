@@ -16,6 +16,7 @@ export function feedOf(prefix: string, subject: string): string {
 
 const isJsonFlag = 1;
 const hasTypeFlag = 2;
+const clearFlag = 4;
 const version = 0x10;
 
 /** A byte of flags; if there is a type, its length in two bytes and the type; the text. */
@@ -32,8 +33,15 @@ export function encode({ type, text, isJson }: Content): Uint8Array {
   return bytes;
 }
 
-/** The content that was encoded; undefined for what another program has published to the stream. */
-export function decode(data: Uint8Array): Content | undefined {
+/** Tells, in the place of a message, that the feed was cleared. */
+export const cleared = Symbol('cleared');
+
+/** What is published to clear a feed. */
+export const clearMark = Uint8Array.of(version | clearFlag);
+
+/** The content that was encoded, or that the feed was cleared; undefined for what another program has published to the stream. */
+export function decode(data: Uint8Array): Content | typeof cleared | undefined {
+  if (data.length === 1 && data[0] === clearMark[0]) return cleared;
   const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   const flags = bytes[0] ?? 0;
   if ((flags & ~(isJsonFlag | hasTypeFlag)) !== version) return undefined;

@@ -1,3 +1,4 @@
+import { isEnd } from '../../message/end.js';
 import { type Content, type StoredMessage, storedMessage } from '../../message/message.js';
 import type { Start } from '../../message/position.js';
 import type { History, HistoryBounds, MessageSink } from '../broker.js';
@@ -23,6 +24,8 @@ export class NatsFeeds {
   private historyEnd = 0;
   /** The offset up to which losses are older than this process. */
   private silentEnd = 0;
+  /** The ends of feeds that have ended within the time to live, in order. */
+  private readonly ends = new Map<string, { readonly offset: number; readonly time: number }>();
   private readonly times = { of: new Float64Array(knownTimes), offset: new Float64Array(knownTimes) };
 
   constructor(private readonly bounds: HistoryBounds) {}
@@ -56,11 +59,12 @@ export class NatsFeeds {
    */
   begin(epoch: string, last: number, common: number): void {
     const isFirst = this.log === undefined;
-    this.log?.clear();
+    this.log?.clearAll();
     this.log = new MessageLog(epoch, this.bounds);
     this.times.offset.fill(0);
     this.historyEnd = isFirst ? last : common;
     this.silentEnd = isFirst ? last : -1;
+    this.ends.clear();
     this.suspects.clear();
     this.suspectsEnd = 0;
     this.gapEnd = 0;
@@ -68,7 +72,35 @@ export class NatsFeeds {
     if (!isFirst) this.suspect(this.sinks.keys(), last);
   }
 
+  /**
+   * Whether a message of a feed came after its end. NATS stores such a message all the same, where its publisher has not heard of the end
+   * yet: all processes ignore it, since all receive the stream in the same order.
+   */
+  hasEnded(feed: string, offset: number, time: number): boolean {
+    const end = this.ends.get(feed);
+    return end !== undefined && end.offset < offset && time - end.time < this.bounds.historyTtlMs;
+  }
+
+  /** The offset of the last message that a feed had, or a later one up to which it has none. */
+  lastOffsetOf(feed: string): number {
+    return this.log?.lastOffsetOf(feed) ?? 0;
+  }
+
+  /** Clears a feed, which takes an offset. */
+  clearFeed(feed: string, offset: number): void {
+    this.ends.delete(feed);
+    this.advance(offset);
+    this.log?.forget(feed, offset);
+    if (offset > this.historyEnd) this.sinks.get(feed)?.lost(undefined);
+    this.resolveSuspects();
+  }
+
   deliver(feed: string, offset: number, time: number, content: Content): void {
+    if (this.hasEnded(feed, offset, time)) {
+      this.skip(offset);
+      return;
+    }
+    if (isEnd(content)) this.noteEnd(feed, offset, time);
     const log = this.log as MessageLog;
     const message = storedMessage(feed, log.epoch, offset, time, content);
     this.advance(offset);
@@ -127,7 +159,16 @@ export class NatsFeeds {
   clear(): void {
     this.sinks.clear();
     this.suspects.clear();
-    this.log?.clear();
+    this.log?.clearAll();
+  }
+
+  private noteEnd(feed: string, offset: number, time: number): void {
+    this.ends.delete(feed); // an older one would keep its place
+    this.ends.set(feed, { offset, time });
+    for (const [ended, end] of this.ends) {
+      if (time - end.time < this.bounds.historyTtlMs) break;
+      this.ends.delete(ended);
+    }
   }
 
   private advance(offset: number): void {

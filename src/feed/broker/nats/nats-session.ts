@@ -1,21 +1,17 @@
-import { type JetStreamClient, jetstream } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
-import { MessageTooLargeError } from '../../errors/broker.errors.js';
-import type { Content } from '../../message/message.js';
 import type { HistoryBounds } from '../broker.js';
 import type { ServerSession } from '../session-broker.js';
 import type { NatsSettings } from './nats.options.js';
-import { decode, encode, feedOf, subjectOf } from './nats-codec.js';
+import { cleared, decode, feedOf } from './nats-codec.js';
 import type { NatsFeeds } from './nats-feeds.js';
 import { findServer } from './nats-probe.js';
+import { NatsPublisher } from './nats-publisher.js';
 import { commonEnd, renewRewritten } from './nats-rewritten.js';
 import { type Delivery, heartbeatMs, NatsStream } from './nats-stream.js';
 import { Waiters } from './waiters.js';
 
 /** How long NATS may take to answer, in milliseconds. */
 const answerMs = 3000;
-/** How long NATS may take to store a message, in milliseconds. */
-const publishMs = 5000;
 /** How often the stream's state is requested, in milliseconds. */
 const checkMs = 2000;
 /** After how many missed heartbeats a consumer counts as gone. */
@@ -23,12 +19,12 @@ const maxMissedHeartbeats = 4;
 /** How many requests for messages are made at a time. */
 const requestsAtOnce = 100;
 
-/** A message that arrived. The content is undefined where another program has published it. */
+/** What arrived. The content is undefined where another program has published it. */
 interface Arrival {
   readonly sequence: number;
   readonly time: number;
   readonly feed: string;
-  readonly content: Content | undefined;
+  readonly content: ReturnType<typeof decode>;
 }
 
 /** What a session is opened with. */
@@ -45,7 +41,7 @@ export interface SessionContext {
  */
 export class NatsSession implements ServerSession {
   readonly ended: Promise<Error>;
-  private readonly client: JetStreamClient;
+  readonly publisher: NatsPublisher;
   private readonly waiters = new Waiters();
   private arrivals: Arrival[] = [];
   private isInspecting = false;
@@ -63,7 +59,7 @@ export class NatsSession implements ServerSession {
     private readonly stream: NatsStream,
     private readonly context: SessionContext,
   ) {
-    this.client = jetstream(connection, { timeout: publishMs });
+    this.publisher = new NatsPublisher(connection, stream, context, this);
     this.ended = new Promise((resolve) => {
       this.resolveEnded = resolve;
     });
@@ -91,27 +87,6 @@ export class NatsSession implements ServerSession {
       session.end(error as Error);
       throw error;
     }
-  }
-
-  /**
-   * Resolves with the sequence and the time of the message when it has been delivered in this process, or the session has ended meanwhile.
-   *
-   * @throws MessageTooLargeError for more than the server's `max_payload`
-   */
-  async publish(feed: string, content: Content): Promise<{ offset: number; time: number }> {
-    const { feeds, settings } = this.context;
-    const before = feeds.offset;
-    const data = encode(content);
-    const most = this.connection.info?.max_payload ?? Number.POSITIVE_INFINITY;
-    if (data.length > most) throw new MessageTooLargeError(most - (data.length - Buffer.byteLength(content.text)));
-    const { seq } = await this.client.publish(subjectOf(settings.prefix, feed), data);
-    if (seq <= before) {
-      this.end(new Error('the stream was created again'));
-      throw this.cause;
-    }
-    // It is stored: what happens to this session now does not change that.
-    await this.arrivalOf(seq).catch(() => {});
-    return { offset: seq, time: feeds.timeOf(seq) ?? Date.now() };
   }
 
   /**
@@ -187,7 +162,7 @@ export class NatsSession implements ServerSession {
   }
 
   /** Resolves when the message with the sequence has been delivered, or is known to be gone. */
-  private async arrivalOf(sequence: number): Promise<void> {
+  async arrivalOf(sequence: number): Promise<void> {
     const { feeds } = this.context;
     if (this.cause) throw this.cause;
     if (feeds.offset >= sequence) return;
@@ -218,7 +193,8 @@ export class NatsSession implements ServerSession {
         void this.inspectGaps();
         return;
       }
-      if (content) feeds.deliver(feed, sequence, time, content);
+      if (content === cleared) feeds.clearFeed(feed, sequence);
+      else if (content) feeds.deliver(feed, sequence, time, content);
       else feeds.skip(sequence);
       this.waiters.reach(feeds.offset);
     }

@@ -132,11 +132,17 @@ export class NatsStream {
     return { ...stateOf(info), feeds: full.map(([subject]) => feedOf(prefix, subject)), maxAgeMs: millis(max_age), maxBytes: max_bytes };
   }
 
+  /** The message with a sequence; undefined where it is gone. */
+  async get(sequence: number): Promise<{ data: Uint8Array; time: number } | undefined> {
+    const stored = await this.manager.streams.getMessage(this.name, { seq: sequence });
+    return stored ? { data: stored.data, time: stored.time.getTime() } : undefined;
+  }
+
   /** Whether the stream stores that message, or `another` with its sequence. */
   async has({ offset, time }: Pick<StoredMessage, 'offset' | 'time'>): Promise<boolean | 'another'> {
-    const stored = await this.manager.streams.getMessage(this.name, { seq: offset });
+    const stored = await this.get(offset);
     if (!stored) return false;
-    return Math.abs(stored.time.getTime() - time) <= 1 || 'another';
+    return Math.abs(stored.time - time) <= 1 || 'another';
   }
 
   /**
@@ -204,13 +210,13 @@ export class NatsStream {
   }
 
   private limits() {
-    const { historyLength, historyTtlMs, historyTotalBytes } = this.bounds;
+    const { historyLength, historyTtlMs, historyTotalBytes, idempotencyMs } = this.bounds;
     return {
       max_msgs_per_subject: Math.max(historyLength, leastLength),
-      max_age: nanos(Math.max(historyTtlMs, leastAgeMs)),
+      // NATS knows no key for longer than a message.
+      max_age: nanos(Math.max(historyTtlMs, idempotencyMs, leastAgeMs)),
       max_bytes: Math.max(historyTotalBytes, leastBytes),
-      // No message is published with an id for deduplication.
-      duplicate_window: nanos(leastAgeMs),
+      duplicate_window: nanos(Math.max(idempotencyMs, leastAgeMs)),
       num_replicas: this.settings.replicas,
     };
   }

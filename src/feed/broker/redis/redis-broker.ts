@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { reasonOf } from '../../errors/broker.errors.js';
 import type { Content, StoredMessage } from '../../message/message.js';
 import type { Start } from '../../message/position.js';
-import type { BrokerContext, History, MessageSink } from '../broker.js';
+import type { BrokerContext, History, MessageSink, PublishConditions } from '../broker.js';
 import { SessionBroker } from '../session-broker.js';
 import type { RedisTarget } from './redis.options.js';
 import { RedisCatchUp } from './redis-catch-up.js';
@@ -42,14 +42,26 @@ export class RedisBroker extends SessionBroker<RedisSession> {
     super('Redis', context);
   }
 
-  publish(feed: string, content: Content): Promise<StoredMessage> {
+  publish(feed: string, content: Content, conditions?: PublishConditions): Promise<StoredMessage> {
+    return this.change(async (session) => {
+      const { message, isRepeated } = await session.append(feed, content, conditions);
+      if (!isRepeated) this.delivery.note(message);
+      return message;
+    });
+  }
+
+  clear(feed: string): Promise<void> {
+    return this.change(async (session) => this.delivery.note(await session.clear(feed)));
+  }
+
+  /** Asks for something that Redis may not take: for want of memory, of replicas, or of a permission. */
+  private change<T>(work: (session: RedisSession) => Promise<T>): Promise<T> {
     return this.withSession(async (session) => {
       try {
-        const message = await session.append(feed, content);
+        const result = await work(session);
         if (this.isRejecting && this.delivery.isLive) this.outage.end();
         this.isRejecting = false;
-        this.delivery.note(message);
-        return message;
+        return result;
       } catch (error) {
         // A Redis that rejects messages is unavailable until it takes one: nodes publish an announcement every few seconds.
         if (isRejection(error)) {
@@ -171,13 +183,13 @@ export class RedisBroker extends SessionBroker<RedisSession> {
   }
 }
 
-function historyOf(start: Start, { epoch, offset, isKnown, trimmed, moreAfter, messages }: Page): History {
+function historyOf(start: Start, { epoch, offset, isKnown, trimmed, moreAfter, messages, isEnded }: Page): History {
   const [first] = messages;
   const isReset = start === 'earliest' ? trimmed > 0 : typeof start !== 'string' && (!isKnown || trimmed > start.offset);
   let after = first ? trimmed : offset;
-  if (start === 'newest' && first) after = first.offset - 1;
+  if ((start === 'newest' || start === 'end') && first) after = first.offset - 1;
   if (typeof start !== 'string' && !isReset) after = start.offset;
-  return { messages, after: { epoch, offset: after }, end: moreAfter ?? offset, hasMore: moreAfter !== undefined, isReset };
+  return { messages, after: { epoch, offset: after }, end: moreAfter ?? offset, hasMore: moreAfter !== undefined, isReset, isEnded };
 }
 
 function ignore() {}

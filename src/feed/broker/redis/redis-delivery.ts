@@ -136,7 +136,7 @@ export class RedisDelivery {
   }
 
   private take(announcement: Announcement): void {
-    const { feed, epoch, offset, message, previous, isExact } = announcement;
+    const { feed, epoch, offset, message, previous, isExact, isClear } = announcement;
     const subscription = this.subscriptions.get(feed);
     if (!subscription) return;
     const { last, isNew } = subscription;
@@ -152,6 +152,7 @@ export class RedisDelivery {
     if (epoch !== this.epoch) return;
     if (message) this.deliver(subscription, message);
     else this.advance(subscription, offset);
+    if (isClear) subscription.sink.lost(undefined);
   }
 
   private advance(subscription: Subscription, offset: number): void {

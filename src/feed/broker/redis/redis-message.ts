@@ -4,8 +4,8 @@ import type { Position } from '../../message/position.js';
 
 /**
  * A message as it is announced and stored: a line with its epoch, its offset, the offset of the feed's message before it, whether that is
- * exact (1) or an upper bound (0), the bytes of the feed's messages before it, and its kind (`j` JSON, `t` text); a line with its type;
- * its text.
+ * exact (1) or an upper bound (0), the bytes of the feed's messages before it, and its kind (`j` JSON, `t` text; `c` is no message, and tells that
+ * the feed was cleared); a line with its type; its text.
  */
 export interface Announcement extends Position {
   readonly feed: string;
@@ -13,9 +13,11 @@ export interface Announcement extends Position {
   readonly message: StoredMessage | undefined;
   readonly previous: number;
   readonly isExact: boolean;
+  /** Whether it tells, in the place of a message, that the feed was cleared. */
+  readonly isClear: boolean;
 }
 
-const headForm = /^([a-z0-9]{1,32}) (\d{1,16}) (\d{1,16}) ([01]) \d+ ([jt])$/;
+const headForm = /^([a-z0-9]{1,32}) (\d{1,16}) (\d{1,16}) ([01]) \d+ ([jtc])$/;
 
 export const kindOf = ({ isJson }: Content) => (isJson ? 'j' : 't');
 
@@ -32,8 +34,9 @@ export function parse(feed: string, announced: string, current?: string): Announ
   const offset = Number(digits);
   const type = announced.slice(headEnd + 1, typeEnd) || undefined;
   const content = { type, text: announced.slice(typeEnd + 1), isJson: kind === 'j' };
-  const message = isContent(content) ? messageOf(feed, epoch, offset, content) : undefined;
-  return { feed, epoch, offset, message, previous: Number(previous), isExact: isExact === '1' };
+  const isClear = kind === 'c';
+  const message = !isClear && isContent(content) ? messageOf(feed, epoch, offset, content) : undefined;
+  return { feed, epoch, offset, message, previous: Number(previous), isExact: isExact === '1', isClear };
 }
 
 /** Offsets are microseconds since 1970, and so tell the message's time. */

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { isEnd } from '../../message/end.js';
 import type { StoredMessage } from '../../message/message.js';
 import type { Position, Start } from '../../message/position.js';
 import { parse } from './redis-message.js';
@@ -27,15 +28,18 @@ export interface Page extends Position {
   /** The offset of the last message of the page, where more messages follow. */
   readonly moreAfter: number | undefined;
   readonly messages: readonly StoredMessage[];
+  /** Whether the feed has ended. */
+  readonly isEnded: boolean;
 }
 
 /** A page as the script returns it; 0 where it found no room. */
-type PageReply = [isKnown: number, trimmed: string, isExact: number, moreAfter: string, messages: string[]] | 0;
+type PageReply = [isKnown: number, trimmed: string, isExact: number, moreAfter: string, messages: string[], isEnded?: number] | 0;
 
 /** The script's reply: epoch, offset of the newest message of all feeds, and pages. */
 export type PagesReply = [epoch: string, offset: string, pages: PageReply[]];
 
-const isOfStream = ({ start }: ReadOptions) => start !== 'end';
+/** Whether a stream is looked at; the options without a feed ask for the position alone. */
+const isOfStream = ({ feed }: ReadOptions) => feed !== '';
 
 /** The feeds whose streams are read, and what the script needs to know of each. */
 export function requestOf(options: readonly ReadOptions[]): { feeds: string[]; values: (string | number)[] } {
@@ -52,17 +56,20 @@ export function pagesOf(options: readonly ReadOptions[], [epoch, newest, pages]:
   const all = { epoch, offset: Number(newest) };
   let next = 0;
   return options.map((option) => {
-    if (!isOfStream(option)) return { ...all, isKnown: true, trimmed: 0, isExact: true, moreAfter: undefined, messages: [] };
+    if (!isOfStream(option))
+      return { ...all, isKnown: true, trimmed: 0, isExact: true, moreAfter: undefined, messages: [], isEnded: false };
     const page = pages[next++] as PageReply;
     if (page === 0) return undefined;
-    const [isKnown, trimmed, isExact, moreAfter, messages] = page;
+    const [isKnown, trimmed, isExact, moreAfter, found, isEnded] = page;
+    const messages = found.flatMap((message) => parse(option.feed, message, epoch)?.message ?? []);
     return {
       ...all,
       isKnown: isKnown === 1,
       trimmed: Number(trimmed),
       isExact: isExact === 1,
       moreAfter: moreAfter === '' ? undefined : Number(moreAfter),
-      messages: messages.flatMap((message) => parse(option.feed, message, epoch)?.message ?? []),
+      messages,
+      isEnded: isEnded === 1 || (moreAfter === '' && isEnd(messages.at(-1))),
     };
   });
 }

@@ -85,6 +85,12 @@ local function own(entry)
   if offset and offset .. '-0' == entry[1] then return fields[2] end
 end
 
+-- Whether a message is its feed's last one. Its type is the second line.
+local function isEnd(message)
+  local at = message:find('\\n', 1, true)
+  return message:sub(at, at + 4) == '\\nend\\n'
+end
+
 -- Entries of the feed; none where another program has stored something else in its place.
 local function range(command, key, from, to, count)
   local found = redis.pcall(command, key, from, to, 'COUNT', count)
@@ -125,19 +131,50 @@ return { epoch, text(last), isKnown and 1 or 0, text(kept or 0), text(now) }
 `;
 
 /**
- * Appends a message to a feed and announces it, with the offset of the message before it.
+ * Begins what changes a feed, as its next message or without one.
  *
- * KEYS: state, stream. ARGV: epoch to begin with, ttl in µs, slot, check, messages stored, bytes stored, overhead of a message in bytes,
- * kind, type, text, what the channel's name has behind the hash tag, and the time in µs after which nothing is stored any more, because
- * the publisher has been told so. Returns epoch and offset.
+ * KEYS: state, stream. ARGV: epoch to begin with, ttl in µs, slot, check, what the channel's name has behind the hash tag, and the time in
+ * µs after which nothing is stored any more, because the publisher has been told so.
  */
-export const append = `${common}${entries}
-local ttl, mostMessages, mostBytes, overhead = tonumber(ARGV[2]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-if now > tonumber(ARGV[12]) then return redis.error_reply('LATE the command arrived too late') end
+const change = `
+local ttl, slot, check, mark = tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
+if now > tonumber(ARGV[6]) then return redis.error_reply('LATE the command arrived too late') end
 local offset = math.max(now, last + 1)
 local id = text(offset)
+local newest = range('XREVRANGE', KEYS[2], '+', '-', 1)[1]
+local before = newest and own(newest)
 
-local function before(message) return tonumber(message:match('^%S+ %S+ %S+ %S+ (%d+)')) end
+-- The offset of the feed's last message, and whether that is exact.
+local function lastOfFeed()
+  if before then return tonumber(newest[1]:match('^%d+')), true end
+  return trimmed(ttl, slot, check)
+end
+
+local function note() redis.call('HSET', KEYS[1], 'offset', id, slot, id .. ' ' .. check) end
+local function announce(message) redis.call('SPUBLISH', (KEYS[2]:gsub('}', '}' .. mark, 1)), message) end
+`;
+
+/**
+ * Appends a message to a feed and announces it, with the offset of the message before it.
+ *
+ * KEYS and ARGV: see \`change\`; and KEYS: where the message has a key, what is known of that. ARGV: messages stored, bytes stored, overhead
+ * of a message in bytes, kind, type, text, the offset after which the feed must have no message (or an empty text), the epoch of that
+ * offset, a digest of the message, and how long its key is known in ms. Returns epoch and offset, and whether the message has been
+ * appended before; or \`ended\`, \`position\` or \`key\` where it has not been appended for that.
+ */
+export const append = `${common}${entries}${change}
+local mostMessages, mostBytes, overhead = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+if KEYS[3] then
+  local known = redis.call('GET', KEYS[3])
+  if known then
+    local digest, name, at = known:match('^(%S+) (%S+) (%d+)$')
+    if digest ~= ARGV[15] then return { 'key' } end
+    return { name, at, 1 }
+  end
+end
+if before and isEnd(before) then return { 'ended' } end
+
+local function bytesBefore(message) return tonumber(message:match('^%S+ %S+ %S+ %S+ (%d+)')) end
 local function size(message) return #message - message:find('\\n', 1, true) - 1 + overhead end
 
 -- Begins the stream anew: its messages count as trimmed.
@@ -147,19 +184,20 @@ local function clear()
   redis.call('HSET', KEYS[1], 'unkept', text(last))
 end
 
-local previous, isExact, total
-local newest = range('XREVRANGE', KEYS[2], '+', '-', 1)[1]
-local message = newest and own(newest)
-if newest and not message then clear() end
-if message then
-  previous, isExact, total = tonumber(newest[1]:match('^%d+')), true, before(message) + size(message)
-else
-  previous, isExact = trimmed(ttl, ARGV[3], ARGV[4])
-  total = 0
+if newest and not before then clear() end
+local previous, isExact = lastOfFeed()
+if ARGV[13] ~= '' then
+  local at = tonumber(ARGV[13])
+  local kept = ARGV[14] == epoch and last or ended(past, ARGV[14])
+  if not kept or at > kept or previous > at then return { 'position' } end
 end
-local head = table.concat({ epoch, id, text(previous), isExact and '1' or '0', text(total), ARGV[8] }, ' ')
-message = head .. '\\n' .. ARGV[9] .. '\\n' .. ARGV[10]
+local total = before and bytesBefore(before) + size(before) or 0
+local head = table.concat({ epoch, id, text(previous), isExact and '1' or '0', text(total), ARGV[10] }, ' ')
+local message = head .. '\\n' .. ARGV[11] .. '\\n' .. ARGV[12]
 total = total + size(message)
+-- The end of a feed is stored whatever the bounds are.
+local isLast = isEnd(message)
+if isLast then mostMessages = math.max(mostMessages, 1) end
 
 if mostMessages == 0 then
   -- What others store of this feed would have a gap here.
@@ -177,13 +215,24 @@ else
   redis.call('PEXPIRE', KEYS[2], text(ttl / 1000))
   while total > mostBytes do
     local oldest = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
-    if not oldest or total - before(oldest[2][2]) <= mostBytes then break end
+    if not oldest or total - bytesBefore(oldest[2][2]) <= mostBytes or (isLast and oldest[1] == id .. '-0') then break end
     redis.call('XDEL', KEYS[2], oldest[1])
   end
 end
-redis.call('HSET', KEYS[1], 'offset', id, ARGV[3], id .. ' ' .. ARGV[4])
+note()
 if mostMessages == 0 or redis.call('XLEN', KEYS[2]) == 0 then redis.call('HSET', KEYS[1], 'unkept', id) end
-redis.call('SPUBLISH', (KEYS[2]:gsub('}', '}' .. ARGV[11], 1)), message)
+if KEYS[3] then redis.call('SET', KEYS[3], ARGV[15] .. ' ' .. epoch .. ' ' .. id, 'PX', ARGV[16]) end
+announce(message)
+return { epoch, id, 0 }
+`;
+
+/** Removes what is stored of a feed, and announces that. KEYS and ARGV: see \`change\`. Returns epoch and offset. */
+export const clear = `${common}${entries}${change}
+local previous, isExact = lastOfFeed()
+redis.call('DEL', KEYS[2])
+note()
+redis.call('HSET', KEYS[1], 'unkept', id)
+announce(table.concat({ epoch, id, text(previous), isExact and '1' or '0', '0', 'c' }, ' ') .. '\\n\\n')
 return { epoch, id }
 `;
 
@@ -191,10 +240,10 @@ return { epoch, id }
  * Reads a page of each of some feeds: as many messages as the limits on bytes allow, and of the first feed at least one.
  *
  * KEYS: state, streams. ARGV: epoch to begin with, ttl in µs, the limit on bytes for all feeds, and for each of them: slot, check, where to
- * begin (an offset, \`earliest\` or \`newest\`), the epoch of that offset, the last offset to read (or \`+\`), the limit on bytes. Returns
+ * begin (an offset, \`earliest\`, \`newest\`, or \`end\`), the epoch of that offset, the last offset to read (or \`+\`), the limit on bytes. Returns
  * epoch, offset of the last message of all feeds, and of each feed, or 0 where it found no room: whether the position is known, the offset
  * up to which messages have been trimmed before the first one after the position, whether that is exact, the offset of the last message of
- * the page where more follow (or an empty text), and messages.
+ * the page where more follow (or an empty text), messages, and where they do not tell, whether the feed has ended.
  */
 export const read = `${common}${entries}
 local ttl, left = tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -234,16 +283,17 @@ end
 
 local function read(key, slot, check, start, name, upTo, limit)
   local least = math.max(now - ttl, 0)
-  if start == 'newest' then
+  if start == 'newest' or start == 'end' then
     local newest = range('XREVRANGE', key, '+', text(least), 1)[1]
     if newest and not own(newest) then
       local offset = trimmed(ttl, slot, check)
       newest = offset >= least and range('XRANGE', key, text(offset), text(offset), 1)[1]
     end
     local message = newest and own(newest)
+    if message and start == 'end' and not isEnd(message) then message = nil end
     if message and #pages > 0 and #message > left then return 0 end
     if message then left = left - #message end
-    return { 1, '0', 1, '', message and { message } or {} }
+    return { 1, '0', 1, '', message and { message } or {}, message and isEnd(message) and 1 or 0 }
   end
   local after = tonumber(start)
   local kept = name == epoch and last or ended(past, name)
@@ -265,7 +315,10 @@ local function read(key, slot, check, start, name, upTo, limit)
     local offset, isLast = trimmed(ttl, slot, check)
     dropped, isExact = text(offset), isLast and '1' or '0'
   end
-  return { isKnown and 1 or 0, dropped, tonumber(isExact), moreAfter, messages }
+  -- A page that has messages tells it by the last one.
+  local newest = #messages == 0 and upTo == '+' and range('XREVRANGE', key, '+', text(math.max(now - ttl, 0)), 1)[1]
+  local final = newest and own(newest)
+  return { isKnown and 1 or 0, dropped, tonumber(isExact), moreAfter, messages, final and isEnd(final) and 1 or 0 }
 end
 
 for n = 2, #KEYS do

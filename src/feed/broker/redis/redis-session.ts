@@ -1,8 +1,10 @@
 import type { Redis } from 'ioredis';
+import { FeedEndedError, FeedPositionError, KeyReusedError } from '../../errors/broker.errors.js';
+import { digestOf } from '../../message/content.js';
 import type { Content, StoredMessage } from '../../message/message.js';
 import type { Position } from '../../message/position.js';
 import { Batches } from '../batches.js';
-import { type HistoryBounds, messageOverhead } from '../broker.js';
+import { type HistoryBounds, messageOverhead, type PublishConditions } from '../broker.js';
 import { newEpoch } from '../epoch.js';
 import type { ServerSession } from '../session-broker.js';
 import type { RedisTarget } from './redis.options.js';
@@ -11,10 +13,10 @@ import { clientOf, disconnect, withTimeLimit } from './redis-connect.js';
 import { isReply, isStale } from './redis-errors.js';
 import { type Announcement, kindOf, messageOf, parse } from './redis-message.js';
 import { type Page, type PagesReply, pagesOf, type ReadOptions, readBytes, requestOf, slotOf } from './redis-page.js';
-import { append, beat, read } from './redis-scripts.js';
+import { append, beat, clear, read } from './redis-scripts.js';
 import { TimeLimit } from './time-limit.js';
 
-const scripts = { append, beat, read };
+const scripts = { append, beat, clear, read };
 
 /** How many feeds are subscribed, or unsubscribed, with one command. */
 const subscribedAtOnce = 500;
@@ -62,14 +64,15 @@ export class RedisSession implements ServerSession {
   /** Reset to 0 by each reply. Announcements do not count: they also arrive where nothing gets to Redis any more. */
   unanswered = 0;
   private failure: Error | undefined;
-  private hashes: Record<keyof typeof scripts, string> = { append: '', beat: '', read: '' };
+  private hashes: Record<keyof typeof scripts, string> = { append: '', beat: '', clear: '', read: '' };
   private readonly stateKey: string;
   private readonly streamPrefix: string;
+  private readonly keyPrefix: string;
   /** Distinguishes the channels of databases: Pub/Sub knows none. */
   private readonly channelMark: string;
   private readonly reads = new Batches(readAtOnce, (options: readonly ReadOptions[]) => this.readPages(options));
   private readonly subscriptions = new Batches({ items: subscribedAtOnce, batches: 1 }, (changes: readonly SubscriptionChange[]) =>
-    this.change(changes),
+    this.changeSubscriptions(changes),
   );
   private readonly limitTime = new TimeLimit(storeMs);
   /** The time by the clock of Redis, in microseconds, that was no later than that at `performance.now()` 0. */
@@ -86,6 +89,7 @@ export class RedisSession implements ServerSession {
     this.channelMark = db ? `/${db}` : '';
     this.stateKey = `{${prefix}}:state`;
     this.streamPrefix = `{${prefix}}:feed:`;
+    this.keyPrefix = `{${prefix}}:key:`;
     this.announcements = new RedisAnnouncements(redis, `{${prefix}}${this.channelMark}:feed:`);
     this.ended = new Promise((resolve) => {
       this.onEnd = resolve;
@@ -110,15 +114,54 @@ export class RedisSession implements ServerSession {
     }
   }
 
-  /** Fails after the limit on time, or with an answer of Redis: nothing is stored after that. */
-  async append(feed: string, content: Content): Promise<StoredMessage> {
-    const { historyTtlMs, historyLength, historyBytes } = this.context.bounds;
+  /**
+   * Fails after the limit on time, or with an answer of Redis: nothing is stored after that.
+   *
+   * @throws FeedEndedError, FeedPositionError, KeyReusedError
+   */
+  async append(
+    feed: string,
+    content: Content,
+    { key, expected }: PublishConditions = {},
+  ): Promise<{ message: StoredMessage; isRepeated: boolean }> {
+    const { historyLength, historyBytes, idempotencyMs } = this.context.bounds;
     const { type = '', text } = content;
-    const bounds = [historyLength, historyBytes, messageOverhead];
+    const values = [
+      historyLength,
+      historyBytes,
+      messageOverhead,
+      kindOf(content),
+      type,
+      text,
+      expected?.offset ?? '',
+      expected?.epoch ?? '',
+    ];
+    if (key !== undefined) values.push(digestOf(content), idempotencyMs);
+    const reply = await this.change('append', feed, values, key === undefined ? [] : [`${this.keyPrefix}${feed} ${key}`]);
+    if (reply[0] === 'ended') throw new FeedEndedError(feed);
+    if (reply[0] === 'position') throw new FeedPositionError(feed);
+    if (reply[0] === 'key') throw new KeyReusedError(feed);
+    const [epoch, offset, isRepeated] = reply;
+    return { message: messageOf(feed, epoch, Number(offset), content), isRepeated: isRepeated === 1 };
+  }
+
+  /** Fails as `append()`. Resolves with the position from which on the feed begins anew. */
+  async clear(feed: string): Promise<Position> {
+    const [epoch, offset] = await this.change('clear', feed);
+    return { epoch, offset: Number(offset) };
+  }
+
+  private async change(
+    script: 'append' | 'clear',
+    feed: string,
+    values: readonly (string | number)[] = [],
+    keys: readonly string[] = [],
+  ): Promise<[epoch: string, offset: string, isRepeated?: number]> {
+    const { historyTtlMs } = this.context.bounds;
     const deadline = Math.floor(this.clock + (performance.now() + storeMs) * 1000);
-    const values = [historyTtlMs * 1000, ...slotOf(feed), ...bounds, kindOf(content), type, text, this.channelMark, deadline];
-    const [epoch, offset] = (await this.limitTime.run(this.run('append', [feed], values), isReply)) as [string, string];
-    return messageOf(feed, epoch, Number(offset), content);
+    const all = [historyTtlMs * 1000, ...slotOf(feed), this.channelMark, deadline, ...values];
+    const reply = this.run(script, [this.streamPrefix + feed, ...keys], all, true);
+    return (await this.limitTime.run(reply, isReply)) as [string, string, number?];
   }
 
   /** Asks whether Redis is the one that it was, and has what this process has received. */
@@ -200,11 +243,12 @@ export class RedisSession implements ServerSession {
     const { feeds, values } = requestOf(options);
     await this.announcements.subscribed; // what is published between the two is announced
     const all = [this.context.bounds.historyTtlMs * 1000, readBytes, ...values];
-    return pagesOf(options, (await this.run('read', feeds, all)) as PagesReply);
+    const keys = feeds.map((feed) => this.streamPrefix + feed);
+    return pagesOf(options, (await this.run('read', keys, all)) as PagesReply);
   }
 
   /** Makes the last change of each feed. */
-  private async change(changes: readonly SubscriptionChange[]): Promise<Position[]> {
+  private async changeSubscriptions(changes: readonly SubscriptionChange[]): Promise<Position[]> {
     const isWanted = new Map(changes.map(({ feed, isWanted }) => [feed, isWanted]));
     const feeds = [...isWanted.keys()];
     const [wanted, others] = [feeds.filter((feed) => isWanted.get(feed)), feeds.filter((feed) => !isWanted.get(feed))];
@@ -217,9 +261,14 @@ export class RedisSession implements ServerSession {
     return changes.map(() => page as Page);
   }
 
-  private async run(script: keyof typeof scripts, feeds: readonly string[], values: readonly (string | number)[]): Promise<unknown> {
-    const keys = [this.stateKey, ...feeds.map((feed) => this.streamPrefix + feed)];
-    const stores = script === 'append';
+  /** @param stores whether the reply says that something is stored */
+  private async run(
+    script: keyof typeof scripts,
+    others: readonly string[],
+    values: readonly (string | number)[],
+    stores = false,
+  ): Promise<unknown> {
+    const keys = [this.stateKey, ...others];
     const call = () => this.noteReply(this.redis.evalsha(this.hashes[script], keys.length, ...keys, newEpoch(), ...values), stores);
     try {
       return await call();

@@ -1,0 +1,135 @@
+import { createHash } from 'node:crypto';
+import { JetStreamApiError, type JetStreamClient, jetstream, type PubAck } from '@nats-io/jetstream';
+import type { NatsConnection } from '@nats-io/transport-node';
+import { FeedEndedError, FeedPositionError, KeyReusedError, MessageTooLargeError } from '../../errors/broker.errors.js';
+import { digestOf } from '../../message/content.js';
+import type { Content } from '../../message/message.js';
+import type { Position } from '../../message/position.js';
+import type { PublishConditions } from '../broker.js';
+import type { NatsSettings } from './nats.options.js';
+import { clearMark, decode, encode, subjectOf } from './nats-codec.js';
+import type { NatsFeeds } from './nats-feeds.js';
+import type { NatsStream } from './nats-stream.js';
+
+/** How long NATS may take to store a message, in milliseconds. */
+const publishMs = 5000;
+/** The error of a message that was expected behind another one than it is. */
+const wrongLastSequence = 10_071;
+
+/** The session that a publisher belongs to. */
+interface Session {
+  /** Resolves when the message with the sequence has been delivered in this process. */
+  arrivalOf(sequence: number): Promise<void>;
+  catchUp(): Promise<void>;
+  end(cause: Error): void;
+}
+
+/** Stores messages over one session. */
+export class NatsPublisher {
+  private readonly client: JetStreamClient;
+
+  constructor(
+    private readonly connection: NatsConnection,
+    private readonly stream: NatsStream,
+    private readonly context: { readonly settings: NatsSettings; readonly feeds: NatsFeeds },
+    private readonly session: Session,
+  ) {
+    this.client = jetstream(connection, { timeout: publishMs });
+  }
+
+  /**
+   * Resolves with the sequence and the time of the message when it has been delivered in this process, or the session has ended meanwhile.
+   *
+   * @throws MessageTooLargeError for more than the server's `max_payload`, FeedEndedError, FeedPositionError, KeyReusedError
+   */
+  async publish(feed: string, content: Content, { key, expected }: PublishConditions = {}): Promise<{ offset: number; time: number }> {
+    const { feeds } = this.context;
+    const data = encode(content);
+    const most = this.connection.info?.max_payload ?? Number.POSITIVE_INFINITY;
+    if (data.length > most) throw new MessageTooLargeError(most - (data.length - Buffer.byteLength(content.text)));
+    // With a key, it may be a repetition of a message that came before the end.
+    if (key === undefined && feeds.hasEnded(feed, Number.POSITIVE_INFINITY, Date.now())) {
+      await this.session.catchUp(); // unless it has been cleared since
+      if (feeds.hasEnded(feed, Number.POSITIVE_INFINITY, Date.now())) throw new FeedEndedError(feed);
+    }
+    const msgID = key === undefined ? undefined : keyId(feed, key);
+    const { sequence, isRepeated } = await this.store(feed, data, msgID, expected);
+    const time = isRepeated ? await this.timeOfFirst(feed, sequence, content) : (feeds.timeOf(sequence) ?? Date.now());
+    if (feeds.hasEnded(feed, sequence, time)) throw new FeedEndedError(feed);
+    return { offset: sequence, time };
+  }
+
+  async clear(feed: string): Promise<void> {
+    await this.store(feed, clearMark);
+  }
+
+  /** Stores something of a feed, and waits until it has been delivered in this process, or the session has ended. */
+  private async store(
+    feed: string,
+    data: Uint8Array,
+    msgID?: string,
+    expected?: Position,
+  ): Promise<{ sequence: number; isRepeated: boolean }> {
+    const { session, client } = this;
+    const { feeds, settings } = this.context;
+    const subject = subjectOf(settings.prefix, feed);
+    const before = feeds.offset;
+    const options = msgID === undefined ? {} : { msgID };
+    const { seq, duplicate = false } = expected
+      ? await this.storeAfter(expected, feed, (lastSubjectSequence) =>
+          client.publish(subject, data, { ...options, expect: { lastSubjectSequence } }),
+        )
+      : await client.publish(subject, data, options);
+    if (seq <= before && !duplicate) {
+      const cause = new Error('the stream was created again');
+      session.end(cause);
+      throw cause;
+    }
+    // It is stored: what happens to this session now does not change that.
+    await session.arrivalOf(seq).catch(() => {});
+    return { sequence: seq, isRepeated: duplicate };
+  }
+
+  /** Has a message stored where the feed has none after a position. NATS is told the sequence of the feed's last one, and knows better. */
+  private async storeAfter(expected: Position, feed: string, publish: (last: number) => Promise<PubAck>): Promise<PubAck> {
+    const { feeds } = this.context;
+    if (expected.offset > feeds.offset) await this.session.catchUp();
+    if (expected.epoch !== feeds.epoch || expected.offset > feeds.offset) throw new FeedPositionError(feed);
+    let last = feeds.lastOffsetOf(feed);
+    for (;;) {
+      if (last > expected.offset) throw new FeedPositionError(feed);
+      try {
+        return await publish(last);
+      } catch (error) {
+        const found = lastSequenceIn(error);
+        if (found === undefined || found === last) throw error;
+        last = found;
+      }
+    }
+  }
+
+  /**
+   * The time of the message that was stored first with a key.
+   *
+   * @throws KeyReusedError where it has another content
+   */
+  private async timeOfFirst(feed: string, sequence: number, content: Content): Promise<number> {
+    const first = await this.stream.get(sequence);
+    if (!first) return Date.now(); // nothing is left to compare
+    const stored = decode(first.data);
+    if (typeof stored !== 'object' || digestOf(stored) !== digestOf(content)) throw new KeyReusedError(feed);
+    return first.time;
+  }
+}
+
+/** The sequence that NATS has found, where it is not the expected one. */
+function lastSequenceIn(error: unknown): number | undefined {
+  if (!(error instanceof JetStreamApiError) || error.code !== wrongLastSequence) return undefined;
+  const found = /(\d+)$/.exec(error.message)?.[1];
+  return found === undefined ? undefined : Number(found);
+}
+
+/** The id by which NATS tells repeated messages, over the whole stream. */
+function keyId(feed: string, key: string): string {
+  return createHash('sha256').update(`${feed} ${key}`).digest('base64url');
+}
