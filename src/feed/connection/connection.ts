@@ -82,11 +82,12 @@ export class Connection
   /**
    * Subscribes the source.
    *
+   * @param source undefined where there is none, and `stop` is for something else
    * @param stop is aborted when the connection ends, before the source is unsubscribed
    */
-  subscribe(source: ObservableInput<FeedItem> | InterceptedSource, stop?: AbortController): void {
-    const subscription = source instanceof InterceptedSource ? source.attach(this) : subscribeTo(source, this);
-    this.hasSource = source !== NEVER;
+  subscribe(source: ObservableInput<FeedItem> | InterceptedSource | undefined, stop?: AbortController): void {
+    const subscription = source instanceof InterceptedSource ? source.attach(this) : subscribeTo(source ?? NEVER, this);
+    this.hasSource = source !== undefined;
     this.source = stop ? new AbortedSource(subscription, stop) : subscription;
     if (this.reason !== undefined) this.stopSource();
   }

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { NEVER, type ObservableInput } from 'rxjs';
+import type { ObservableInput } from 'rxjs';
 import { checkMayRead } from '../auth/grant.js';
 import { BrokerUnavailableError } from '../errors/broker.errors.js';
 import { toFeedException } from '../errors/to-feed-exception.js';
@@ -116,8 +116,8 @@ export class FeedOpener {
         for (const feed of replay.over) connection.unfollow(feed);
       }
       if (replay) connection.replay(replay);
-      const source = makeSource?.(request) ?? NEVER;
-      if (source !== NEVER || request.stop) connection.subscribe(source, request.stop);
+      const source = makeSource?.(request);
+      if (source || request.stop) connection.subscribe(source, request.stop);
       if (!connection.isReady) await nextTurn();
       if (request.raw.socket.destroyed) {
         this.registry.discard(connection);

@@ -50,6 +50,7 @@ export async function withTimeLimit<T>(signal: AbortSignal, abort: () => void, w
 }
 
 export function disconnect(redis: Redis): void {
+  if (redis.status === 'end') return; // ioredis would wait for the end that has been
   redis.disconnect();
   redis.stream?.destroy(); // otherwise it waits for the server to close its side, which may take for ever
 }

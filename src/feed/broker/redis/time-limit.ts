@@ -40,7 +40,8 @@ export class TimeLimit {
   private schedule(): void {
     const [first] = this.waiting;
     if (this.timer !== undefined || !first) return;
-    this.timer = setTimeout(() => this.expire(), first.due - performance.now());
+    // What is waited for keeps the process alive by its connection.
+    this.timer = setTimeout(() => this.expire(), first.due - performance.now()).unref();
   }
 
   private expire(): void {

@@ -1,0 +1,212 @@
+import { Controller, Param } from '@nestjs/common';
+import { EventSource } from 'eventsource';
+import { firstValueFrom, NEVER, toArray } from 'rxjs';
+import { Feed, type FeedMessage } from '../../src/index.js';
+import { Peer } from '../support/peer.js';
+import { asJson, closeAll, platforms, post, publishKey, type Served, serveFeeds, until } from '../support/serve.js';
+
+@Controller('own')
+class OwnController {
+  @Feed(':id')
+  quiet() {
+    return NEVER;
+  }
+
+  @Feed('both/:id', { feed: ({ params }) => [`own/${params.id}`] })
+  both(@Param('id') _id: string) {
+    return undefined;
+  }
+}
+
+describe.each(platforms)('feeds that end on %s', (platform) => {
+  let served: Served;
+  beforeAll(async () => {
+    const rules = { 'prices/*': { conflate: true, replay: 'newest' } } as const;
+    served = await serveFeeds(platform, { publishKey, public: true, rules }, { controllers: [OwnController] });
+  });
+  afterAll(closeAll);
+
+  const path = (feed: string, query = '') => `${served.url}/feeds/${feed}${query}`;
+  const get = (feed: string, query = '', headers: Record<string, string> = {}) => fetch(path(feed, query), { headers });
+  const key = { authorization: `Bearer ${publishKey}` };
+  const subscribed = (feed: string, count = 1) => until(() => served.feeds.subscribers(feed) === count);
+
+  it('tell those who follow in their format, and end their responses in good order', async () => {
+    const formats = ['sse', 'ndjson', 'text'];
+    const peers = await Promise.all(formats.map((format) => Peer.get(served.port, `/feeds/a?format=${format}`)));
+    await subscribed('a', 3);
+    await served.feeds.publish('a', 'x');
+    const end = await served.feeds.finish('a');
+    expect(end).toEqual({ id: end.id, feed: 'a', type: 'end', data: { reason: 'completed' }, time: end.time });
+    await Promise.all(peers.map((peer) => peer.closed()));
+    const [sse, ndjson, text] = peers as [Peer, Peer, Peer];
+    expect(peers.every(({ isComplete }) => isComplete)).toBe(true);
+    expect(sse.body.endsWith(`data: x\n\nid: ${end.id}\nevent: end\ndata: {"reason":"completed"}\n\n`)).toBe(true);
+    expect(ndjson.lines.at(-1)).toEqual({ id: end.id, feed: 'a', type: 'end', data: { reason: 'completed' } });
+    expect(text.body).toBe('x\n');
+    expect(served.feeds.counts().closed.completed).toBe(3);
+    expect(served.feeds.subscribers('a')).toBe(0);
+  });
+
+  it('give those who come back what they missed and the end, and 204 to those who have it all', async () => {
+    const first = await served.feeds.publish('b', '1');
+    await served.feeds.publish('b', '2');
+    const end = await served.feeds.finish('b');
+    const from = (id: string | undefined) => get('b', '?format=ndjson', { 'last-event-id': id as string });
+    const lines = (await (await from(first.id)).text()).trim().split('\n');
+    expect(lines.map((line) => JSON.parse(line).data)).toEqual(['2', { reason: 'completed' }]);
+    const over = await from(end.id);
+    expect(over.status).toBe(204);
+    expect(await over.text()).toBe('');
+    expect(over.headers.get('feed-position')).toMatch(/-\d+$/);
+    // Who has nothing gets the end, or all of it.
+    expect(await (await get('b', '?format=sse')).text()).toContain('event: end\n');
+    expect(await (await get('b', '?since=earliest')).text()).toBe('1\n2\n');
+    expect((await get('b', `?since=${encodeURIComponent(end.id as string)}`)).status).toBe(204);
+    expect((await fetch(path('b'), { method: 'HEAD' })).status).toBe(200);
+    expect(served.feeds.counts().open).toBe(0);
+  });
+
+  it('are what an EventSource does not come back to', async () => {
+    await served.feeds.publish('source', '1');
+    const source = new EventSource(path('source', '?since=earliest&format=sse'));
+    const ends: string[] = [];
+    source.addEventListener('end', ({ data }) => ends.push(data));
+    await subscribed('source');
+    await served.feeds.finish('source', { error: 'It broke.' });
+    await until(() => source.readyState === source.CLOSED);
+    expect(ends).toEqual(['{"reason":"failed","message":"It broke."}']);
+  });
+
+  it('are ended over HTTP: completed, failed or stopped, and as often as one likes', async () => {
+    const end = async (feed: string, query: string, body?: unknown, headers: Record<string, string> = key) => {
+      const content = body === undefined ? {} : { body: JSON.stringify(body) };
+      return fetch(path(feed, query), { method: 'POST', headers: { ...headers, ...(body !== undefined && asJson) }, ...content });
+    };
+    const saidOf = async (feed: string) => JSON.parse(await (await get(feed, '?format=ndjson')).text()).data;
+    expect((await end('c1', '?end')).status).toBe(201);
+    expect(await saidOf('c1')).toEqual({ reason: 'completed' });
+    await end('c2', '?end', { error: 'No more credit.' });
+    expect(await saidOf('c2')).toEqual({ reason: 'failed', message: 'No more credit.' });
+    await end('c3', '?end=stopped');
+    expect(await saidOf('c3')).toEqual({ reason: 'stopped' });
+    await end('c4', '?end=failed');
+    expect(await saidOf('c4')).toEqual({ reason: 'failed' });
+    // The first end is the feed's.
+    const again = await end('c4', '?end=completed');
+    expect(await again.json()).toEqual({ id: (await served.feeds.stop('c4')).id, feed: 'c4', subscribers: 0 });
+    expect(await saidOf('c4')).toEqual({ reason: 'failed' });
+
+    for (const [query, body] of [
+      ['?end=done', undefined],
+      ['?end=stopped', { error: 'x' }],
+      ['?end', { error: 1 }],
+      ['?end', { error: 'x'.repeat(1001) }],
+      ['?end', { reason: 'x' }],
+    ] as const) {
+      const answer = await end('c5', query, body);
+      expect([query, answer.status, ((await answer.json()) as { code: string }).code]).toEqual([query, 400, 'FEED_MESSAGE']);
+    }
+    expect((await end('c5', '?end', undefined, {})).status).toBe(401);
+    expect((await end('c5', '?end', {})).status).toBe(201);
+  });
+
+  it('take nothing more until they are cleared; then they begin anew, and those who have a position are told', async () => {
+    const first = await served.feeds.publish('d', '1');
+    await served.feeds.finish('d');
+    const rejected = await post(path('d'), '2');
+    expect(rejected.status).toBe(409);
+    expect(await rejected.json()).toMatchObject({ code: 'FEED_ENDED', statusCode: 409 });
+    await expect(served.feeds.publish('d', '2')).rejects.toMatchObject({ code: 'FEED_ENDED' });
+    expect((await fetch(path('d'), { method: 'DELETE' })).status).toBe(401);
+    expect((await fetch(path('d'), { method: 'DELETE', headers: key })).status).toBe(204);
+    expect((await post(path('d'), '2')).status).toBe(201);
+    const peer = await Peer.get(served.port, '/feeds/d?format=sse', `Last-Event-ID: ${first.id}`);
+    await peer.sees('data: 2\n');
+    expect(peer.body).toContain('event: reset\n');
+    // One who follows it at that moment, too.
+    await served.feeds.clear('d');
+    await peer.sees(/event: reset\n.*event: reset\ndata: \{"feed":"d","oldest":null\}/s);
+    expect(peer.socket.destroyed).toBe(false);
+    await expect(served.feeds.clear('not a feed')).rejects.toMatchObject({ code: 'FEED_ID' });
+  });
+
+  it.each(['end', 'reset'])('reserve the type %s', async (type) => {
+    const answer = await post(path('e', `?type=${type}`), 'x');
+    expect(answer.status).toBe(400);
+    expect(await answer.json()).toMatchObject({ code: 'FEED_MESSAGE', message: expect.stringContaining(`"${type}"`) });
+  });
+
+  it('leave a connection on several feeds open until the last has ended', async () => {
+    await served.feeds.finish('f/over');
+    const { id } = await served.feeds.publish('f/1', '1');
+    const peer = await Peer.get(served.port, '/feeds?id=f/1&id=f/2&id=f/over&format=ndjson', `Last-Event-ID: ${id}`);
+    await subscribed('f/1');
+    expect(served.feeds.subscribers('f/over')).toBe(0);
+    await served.feeds.finish('f/1');
+    await peer.sees('"end"');
+    await served.feeds.publish('f/2', 'still open');
+    await peer.sees('still open');
+    await served.feeds.finish('f/2');
+    await peer.closed();
+    expect(peer.isComplete).toBe(true);
+    expect(peer.lines.map(({ feed, type, data }) => [feed, type ?? data])).toEqual([
+      ['f/1', 'end'],
+      ['f/2', 'still open'],
+      ['f/2', 'end'],
+    ]);
+    const all = await fetch(`${served.url}/feeds?id=f/1&id=f/2&id=f/over`, { headers: { 'last-event-id': `${peer.lines.at(-1)?.id}` } });
+    expect(all.status).toBe(204);
+  });
+
+  it('leave a connection open that has a source', async () => {
+    const peer = await Peer.get(served.port, '/own/1?format=sse');
+    await subscribed('own/1');
+    await served.feeds.finish('own/1');
+    await peer.sees('event: end\n');
+    await until(() => served.feeds.subscribers('own/1') === 0);
+    expect(peer.isComplete).toBe(false);
+    const without = await Peer.get(served.port, '/own/both/2?format=sse');
+    await subscribed('own/2');
+    await served.feeds.finish('own/2');
+    await without.closed();
+    expect(without.isComplete).toBe(true);
+  });
+
+  it('end behind the newest message of a conflated feed', async () => {
+    const peer = await Peer.get(served.port, '/feeds/prices/x');
+    await subscribed('prices/x');
+    await served.feeds.publish('prices/x', '1');
+    await served.feeds.finish('prices/x');
+    await peer.closed();
+    expect(peer.body).toBe('1\n');
+    expect(peer.isComplete).toBe(true);
+  });
+
+  it('end the Observable of their messages, and a connection that comes to follow them', async () => {
+    const live = firstValueFrom(served.feeds.messages('g').pipe(toArray()));
+    await subscribed('g');
+    await served.feeds.publish('g', '1');
+    const end = await served.feeds.stop('g');
+    const said = ({ type, data }: FeedMessage) => type ?? data;
+    expect((await live).map(said)).toEqual(['1', 'end']);
+    const read = (since: string) => firstValueFrom(served.feeds.messages('g', { since }).pipe(toArray()));
+    expect((await read('earliest')).map(said)).toEqual(['1', 'end']);
+    expect((await read('latest')).map(said)).toEqual(['end']);
+    expect(await read(end.id as string)).toEqual([]);
+  });
+
+  it('give a slow client all of it, and then the end', async () => {
+    const peer = await Peer.get(served.port, '/feeds/slow?format=ndjson');
+    await subscribed('slow');
+    peer.socket.pause();
+    const big = 'x'.repeat(60_000);
+    while (served.feeds.counts().bufferedBytes === 0) await served.feeds.publish('slow', big);
+    await served.feeds.finish('slow');
+    await served.feeds.clear('slow');
+    peer.socket.resume();
+    await peer.closed();
+    expect(peer.isComplete).toBe(true);
+    expect(peer.lines.at(-1)).toMatchObject({ type: 'end' });
+  });
+});
