@@ -18,7 +18,7 @@ export {
 export type { FeedErrorCode, FeedErrorDetails } from './feed/errors/feed-exception.js';
 export { FeedException } from './feed/errors/feed-exception.js';
 export { FeedModuleDuplicateError, FeedOptionsError } from './feed/errors/feed-options.error.js';
-export type { PublishAnswer } from './feed/feed.controller.js';
+export type { PublishAnswer, Rejection } from './feed/feed.controller.js';
 export type { FeedRouteOptions } from './feed/feed.decorator.js';
 export { Feed, FeedSignal } from './feed/feed.decorator.js';
 export { FeedModule } from './feed/feed.module.js';
@@ -31,6 +31,7 @@ export { feedEndReasons, isEnd } from './feed/message/end.js';
 export type { Content, FeedItem, FeedMessage, StoredMessage } from './feed/message/message.js';
 export { storedMessage } from './feed/message/message.js';
 export type { Position, Start } from './feed/message/position.js';
+export type { PublishOptions } from './feed/pubsub/publish-options.js';
 export type { PublishListener } from './feed/pubsub/publisher.js';
 export type { FeedRule, FeedRules } from './feed/pubsub/rules.js';
 export { intervalSource } from './feed/source/interval-source.js';

@@ -17,10 +17,10 @@ import * as v from 'valibot';
 import { withoutToken } from './auth/credentials.js';
 import { checkMayPublish } from './auth/grant.js';
 import { FeedOpener } from './connection/feed-opener.js';
-import { FeedException } from './errors/feed-exception.js';
+import { type FeedErrorCode, type FeedErrorDetails, FeedException } from './errors/feed-exception.js';
 import { tooLarge } from './errors/to-feed-exception.js';
 import { FEED_OPTIONS, type ResolvedFeedOptions } from './feed.options.js';
-import type { AnyRequest, AnyResponse } from './http/adapter.js';
+import { type AnyRequest, type AnyResponse, setStatus } from './http/adapter.js';
 import { readBody, readEnd } from './http/body.js';
 import { FeedRequest, idPaths } from './http/feed-request.js';
 import { FEED_PATHS } from './http/feed-routes.js';
@@ -29,6 +29,7 @@ import { Undocumented } from './http/openapi.js';
 import { contentOf } from './message/content.js';
 import { checkFeedId } from './message/feed-id.js';
 import type { StoredMessage } from './message/message.js';
+import { conditionsOf, type PublishOptions } from './pubsub/publish-options.js';
 import { Publisher } from './pubsub/publisher.js';
 import { Router } from './pubsub/router.js';
 import type { FeedContext } from './source/source.js';
@@ -42,17 +43,39 @@ export interface PublishAnswer {
   subscribers: number;
 }
 
+/** Why one of several messages was not published, in the form of the answer that it would have had alone. */
+export interface Rejection extends Pick<FeedErrorDetails, 'retryAfter' | 'limit'> {
+  feed: string;
+  statusCode: number;
+  error: string;
+  code: FeedErrorCode;
+  message: string;
+}
+
 /** The most feeds that one request may publish to. */
 const mostPublished = 1000;
 
 /** Bytes that the names of so many feeds may take beside the data, in JSON. */
 const namesBytes = mostPublished * 203 + 512;
 
+/** How many times the limit of one message several together may have. */
+const batchShare = 16;
+
 const fanOut = v.strictObject({
   feeds: v.pipe(v.array(v.string()), v.minLength(1), v.maxLength(mostPublished)),
   type: v.optional(v.string()),
   data: v.unknown(),
 });
+
+const batch = v.strictObject({
+  messages: v.pipe(
+    v.array(v.strictObject({ feed: v.string(), type: v.optional(v.string()), data: v.unknown(), key: v.optional(v.string()) })),
+    v.minLength(1),
+    v.maxLength(mostPublished),
+  ),
+});
+
+const bodyRule = `The body must be { feeds: [1 to ${mostPublished} ids], type?: text, data }, or { messages: [1 to ${mostPublished} of { feed, type?: text, data, key?: text }] }.`;
 
 /**
  * The built-in routes: `GET <path>/:id` follows a feed, `GET <path>?id=a&id=b` several, `POST <path>/:id` publishes to one, `POST <path>` to
@@ -95,7 +118,8 @@ class FeedController {
       const end = asked.query.get('end');
       if (end !== null) return this.answerTo(await this.publisher.end(feed, await readEnd(asked, end, this.options.bodyBytes)));
       const data = await readBody(asked, this.options.bodyBytes);
-      const [answer] = await this.send([feed], data, type);
+      const options = { type, key: keyOf(asked), expected: asked.query.get('expected') ?? undefined };
+      const [answer] = await this.send([feed], data, options);
       return answer as PublishAnswer;
     } catch (error) {
       throw withErrorHead(error, response);
@@ -103,16 +127,25 @@ class FeedController {
   }
 
   @Post()
-  async publishMany(@Req() request: AnyRequest, @Res({ passthrough: true }) response: AnyResponse): Promise<{ messages: PublishAnswer[] }> {
+  async publishMany(
+    @Req() request: AnyRequest,
+    @Res({ passthrough: true }) response: AnyResponse,
+  ): Promise<{ messages: (PublishAnswer | Rejection)[] }> {
     const asked = FeedRequest.of(request);
+    const { bodyBytes } = this.options;
     try {
-      const body = v.safeParse(fanOut, await readBody(asked, this.options.bodyBytes + namesBytes, ['application/json']));
-      if (!body.success || !('data' in body.output)) {
-        throw new FeedException('FEED_MESSAGE', { message: `The body must be { feeds: [1 to ${mostPublished} ids], type?: text, data }.` });
+      const body = await readBody(asked, Math.max(bodyBytes + namesBytes, batchShare * bodyBytes), ['application/json']);
+      const several = v.safeParse(batch, body);
+      if (several.success) {
+        const messages = await Promise.all(several.output.messages.map((message) => this.sendOne(asked, message)));
+        setStatus(response, messages.some((answer) => 'code' in answer) ? 207 : 201);
+        return { messages };
       }
-      const { feeds, type, data } = body.output;
+      const same = v.safeParse(fanOut, body);
+      if (!same.success || !('data' in same.output)) throw new FeedException('FEED_MESSAGE', { message: bodyRule });
+      const { feeds, type, data } = same.output;
       checkMayPublish(asked, feeds.map(checkFeedId));
-      return { messages: await this.send([...new Set(feeds)], data, type) };
+      return { messages: await this.send([...new Set(feeds)], data, { type, key: keyOf(asked) }) };
     } catch (error) {
       throw withErrorHead(error, response);
     }
@@ -131,18 +164,36 @@ class FeedController {
     }
   }
 
+  /** One of several messages: what is wrong with it is its own result. */
+  private async sendOne(asked: FeedRequest, { feed, data, ...options }: v.InferOutput<typeof batch>['messages'][number]) {
+    try {
+      checkMayPublish(asked, [checkFeedId(feed)]);
+      const [answer] = await this.send([feed], data, options);
+      return answer as PublishAnswer;
+    } catch (error) {
+      if (!(error instanceof FeedException)) throw error;
+      return { feed, ...(error.getResponse() as Omit<Rejection, 'feed'>) };
+    }
+  }
+
   /** A value may be longer in the form in which it is published than in the one in which it came. */
-  private async send(feeds: string[], data: unknown, type: string | undefined): Promise<PublishAnswer[]> {
+  private async send(feeds: string[], data: unknown, options: PublishOptions): Promise<PublishAnswer[]> {
     const { bodyBytes } = this.options;
-    const content = contentOf(data, type);
+    const content = contentOf(data, options.type);
     if (Buffer.byteLength(content.text) > bodyBytes) throw tooLarge(bodyBytes);
-    const messages = await this.publisher.publish(feeds, content);
+    const messages = await this.publisher.publish(feeds, content, conditionsOf(options));
     return messages.map((message) => this.answerTo(message));
   }
 
   private answerTo({ id, feed }: StoredMessage): PublishAnswer {
     return { id, feed, subscribers: this.router.topic(feed)?.size ?? 0 };
   }
+}
+
+/** What a request that may be repeated is told by (IETF draft "The Idempotency-Key HTTP Header Field"). */
+function keyOf({ raw }: FeedRequest): string | undefined {
+  const key = raw.headers['idempotency-key'];
+  return Array.isArray(key) ? key.join(', ') : key;
 }
 
 function contextOf(asked: FeedRequest, ids: readonly string[]): FeedContext {

@@ -17,6 +17,7 @@ import { checkFeedId } from './message/feed-id.js';
 import { type FeedMessage, toFeedMessage } from './message/message.js';
 import { parseSince } from './message/position.js';
 import { messagesOf } from './pubsub/messages.js';
+import { conditionsOf, type PublishOptions } from './pubsub/publish-options.js';
 import { Publisher, type PublishListener } from './pubsub/publisher.js';
 import { Router } from './pubsub/router.js';
 import type { FeedCount, FeedCounts } from './stats/counts.js';
@@ -62,13 +63,15 @@ export class FeedService {
    *
    * @param feed a feed id: see `feedIdRule`
    * @param data text, bytes (UTF-8), or a value that JSON can express, after the option `serialize`; serialised at once
-   * @param options `type`: the `event` field of a server-sent event
+   * @param options see `PublishOptions`
    * @returns the message, once the broker has stored it
-   * @throws FeedException FEED_ID, FEED_MESSAGE (400) for what cannot be published; FEED_BODY_TOO_LARGE (413) for more than the broker
-   * takes; FEED_ENDED (409) where the feed has ended; FEED_BROKER (503) while the broker is unavailable: if that has just begun, the message may have been stored all the same
+   * @throws FeedException FEED_ID, FEED_MESSAGE (400) for what cannot be published; FEED_POSITION (409) where the feed has messages after
+   * the expected position; FEED_KEY (422) where the key was used for other data; FEED_BODY_TOO_LARGE (413) for more than the broker
+   * takes; FEED_ENDED (409) where the feed has ended; FEED_BROKER (503) while the broker is unavailable: if that has just begun, the message may have been stored all the same, unless it has a `key`, with which it can be
+   * published again
    */
-  async publish<T>(feed: string, data: T, options: { type?: string } = {}): Promise<FeedMessage<T>> {
-    const [message] = await this.publishMany([feed], data, options);
+  async publish<T>(feed: string, data: T, options: PublishOptions = {}): Promise<FeedMessage<T>> {
+    const [message] = await this.send([feed], data, options);
     return message as FeedMessage<T>;
   }
 
@@ -80,13 +83,17 @@ export class FeedService {
    * @throws as `publish()`; what cannot be published is published to none of the feeds, but where the broker becomes unavailable
    * meanwhile, some may have got it
    */
-  async publishMany<T>(feeds: Iterable<string>, data: T, { type }: { type?: string } = {}): Promise<FeedMessage<T>[]> {
-    const distinct = [...new Set(feeds)].map(checkFeedId);
-    const { serialize } = this.options;
-    // Called alone: a second parameter of the application's function is not ours to fill.
-    const content = contentOf(serialize ? serialize(data) : data, type);
-    const messages = await this.publisher.publish(distinct, content);
-    return messages.map((message) => toFeedMessage(message) as FeedMessage<T>);
+  publishMany<T>(feeds: Iterable<string>, data: T, options: Omit<PublishOptions, 'expected'> = {}): Promise<FeedMessage<T>[]> {
+    return this.send([...new Set(feeds)], data, options);
+  }
+
+  /**
+   * Publishes different messages at once, in their order, without waiting for one before the next.
+   *
+   * @returns what became of each, as `Promise.allSettled()` tells it: the message, or a FeedException as `publish()` throws it
+   */
+  publishAll(messages: Iterable<PublishOptions & { feed: string; data: unknown }>): Promise<PromiseSettledResult<FeedMessage>[]> {
+    return Promise.allSettled([...messages].map(({ feed, data, ...options }) => this.publish(feed, data, options)));
   }
 
   /**
@@ -185,6 +192,15 @@ export class FeedService {
   /** How many subscribers a feed has in this process: connections, and those of `messages()`. */
   subscribers(feed: string): number {
     return this.router.topic(feed)?.size ?? 0;
+  }
+
+  private async send<T>(feeds: readonly string[], data: T, options: PublishOptions): Promise<FeedMessage<T>[]> {
+    for (const feed of feeds) checkFeedId(feed);
+    const { serialize } = this.options;
+    // Called alone: a second parameter of the application's function is not ours to fill.
+    const content = contentOf(serialize ? serialize(data) : data, options.type);
+    const messages = await this.publisher.publish(feeds, content, conditionsOf(options));
+    return messages.map((message) => toFeedMessage(message) as FeedMessage<T>);
   }
 
   private async endWith(feed: string, end: FeedEnd): Promise<FeedMessage<FeedEnd>> {

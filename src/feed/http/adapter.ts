@@ -10,11 +10,18 @@ interface FastifyReply {
   statusCode: number;
   getHeaders(): Record<string, number | string | string[] | undefined>;
   hijack(): unknown;
+  code(status: number): unknown;
 }
 
 /** Node's own request or response. */
 export function rawOf<T extends IncomingMessage | ServerResponse>(framed: T | { raw: T }): T {
   return 'raw' in framed ? framed.raw : framed;
+}
+
+/** Sets the status that the framework answers with. */
+export function setStatus(response: AnyResponse, status: number): void {
+  if ('raw' in response) response.code(status);
+  else response.statusCode = status;
 }
 
 /** Keeps the framework from answering. Status and headers that it was given so far go over to Node's response. */

@@ -1,4 +1,4 @@
-import type { Broker } from '../broker/broker.js';
+import type { Broker, PublishConditions } from '../broker/broker.js';
 import { FeedEndedError } from '../errors/broker.errors.js';
 import { toFeedException } from '../errors/to-feed-exception.js';
 import { endContent, type FeedEnd, isEnd } from '../message/end.js';
@@ -22,11 +22,11 @@ export class Publisher {
     this.listener = listener;
   }
 
-  /** @throws FeedException FEED_BODY_TOO_LARGE (413), FEED_ENDED (409), FEED_BROKER (503) */
-  async publish(feeds: readonly string[], content: Content): Promise<StoredMessage[]> {
+  /** @throws FeedException FEED_BODY_TOO_LARGE (413), FEED_ENDED, FEED_POSITION (409), FEED_KEY (422), FEED_BROKER (503) */
+  async publish(feeds: readonly string[], content: Content, conditions?: PublishConditions): Promise<StoredMessage[]> {
     const begun = this.listener ? performance.now() : 0;
     try {
-      const messages = await Promise.all(feeds.map((feed) => this.broker.publish(feed, content)));
+      const messages = await Promise.all(feeds.map((feed) => this.broker.publish(feed, content, conditions)));
       this.listener?.(performance.now() - begun, true);
       return messages;
     } catch (error) {
