@@ -48,6 +48,8 @@ export interface ConnectOptions {
 
 /** What a route follows: its handler may have no source, and is called before anything is subscribed to, since it may fail. */
 interface RouteOptions extends ConnectOptions {
+  /** Where a client begins that does not say. Default: with the next message, and what the rules of the feeds replay. */
+  since?: Start;
   handler?: () => Promise<{ readonly source: ObservableInput<FeedItem> | InterceptedSource | undefined }>;
 }
 
@@ -97,8 +99,8 @@ export class FeedOpener {
       const makeSource =
         handled?.source === undefined ? options.source : () => handled.source as ObservableInput<FeedItem> | InterceptedSource;
       if (!named && !makeSource) checkFeedId(path);
-      const { resume = makeSource === undefined, sourceHasIds = false } = options;
-      const position = resume ? request.position(sourceHasIds) : undefined;
+      const { resume = makeSource === undefined, sourceHasIds = false, since } = options;
+      const position = resume ? (request.position(sourceHasIds) ?? since) : undefined;
       if (request.isHead) {
         this.registry.discard(connection);
         request.stop?.abort();
