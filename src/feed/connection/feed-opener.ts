@@ -17,7 +17,7 @@ import { formatPosition, type Start } from '../message/position.js';
 import type { Replay } from '../pubsub/replay.js';
 import type { Router } from '../pubsub/router.js';
 import type { FeedContext } from '../source/source.js';
-import { handOver } from '../transport/handover.js';
+import { handOver, isReadByNode } from '../transport/handover.js';
 import { beginOpening, claimSocket, endOpening } from '../transport/pipelining.js';
 import { plainResponse } from '../transport/plain-response.js';
 import type { Transport } from '../transport/transport.js';
@@ -120,7 +120,7 @@ export class FeedOpener {
       if (replay) connection.replay(replay);
       const source = makeSource?.(request);
       if (source || request.stop) connection.subscribe(source, request.stop);
-      if (!connection.isReady) await nextTurn();
+      if (!connection.isReady || isReadByNode(request.raw)) await nextTurn();
       if (request.raw.socket.destroyed) {
         this.registry.discard(connection);
         return undefined;
