@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { JetStreamApiError, type JetStreamClient, jetstream, type PubAck } from '@nats-io/jetstream';
+import { JetStreamApiError, type JetStreamClient, type JetStreamPublishOptions, jetstream, type PubAck } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { FeedEndedError, FeedPositionError, KeyReusedError, MessageTooLargeError } from '../../errors/broker.errors.js';
 import { digestOf } from '../../message/content.js';
@@ -42,56 +42,52 @@ export class NatsPublisher {
    *
    * @throws MessageTooLargeError for more than the server's `max_payload`, FeedEndedError, FeedPositionError, KeyReusedError
    */
-  async publish(feed: string, content: Content, { key, expected }: PublishConditions = {}): Promise<{ offset: number; time: number }> {
+  async publish(feed: string, content: Content, conditions?: PublishConditions): Promise<{ offset: number; time: number }> {
     const { feeds } = this.context;
     const data = encode(content);
     const most = this.connection.info?.max_payload ?? Number.POSITIVE_INFINITY;
     if (data.length > most) throw new MessageTooLargeError(most - (data.length - Buffer.byteLength(content.text)));
     // With a key, it may be a repetition of a message that came before the end.
-    if (key === undefined && feeds.hasEnded(feed, Number.POSITIVE_INFINITY, Date.now())) {
-      await this.session.catchUp(); // unless it has been cleared since
-      if (feeds.hasEnded(feed, Number.POSITIVE_INFINITY, Date.now())) throw new FeedEndedError(feed);
-    }
-    const msgID = key === undefined ? undefined : keyId(feed, key);
-    const { sequence, isRepeated } = await this.store(feed, data, msgID, expected);
-    const time = isRepeated ? await this.timeOfFirst(feed, sequence, content) : (feeds.timeOf(sequence) ?? Date.now());
-    if (feeds.hasEnded(feed, sequence, time)) throw new FeedEndedError(feed);
-    return { offset: sequence, time };
+    if (conditions?.key === undefined && feeds.hasEnded(feed, Number.POSITIVE_INFINITY, Date.now())) await this.checkEnded(feed);
+    const before = feeds.offset;
+    const ack = await (conditions ? this.sendOn(conditions, feed, data) : this.send(feed, data));
+    await this.arrival(ack, before);
+    const time = ack.duplicate ? await this.timeOfFirst(feed, ack.seq, content) : (feeds.timeOf(ack.seq) ?? Date.now());
+    if (feeds.hasEnded(feed, ack.seq, time)) throw new FeedEndedError(feed);
+    return { offset: ack.seq, time };
   }
 
   async clear(feed: string): Promise<void> {
-    await this.store(feed, clearMark);
+    const before = this.context.feeds.offset;
+    await this.arrival(await this.send(feed, clearMark), before);
   }
 
-  /** Stores something of a feed, and waits until it has been delivered in this process, or the session has ended. */
-  private async store(
-    feed: string,
-    data: Uint8Array,
-    msgID?: string,
-    expected?: Position,
-  ): Promise<{ sequence: number; isRepeated: boolean }> {
-    const { session, client } = this;
-    const { feeds, settings } = this.context;
-    const subject = subjectOf(settings.prefix, feed);
-    const before = feeds.offset;
-    const options = msgID === undefined ? {} : { msgID };
-    const { seq, duplicate = false } = expected
-      ? await this.storeAfter(expected, feed, (lastSubjectSequence) =>
-          client.publish(subject, data, { ...options, expect: { lastSubjectSequence } }),
-        )
-      : await client.publish(subject, data, options);
-    if (seq <= before && !duplicate) {
-      const cause = new Error('the stream was created again');
-      session.end(cause);
-      throw cause;
-    }
-    // It is stored: what happens to this session now does not change that.
-    await session.arrivalOf(seq).catch(() => {});
-    return { sequence: seq, isRepeated: duplicate };
+  private send(feed: string, data: Uint8Array, options?: Partial<JetStreamPublishOptions>): Promise<PubAck> {
+    return this.client.publish(subjectOf(this.context.settings.prefix, feed), data, options);
+  }
+
+  private sendOn({ key, expected }: PublishConditions, feed: string, data: Uint8Array): Promise<PubAck> {
+    const options = key === undefined ? {} : { msgID: keyId(feed, key) };
+    if (!expected) return this.send(feed, data, options);
+    return this.sendAfter(expected, feed, (lastSubjectSequence) => this.send(feed, data, { ...options, expect: { lastSubjectSequence } }));
+  }
+
+  /** Resolves when what is stored has been delivered in this process; what happens to the session meanwhile does not change that it is. */
+  private arrival({ seq, duplicate }: PubAck, before: number): Promise<void> {
+    if (duplicate || seq > before) return this.session.arrivalOf(seq).catch(ignore);
+    const cause = new Error('the stream was created again');
+    this.session.end(cause);
+    throw cause;
+  }
+
+  /** @throws FeedEndedError where the feed has ended, and has not been cleared since */
+  private async checkEnded(feed: string): Promise<void> {
+    await this.session.catchUp();
+    if (this.context.feeds.hasEnded(feed, Number.POSITIVE_INFINITY, Date.now())) throw new FeedEndedError(feed);
   }
 
   /** Has a message stored where the feed has none after a position. NATS is told the sequence of the feed's last one, and knows better. */
-  private async storeAfter(expected: Position, feed: string, publish: (last: number) => Promise<PubAck>): Promise<PubAck> {
+  private async sendAfter(expected: Position, feed: string, send: (last: number) => Promise<PubAck>): Promise<PubAck> {
     const { feeds } = this.context;
     if (expected.offset > feeds.offset) await this.session.catchUp();
     if (expected.epoch !== feeds.epoch || expected.offset > feeds.offset) throw new FeedPositionError(feed);
@@ -99,7 +95,7 @@ export class NatsPublisher {
     for (;;) {
       if (last > expected.offset) throw new FeedPositionError(feed);
       try {
-        return await publish(last);
+        return await send(last);
       } catch (error) {
         const found = lastSequenceIn(error);
         if (found === undefined || found === last) throw error;
@@ -133,3 +129,5 @@ function lastSequenceIn(error: unknown): number | undefined {
 function keyId(feed: string, key: string): string {
   return createHash('sha256').update(`${feed} ${key}`).digest('base64url');
 }
+
+function ignore() {}

@@ -5,6 +5,7 @@ import type { Start } from '../../message/position.js';
 import type { BrokerContext, History, MessageSink, PublishConditions } from '../broker.js';
 import { SessionBroker } from '../session-broker.js';
 import type { RedisTarget } from './redis.options.js';
+import { appendedMessage, isRepeated } from './redis-append.js';
 import { RedisCatchUp } from './redis-catch-up.js';
 import { isAnswering } from './redis-connect.js';
 import { lostMessages, RedisDelivery } from './redis-delivery.js';
@@ -43,32 +44,27 @@ export class RedisBroker extends SessionBroker<RedisSession> {
   }
 
   publish(feed: string, content: Content, conditions?: PublishConditions): Promise<StoredMessage> {
-    return this.change(async (session) => {
-      const { message, isRepeated } = await session.append(feed, content, conditions);
-      if (!isRepeated) this.delivery.note(message);
-      return message;
+    return this.withSession(async (session) => {
+      try {
+        const reply = await session.append(feed, content, conditions);
+        this.noteTaken();
+        const message = appendedMessage(feed, content, reply);
+        if (!isRepeated(reply)) this.delivery.note(message);
+        return message;
+      } catch (error) {
+        throw this.noteRejected(error);
+      }
     });
   }
 
   clear(feed: string): Promise<void> {
-    return this.change(async (session) => this.delivery.note(await session.clear(feed)));
-  }
-
-  /** Asks for something that Redis may not take: for want of memory, of replicas, or of a permission. */
-  private change<T>(work: (session: RedisSession) => Promise<T>): Promise<T> {
     return this.withSession(async (session) => {
       try {
-        const result = await work(session);
-        if (this.isRejecting && this.delivery.isLive) this.outage.end();
-        this.isRejecting = false;
-        return result;
+        const cleared = await session.clear(feed);
+        this.noteTaken();
+        this.delivery.note(cleared);
       } catch (error) {
-        // A Redis that rejects messages is unavailable until it takes one: nodes publish an announcement every few seconds.
-        if (isRejection(error)) {
-          this.isRejecting = true;
-          this.outage.note(`it rejects messages: ${reasonOf(error)}`);
-        }
-        throw error;
+        throw this.noteRejected(error);
       }
     });
   }
@@ -130,6 +126,19 @@ export class RedisBroker extends SessionBroker<RedisSession> {
     this.catchingUp = undefined;
     if (delivery.isLive && !this.isRejecting) this.outage.end();
     return delivery.isLive;
+  }
+
+  private noteTaken(): void {
+    if (this.isRejecting && this.delivery.isLive) this.outage.end();
+    this.isRejecting = false;
+  }
+
+  /** A Redis that rejects messages is unavailable until it takes one: nodes publish an announcement every few seconds. */
+  private noteRejected(error: unknown): unknown {
+    if (!isRejection(error)) return error;
+    this.isRejecting = true;
+    this.outage.note(`it rejects messages: ${reasonOf(error)}`);
+    return error;
   }
 
   private check(session: RedisSession): void {

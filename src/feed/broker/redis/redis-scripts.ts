@@ -150,16 +150,18 @@ local function lastOfFeed()
   return trimmed(ttl, slot, check)
 end
 
-local function note() redis.call('HSET', KEYS[1], 'offset', id, slot, id .. ' ' .. check) end
-local function announce(message) redis.call('SPUBLISH', (KEYS[2]:gsub('}', '}' .. mark, 1)), message) end
+local function announce(message)
+  redis.call('HSET', KEYS[1], 'offset', id, slot, id .. ' ' .. check)
+  redis.call('SPUBLISH', (KEYS[2]:gsub('}', '}' .. mark, 1)), message)
+end
 `;
 
 /**
  * Appends a message to a feed and announces it, with the offset of the message before it.
  *
  * KEYS and ARGV: see \`change\`; and KEYS: where the message has a key, what is known of that. ARGV: messages stored, bytes stored, overhead
- * of a message in bytes, kind, type, text, the offset after which the feed must have no message (or an empty text), the epoch of that
- * offset, a digest of the message, and how long its key is known in ms. Returns epoch and offset, and whether the message has been
+ * of a message in bytes, kind, type, text, and where it depends on something, the offset after which the feed must have no message
+ * (or an empty text), the epoch of that offset, a digest of the message, and how long its key is known in ms. Returns epoch and offset, and whether the message has been
  * appended before; or \`ended\`, \`position\` or \`key\` where it has not been appended for that.
  */
 export const append = `${common}${entries}${change}
@@ -186,7 +188,7 @@ end
 
 if newest and not before then clear() end
 local previous, isExact = lastOfFeed()
-if ARGV[13] ~= '' then
+if ARGV[13] and ARGV[13] ~= '' then
   local at = tonumber(ARGV[13])
   local kept = ARGV[14] == epoch and last or ended(past, ARGV[14])
   if not kept or at > kept or previous > at then return { 'position' } end
@@ -219,7 +221,6 @@ else
     redis.call('XDEL', KEYS[2], oldest[1])
   end
 end
-note()
 if mostMessages == 0 or redis.call('XLEN', KEYS[2]) == 0 then redis.call('HSET', KEYS[1], 'unkept', id) end
 if KEYS[3] then redis.call('SET', KEYS[3], ARGV[15] .. ' ' .. epoch .. ' ' .. id, 'PX', ARGV[16]) end
 announce(message)
@@ -230,7 +231,6 @@ return { epoch, id, 0 }
 export const clear = `${common}${entries}${change}
 local previous, isExact = lastOfFeed()
 redis.call('DEL', KEYS[2])
-note()
 redis.call('HSET', KEYS[1], 'unkept', id)
 announce(table.concat({ epoch, id, text(previous), isExact and '1' or '0', '0', 'c' }, ' ') .. '\\n\\n')
 return { epoch, id }

@@ -1,7 +1,6 @@
 import type { Redis } from 'ioredis';
-import { FeedEndedError, FeedPositionError, KeyReusedError } from '../../errors/broker.errors.js';
 import { digestOf } from '../../message/content.js';
-import type { Content, StoredMessage } from '../../message/message.js';
+import type { Content } from '../../message/message.js';
 import type { Position } from '../../message/position.js';
 import { Batches } from '../batches.js';
 import { type HistoryBounds, messageOverhead, type PublishConditions } from '../broker.js';
@@ -9,13 +8,15 @@ import { newEpoch } from '../epoch.js';
 import type { ServerSession } from '../session-broker.js';
 import type { RedisTarget } from './redis.options.js';
 import { RedisAnnouncements } from './redis-announcements.js';
+import type { AppendReply } from './redis-append.js';
 import { clientOf, disconnect, withTimeLimit } from './redis-connect.js';
 import { isReply, isStale } from './redis-errors.js';
-import { type Announcement, kindOf, messageOf, parse } from './redis-message.js';
+import { type Announcement, kindOf, parse } from './redis-message.js';
 import { type Page, type PagesReply, pagesOf, type ReadOptions, readBytes, requestOf, slotOf } from './redis-page.js';
 import { append, beat, clear, read } from './redis-scripts.js';
 import { TimeLimit } from './time-limit.js';
 
+const unconditional: PublishConditions = {};
 const scripts = { append, beat, clear, read };
 
 /** How many feeds are subscribed, or unsubscribed, with one command. */
@@ -114,54 +115,35 @@ export class RedisSession implements ServerSession {
     }
   }
 
-  /**
-   * Fails after the limit on time, or with an answer of Redis: nothing is stored after that.
-   *
-   * @throws FeedEndedError, FeedPositionError, KeyReusedError
-   */
-  async append(
-    feed: string,
-    content: Content,
-    { key, expected }: PublishConditions = {},
-  ): Promise<{ message: StoredMessage; isRepeated: boolean }> {
+  /** Fails after the limit on time, or with an answer of Redis: nothing is stored after that. */
+  append(feed: string, content: Content, { key, expected }: PublishConditions = unconditional): Promise<AppendReply> {
     const { historyLength, historyBytes, idempotencyMs } = this.context.bounds;
     const { type = '', text } = content;
-    const values = [
-      historyLength,
-      historyBytes,
-      messageOverhead,
-      kindOf(content),
-      type,
-      text,
-      expected?.offset ?? '',
-      expected?.epoch ?? '',
-    ];
-    if (key !== undefined) values.push(digestOf(content), idempotencyMs);
-    const reply = await this.change('append', feed, values, key === undefined ? [] : [`${this.keyPrefix}${feed} ${key}`]);
-    if (reply[0] === 'ended') throw new FeedEndedError(feed);
-    if (reply[0] === 'position') throw new FeedPositionError(feed);
-    if (reply[0] === 'key') throw new KeyReusedError(feed);
-    const [epoch, offset, isRepeated] = reply;
-    return { message: messageOf(feed, epoch, Number(offset), content), isRepeated: isRepeated === 1 };
+    const keys = [this.streamPrefix + feed];
+    const values = [historyLength, historyBytes, messageOverhead, kindOf(content), type, text];
+    if (key !== undefined || expected) values.push(expected?.offset ?? '', expected?.epoch ?? '');
+    if (key !== undefined) {
+      keys.push(`${this.keyPrefix}${feed} ${key}`);
+      values.push(digestOf(content), idempotencyMs);
+    }
+    return this.change('append', feed, keys, values) as Promise<AppendReply>;
   }
 
   /** Fails as `append()`. Resolves with the position from which on the feed begins anew. */
   async clear(feed: string): Promise<Position> {
-    const [epoch, offset] = await this.change('clear', feed);
+    const [epoch, offset] = (await this.change('clear', feed, [this.streamPrefix + feed], [])) as [string, string];
     return { epoch, offset: Number(offset) };
   }
 
-  private async change(
+  private change(
     script: 'append' | 'clear',
     feed: string,
-    values: readonly (string | number)[] = [],
-    keys: readonly string[] = [],
-  ): Promise<[epoch: string, offset: string, isRepeated?: number]> {
-    const { historyTtlMs } = this.context.bounds;
+    keys: readonly string[],
+    values: readonly (string | number)[],
+  ): Promise<unknown> {
     const deadline = Math.floor(this.clock + (performance.now() + storeMs) * 1000);
-    const all = [historyTtlMs * 1000, ...slotOf(feed), this.channelMark, deadline, ...values];
-    const reply = this.run(script, [this.streamPrefix + feed, ...keys], all, true);
-    return (await this.limitTime.run(reply, isReply)) as [string, string, number?];
+    const all = [this.context.bounds.historyTtlMs * 1000, ...slotOf(feed), this.channelMark, deadline, ...values];
+    return this.limitTime.run(this.run(script, keys, all, true), isReply);
   }
 
   /** Asks whether Redis is the one that it was, and has what this process has received. */

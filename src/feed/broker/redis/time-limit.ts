@@ -38,8 +38,9 @@ export class TimeLimit {
   }
 
   private schedule(): void {
-    const [first] = this.waiting;
-    if (this.timer !== undefined || !first) return;
+    if (this.timer !== undefined) return;
+    const [first] = this.waiting; // it passes over all that have been deleted since the last time
+    if (!first) return;
     // What is waited for keeps the process alive by its connection.
     this.timer = setTimeout(() => this.expire(), first.due - performance.now()).unref();
   }

@@ -1,0 +1,22 @@
+import { FeedEndedError, FeedPositionError, KeyReusedError } from '../../errors/broker.errors.js';
+import type { Content, StoredMessage } from '../../message/message.js';
+import { messageOf } from './redis-message.js';
+
+/** What the script that appends replies: where the message is, and whether it has been there before; or why it is not. */
+export type AppendReply = [epoch: string, offset: string, isRepeated: 0 | 1] | ['ended' | 'position' | 'key'];
+
+/** Whether the message was stored by an earlier publication with its key. */
+export function isRepeated(reply: AppendReply): boolean {
+  return reply[2] === 1;
+}
+
+/**
+ * The message that was appended.
+ *
+ * @throws FeedEndedError, FeedPositionError, KeyReusedError where it was not
+ */
+export function appendedMessage(feed: string, content: Content, [epoch, offset]: AppendReply): StoredMessage {
+  if (offset !== undefined) return messageOf(feed, epoch, Number(offset), content);
+  if (epoch === 'ended') throw new FeedEndedError(feed);
+  throw epoch === 'position' ? new FeedPositionError(feed) : new KeyReusedError(feed);
+}
