@@ -44,6 +44,7 @@ const options = readOptions(
     feeds: whole('feeds that they follow', 400, 1, 15_000),
     publish: whole('messages published a second', 400, 1, 10_000),
     messageBytes: whole('bytes of a message, if it is not longer by itself', 0, 0, 60_000),
+    keys: flag('each message has an Idempotency-Key, and is published again until it is acknowledged'),
     adapter: adapter(),
     calm: flag('nothing goes wrong: for the latency'),
   },

@@ -1,4 +1,5 @@
 import type { Feed } from '../lib/feed.js';
+import { sleep } from '../lib/pace.js';
 import { RoamingCrowd, startNode } from '../lib/roaming.js';
 import { Ledger } from './ledger.js';
 
@@ -12,7 +13,12 @@ export interface StageOptions {
   readonly roundTripMs: number;
   /** Whether servers of Redis take messages only while they have a replica. */
   readonly minReplicas: boolean | undefined;
+  /** Whether each message has a key, and is published again until it is acknowledged. */
+  readonly keys: boolean | undefined;
 }
+
+/** How long a message with a key is published again at most, and how long is waited in between, in milliseconds. */
+const [patienceMs, pauseMs] = [60_000, 200];
 
 /** What nodes share, and what goes wrong with it. */
 export interface Engine {
@@ -49,10 +55,25 @@ export class Stage {
   /** Publishes through any node; resolves with whether it was acknowledged. */
   readonly publish = async (feed: Feed, text: string): Promise<boolean> => {
     const begunAt = performance.now();
-    const isAcknowledged = await this.crowd.publish(feed, text);
+    const isAcknowledged = await (this.options.keys ? this.#repeat(feed, text) : this.crowd.publish(feed, text));
     this.slowestAnswerMs = Math.max(this.slowestAnswerMs, performance.now() - begunAt);
     return isAcknowledged;
   };
+
+  /** Times that a message was published again. */
+  repetitions = 0;
+
+  /** Publishes through any node, again and again, as a publisher does that must not lose anything. */
+  async #repeat(feed: Feed, text: string): Promise<boolean> {
+    const givesUpAt = performance.now() + patienceMs;
+    const key = `${feed.name} ${feed.sent}`;
+    while (!(await this.crowd.publish(feed, text, key))) {
+      if (performance.now() > givesUpAt) return false;
+      this.repetitions += 1;
+      await sleep(Math.random() * pauseMs);
+    }
+    return true;
+  }
 
   async start({ urlOf }: Engine): Promise<void> {
     this.#urlOf = urlOf;

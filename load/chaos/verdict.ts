@@ -33,6 +33,7 @@ export function figures({ stage, publisher, calm, gone }: Run): string {
   const rows: [what: string, figure: string][] = [
     ['published and acknowledged', decimals(publisher.acknowledged)],
     ['published, not acknowledged', decimals(publisher.unacknowledged)],
+    ['published again with their keys', decimals(stage.repetitions)],
     ['slowest answer to a publish', `${decimals(slowestAnswerMs)} ms`],
     ['acknowledged, and gone from the engine', decimals(gone)],
     ['received', decimals(crowd.received)],

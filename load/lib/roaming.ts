@@ -53,7 +53,8 @@ export class RoamingCrowd extends Crowd {
   }
 
   /** Publishes through any node; resolves with whether it was acknowledged. */
-  readonly publish = async ({ name }: Feed, text: string): Promise<boolean> => !(await this.anyNode().publish(name, text));
+  readonly publish = async ({ name }: Feed, text: string, key?: string): Promise<boolean> =>
+    !(await this.anyNode().publish(name, text, key));
 
   /** Whether all are connected, within so many milliseconds. */
   areAllOpen(ms: number): Promise<boolean> {

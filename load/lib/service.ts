@@ -62,14 +62,19 @@ export class Service extends Server {
   }
 
   /** Publishes text to a feed, or JSON to several. */
-  post(path: string, body: string, type = 'text/plain'): Promise<{ status: number; text: string }> {
-    const headers = { authorization: `Bearer ${key}`, 'content-type': type, 'content-length': Buffer.byteLength(body) };
+  post(path: string, body: string, type = 'text/plain', more: Record<string, string> = {}): Promise<{ status: number; text: string }> {
+    const headers = { authorization: `Bearer ${key}`, 'content-type': type, 'content-length': Buffer.byteLength(body), ...more };
     return this.ask(path, 'POST', headers, body);
   }
 
-  /** Publishes text to a feed; resolves with why it was not acknowledged. */
-  publish(feed: string, text: string): Promise<string | undefined> {
-    return this.post(`/test/${feed}`, text).then(
+  /**
+   * Publishes text to a feed; resolves with why it was not acknowledged.
+   *
+   * @param idempotencyKey what makes it one that can be repeated. Default: none
+   */
+  publish(feed: string, text: string, idempotencyKey?: string): Promise<string | undefined> {
+    const headers: Record<string, string> = idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey };
+    return this.post(`/test/${feed}`, text, 'text/plain', headers).then(
       ({ status }) => (status === 201 ? undefined : `answered with status ${status}`),
       (error) => `failed: ${error.message}`,
     );
