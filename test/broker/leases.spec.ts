@@ -1,0 +1,119 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type LeaseListener, Leases, leasesFeed } from '../../src/feed/cluster/leases.js';
+import { describeBrokers, engineOf, roomy } from '../support/brokers.js';
+import { atEnd } from '../support/ends.js';
+import { until } from '../support/until.js';
+
+/** Short, so that nothing waits long for a lease to expire. */
+const termMs = 600;
+
+/** A node that records what it hears of leases. */
+class Holder implements LeaseListener {
+  readonly heard: string[] = [];
+
+  constructor(readonly leases: Leases) {}
+
+  onExpired(name: string, note: string | undefined) {
+    this.heard.push(`expired ${name} ${note}`);
+  }
+  onReleased(name: string) {
+    this.heard.push(`released ${name}`);
+  }
+  onRecalled(name: string) {
+    this.heard.push(`recalled ${name}`);
+  }
+  onTaken(name: string) {
+    this.heard.push(`taken ${name}`);
+  }
+}
+
+describeBrokers('leases:', (kind) => {
+  let port = 0;
+  beforeEach(async () => {
+    port = (await engineOf(kind))?.port ?? 0;
+  });
+
+  const holder = async (historyLength = 1000) => {
+    const broker = await kind.make(port, { ...roomy, historyLength });
+    const leases = new Leases(broker, termMs);
+    const one = new Holder(leases);
+    leases.start(one);
+    atEnd(async () => {
+      leases.stop();
+      await broker.close();
+    });
+    return { ...one, leases, broker, heard: one.heard };
+  };
+  const holders = (count: number) => Promise.all(Array.from({ length: kind.name === 'memory' ? 1 : count }, () => holder()));
+  const names = Array.from({ length: 40 }, (_, n) => `feed${n}`);
+
+  it('of those who take a lease at once one gets it, and keeps it for longer than a term; another one gets it once it is released', async () => {
+    const all = await holders(3);
+    const taken = await Promise.all(names.map((name) => Promise.all(all.map(({ leases }) => leases.take(name)))));
+    for (const results of taken) expect(results.filter(Boolean)).toHaveLength(1);
+    await sleep(2 * termMs);
+    for (const [n, name] of names.entries()) {
+      const owner = (taken[n] as boolean[]).indexOf(true);
+      for (const [at, { leases }] of all.entries()) {
+        expect(leases.holds(name)).toBe(at === owner);
+        expect(await leases.take(name)).toBe(at === owner);
+      }
+    }
+    for (const { heard } of all) expect(heard).toEqual([]);
+    const [name] = names as [string];
+    const owner = (taken[0] as boolean[]).indexOf(true);
+    await all[owner]?.leases.release(name);
+    await until(() => all.every(({ leases }) => !leases.isTaken(name)));
+    const next = all[(owner + 1) % all.length];
+    expect(await next?.leases.take(name)).toBe(true);
+    for (const { heard } of all) expect(heard).toEqual([`released ${name}`]);
+  });
+
+  if (kind.name === 'memory') return;
+
+  it('the lease of a node that is gone expires, with its note, and is taken by another; also a node that started later knows it', async () => {
+    const [gone, other] = (await holders(2)) as [Awaited<ReturnType<typeof holder>>, Awaited<ReturnType<typeof holder>>];
+    expect(await gone.leases.take('a', 'a note')).toBe(true);
+    await until(() => other.leases.isTaken('a'));
+    const late = await holder();
+    expect(await late.leases.take('a')).toBe(false);
+    gone.leases.stop();
+    await until(() => other.heard.includes('expired a a note') && late.heard.includes('expired a a note'));
+    const [one, two] = await Promise.all([other.leases.take('a'), late.leases.take('a')]);
+    expect([one, two].filter(Boolean)).toHaveLength(1);
+  });
+
+  it('a node that starts where history does not tell waits until it must have heard of all leases', async () => {
+    const [one] = await Promise.all([holder(0), holder(0)]);
+    expect(await one.leases.take('a')).toBe(true);
+    const late = await holder(0);
+    expect(await late.leases.take('a')).toBe(false);
+    expect(await late.leases.take('b')).toBe(true);
+  });
+
+  it('a holder is asked for its lease by any node; one that has stopped loses it', async () => {
+    const [one, other] = (await holders(2)) as [Awaited<ReturnType<typeof holder>>, Awaited<ReturnType<typeof holder>>];
+    await one.leases.take('a');
+    await other.leases.recall('a');
+    await until(() => one.heard.includes('recalled a'));
+    expect(other.heard).toEqual([]);
+    one.leases.stop();
+    await until(() => other.heard.includes('expired a undefined'));
+    expect(await other.leases.take('a')).toBe(true);
+  });
+
+  it.each([
+    '',
+    'x',
+    '{}',
+    '{"holder":1}',
+    '{"holder":"x","termMs":-1,"take":[{"name":"a"}]}',
+    '{"holder":"x","termMs":1e9,"take":[{"name":"a"}]}',
+    '[]',
+  ])('what is no claim changes nothing: %s', async (text) => {
+    const [one] = await holders(1);
+    await one?.broker.publish(leasesFeed, { type: undefined, text, isJson: false });
+    expect(await one?.leases.take('a')).toBe(true);
+    expect(one?.heard).toEqual([]);
+  });
+});
