@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as v from 'valibot';
-import type { Broker, MessageSink } from '../broker/broker.js';
+import type { Broker, History, MessageSink } from '../broker/broker.js';
 import { Waiters } from '../broker/waiters.js';
 import { BrokerUnavailableError } from '../errors/broker.errors.js';
 import type { StoredMessage } from '../message/message.js';
@@ -67,7 +67,7 @@ export class Leases implements MessageSink {
   /** What arrives while the past is read. */
   private early: StoredMessage[] | undefined = [];
   /** When this node last may have missed that somebody took a lease, by `performance.now()`: within a term, each is heard of again. */
-  private missedAt = Number.NEGATIVE_INFINITY;
+  private missedAt = Number.POSITIVE_INFINITY;
   private learning: Promise<void> | undefined = undefined;
   /** When others last may have been unable to renew their leases, or to be heard. */
   private deafAt = Number.NEGATIVE_INFINITY;
@@ -85,6 +85,7 @@ export class Leases implements MessageSink {
   start(listener: LeaseListener): void {
     this.listener = listener;
     this.learning = this.learn();
+    this.learning.catch(() => {}); // who takes a lease gets the error
     this.timer = setInterval(() => this.tick(), this.termMs / renewals).unref();
   }
 
@@ -179,17 +180,26 @@ export class Leases implements MessageSink {
 
   /** Reads what was claimed in the last seconds; where history does not go back that far, each lease is heard of within that time. */
   private async learn(): Promise<void> {
-    this.missedAt = performance.now();
     // Where this fails, the broker subscribes once its server is available.
     await this.broker.subscribe(leasesFeed, this)?.catch(() => {});
-    const history = await this.broker.read(leasesFeed, 'earliest', pastBytes).catch(() => undefined);
+    const { messages, hasMore, isReset } = await this.readPast();
     const { early = [] } = this;
     this.early = undefined;
-    const [oldest] = history?.messages ?? [];
-    for (const message of [...(history?.messages ?? []), ...early]) if (message.offset > this.offset) this.apply(message);
-    const newest = history?.messages.at(-1);
-    const isWhole = history && !history.hasMore && (!history.isReset || (oldest && newest && newest.time - oldest.time >= this.termMs));
-    if (isWhole) this.missedAt = Number.NEGATIVE_INFINITY;
+    for (const message of [...messages, ...early]) if (message.offset > this.offset) this.apply(message);
+    const [oldest, newest] = [messages[0], messages.at(-1)];
+    const goesBack = !isReset || (oldest && newest && newest.time - oldest.time >= this.termMs);
+    this.missedAt = goesBack && !hasMore ? Number.NEGATIVE_INFINITY : performance.now();
+  }
+
+  private async readPast(): Promise<History> {
+    for (;;) {
+      try {
+        return await this.broker.read(leasesFeed, 'earliest', pastBytes);
+      } catch (error) {
+        if (!(error instanceof BrokerUnavailableError)) throw error;
+        await this.waitUntil(performance.now() + this.termMs / renewals);
+      }
+    }
   }
 
   /** @throws where leases are given up meanwhile */
