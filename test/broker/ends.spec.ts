@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import type { HistoryBounds } from '../../src/feed/broker/broker.js';
 import { FeedEndedError, FeedPositionError, KeyReusedError } from '../../src/feed/errors/broker.errors.js';
 import { endContent, isEnd } from '../../src/feed/message/end.js';
@@ -140,6 +141,30 @@ describeBrokers('the broker contract, feeds that end and publications with condi
     expect((await one.broker.publish('a', { type: 'x', text: '{"n":1}', isJson: true }, { key })).id).toBe(first.id);
     await until(() => other.of('a').length === 2 && other.of('b').length === 1);
     expect((other.of('a') as StoredMessage[]).map(({ id }) => id)).toEqual([first.id, end.id]);
+  });
+
+  it('publications with keys that are repeated at once, late and in any order are each stored once, and all repetitions get its id', async () => {
+    const all = await nodes(3);
+    const publication = fc.record({ key: fc.integer({ min: 0, max: 12 }), node: fc.nat(2), waits: fc.boolean() });
+    let round = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.array(publication, { minLength: 20, maxLength: 120, size: 'max' }), async (publications) => {
+        round += 1;
+        const feed = `keys${round}`;
+        const answers: Promise<StoredMessage>[] = [];
+        for (const { key, node, waits } of publications) {
+          const { broker } = all[node % all.length] as Node;
+          answers.push(broker.publish(feed, text(`text ${key}`), { key: `${key}` }));
+          if (waits) await answers.at(-1);
+        }
+        const ids = new Map<string, Set<string>>();
+        for (const { text, id } of await Promise.all(answers)) ids.set(text, (ids.get(text) ?? new Set()).add(id));
+        const { messages } = await (all[0] as Node).history(feed, 'earliest');
+        expect(messages.map(({ text }) => text).sort()).toEqual([...ids.keys()].sort());
+        for (const { text, id } of messages) expect([...(ids.get(text) ?? [])]).toEqual([id]);
+      }),
+      { numRuns: 40 },
+    );
   });
 
   it('a key is forgotten after its time', async () => {
