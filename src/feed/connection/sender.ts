@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { toErrorData } from '../errors/error-data.js';
 import { isEnd } from '../message/end.js';
 import type { StoredMessage, TextMessage } from '../message/message.js';
 import type { Start } from '../message/position.js';
@@ -48,6 +49,8 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
   protected state: State = 'opening';
   /** What waits for the client, beside the bytes in the transport; undefined while the connection is live. */
   protected queue: SendQueue | undefined = new SendQueue();
+  /** What its source failed with, or the broker in a replay. */
+  protected failure: { readonly error: unknown } | undefined = undefined;
   private isGoingOn = false;
   /** The encoder's last emission that was sent here. */
   private emission = 0;
@@ -166,8 +169,11 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
       transport.destroy();
       return;
     }
-    const retry = reason === 'drained' ? encoder.retry(transport.isChunked) : undefined;
+    const { isChunked } = transport;
+    const retry = reason === 'drained' ? encoder.retry(isChunked) : undefined;
     if (retry !== undefined) transport.write(retry, 'latin1');
+    const failed = this.failure && encoder.failure(toErrorData(this.failure.error), isChunked);
+    if (failed !== undefined) transport.write(failed, 'utf8');
     transport.end(reason !== 'error' && (queue?.isEmpty ?? true));
   }
 
@@ -200,6 +206,7 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
       if (queue.needsRead) await queue.read((startOf) => this.replayFrom(startOf));
       await nextTurn(); // other connections get theirs
     } catch (error) {
+      this.failure = { error };
       this.onFailed(error);
       this.end('error');
       this.finish(); // the rest cannot be read: the response ends incomplete

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { constants, type Http2ServerResponse } from 'node:http2';
 import type { Socket } from 'node:net';
 import { SocketProxy } from './socket-proxy.js';
 import { Transport } from './transport.js';
@@ -23,6 +24,12 @@ class StreamTransport extends Transport {
   override write(frame: string | Buffer, encoding?: BufferEncoding): boolean {
     this.writtenBytes += frame.length;
     return super.write(frame, encoding);
+  }
+
+  /** Without a code, a client would take it for the end of the body (RFC 9113 section 7). */
+  override destroy(): void {
+    (this.stream as unknown as Http2ServerResponse).stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    super.destroy();
   }
 }
 

@@ -133,7 +133,8 @@ export class Transport {
    */
   end(isComplete: boolean): void {
     if (!isComplete && !this.isHandedOver) {
-      this.stream.destroy(); // Node's HTTP code knows no other incomplete end
+      // Node's HTTP code knows no other incomplete end. What was written has to leave first.
+      this.stream.write('', () => this.destroy());
       return;
     }
     this.stream.on('finish', onFinish);

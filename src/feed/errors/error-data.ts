@@ -1,0 +1,24 @@
+import { STATUS_CODES } from 'node:http';
+import { HttpException } from '@nestjs/common';
+import { toFeedException } from './to-feed-exception.js';
+
+/** What a client is told of a source that has failed after the first byte. */
+export interface ErrorData {
+  /** What programs tell errors by; missing where the application's exception has none. */
+  readonly code?: string | undefined;
+  readonly message: string;
+}
+
+/**
+ * What a client may know of an error: an HttpException's message and, where its response has one, its `code`. Of everything else, which
+ * may say what is nobody's business, it learns only that it happened.
+ */
+export function toErrorData(error: unknown): ErrorData {
+  const known = toFeedException(error);
+  if (!(known instanceof HttpException)) return { code: 'INTERNAL', message: 'The source has failed.' };
+  const response = known.getResponse();
+  // An exception that wraps another error has taken over its message.
+  if (response instanceof Error) return { message: STATUS_CODES[known.getStatus()] ?? 'Error' };
+  const { code } = typeof response === 'string' ? {} : (response as { code?: unknown });
+  return { ...(typeof code === 'string' && { code }), message: known.message };
+}
