@@ -185,19 +185,15 @@ it('an EventSource gets it as the data of an error, and comes back', async () =>
   expect(errors).toEqual([JSON.stringify(neutral), undefined]);
 });
 
-it('tells an HTTP/2 client, whose stream is then aborted', async () => {
+it('tells an HTTP/2 client, whose stream is then reset', async () => {
   const adapter = new FastifyAdapter({ http2: true } as object);
   const served = await serveFeeds(adapter, { source: () => said });
   const client = connect(served.url);
   atEnd(async () => client.destroy());
   const stream = client.request({ ':path': '/feeds/a?format=sse' }).setEncoding('utf8');
   let text = '';
-  let isAborted = false;
   stream.on('data', (chunk: string) => {
     text += chunk;
-  });
-  stream.on('aborted', () => {
-    isAborted = true;
   });
   stream.on('error', () => {});
   await once(stream, 'response');
@@ -206,5 +202,5 @@ it('tells an HTTP/2 client, whose stream is then aborted', async () => {
   said.next({ type: 'a\nb', data: '' });
   await until(() => stream.closed);
   expect(text.endsWith(`event: error\ndata: ${JSON.stringify(neutral)}\n\n`)).toBe(true);
-  expect([isAborted, stream.rstCode]).toEqual([true, constants.NGHTTP2_INTERNAL_ERROR]);
+  expect(stream.rstCode).toBe(constants.NGHTTP2_INTERNAL_ERROR);
 });

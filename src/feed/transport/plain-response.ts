@@ -7,9 +7,13 @@ import { Transport } from './transport.js';
 /** Sends the head and keeps the response in Node's HTTP stack: the way that always works, at a higher price. */
 export function plainResponse(request: IncomingMessage, response: ServerResponse): Transport {
   response.flushHeaders();
-  if (request.httpVersionMajor === 1) discardInput(request.socket);
-  else request.resume(); // a stream that the client closes is only closed here once its input has been read
-  return request.httpVersionMajor === 1 ? new Transport(response, false) : new StreamTransport(response, false);
+  const isHttp1 = request.httpVersionMajor === 1;
+  if (isHttp1 && request.complete && request.readableLength === 0) discardInput(request.socket);
+  else {
+    request.resume(); // that a client leaves is only noticed once its body has been read
+    if (isHttp1) request.on('end', onRead);
+  }
+  return isHttp1 ? new Transport(response, false) : new StreamTransport(response, false);
 }
 
 /** A stream of an HTTP/2 session: the bytes that have left on the session's socket may be those of other streams. */
@@ -44,3 +48,6 @@ function discardInput(socket: Socket | SocketProxy): void {
 }
 
 function ignore() {}
+function onRead(this: IncomingMessage) {
+  discardInput(this.socket);
+}
