@@ -32,7 +32,7 @@ export interface FeedRouteOptions {
    */
   feed?: (request: { params: Record<string, string> }) => string | string[];
   /**
-   * The method of the request. With `POST`, or with `QUERY` from Nest 12.5 on, a request has a body, which the application's parsers and
+   * The method of the request. With `POST`, or with `QUERY` where Nest has it, a request has a body, which the application's parsers and
    * pipes have read before the handler is called. Default: `RequestMethod.GET`.
    */
   method?: RequestMethod;

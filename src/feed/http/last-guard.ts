@@ -47,7 +47,7 @@ export function lastGuard(parameters: readonly DecoratedParameter[]): CanActivat
   };
 }
 
-/** How Nest's `@SseSignal()` is known among a handler's parameters, and where it looks for the controller of its signal; none before Nest 12.5. */
+/** How Nest's `@SseSignal()` is known among a handler's parameters, and where it looks for the controller of its signal; older Nest has neither. */
 const sseSignal = (() => {
   if (!('SseSignal' in nest && 'SSE_ABORT_CONTROLLER' in nest)) return undefined;
   class Probe {}
