@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { connect, constants } from 'node:http2';
 import {
   type CallHandler,
@@ -166,6 +167,32 @@ describe.each(platforms.flatMap((platform) => [true, false].map((handover) => [p
     });
   },
 );
+
+it.each(platforms)('is told behind all that waits for a slow client where middleware has replaced write(), on %s', async (platform) => {
+  const source = new Subject<string>();
+  const served = await serveFeeds(platform, { source: () => source, bufferBytes: 1 << 24 }, {}, (app) =>
+    app.use((_request: IncomingMessage, response: ServerResponse, next: () => void) => {
+      const { write } = response;
+      response.setHeader('Cache-Control', 'no-store');
+      response.write = ((chunk: string, encoding: BufferEncoding) => write.call(response, chunk, encoding)) as typeof write;
+      next();
+    }),
+  );
+  const peer = await follow(served, '/feeds/a?format=ndjson');
+  source.next('first');
+  await peer.sees('first');
+  expect(served.feeds.counts()).toMatchObject({ open: 1, handedOver: 0 });
+  peer.socket.pause();
+  let sent = 1;
+  for (; served.feeds.counts().bufferedBytes < 1 << 20; sent += 1) source.next('x'.repeat(60_000));
+  source.error(new Error('x'));
+  peer.socket.resume();
+  await peer.closed();
+  expect(peer.lines).toHaveLength(sent + 1);
+  expect(peer.lines.at(-1)).toEqual({ type: 'error', data: neutral });
+  expect(peer.isComplete).toBe(false);
+  await until(() => served.feeds.counts().closed.error === 1);
+});
 
 it('an EventSource gets it as the data of an error, and comes back', async () => {
   const served = await serveFeeds('express', {

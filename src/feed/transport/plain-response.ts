@@ -13,7 +13,16 @@ export function plainResponse(request: IncomingMessage, response: ServerResponse
     request.resume(); // that a client leaves is only noticed once its body has been read
     if (isHttp1) request.on('end', onRead);
   }
-  return isHttp1 ? new Transport(response, false) : new StreamTransport(response, false);
+  return isHttp1 ? new ResponseTransport(response, false) : new StreamTransport(response, false);
+}
+
+/** Node's HTTP code knows no incomplete end: the socket below it ends instead, once what was written has left. */
+class ResponseTransport extends Transport {
+  override end(isComplete: boolean): void {
+    const { socket } = this.stream as ServerResponse;
+    if (isComplete) super.end(isComplete);
+    else socket?.write('', () => socket.destroySoon()); // not by the response's write(): middleware that has replaced it may call nothing back
+  }
 }
 
 /** A stream of an HTTP/2 session: the bytes that have left on the session's socket may be those of other streams. */
@@ -28,6 +37,11 @@ class StreamTransport extends Transport {
   override write(frame: string | Buffer, encoding?: BufferEncoding): boolean {
     this.writtenBytes += frame.length;
     return super.write(frame, encoding);
+  }
+
+  override end(isComplete: boolean): void {
+    if (isComplete) super.end(isComplete);
+    else (this.stream as unknown as Http2ServerResponse).stream.write('', () => this.destroy());
   }
 
   /** Without a code, a client would take it for the end of the body (RFC 9113 section 7). */
