@@ -10,7 +10,7 @@ import {
   Res,
   SetMetadata,
 } from '@nestjs/common';
-import type { ObservableInput } from 'rxjs';
+import { EMPTY, type ObservableInput } from 'rxjs';
 import { FeedOpener } from './connection/feed-opener.js';
 import type { InterceptedSource } from './connection/intercepted-source.js';
 import { interceptedOf } from './feed.interceptors.js';
@@ -19,10 +19,14 @@ import { FeedRequest } from './http/feed-request.js';
 import { FEED_PATHS } from './http/feed-routes.js';
 import { decoratedParameters, FEED_LAST_GUARD, lastGuard } from './http/last-guard.js';
 import { documentFeed } from './http/openapi.js';
+import { checkFeedId } from './message/feed-id.js';
 import type { FeedItem } from './message/message.js';
+import type { RunOptions } from './run/run.js';
+import { Runs } from './run/runs.js';
 
 /** Nest names it where it cannot inject it. */
 const opener = Symbol('FeedOpener of FeedModule.forRoot(), which the root module must import');
+const runs = Symbol('Runs of FeedModule.forRoot(), which the root module must import');
 
 /** Options of a `@Feed()` route. */
 export interface FeedRouteOptions {
@@ -36,6 +40,12 @@ export interface FeedRouteOptions {
    * pipes have read before the handler is called. Default: `RequestMethod.GET`.
    */
   method?: RequestMethod;
+  /**
+   * Whether what the handler returns is published to the feed by a run, which outlives the client: see `FeedService.run()`. The handler is
+   * called where no run of the feed is under way on any node, and the feed has not ended; whoever asks for the route gets the feed from its
+   * earliest message on, or from their position. Default: false: each connection has a source of its own. Options: those of the run.
+   */
+  run?: boolean | RunOptions;
 }
 
 /** The methods of which a response that stays open makes sense. */
@@ -43,11 +53,11 @@ const methodNames = ['GET', 'POST', 'QUERY'];
 const methods = methodNames.map((name) => RequestMethod[name as keyof typeof RequestMethod]);
 
 type Source = ObservableInput<FeedItem> | undefined;
-type Handler = (this: { [opener]: FeedOpener }, ...args: unknown[]) => unknown;
+type Handler = (this: { [opener]: FeedOpener; [runs]: Runs }, ...args: unknown[]) => unknown;
 
 /**
- * Makes a controller's method a feed: `GET` on the path, or another method, answered with a response that stays open and carries what the handler's
- * Observable (or Promise of one, or async iterable) emits, and what is published to its feed.
+ * Makes a controller's method a feed: `GET` on the path, or another method, answered with a response that stays open and carries what the
+ * handler's Observable (or Promise of one, or async iterable) emits, and what is published to its feed.
  *
  * Where the handler returns nothing, `Last-Event-ID` and `?since=` resume the feed; a source resumes by its own ids.
  *
@@ -61,7 +71,10 @@ type Handler = (this: { [opener]: FeedOpener }, ...args: unknown[]) => unknown;
  * @param options see `FeedRouteOptions`
  * @throws TypeError for a method with which no feed can be opened
  */
-export function Feed(path: string | string[] = '', { feed, method = RequestMethod.GET }: FeedRouteOptions = {}): MethodDecorator {
+export function Feed(
+  path: string | string[] = '',
+  { feed, method = RequestMethod.GET, run = false }: FeedRouteOptions = {},
+): MethodDecorator {
   if (!methods.includes(method))
     throw new TypeError(
       `@Feed() takes ${methodNames.join(', ').replace(/, (?=\w+$)/, ' or ')} as its method, not ${RequestMethod[method] ?? method}`,
@@ -83,6 +96,23 @@ export function Feed(path: string | string[] = '', { feed, method = RequestMetho
       const followed = feed?.(request);
       const feeds = followed === undefined ? undefined : [followed].flat();
       const call = async () => handler.apply(this, args.slice(0, arity));
+      if (run) {
+        const asked = FeedRequest.of(request);
+        const name = checkFeedId(feeds?.[0] ?? asked.path);
+        const produce = async (signal: AbortSignal) => {
+          asked.detach(signal);
+          return sourceOf(await call(), handler.name) ?? EMPTY;
+        };
+        await this[opener].open(request, args[arity + 1] as AnyResponse, {
+          feeds: [name],
+          since: 'earliest',
+          handler: async () => {
+            if (!asked.isHead) await this[runs].run(name, produce, run === true ? {} : run);
+            return { source: undefined };
+          },
+        });
+        return undefined;
+      }
       const openWith = (pass: (source: Source) => InterceptedSource | Source) =>
         this[opener].open(request, args[arity + 1] as AnyResponse, {
           feeds,
@@ -106,6 +136,7 @@ export function Feed(path: string | string[] = '', { feed, method = RequestMetho
     Req()(target, key, arity);
     Res()(target, key, arity + 1);
     Inject(FeedOpener)(target, opener);
+    if (run) Inject(Runs)(target, runs);
     SetMetadata(FEED_LAST_GUARD, lastGuard(decorated))(target, key, descriptor);
     SetMetadata(FEED_PATHS, [path].flat())(target, key, descriptor);
     RequestMapping({ path, method })(target, key, descriptor);
@@ -114,7 +145,8 @@ export function Feed(path: string | string[] = '', { feed, method = RequestMetho
 
 /**
  * A parameter of a `@Feed()` handler: an `AbortSignal` that is aborted when the connection ends, whatever the reason, or when none is
- * opened; when the client leaves, at once, also while the handler is still awaited. Nest's `@SseSignal()` is the same. Give it to what a generator waits for in `await`: a generator is not stopped otherwise until that is over.
+ * opened; when the client leaves, at once, also while the handler is still awaited. Nest's `@SseSignal()` is the same. Give it to what a
+ * generator waits for in `await`: a generator is not stopped otherwise until that is over.
  */
 export const FeedSignal = createParamDecorator(
   (_: unknown, context: ExecutionContext): AbortSignal => FeedRequest.of(context.switchToHttp().getRequest()).signal,

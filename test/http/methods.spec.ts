@@ -71,6 +71,12 @@ class AnswersController {
     return NEVER;
   }
 
+  @Feed(':id/run', { method: POST, run: true })
+  async run(@Body() { prompt }: Prompt, @SseSignal() signal: AbortSignal) {
+    await new Promise(setImmediate);
+    return words(prompt, signal);
+  }
+
   /** Nothing reads such a body. */
   @Feed(':id/bytes', { method: POST })
   bytes() {
@@ -193,6 +199,22 @@ describe.each(platforms.flatMap((platform) => [true, false].map((handover) => [p
       await until(() => !isHandling);
       await isOpen(0);
       expect(served.feeds.counts().opened).toBe(opened);
+    });
+
+    it('leaves a run alone when its client leaves: another one with the same body gets all of it', async () => {
+      signals.length = 0;
+      const path = `/answers/${platform}-${handover}/run`;
+      const first = await send(served.port, 'POST', path, ask('a b'), json);
+      await first.sees('b\n');
+      first.leave();
+      await isOpen(0);
+      const second = await send(served.port, 'POST', path, ask('a b'), json);
+      await second.sees('b\n');
+      expect(second.body).toBe('a\nb\n');
+      expect(signals.map(({ aborted }) => aborted)).toEqual([false]);
+      await served.feeds.stop(path.slice(1));
+      await second.closed();
+      expect([second.isComplete, signals[0]?.aborted]).toEqual([true, true]);
     });
 
     it('has one signal for a connection, also behind interceptors', async () => {

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { toErrorData } from '../errors/error-data.js';
+import { failureOf } from '../errors/failure.js';
 import { isEnd } from '../message/end.js';
 import type { StoredMessage, TextMessage } from '../message/message.js';
 import type { Start } from '../message/position.js';
@@ -172,7 +172,7 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
     const { isChunked } = transport;
     const retry = reason === 'drained' ? encoder.retry(isChunked) : undefined;
     if (retry !== undefined) transport.write(retry, 'latin1');
-    const failed = this.failure && encoder.failure(toErrorData(this.failure.error), isChunked);
+    const failed = this.failure && encoder.failure(failureOf(this.failure.error), isChunked);
     if (failed !== undefined) transport.write(failed, 'utf8');
     transport.end(reason !== 'error' && (queue?.isEmpty ?? true));
   }

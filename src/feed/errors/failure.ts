@@ -2,18 +2,18 @@ import { STATUS_CODES } from 'node:http';
 import { HttpException } from '@nestjs/common';
 import { toFeedException } from './to-feed-exception.js';
 
-/** What a client is told of a source that has failed after the first byte. */
-export interface ErrorData {
+/** What clients are told of a source that has failed after the first byte, or of a run. */
+export interface Failure {
   /** What programs tell errors by; missing where the application's exception has none. */
   readonly code?: string | undefined;
   readonly message: string;
 }
 
 /**
- * What a client may know of an error: an HttpException's message and, where its response has one, its `code`. Of everything else, which
- * may say what is nobody's business, it learns only that it happened.
+ * What a client may know of an error: an HttpException's message and, where its response has one, its `code`. Any other error may carry
+ * internals: the client learns only that there was one.
  */
-export function toErrorData(error: unknown): ErrorData {
+export function failureOf(error: unknown): Failure {
   const known = toFeedException(error);
   if (!(known instanceof HttpException)) return { code: 'INTERNAL', message: 'The source has failed.' };
   const response = known.getResponse();
