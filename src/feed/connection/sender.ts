@@ -14,6 +14,16 @@ import type { Buffered, TotalBufferLimit } from './total-buffer-limit.js';
 /** How many messages of a queue are sent in one turn of the event loop. */
 const mostAtOnce = 256;
 
+/**
+ * The time between the message that tells a failure and the incomplete end, in milliseconds. Chromium drops what it has not passed on to the
+ * page when it sees that a body is incomplete.
+ */
+const readMs = 250;
+
+function endIncomplete(transport: Transport): void {
+  transport.end(false);
+}
+
 /** What the senders of all connections share. */
 export interface SenderContext {
   /** Unsent bytes that one connection may hold, in its transport and in its queue each. */
@@ -173,8 +183,11 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
     const retry = reason === 'drained' ? encoder.retry(isChunked) : undefined;
     if (retry !== undefined) transport.write(retry, 'latin1');
     const failed = this.failure && encoder.failure(failureOf(this.failure.error), isChunked);
-    if (failed !== undefined) transport.write(failed, 'utf8');
-    transport.end(reason !== 'error' && (queue?.isEmpty ?? true));
+    if (failed === undefined) transport.end(reason !== 'error' && (queue?.isEmpty ?? true));
+    else {
+      transport.write(failed, 'utf8');
+      setTimeout(endIncomplete, readMs, transport).unref();
+    }
   }
 
   private enqueue(entry: Entry, queue: SendQueue): void {

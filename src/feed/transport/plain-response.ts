@@ -39,15 +39,11 @@ class StreamTransport extends Transport {
     return super.write(frame, encoding);
   }
 
-  override end(isComplete: boolean): void {
-    if (isComplete) super.end(isComplete);
-    else (this.stream as unknown as Http2ServerResponse).stream.write('', () => this.destroy());
-  }
-
   /** Without a code, a client would take it for the end of the body (RFC 9113 section 7). */
-  override destroy(): void {
-    (this.stream as unknown as Http2ServerResponse).stream.close(constants.NGHTTP2_INTERNAL_ERROR);
-    super.destroy();
+  override end(isComplete: boolean): void {
+    const { stream } = this.stream as unknown as Http2ServerResponse;
+    if (isComplete) super.end(isComplete);
+    else stream.write('', () => stream.close(constants.NGHTTP2_INTERNAL_ERROR));
   }
 }
 
