@@ -1,5 +1,15 @@
 import type { IncomingMessage } from 'node:http';
-import { createParamDecorator, type ExecutionContext, Get, Inject, Req, Res, SetMetadata } from '@nestjs/common';
+import {
+  createParamDecorator,
+  type ExecutionContext,
+  HttpCode,
+  Inject,
+  Req,
+  RequestMapping,
+  RequestMethod,
+  Res,
+  SetMetadata,
+} from '@nestjs/common';
 import { EMPTY, type ObservableInput } from 'rxjs';
 import { FeedOpener } from './connection/feed-opener.js';
 import type { InterceptedSource } from './connection/intercepted-source.js';
@@ -7,8 +17,8 @@ import { interceptedOf } from './feed.interceptors.js';
 import type { AnyResponse } from './http/adapter.js';
 import { FeedRequest } from './http/feed-request.js';
 import { FEED_PATHS } from './http/feed-routes.js';
+import { decoratedParameters, FEED_LAST_GUARD, lastGuard } from './http/last-guard.js';
 import { documentFeed } from './http/openapi.js';
-import { FEED_OWN_QUERY, ownQuery } from './http/own-query.js';
 import { checkFeedId } from './message/feed-id.js';
 import type { FeedItem } from './message/message.js';
 import type { RunOptions } from './run/run.js';
@@ -26,6 +36,11 @@ export interface FeedRouteOptions {
    */
   feed?: (request: { params: Record<string, string> }) => string | string[];
   /**
+   * The method of the request. With `POST`, or with `QUERY` where Nest has it, a request has a body, which the application's parsers and
+   * pipes have read before the handler is called. Default: `RequestMethod.GET`.
+   */
+  method?: RequestMethod;
+  /**
    * Whether what the handler returns is published to the feed by a run, which outlives the client: see `FeedService.run()`. The handler is
    * called where no run of the feed is under way on any node, and the feed has not ended; whoever asks for the route gets the feed from its
    * earliest message on, or from their position. Default: false: each connection has a source of its own. Options: those of the run.
@@ -33,12 +48,16 @@ export interface FeedRouteOptions {
   run?: boolean | RunOptions;
 }
 
+/** The methods of which a response that stays open makes sense. */
+const methodNames = ['GET', 'POST', 'QUERY'];
+const methods = methodNames.map((name) => RequestMethod[name as keyof typeof RequestMethod]);
+
 type Source = ObservableInput<FeedItem> | undefined;
 type Handler = (this: { [opener]: FeedOpener; [runs]: Runs }, ...args: unknown[]) => unknown;
 
 /**
- * Makes a controller's method a feed: `GET` on the path, answered with a response that stays open and carries what the handler's
- * Observable (or Promise of one, or async iterable) emits, and what is published to its feed.
+ * Makes a controller's method a feed: `GET` on the path, or another method, answered with a response that stays open and carries what the
+ * handler's Observable (or Promise of one, or async iterable) emits, and what is published to its feed.
  *
  * Where the handler returns nothing, `Last-Event-ID` and `?since=` resume the feed; a source resumes by its own ids.
  *
@@ -50,15 +69,22 @@ type Handler = (this: { [opener]: FeedOpener; [runs]: Runs }, ...args: unknown[]
  *
  * @param path as for `@Get()`
  * @param options see `FeedRouteOptions`
+ * @throws TypeError for a method with which no feed can be opened
  */
-export function Feed(path?: string | string[], { feed, run = false }: FeedRouteOptions = {}): MethodDecorator {
+export function Feed(
+  path: string | string[] = '',
+  { feed, method = RequestMethod.GET, run = false }: FeedRouteOptions = {},
+): MethodDecorator {
+  if (!methods.includes(method))
+    throw new TypeError(
+      `@Feed() takes ${methodNames.join(', ').replace(/, (?=\w+$)/, ' or ')} as its method, not ${RequestMethod[method] ?? method}`,
+    );
   return (target, key, descriptor: PropertyDescriptor) => {
     const handler = descriptor.value as Handler;
     const parameters: unknown[] = Reflect.getMetadata('design:paramtypes', target, key) ?? [];
     // Without the types of its parameters, those with decorators still count: `length` ends at the first that has a default.
-    const decorated: Record<string, { index: number; data?: unknown }> =
-      Reflect.getMetadata('__routeArguments__', target.constructor, key) ?? {};
-    const arity = Math.max(parameters.length, handler.length, ...Object.values(decorated).map(({ index }) => index + 1));
+    const decorated = decoratedParameters(target.constructor, key);
+    const arity = Math.max(parameters.length, handler.length, ...decorated.map(({ index }) => index + 1));
 
     const follow: Handler = function (...args) {
       // A test of the controller calls its methods without a request.
@@ -101,6 +127,7 @@ export function Feed(path?: string | string[], { feed, run = false }: FeedRouteO
 
     // What decorators below this one have said of the handler also holds for its replacement.
     Object.defineProperty(follow, 'name', { value: handler.name });
+    HttpCode(200)(target, key, { value: follow }); // Nest would have it 201 for `POST`
     for (const kind of Reflect.getMetadataKeys(handler)) Reflect.defineMetadata(kind, Reflect.getMetadata(kind, handler), follow);
     documentFeed(follow);
     descriptor.value = follow;
@@ -110,15 +137,16 @@ export function Feed(path?: string | string[], { feed, run = false }: FeedRouteO
     Res()(target, key, arity + 1);
     Inject(FeedOpener)(target, opener);
     if (run) Inject(Runs)(target, runs);
-    SetMetadata(FEED_OWN_QUERY, ownQuery(new Set(Object.values(decorated).map(({ data }) => data))))(target, key, descriptor);
-    SetMetadata(FEED_PATHS, [path ?? ''].flat())(target, key, descriptor);
-    Get(path)(target, key, descriptor);
+    SetMetadata(FEED_LAST_GUARD, lastGuard(decorated))(target, key, descriptor);
+    SetMetadata(FEED_PATHS, [path].flat())(target, key, descriptor);
+    RequestMapping({ path, method })(target, key, descriptor);
   };
 }
 
 /**
  * A parameter of a `@Feed()` handler: an `AbortSignal` that is aborted when the connection ends, whatever the reason, or when none is
- * opened. Give it to what a generator waits for in `await`: a generator is not stopped otherwise until that is over.
+ * opened; when the client leaves, at once, also while the handler is still awaited. Nest's `@SseSignal()` is the same. Give it to what a
+ * generator waits for in `await`: a generator is not stopped otherwise until that is over.
  */
 export const FeedSignal = createParamDecorator(
   (_: unknown, context: ExecutionContext): AbortSignal => FeedRequest.of(context.switchToHttp().getRequest()).signal,

@@ -4,7 +4,7 @@ import { defer, mergeAll, type Observable } from 'rxjs';
 import { InterceptedSource } from './connection/intercepted-source.js';
 import { type AnyRequest, type AnyResponse, rawOf } from './http/adapter.js';
 import { FeedRoutes } from './http/feed-routes.js';
-import { FEED_OWN_QUERY, ownQuery } from './http/own-query.js';
+import { FEED_LAST_GUARD, lastGuard } from './http/last-guard.js';
 
 /** The methods that are feeds, of all applications in this process. */
 const feedHandlers = new WeakSet<object>();
@@ -82,7 +82,7 @@ function prepend(target: object): void {
 
 /** The last of all guards, which may look for the feed's own parameters themselves. */
 function appendGuard(handler: object): void {
-  const guard: unknown = Reflect.getMetadata(FEED_OWN_QUERY, handler);
+  const guard: unknown = Reflect.getMetadata(FEED_LAST_GUARD, handler);
   const guards: unknown[] = Reflect.getMetadata(GUARDS, handler) ?? [];
   if (guard && !guards.includes(guard)) Reflect.defineMetadata(GUARDS, [...guards, guard], handler);
 }
@@ -94,7 +94,7 @@ function configOf(module: ModuleRef): ApplicationConfig {
 
 /** Nest's metadata keys, read from a class of our own: Nest exports the decorators, not the keys. */
 const INTERCEPTORS = keyOf(UseInterceptors(outermost));
-const GUARDS = keyOf(UseGuards(ownQuery(new Set())));
+const GUARDS = keyOf(UseGuards(lastGuard([])));
 
 function keyOf(decorate: ClassDecorator): string {
   class Probe {}

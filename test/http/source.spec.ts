@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { NotFoundException } from '@nestjs/common';
 import { concat, NEVER, Observable, of, Subject } from 'rxjs';
 import { type FeedSource } from '../../src/index.js';
@@ -89,6 +90,30 @@ describe.each(platforms)("an application's source on %s", (platform) => {
     await peer.closed();
     expect(peer.body).toBe('first\n');
     expect(told).toBe(true);
+  });
+
+  it("a generator that waits for its source's signal goes on the moment its client leaves", async () => {
+    const reasons: string[] = [];
+    await start(async function* ({ signal }) {
+      yield 'waits';
+      await once(signal, 'abort');
+      reasons.push(signal.reason.name);
+    });
+    const peer = await follow(served, '/feeds/a');
+    await peer.sees('waits');
+    expect(reasons).toEqual([]);
+    peer.leave();
+    await until(() => reasons.length === 1);
+    expect(reasons).toEqual(['AbortError']);
+    await until(() => served.feeds.counts().closed.client === 1);
+  });
+
+  it("sends a source's retry and comment in event streams alone", async () => {
+    await start(() => of({ data: 'x', retry: 7, comment: 'a\nb' }, { data: '', comment: 'c' }));
+    const read = async (format: string) => (await fetch(`${served.url}/feeds/a?format=${format}`)).text();
+    expect(await read('sse')).toMatch(/^id: \S+\n\n: a\n: b\nretry: 7\ndata: x\n\n: c\ndata: \n\n$/);
+    expect(await read('text')).toBe('x\n\n');
+    expect(await read('ndjson')).toBe('{"data":"x"}\n{"data":""}\n');
   });
 
   it('a source whose teardown throws ends its own connection alone', async () => {

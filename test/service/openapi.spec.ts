@@ -36,7 +36,7 @@ async function empty(service: Served): Promise<void> {
 
 interface Route {
   readonly path: string;
-  readonly method: 'get' | 'post';
+  readonly method: 'get' | 'post' | 'delete';
   readonly operation: Operation;
 }
 
@@ -57,7 +57,7 @@ interface Answer {
 function answersOf({ operation }: Route): Answer[] {
   return Object.entries(operation.responses).map(([status, answer]) => {
     const codes = [...(answer as { description: string }).description.matchAll(/`([A-Z]+_[A-Z_]+)`/g)].map(([, code]) => code);
-    return { headers: {}, ...answer, status: Number(status), codes } as unknown as Answer;
+    return { headers: {}, content: {}, ...answer, status: Number(status), codes } as unknown as Answer;
   });
 }
 
@@ -88,8 +88,9 @@ function callOf(url: string, { path, method, operation }: Route, isWhole: boolea
     } = parameter as { name: string; required?: boolean; in: string; example: string | string[] };
     if (!isWhole && !required) continue;
     if (place === 'path') target.pathname = target.pathname.replace('ID', encodeURIComponent(`${example}`));
+    else if (example === undefined) continue;
     else if (place === 'header') headers[name] = `${example}`;
-    else if (example !== undefined) for (const value of [example].flat()) target.searchParams.append(name, value);
+    else for (const value of [example].flat()) target.searchParams.append(name, value);
   }
   if (mediaType === undefined) return { url: target.href, method, headers };
   if (method === 'get') return { url: target.href, method, headers: { ...headers, Accept: mediaType } };
@@ -114,7 +115,22 @@ function setData(call: Call, data: string): void {
 }
 
 /** What makes of a good request one that is refused with this code. */
-const faults: Record<string, (call: Call) => void> = {
+const faults: Record<string, (call: Call) => unknown> = {
+  FEED_ENDED: async (call) => {
+    const { origin } = new URL(call.url);
+    await fetch(`${origin}/test/over?end`, { method: 'POST', headers: { Authorization: `Bearer ${publishKey}` } });
+    call.url = call.url.replace('orders%2F7', 'over');
+    call.body = call.body?.replace('orders/7', 'over');
+  },
+  FEED_POSITION: (call) => {
+    call.url += '&expected=never-1';
+  },
+  FEED_KEY: async (call) => {
+    call.headers['Idempotency-Key'] = `${call.url} ${call.headers['Content-Type']}`;
+    const other = { ...call, headers: { ...call.headers } };
+    setData(other, 'other');
+    expect((await send(other)).status).toBe(201);
+  },
   FEED_ID: (call) => {
     call.url = call.url.replace('orders%2F7', '%20');
     call.body = call.body?.replace('orders/7', ' ');
@@ -191,7 +207,7 @@ async function retried(request: () => Promise<Response>): Promise<Response> {
 async function expectAnswer(document: Document, response: Response, { status, headers, content }: Answer): Promise<unknown> {
   expect(response.status).toBe(status);
   const mediaType = response.headers.get('content-type')?.split(';')[0] ?? '';
-  expect(Object.keys(content)).toContain(mediaType);
+  expect(status === 204 ? [''] : Object.keys(content)).toContain(mediaType);
   for (const [name, { required }] of Object.entries(headers)) {
     if (required !== false) expect(response.headers.get(name)).not.toBeNull();
   }
@@ -233,18 +249,36 @@ describe.each(platforms)('the document on %s', (platform) => {
     const operations = Object.fromEntries(routesOf(document).map(({ operation }) => [operation.operationId, operation]));
     const schema = bodyOf(operations.publishMany as Operation)?.['application/json']?.schema as Schema;
     const feeds = ['a', 'a/b', 'A-z.0_9~:@', 'x'.repeat(200), 'x'.repeat(201), '', '/', 'a/', '/a', 'a//b', 'ü', 'a b', 'a\n', 'a*'];
-    const types = ['t', 'ü €', 't'.repeat(200), 't'.repeat(201), '', 'a\nb', 'a\rb', 'a\0b'];
+    const types = ['t', 'ü €', 't'.repeat(200), 't'.repeat(201), '', 'a\nb', 'a\rb', 'a\0b', 'end', 'reset', 'ended'];
     const many = (length: number) => Array.from({ length }, (_, n) => `${n}`);
     const bodies: object[] = [
       ...feeds.map((feed) => ({ feeds: [feed], data: 1 })),
       ...types.map((type) => ({ feeds: ['a'], type, data: 1 })),
       ...[0, 1, 1000, 1001].map((length) => ({ feeds: many(length), data: 1 })),
+      ...[0, 1, 1000, 1001].map((length) => ({ messages: many(length).map((feed) => ({ feed, data: 1 })) })),
+      ...[{ feed: 'a' }, { data: 1 }, { feed: 'a', data: 1, key: 1 }, { feed: 'a', data: 1, more: 1 }].map((one) => ({ messages: [one] })),
+      { messages: [{ feed: 'a', data: 1 }], feeds: ['a'], data: 1 },
       ...[null, '', [], {}, 1.5].map((data) => ({ feeds: ['a'], data })),
       ...[{ feeds: ['a'] }, { data: 1 }, { feeds: 'a', data: 1 }, { feeds: [1], data: 1 }, { feeds: ['a'], data: 1, more: 1 }, []],
     ];
     for (const body of bodies) {
       const { status } = await service.publish('/test', JSON.stringify(body), asJson);
       expect([body, status]).toEqual([body, fits(document, schema, body) ? 201 : 400]);
+    }
+
+    const parameters = (operations.publish as Operation).parameters as { name: string; schema: Schema }[];
+    const schemaOf = (wanted: string) => parameters.find(({ name }) => name === wanted)?.schema as Schema;
+    for (const end of ['', 'completed', 'failed', 'stopped', 'done', 'Completed']) {
+      const { status } = await service.publish(`/test/end-${end}?end=${end}`, '', {});
+      expect([end, status]).toEqual([end, fits(document, schemaOf('end'), end) ? 201 : 400]);
+    }
+    for (const expected of ['abc-1', 'abc-1/a', 'abc', 'latest', '']) {
+      const { status } = await service.publish(`/test/a?expected=${encodeURIComponent(expected)}`, 'x');
+      expect([expected, status]).toEqual([expected, fits(document, schemaOf('expected'), expected) ? 409 : 400]);
+    }
+    for (const key of ['k', 'k'.repeat(200), 'k'.repeat(201)]) {
+      const { status } = await service.publish('/test/keys', 'x', { 'content-type': 'text/plain', 'idempotency-key': key });
+      expect([key, status]).toEqual([key, fits(document, schemaOf('Idempotency-Key'), key) ? 201 : 400]);
     }
 
     const [id, , since] = (operations.followMany as Operation).parameters as { schema: Schema }[];
@@ -264,6 +298,32 @@ describe.each(platforms)('the document on %s', (platform) => {
         fits(document, since?.schema as Schema, value) ? 200 : 400,
       ]);
     }
+  });
+});
+
+describe.each(platforms)('the document, of feeds that end, on %s', (platform) => {
+  afterEach(() => Run.endAll());
+
+  it('says how they answer, and how messages do that are rejected alone', async () => {
+    const service = await start(platform, { FEED_INTERVAL_MS: '0' });
+    const document = await service.json<Document>('/docs-json');
+    const answer = (method: string, path: string, status: number) =>
+      answersOf(routesOf(document).find((route) => route.method === method && route.path === path) as Route).find(
+        (one) => one.status === status,
+      ) as Answer;
+    const ended = await service.publish('/test/over?end', '', {});
+    const { id } = (await expectAnswer(document, ended, answer('post', '/test/{id}', 201))) as { id: string };
+    const headers = { 'last-event-id': id };
+    await expectAnswer(document, await fetch(`${service.url}/test/over`, { headers }), answer('get', '/test/{id}', 204));
+    await expectAnswer(document, await fetch(`${service.url}/test?id=over`, { headers }), answer('get', '/test', 204));
+    const messages = [
+      { feed: 'over', data: 1 },
+      { feed: 'a', data: 1 },
+    ];
+    const some = await service.publish('/test', JSON.stringify({ messages }), asJson);
+    expect(await expectAnswer(document, some, answer('post', '/test', 207))).toMatchObject({
+      messages: [{ code: 'FEED_ENDED' }, { feed: 'a' }],
+    });
   });
 });
 
@@ -320,8 +380,9 @@ describe.each(platforms.flatMap((platform) => environments.map((env) => ({ platf
         const mediaTypes = Object.keys(bodyOf(route.operation) ?? {});
         for (const answer of answersOf(route)) {
           if (answer.status < 400) {
+            if (answer.status === 207 || (answer.status === 204 && route.method === 'get')) continue; // below
             const wanted = route.method === 'get' ? Object.keys(answer.content) : mediaTypes;
-            for (const mediaType of wanted) {
+            for (const mediaType of wanted.length > 0 ? wanted : [undefined]) {
               for (const isWhole of [true, false]) {
                 await expectAnswer(document, await send(callOf(service.url, route, isWhole, mediaType)), answer);
               }
@@ -330,10 +391,10 @@ describe.each(platforms.flatMap((platform) => environments.map((env) => ({ platf
           }
           for (const code of answer.codes) {
             // This service has no limits for clients; the broker, and the keys for tokens, are unavailable in the tests below.
-            if (answer.status === 429 || (answer.status === 503 && (code === 'FEED_BROKER' || route.method === 'post'))) continue;
+            if (answer.status === 429 || (answer.status === 503 && (code === 'FEED_BROKER' || route.method !== 'get'))) continue;
             if (answer.status === 503) await fill(service);
             const call = callOf(service.url, route, true, mediaTypes[0]);
-            faults[code]?.(call);
+            await faults[code]?.(call);
             expect(await expectAnswer(document, await send(call), answer)).toMatchObject({ code });
             if (answer.status === 503) await empty(service);
           }
@@ -356,6 +417,7 @@ describe.each(platforms)('the document of a service on %s', (platform) => {
     expect(routes).toEqual([
       'get /deep/path/{id}',
       'post /deep/path/{id}',
+      'delete /deep/path/{id}',
       'get /deep/path',
       'post /deep/path',
       'get /health',

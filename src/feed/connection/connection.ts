@@ -45,8 +45,6 @@ export class Connection
   private source: SourceSubscription | undefined = undefined;
   /** Whether its source may emit anything. */
   private hasSource = false;
-  /** What the source failed with before the head was sent. */
-  private failure: { readonly error: unknown } | undefined = undefined;
   /** When it was opened, in milliseconds since the process started. */
   private openedAt = 0;
 
@@ -169,13 +167,11 @@ export class Connection
     if (this.isAccepting) this.sendEnd(message);
   }
 
-  /** The source failed. */
+  /** The source failed: before the head is sent `open()` throws it, later the client is told. */
   error(error: unknown): void {
     if (!this.isAccepting) return;
-    if (this.state === 'opening') {
-      this.failure = { error };
-      return;
-    }
+    this.failure = { error };
+    if (this.state === 'opening') return;
     this.onFailed(error);
     this.end('error');
   }

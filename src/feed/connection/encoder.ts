@@ -90,6 +90,12 @@ export class Encoder {
     return this.framedAscii(this.format.retry?.(Math.round(soonestMs + Math.random() * (latestMs - soonestMs))), isChunked);
   }
 
+  /** The frame that tells why a source has failed; undefined in a format that does not. */
+  failure(data: object, isChunked: boolean): string | undefined {
+    const body = this.format.failure?.(JSON.stringify(data));
+    return body && this.framed(body, Buffer.byteLength(body), isChunked);
+  }
+
   /** The frame that a client ignores: the same bytes for all connections. */
   heartbeat(isChunked: boolean): Buffer {
     return isChunked ? this.heartbeats.chunk : this.heartbeats.plain;

@@ -73,6 +73,7 @@ export class FeedOpener {
     const asked = FeedRequest.of(request);
     if (!(await beginOpening(asked.raw, rawOf(response)))) {
       hijack(response);
+      asked.stop?.abort();
       return undefined;
     }
     try {
@@ -94,6 +95,7 @@ export class FeedOpener {
     const client = this.admission.admit(request, this.registry.size);
     const sent = (options.labelled ?? feeds.length > 1) ? labelled(format) : format;
     const connection = this.registry.make(feeds, this.encoders.get(sent) as Encoder, client);
+    const stopWatching = abortWhenLeft(request, rawOf(response));
     try {
       const handled = await options.handler?.();
       const makeSource =
@@ -126,6 +128,7 @@ export class FeedOpener {
         return undefined;
       }
       connection.open(() => {
+        stopWatching();
         this.setHead(request, response, format);
         if (replay) rawOf(response).setHeader('Feed-Position', formatPosition(replay.start));
         if (replay?.isCut) rawOf(response).setHeader('Feed-History', 'cut');
@@ -195,3 +198,17 @@ export class FeedOpener {
     return error instanceof BrokerUnavailableError ? this.admission.brokerRejection(error) : toFeedException(error);
   }
 }
+
+/**
+ * Aborts what was made for a request at once where its client leaves before it has a connection: the handler may be waiting.
+ *
+ * @returns what stops that
+ */
+function abortWhenLeft(request: FeedRequest, response: ServerResponse): () => void {
+  if (!request.stop) return ignore;
+  const abort = () => request.stop?.abort(); // not that of a run, which goes on
+  response.once('close', abort);
+  return () => response.off('close', abort);
+}
+
+function ignore() {}

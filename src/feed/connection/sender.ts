@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { failureOf } from '../errors/failure.js';
 import { isEnd } from '../message/end.js';
 import type { StoredMessage, TextMessage } from '../message/message.js';
 import type { Start } from '../message/position.js';
@@ -12,6 +13,16 @@ import type { Buffered, TotalBufferLimit } from './total-buffer-limit.js';
 
 /** How many messages of a queue are sent in one turn of the event loop. */
 const mostAtOnce = 256;
+
+/**
+ * The time between the message that tells a failure and the incomplete end, in milliseconds. Chromium drops what it has not passed on to the
+ * page when it sees that a body is incomplete.
+ */
+const readMs = 250;
+
+function endIncomplete(transport: Transport): void {
+  transport.end(false);
+}
 
 /** What the senders of all connections share. */
 export interface SenderContext {
@@ -48,6 +59,8 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
   protected state: State = 'opening';
   /** What waits for the client, beside the bytes in the transport; undefined while the connection is live. */
   protected queue: SendQueue | undefined = new SendQueue();
+  /** What its source failed with, or the broker in a replay. */
+  protected failure: { readonly error: unknown } | undefined = undefined;
   private isGoingOn = false;
   /** The encoder's last emission that was sent here. */
   private emission = 0;
@@ -166,9 +179,15 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
       transport.destroy();
       return;
     }
-    const retry = reason === 'drained' ? encoder.retry(transport.isChunked) : undefined;
+    const { isChunked } = transport;
+    const retry = reason === 'drained' ? encoder.retry(isChunked) : undefined;
     if (retry !== undefined) transport.write(retry, 'latin1');
-    transport.end(reason !== 'error' && (queue?.isEmpty ?? true));
+    const failed = this.failure && encoder.failure(failureOf(this.failure.error), isChunked);
+    if (failed === undefined) transport.end(reason !== 'error' && (queue?.isEmpty ?? true));
+    else {
+      transport.write(failed, 'utf8');
+      setTimeout(endIncomplete, readMs, transport).unref();
+    }
   }
 
   private enqueue(entry: Entry, queue: SendQueue): void {
@@ -200,6 +219,7 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
       if (queue.needsRead) await queue.read((startOf) => this.replayFrom(startOf));
       await nextTurn(); // other connections get theirs
     } catch (error) {
+      this.failure = { error };
       this.onFailed(error);
       this.end('error');
       this.finish(); // the rest cannot be read: the response ends incomplete

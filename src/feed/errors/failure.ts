@@ -1,6 +1,24 @@
+import { STATUS_CODES } from 'node:http';
 import { HttpException } from '@nestjs/common';
+import { toFeedException } from './to-feed-exception.js';
 
-/** What clients are told of a failure: the message of an HttpException, which is meant for them, and nothing of any other error. */
-export function messageForClients(error: unknown): string {
-  return error instanceof HttpException ? error.message : 'The source has failed.';
+/** What clients are told of a source that has failed after the first byte, or of a run. */
+export interface Failure {
+  /** What programs tell errors by; missing where the application's exception has none. */
+  readonly code?: string | undefined;
+  readonly message: string;
+}
+
+/**
+ * What a client may know of an error: an HttpException's message and, where its response has one, its `code`. Any other error may carry
+ * internals: the client learns only that there was one.
+ */
+export function failureOf(error: unknown): Failure {
+  const known = toFeedException(error);
+  if (!(known instanceof HttpException)) return { code: 'INTERNAL', message: 'The source has failed.' };
+  const response = known.getResponse();
+  // An exception that wraps another error has taken over its message.
+  if (response instanceof Error) return { message: STATUS_CODES[known.getStatus()] ?? 'Error' };
+  const { code } = typeof response === 'string' ? {} : (response as { code?: unknown });
+  return { ...(typeof code === 'string' && { code }), message: known.message };
 }

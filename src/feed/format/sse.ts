@@ -1,4 +1,4 @@
-import type { Format } from './format.js';
+import { type Format, failureType } from './format.js';
 
 /** What ends a line in an event stream: CRLF, LF or CR (HTML standard, section 9.2.5 "Parsing an event stream"). */
 const lineBreak = /\r\n|\r|\n/g;
@@ -22,6 +22,7 @@ export const sse: Format = {
   },
   // An event without data sets the id that `EventSource` sends when it reconnects, and is not dispatched (section 9.2.6).
   mark: (position) => `id: ${position}\n\n`,
+  failure: (json) => `event: ${failureType}\ndata: ${json}\n\n`,
   // A comment.
   heartbeat: ':\n\n',
   retry: (ms) => `retry: ${ms}\n\n`,

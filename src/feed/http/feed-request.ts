@@ -79,8 +79,13 @@ export class FeedRequest {
 
   /** Aborted when the request's connection ends, or when none is opened for it. Made for those who ask: a connection without costs nothing. */
   get signal(): AbortSignal {
+    return this.controller.signal;
+  }
+
+  /** What aborts the signal. */
+  get controller(): AbortController {
     this.stop ??= new AbortController();
-    return this.stop.signal;
+    return this.stop;
   }
 
   /** Has the signal follow another one from now on, and not the request's connection. */

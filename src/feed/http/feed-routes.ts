@@ -4,6 +4,11 @@ import { DiscoveryService, MetadataScanner, Reflector } from '@nestjs/core';
 /** The metadata key of a `@Feed()` route's paths, on the method. */
 export const FEED_PATHS = 'nestjs-feed:paths';
 
+/** Whether a controller's method opens a feed. */
+export function isFeedRoute(handler: object): boolean {
+  return Reflect.hasMetadata(FEED_PATHS, handler);
+}
+
 interface FeedRoute {
   readonly controller: Type<unknown> & { readonly prototype: Record<string, () => unknown> };
   readonly handler: () => unknown;

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { filter, firstValueFrom, map, type ObservableInput } from 'rxjs';
 import type { LeaseListener } from '../cluster/leases.js';
 import { FeedEndedError, FeedPositionError } from '../errors/broker.errors.js';
-import { messageForClients } from '../errors/failure.js';
+import { failureOf } from '../errors/failure.js';
 import { toFeedException } from '../errors/to-feed-exception.js';
 import { endType, type FeedEnd } from '../message/end.js';
 import type { FeedItem, StoredMessage } from '../message/message.js';
@@ -162,7 +162,7 @@ export class Runs implements LeaseListener {
       if (error instanceof FeedEndedError || error instanceof FeedPositionError) run.giveUp(error);
       else run.stop(error);
       if (!run.isGivenUp) this.onFailed(feed, error);
-      end = { reason: 'failed', message: messageForClients(error) };
+      end = { reason: 'failed', message: failureOf(error).message };
     }
     if (!run.isGivenUp) await this.tell(run, end);
     if (this.isStopping) return;
@@ -198,7 +198,7 @@ export class Runs implements LeaseListener {
       } catch (error) {
         this.running.delete(feed);
         this.onFailed(feed, error);
-        message = messageForClients(error);
+        message = failureOf(error).message;
       }
     }
     if (!isEnded) await this.publisher.end(feed, { reason: 'failed', message });

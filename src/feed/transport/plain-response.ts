@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { constants, type Http2ServerResponse } from 'node:http2';
 import type { Socket } from 'node:net';
 import { SocketProxy } from './socket-proxy.js';
 import { Transport } from './transport.js';
@@ -6,9 +7,22 @@ import { Transport } from './transport.js';
 /** Sends the head and keeps the response in Node's HTTP stack: the way that always works, at a higher price. */
 export function plainResponse(request: IncomingMessage, response: ServerResponse): Transport {
   response.flushHeaders();
-  if (request.httpVersionMajor === 1) discardInput(request.socket);
-  else request.resume(); // a stream that the client closes is only closed here once its input has been read
-  return request.httpVersionMajor === 1 ? new Transport(response, false) : new StreamTransport(response, false);
+  const isHttp1 = request.httpVersionMajor === 1;
+  if (isHttp1 && request.complete && request.readableLength === 0) discardInput(request.socket);
+  else {
+    request.resume(); // that a client leaves is only noticed once its body has been read
+    if (isHttp1) request.on('end', onRead);
+  }
+  return isHttp1 ? new ResponseTransport(response, false) : new StreamTransport(response, false);
+}
+
+/** Node's HTTP code knows no incomplete end: the socket below it ends instead, once what was written has left. */
+class ResponseTransport extends Transport {
+  override end(isComplete: boolean): void {
+    const { socket } = this.stream as ServerResponse;
+    if (isComplete) super.end(isComplete);
+    else socket?.write('', () => socket.destroySoon()); // not by the response's write(): middleware that has replaced it may call nothing back
+  }
 }
 
 /** A stream of an HTTP/2 session: the bytes that have left on the session's socket may be those of other streams. */
@@ -24,6 +38,13 @@ class StreamTransport extends Transport {
     this.writtenBytes += frame.length;
     return super.write(frame, encoding);
   }
+
+  /** Without a code, a client would take it for the end of the body (RFC 9113 section 7). */
+  override end(isComplete: boolean): void {
+    const { stream } = this.stream as unknown as Http2ServerResponse;
+    if (isComplete) super.end(isComplete);
+    else stream.write('', () => stream.close(constants.NGHTTP2_INTERNAL_ERROR));
+  }
 }
 
 /**
@@ -37,3 +58,6 @@ function discardInput(socket: Socket | SocketProxy): void {
 }
 
 function ignore() {}
+function onRead(this: IncomingMessage) {
+  discardInput(this.socket);
+}

@@ -132,10 +132,6 @@ export class Transport {
    * @param isComplete whether in good order; otherwise the client sees an incomplete body
    */
   end(isComplete: boolean): void {
-    if (!isComplete && !this.isHandedOver) {
-      this.stream.destroy(); // Node's HTTP code knows no other incomplete end
-      return;
-    }
     this.stream.on('finish', onFinish);
     if (this.isChunked && isComplete) this.stream.end(lastChunk);
     else this.stream.end();

@@ -36,7 +36,7 @@ export async function serveDocs(app: INestApplication, feedPath: string): Promis
       // By default the page shows a badge from another host.
       validatorUrl: null,
       // The page shows a response when it has ended, which that of a feed does not.
-      supportedSubmitMethods: ['post'],
+      supportedSubmitMethods: ['post', 'delete'],
     },
   });
   return [];

@@ -20,7 +20,9 @@ export function documentOf(path: string, options: ResolvedFeedOptions): OpenAPIO
   if (!hasTokens) {
     const feeds = [document.paths[path], document.paths[`${path}/{id}`]];
     for (const { get } of [...feeds, document.paths['/health/connections']]) get.security = [];
-    for (const { post } of feeds) post.security = [{ bearer: [] }, { key: [] }];
+    for (const operation of feeds.flatMap(({ post, delete: clear }) => [post, clear])) {
+      if (operation) operation.security = [{ bearer: [] }, { key: [] }];
+    }
   }
   return JSON.parse(JSON.stringify(document, (key, value) => (key === 'x-if' || (value?.['x-if'] && !hasTokens) ? undefined : value)));
 }
