@@ -50,9 +50,11 @@ class ListBroker extends Broker {
   async read(feed: string, start: Start): Promise<History> {
     const end = this.offset;
     const own = this.messages.filter((message) => message.feed === feed);
-    const known = typeof start === 'string' ? this.offsetOf(start, own) : start.offset;
+    const position = typeof start === 'object' && 'offset' in start ? start : undefined;
+    const known = position?.offset ?? this.offsetOf(start as Exclude<Start, Position>, own);
     const isReset =
-      typeof start !== 'string' && (start.epoch !== this.epoch || start.offset > end || start.offset < (this.cleared.get(feed) ?? 0));
+      position !== undefined &&
+      (position.epoch !== this.epoch || position.offset > end || position.offset < (this.cleared.get(feed) ?? 0));
     const after: Position = { epoch: this.epoch, offset: isReset ? 0 : known };
     // One message a page: the smallest that the contract allows.
     const [first, ...more] = own.filter(({ offset }) => offset > after.offset);
@@ -80,7 +82,8 @@ class ListBroker extends Broker {
     return this.offset;
   }
 
-  private offsetOf(start: 'earliest' | 'newest' | 'end', own: readonly StoredMessage[]): number {
+  private offsetOf(start: Exclude<Start, Position>, own: readonly StoredMessage[]): number {
+    if (typeof start === 'object') return (own.at(-start.last)?.offset ?? 1) - 1;
     if (start === 'end' && !isEnd(own.at(-1))) return this.offset;
     return start === 'earliest' ? 0 : (own.at(-1)?.offset ?? 1) - 1;
   }

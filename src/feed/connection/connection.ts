@@ -123,12 +123,15 @@ export class Connection
     checkFeedId(feed);
     const start = since === undefined ? undefined : parseSince(since);
     if (!this.isAccepting || this.feeds.includes(feed)) return;
+    this.context.router.checkRoom([feed]);
     this.feeds = [...this.feeds, feed];
     const queue = this.beginQueue();
     const expected = queue.expect(feed);
     let replay: Replay | undefined;
     try {
-      replay = await this.context.router.subscribe(this, [feed], start, true);
+      const subscribed = await this.context.router.subscribe(this, [feed], start, true);
+      await this.context.router.addSnapshots(subscribed);
+      replay = subscribed;
     } catch (error) {
       if (!expected.isCancelled) this.unfollow(feed);
       throw toFeedException(error);

@@ -9,8 +9,13 @@ export interface Position {
   readonly offset: number;
 }
 
-/** Where to begin on a feed: after a position, with the oldest message stored, with the newest one stored, or at the `end`. */
-export type Start = Position | 'earliest' | 'newest' | 'end';
+/** Where to begin on a feed: after a position, with the oldest message stored, with the newest one or the last few, or at the `end`. */
+export type Start = Position | { readonly last: number } | 'earliest' | 'newest' | 'end';
+
+/** Whether a start is a position. */
+export function isPosition(start: Start): start is Position {
+  return typeof start === 'object' && 'offset' in start;
+}
 
 /** A position that no broker has ever given. */
 export const nowhere: Position = { epoch: '', offset: 0 };

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { reasonOf } from '../../errors/broker.errors.js';
 import type { Content, StoredMessage } from '../../message/message.js';
-import type { Start } from '../../message/position.js';
-import type { BrokerContext, History, MessageSink, PublishConditions } from '../broker.js';
+import { isPosition, type Start } from '../../message/position.js';
+import { type BrokerContext, type History, longestTtlMs, type MessageSink, type PublishConditions } from '../broker.js';
 import { SessionBroker } from '../session-broker.js';
 import type { RedisTarget } from './redis.options.js';
 import { RedisCatchUp } from './redis-catch-up.js';
@@ -125,7 +125,7 @@ export class RedisBroker extends SessionBroker<RedisSession> {
       delivery.stop();
     });
     const catchUp = new RedisCatchUp(session, delivery);
-    this.catchingUp = catchUp.run(context.historyTtlMs * 1000).catch((error) => session.end(error));
+    this.catchingUp = catchUp.run(longestTtlMs(context) * 1000).catch((error) => session.end(error));
     await this.catchingUp;
     this.catchingUp = undefined;
     if (delivery.isLive && !this.isRejecting) this.outage.end();
@@ -185,10 +185,10 @@ export class RedisBroker extends SessionBroker<RedisSession> {
 
 function historyOf(start: Start, { epoch, offset, isKnown, trimmed, moreAfter, messages, isEnded }: Page): History {
   const [first] = messages;
-  const isReset = start === 'earliest' ? trimmed > 0 : typeof start !== 'string' && (!isKnown || trimmed > start.offset);
+  const isReset = start === 'earliest' ? trimmed > 0 : isPosition(start) && (!isKnown || trimmed > start.offset);
   let after = first ? trimmed : offset;
   if ((start === 'newest' || start === 'end') && first) after = first.offset - 1;
-  if (typeof start !== 'string' && !isReset) after = start.offset;
+  if (isPosition(start) && !isReset) after = start.offset;
   return { messages, after: { epoch, offset: after }, end: moreAfter ?? offset, hasMore: moreAfter !== undefined, isReset, isEnded };
 }
 

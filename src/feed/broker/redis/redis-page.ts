@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { isEnd } from '../../message/end.js';
 import type { StoredMessage } from '../../message/message.js';
 import type { Position, Start } from '../../message/position.js';
+import { boundsOf, type HistoryBounds } from '../broker.js';
 import { parse } from './redis-message.js';
 
 /** How many bytes one command may return, unless a single message is larger. */
@@ -42,13 +43,21 @@ export type PagesReply = [epoch: string, offset: string, pages: PageReply[]];
 const isOfStream = ({ feed }: ReadOptions) => feed !== '';
 
 /** The feeds whose streams are read, and what the script needs to know of each. */
-export function requestOf(options: readonly ReadOptions[]): { feeds: string[]; values: (string | number)[] } {
+export function requestOf(
+  options: readonly ReadOptions[],
+  bounds: HistoryBounds,
+): { feeds: string[]; values: (string | number)[] } {
   const some = options.filter(isOfStream);
   const values = some.flatMap(({ feed, start, upTo = '+', limitBytes = readBytes }) => {
-    const from = typeof start === 'string' ? [start, ''] : [start.offset, start.epoch];
-    return [...slotOf(feed), ...from, upTo, Math.min(limitBytes, readBytes)];
+    const { historyTtlMs, keepNewest } = boundsOf(bounds, feed);
+    return [...slotOf(feed), ...startValues(start), upTo, Math.min(limitBytes, readBytes), historyTtlMs * 1000, keepNewest ? 1 : 0];
   });
   return { feeds: some.map(({ feed }) => feed), values };
+}
+
+function startValues(start: Start): [string | number, string | number] {
+  if (typeof start === 'string') return [start, ''];
+  return 'last' in start ? ['last', start.last] : [start.offset, start.epoch];
 }
 
 /** What was read for each of the options; undefined where it found no room. */

@@ -5,7 +5,7 @@ const mostEpochs = 16;
  * What Redis does in one atomic step each. The scripts work on two keys in one hash slot, so that they run on a cluster:
  *
  * - the state, a hash for all feeds: `epoch`; `offset` of the last message; `run` and `past`, see below; `unkept`, the offset of the last
- *   message that was larger than its feed's history; `ttl`, the shortest time to live that any process had; and up to 65,536 slots that
+ *   message that was larger than its feed's history; `ttl`, the shortest time to live that any process had for a feed; and up to 65,536 slots that
  *   feeds share by a hash, each with the offset of the last message of the feed that used it last. They tell what has been trimmed of feeds
  *   whose stream has expired, in a space that does not grow with the number of feeds.
  * - the feed's stream. An entry's id is its message's offset, its one field the message as it is announced, see `redis-message.ts`.
@@ -103,7 +103,7 @@ end
 /**
  * Finds out whether Redis is the one that it was, at the beginning of a connection and then every second.
  *
- * KEYS: state. ARGV: epoch to begin with, ttl in µs, the last offset that the process has received, its epoch. Returns epoch,
+ * KEYS: state. ARGV: epoch to begin with, the shortest ttl in µs, the last offset that the process has received, its epoch. Returns epoch,
  * offset of the last message of all feeds, whether Redis has all that the process has received, up to where it has, and the time in µs.
  */
 export const beat = `${common}
@@ -158,17 +158,18 @@ local function announce(message) redis.call('SPUBLISH', (KEYS[2]:gsub('}', '}' .
  * Appends a message to a feed and announces it, with the offset of the message before it.
  *
  * KEYS and ARGV: see \`change\`; and KEYS: where the message has a key, what is known of that. ARGV: messages stored, bytes stored, overhead
- * of a message in bytes, kind, type, text, the offset after which the feed must have no message (or an empty text), the epoch of that
+ * of a message in bytes, whether the feed's newest message is stored beyond its ttl (1), kind, type, text, the offset after which the feed must have no message (or an empty text), the epoch of that
  * offset, a digest of the message, and how long its key is known in ms. Returns epoch and offset, and whether the message has been
  * appended before; or \`ended\`, \`position\` or \`key\` where it has not been appended for that.
  */
 export const append = `${common}${entries}${change}
 local mostMessages, mostBytes, overhead = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local keepsNewest = ARGV[10] == '1'
 if KEYS[3] then
   local known = redis.call('GET', KEYS[3])
   if known then
     local digest, name, at = known:match('^(%S+) (%S+) (%d+)$')
-    if digest ~= ARGV[15] then return { 'key' } end
+    if digest ~= ARGV[16] then return { 'key' } end
     return { name, at, 1 }
   end
 end
@@ -186,14 +187,14 @@ end
 
 if newest and not before then clear() end
 local previous, isExact = lastOfFeed()
-if ARGV[13] ~= '' then
-  local at = tonumber(ARGV[13])
-  local kept = ARGV[14] == epoch and last or ended(past, ARGV[14])
+if ARGV[14] ~= '' then
+  local at = tonumber(ARGV[14])
+  local kept = ARGV[15] == epoch and last or ended(past, ARGV[15])
   if not kept or at > kept or previous > at then return { 'position' } end
 end
 local total = before and bytesBefore(before) + size(before) or 0
-local head = table.concat({ epoch, id, text(previous), isExact and '1' or '0', text(total), ARGV[10] }, ' ')
-local message = head .. '\\n' .. ARGV[11] .. '\\n' .. ARGV[12]
+local head = table.concat({ epoch, id, text(previous), isExact and '1' or '0', text(total), ARGV[11] }, ' ')
+local message = head .. '\\n' .. ARGV[12] .. '\\n' .. ARGV[13]
 total = total + size(message)
 -- The end of a feed is stored whatever the bounds are.
 local isLast = isEnd(message)
@@ -212,7 +213,7 @@ else
   end
   if added.err then return added end
   redis.call('XTRIM', KEYS[2], 'MINID', text(math.max(now - ttl, 0)))
-  redis.call('PEXPIRE', KEYS[2], text(ttl / 1000))
+  if keepsNewest and not isLast then redis.call('PERSIST', KEYS[2]) else redis.call('PEXPIRE', KEYS[2], text(ttl / 1000)) end
   while total > mostBytes do
     local oldest = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
     if not oldest or total - bytesBefore(oldest[2][2]) <= mostBytes or (isLast and oldest[1] == id .. '-0') then break end
@@ -221,7 +222,7 @@ else
 end
 note()
 if mostMessages == 0 or redis.call('XLEN', KEYS[2]) == 0 then redis.call('HSET', KEYS[1], 'unkept', id) end
-if KEYS[3] then redis.call('SET', KEYS[3], ARGV[15] .. ' ' .. epoch .. ' ' .. id, 'PX', ARGV[16]) end
+if KEYS[3] then redis.call('SET', KEYS[3], ARGV[16] .. ' ' .. epoch .. ' ' .. id, 'PX', ARGV[17]) end
 announce(message)
 return { epoch, id, 0 }
 `;
@@ -239,14 +240,15 @@ return { epoch, id }
 /**
  * Reads a page of each of some feeds: as many messages as the limits on bytes allow, and of the first feed at least one.
  *
- * KEYS: state, streams. ARGV: epoch to begin with, ttl in µs, the limit on bytes for all feeds, and for each of them: slot, check, where to
- * begin (an offset, \`earliest\`, \`newest\`, or \`end\`), the epoch of that offset, the last offset to read (or \`+\`), the limit on bytes. Returns
- * epoch, offset of the last message of all feeds, and of each feed, or 0 where it found no room: whether the position is known, the offset
- * up to which messages have been trimmed before the first one after the position, whether that is exact, the offset of the last message of
- * the page where more follow (or an empty text), messages, and where they do not tell, whether the feed has ended.
+ * KEYS: state, streams. ARGV: epoch to begin with, the limit on bytes for all feeds, and for each of them: slot, check, where to begin (an
+ * offset, \`earliest\`, \`last\`, \`newest\`, or \`end\`), the epoch of that offset or how many the \`last\` are, the last offset to read (or
+ * \`+\`), the limit on bytes, ttl in µs, whether the newest message is stored beyond it (1). Returns epoch, offset of the last message of all
+ * feeds, and of each feed, or 0 where it found no room: whether the position is known, the offset up to which messages have been trimmed
+ * before the first one after the position, whether that is exact, the offset of the last message of the page where more follow (or an empty
+ * text), messages, and where they do not tell, whether the feed has ended.
  */
 export const read = `${common}${entries}
-local ttl, left = tonumber(ARGV[2]), tonumber(ARGV[3])
+local left = tonumber(ARGV[2])
 local pages = {}
 
 -- A few entries at a time: a stream may be many times the limit. Returns nothing where others have left too little room.
@@ -281,8 +283,17 @@ local function readPage(key, least, upTo, limit)
   end
 end
 
-local function read(key, slot, check, start, name, upTo, limit)
+-- The offset from which on messages are stored: they may be older than their time to live in a stream that has not been trimmed since.
+local function oldest(key, ttl, keepsNewest)
   local least = math.max(now - ttl, 0)
+  local newest = keepsNewest and range('XREVRANGE', key, '+', '-', 1)[1]
+  local message = newest and own(newest)
+  if not message or isEnd(message) then return least end
+  return math.min(least, tonumber(newest[1]:match('^%d+')))
+end
+
+local function read(key, slot, check, start, name, upTo, limit, ttl, keepsNewest)
+  local least = oldest(key, ttl, keepsNewest)
   if start == 'newest' or start == 'end' then
     local newest = range('XREVRANGE', key, '+', text(least), 1)[1]
     if newest and not own(newest) then
@@ -294,6 +305,10 @@ local function read(key, slot, check, start, name, upTo, limit)
     if message and #pages > 0 and #message > left then return 0 end
     if message then left = left - #message end
     return { 1, '0', 1, '', message and { message } or {}, message and isEnd(message) and 1 or 0 }
+  end
+  if start == 'last' then
+    local some = range('XREVRANGE', key, '+', text(least), name)
+    if #some > 0 then least = tonumber(some[#some][1]:match('^%d+')) end
   end
   local after = tonumber(start)
   local kept = name == epoch and last or ended(past, name)
@@ -316,15 +331,16 @@ local function read(key, slot, check, start, name, upTo, limit)
     dropped, isExact = text(offset), isLast and '1' or '0'
   end
   -- A page that has messages tells it by the last one.
-  local newest = #messages == 0 and upTo == '+' and range('XREVRANGE', key, '+', text(math.max(now - ttl, 0)), 1)[1]
+  local newest = #messages == 0 and upTo == '+' and range('XREVRANGE', key, '+', text(oldest(key, ttl, keepsNewest)), 1)[1]
   local final = newest and own(newest)
   return { isKnown and 1 or 0, dropped, tonumber(isExact), moreAfter, messages, final and isEnd(final) and 1 or 0 }
 end
 
 for n = 2, #KEYS do
-  local arg = 6 * n - 8
+  local arg = 8 * n - 13
   -- After a feed that found no room, no other is read: a page that is thrown away costs as much as one that is sent.
-  pages[n - 1] = pages[n - 2] == 0 and 0 or read(KEYS[n], ARGV[arg], ARGV[arg + 1], ARGV[arg + 2], ARGV[arg + 3], ARGV[arg + 4], tonumber(ARGV[arg + 5]))
+  pages[n - 1] = pages[n - 2] == 0 and 0 or read(KEYS[n], ARGV[arg], ARGV[arg + 1], ARGV[arg + 2], ARGV[arg + 3], ARGV[arg + 4], tonumber(ARGV[arg + 5]),
+    tonumber(ARGV[arg + 6]), ARGV[arg + 7] == '1')
 end
 return { epoch, text(last), pages }
 `;

@@ -4,7 +4,7 @@ import { digestOf } from '../../message/content.js';
 import type { Content, StoredMessage } from '../../message/message.js';
 import type { Position } from '../../message/position.js';
 import { Batches } from '../batches.js';
-import { type HistoryBounds, messageOverhead, type PublishConditions } from '../broker.js';
+import { allBounds, boundsOf, type HistoryBounds, messageOverhead, type PublishConditions } from '../broker.js';
 import { newEpoch } from '../epoch.js';
 import type { ServerSession } from '../session-broker.js';
 import type { RedisTarget } from './redis.options.js';
@@ -124,19 +124,21 @@ export class RedisSession implements ServerSession {
     content: Content,
     { key, expected }: PublishConditions = {},
   ): Promise<{ message: StoredMessage; isRepeated: boolean }> {
-    const { historyLength, historyBytes, idempotencyMs } = this.context.bounds;
+    const { bounds } = this.context;
+    const { historyLength, historyBytes, keepNewest } = boundsOf(bounds, feed);
     const { type = '', text } = content;
     const values = [
       historyLength,
       historyBytes,
       messageOverhead,
+      keepNewest ? 1 : 0,
       kindOf(content),
       type,
       text,
       expected?.offset ?? '',
       expected?.epoch ?? '',
     ];
-    if (key !== undefined) values.push(digestOf(content), idempotencyMs);
+    if (key !== undefined) values.push(digestOf(content), bounds.idempotencyMs);
     const reply = await this.change('append', feed, values, key === undefined ? [] : [`${this.keyPrefix}${feed} ${key}`]);
     if (reply[0] === 'ended') throw new FeedEndedError(feed);
     if (reply[0] === 'position') throw new FeedPositionError(feed);
@@ -157,7 +159,7 @@ export class RedisSession implements ServerSession {
     values: readonly (string | number)[] = [],
     keys: readonly string[] = [],
   ): Promise<[epoch: string, offset: string, isRepeated?: number]> {
-    const { historyTtlMs } = this.context.bounds;
+    const { historyTtlMs } = boundsOf(this.context.bounds, feed);
     const deadline = Math.floor(this.clock + (performance.now() + storeMs) * 1000);
     const all = [historyTtlMs * 1000, ...slotOf(feed), this.channelMark, deadline, ...values];
     const reply = this.run(script, [this.streamPrefix + feed, ...keys], all, true);
@@ -168,7 +170,8 @@ export class RedisSession implements ServerSession {
   async beat(): Promise<Newest> {
     const { context } = this;
     const received = context.received();
-    const values = [context.bounds.historyTtlMs * 1000, received?.offset ?? 0, received?.epoch ?? ''];
+    const shortestTtlMs = Math.min(...allBounds(context.bounds).map(({ historyTtlMs }) => historyTtlMs));
+    const values = [shortestTtlMs * 1000, received?.offset ?? 0, received?.epoch ?? ''];
     const [epoch, offset, isKnown, kept, now] = (await this.run('beat', [], values)) as [string, string, number, string, string];
     this.clock = Number(now) - performance.now() * 1000;
     return { epoch, offset: Number(offset), isKnown: isKnown === 1, kept: Number(kept) };
@@ -240,11 +243,10 @@ export class RedisSession implements ServerSession {
 
   /** Reads what finds room in one reply, and of the first feed at least a message. Where all start at the end, no stream is looked at. */
   private async readPages(options: readonly ReadOptions[]): Promise<(Page | undefined)[]> {
-    const { feeds, values } = requestOf(options);
+    const { feeds, values } = requestOf(options, this.context.bounds);
     await this.announcements.subscribed; // what is published between the two is announced
-    const all = [this.context.bounds.historyTtlMs * 1000, readBytes, ...values];
     const keys = feeds.map((feed) => this.streamPrefix + feed);
-    return pagesOf(options, (await this.run('read', keys, all)) as PagesReply);
+    return pagesOf(options, (await this.run('read', keys, [readBytes, ...values])) as PagesReply);
   }
 
   /** Makes the last change of each feed. */
