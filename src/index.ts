@@ -2,7 +2,16 @@ export type { AuthOptions } from './feed/auth/auth.options.js';
 export { FeedAuthGuard } from './feed/auth/feed-auth.guard.js';
 export type { FeedTokenRequest } from './feed/auth/feed-token.service.js';
 export { FeedTokenService } from './feed/auth/feed-token.service.js';
-export type { BrokerContext, BrokerFactory, History, HistoryBounds, MessageSink, PublishConditions } from './feed/broker/broker.js';
+export type {
+  BrokerContext,
+  BrokerFactory,
+  FeedBounds,
+  History,
+  HistoryBounds,
+  MessageSink,
+  PublishConditions,
+  Retention,
+} from './feed/broker/broker.js';
 export { Broker } from './feed/broker/broker.js';
 export type { NodeCounts } from './feed/cluster/announcement.js';
 export type { FeedConnection } from './feed/connection/feed-connection.js';

@@ -18,6 +18,7 @@ import { FeedRoutes } from './http/feed-routes.js';
 import { Admission } from './limits/admission.js';
 import { Publisher } from './pubsub/publisher.js';
 import { Router } from './pubsub/router.js';
+import { Snapshots } from './pubsub/snapshots.js';
 
 /** Injects where the built-in routes are. */
 const FEED_EXTRAS = Symbol('FEED_EXTRAS');
@@ -49,7 +50,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
     { provide: AUTH_OPTIONS, useExisting: FEED_OPTIONS },
     { provide: Broker, inject: [FEED_OPTIONS], useFactory: makeBroker },
     { provide: Admission, inject: [FEED_OPTIONS], useFactory: (options: ResolvedFeedOptions) => new Admission(options) },
-    { provide: Publisher, inject: [Broker], useFactory: (broker: Broker) => new Publisher(broker) },
+    { provide: Publisher, inject: [Broker, FEED_OPTIONS], useFactory: makePublisher },
     { provide: Registry, inject: [FEED_OPTIONS, Broker, Admission], useFactory: makeRegistry },
     { provide: Router, inject: [Registry], useFactory: ({ router }: Registry) => router },
     { provide: FeedOpener, inject: [Admission, Registry, Router], useFactory: makeOpener },
@@ -80,19 +81,31 @@ export class FeedModule extends ConfigurableModuleClass implements NestModule {
 
 function makeBroker(options: ResolvedFeedOptions): Broker | Promise<Broker> {
   const logger = new Logger(FeedModule.name);
-  return options.broker({ ...options, log: (message) => logger.warn(message) });
+  const { retention } = options.rules;
+  return options.broker({ ...options, retention, log: (message) => logger.warn(message) });
+}
+
+function makePublisher(broker: Broker, { rules }: ResolvedFeedOptions): Publisher {
+  return new Publisher(broker, rules);
 }
 
 function makeRegistry(options: ResolvedFeedOptions, broker: Broker, admission: Admission): Registry {
   const logger = new Logger(FeedService.name);
+  const snapshots = new Snapshots(options.serialize, (feed, error) =>
+    logger.error(`The snapshot of feed "${feed}" failed: ${textOf(error)}`),
+  );
   // Half of what a connection may hold is for the page of history that it is sent, half for what comes meanwhile.
-  const router = new Router(broker, options.rules, options.bufferBytes / 2, (feed, hasSubscribers) =>
+  const router = new Router(broker, options.rules, snapshots, options.bufferBytes / 2, (feed, hasSubscribers) =>
     registry.onPresence(feed, hasSubscribers),
   );
   const registry = new Registry(options, router, admission, ({ feeds }, error) => {
-    logger.error(`The source of feed "${feeds.join(', ')}" failed: ${error instanceof Error ? error.stack : String(error)}`);
+    logger.error(`The source of feed "${feeds.join(', ')}" failed: ${textOf(error)}`);
   });
   return registry;
+}
+
+function textOf(error: unknown): string | undefined {
+  return error instanceof Error ? error.stack : String(error);
 }
 
 function makeOpener(admission: Admission, registry: Registry, router: Router): FeedOpener {

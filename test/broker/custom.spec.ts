@@ -53,8 +53,7 @@ class ListBroker extends Broker {
     const position = typeof start === 'object' && 'offset' in start ? start : undefined;
     const known = position?.offset ?? this.offsetOf(start as Exclude<Start, Position>, own);
     const isReset =
-      position !== undefined &&
-      (position.epoch !== this.epoch || position.offset > end || position.offset < (this.cleared.get(feed) ?? 0));
+      position !== undefined && (position.epoch !== this.epoch || position.offset > end || position.offset < (this.cleared.get(feed) ?? 0));
     const after: Position = { epoch: this.epoch, offset: isReset ? 0 : known };
     // One message a page: the smallest that the contract allows.
     const [first, ...more] = own.filter(({ offset }) => offset > after.offset);

@@ -192,11 +192,14 @@ export class MessageLog {
   private scheduleExpiry(list: AgeList): void {
     if (!list.oldest) return;
     const left = list.oldest.message.time + list.ttlMs - Date.now();
-    list.expiry = setTimeout(() => {
-      list.expiry = undefined;
-      this.dropExpiredOf(list);
-      this.scheduleExpiry(list);
-    }, Math.max(left, expiryStepMs)).unref();
+    list.expiry = setTimeout(
+      () => {
+        list.expiry = undefined;
+        this.dropExpiredOf(list);
+        this.scheduleExpiry(list);
+      },
+      Math.max(left, expiryStepMs),
+    ).unref();
   }
 
   private dropExpired(): void {

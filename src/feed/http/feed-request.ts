@@ -21,6 +21,8 @@ export interface Grant {
   readonly subject?: string | undefined;
   /** When the token expires, in milliseconds since 1970. Undefined: never. */
   readonly expiresAt?: number | undefined;
+  /** Why a request without a token is rejected where it needs one; undefined where it has one, or none was looked for. */
+  readonly missing?: unknown;
   mayRead(feed: string): boolean;
   mayPublish(feed: string): boolean;
 }

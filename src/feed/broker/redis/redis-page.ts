@@ -43,10 +43,7 @@ export type PagesReply = [epoch: string, offset: string, pages: PageReply[]];
 const isOfStream = ({ feed }: ReadOptions) => feed !== '';
 
 /** The feeds whose streams are read, and what the script needs to know of each. */
-export function requestOf(
-  options: readonly ReadOptions[],
-  bounds: HistoryBounds,
-): { feeds: string[]; values: (string | number)[] } {
+export function requestOf(options: readonly ReadOptions[], bounds: HistoryBounds): { feeds: string[]; values: (string | number)[] } {
   const some = options.filter(isOfStream);
   const values = some.flatMap(({ feed, start, upTo = '+', limitBytes = readBytes }) => {
     const { historyTtlMs, keepNewest } = boundsOf(bounds, feed);

@@ -1,0 +1,28 @@
+import * as v from 'valibot';
+import { milliseconds, wholeNumber } from '../errors/option-rules.js';
+
+/** The most of the newest messages that a new connection may get. */
+const mostReplayed = 10_000;
+
+const replayRule = `must be 'none', 'newest', 'all' or a whole number of messages from 1 to ${mostReplayed}`;
+
+/** What each option of a rule may be. */
+export const feedRuleEntries = {
+  historyLength: v.optional(wholeNumber('messages')),
+  historyTtlMs: v.optional(milliseconds(1)),
+  historyBytes: v.optional(wholeNumber('bytes')),
+  keepNewest: v.optional(v.boolean('must be true or false')),
+  replay: v.optional(
+    v.union(
+      [v.picklist(['none', 'newest', 'all']), v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(mostReplayed))],
+      replayRule,
+    ),
+  ),
+  snapshot: v.optional(
+    v.custom<(feed: string) => unknown>((value) => typeof value === 'function', 'must be a function that returns the state of a feed'),
+  ),
+  conflate: v.optional(v.boolean('must be true or false')),
+  maxSubscribers: v.optional(wholeNumber('subscribers', 1)),
+  publishPerSecond: v.optional(wholeNumber('messages', 1)),
+  read: v.optional(v.picklist(['public', 'token'], "must be 'public' or 'token'")),
+};
