@@ -20,10 +20,14 @@ export class MessageLog {
   private readonly lists: readonly AgeList[];
   private totalBytes = 0;
 
+  /**
+   * @param epoch what offsets count in
+   * @param now the time in milliseconds since 1970
+   */
   constructor(
-    /** What offsets count in. */
     readonly epoch: string,
     private readonly bounds: HistoryBounds,
+    private readonly now: () => number = Date.now,
   ) {
     const ttls = new Set(allBounds(bounds).map(({ historyTtlMs }) => historyTtlMs));
     const keepsNewest = allBounds(bounds).some(({ keepNewest }) => keepNewest);
@@ -191,7 +195,7 @@ export class MessageLog {
   /** One timer for all messages of a list. */
   private scheduleExpiry(list: AgeList): void {
     if (!list.oldest) return;
-    const left = list.oldest.message.time + list.ttlMs - Date.now();
+    const left = list.oldest.message.time + list.ttlMs - this.now();
     list.expiry = setTimeout(
       () => {
         list.expiry = undefined;
@@ -207,7 +211,7 @@ export class MessageLog {
   }
 
   private dropExpiredOf(list: AgeList): void {
-    const before = Date.now() - list.ttlMs;
+    const before = this.now() - list.ttlMs;
     for (let entry = list.oldest; entry && entry.message.time <= before; entry = list.oldest) {
       const { log, message } = entry;
       if (log.bounds.keepNewest && log.last === entry && !isEnd(message)) {
