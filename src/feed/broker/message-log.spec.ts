@@ -36,7 +36,7 @@ describe('a log with rules', () => {
 
   it('stores of each feed what its rule allows, and tells exactly whether messages after a position are gone', () => {
     const runs = fc.record({
-      steps: fc.array(step, { maxLength: 80 }),
+      steps: fc.array(step, { maxLength: 80, size: 'max' }),
       few: fc.nat(3),
       historyTotalBytes: fc.integer({ min: 0, max: 12 * messageOverhead }),
     });
