@@ -67,11 +67,13 @@ const json = v.optional(
     v.string(),
     v.rawTransform(({ dataset, addIssue, NEVER }) => {
       try {
-        return JSON.parse(dataset.value) as FeedRules;
+        const value: unknown = JSON.parse(dataset.value);
+        if (typeof value === 'object' && !Array.isArray(value)) return value as FeedRules;
+        addIssue({ message: 'must be a JSON object' });
       } catch (error) {
         addIssue({ message: `must be JSON: ${(error as Error).message}` });
-        return NEVER;
       }
+      return NEVER;
     }),
   ),
 );

@@ -108,7 +108,7 @@ describe('a log with rules', () => {
         }
         log.clearAll();
       }),
-      { numRuns: 500 },
+      { numRuns: 200 },
     );
   });
 

@@ -12,12 +12,7 @@ export const feedRuleEntries = {
   historyTtlMs: v.optional(milliseconds(1)),
   historyBytes: v.optional(wholeNumber('bytes')),
   keepNewest: v.optional(v.boolean('must be true or false')),
-  replay: v.optional(
-    v.union(
-      [v.picklist(['none', 'newest', 'all']), v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(mostReplayed))],
-      replayRule,
-    ),
-  ),
+  replay: v.optional(v.custom<'none' | 'newest' | 'all' | number>(isReplay, replayRule)),
   snapshot: v.optional(
     v.custom<(feed: string) => unknown>((value) => typeof value === 'function', 'must be a function that returns the state of a feed'),
   ),
@@ -26,3 +21,8 @@ export const feedRuleEntries = {
   publishPerSecond: v.optional(wholeNumber('messages', 1)),
   read: v.optional(v.picklist(['public', 'token'], "must be 'public' or 'token'")),
 };
+
+function isReplay(value: unknown): boolean {
+  if (typeof value === 'number') return Number.isInteger(value) && value >= 1 && value <= mostReplayed;
+  return value === 'none' || value === 'newest' || value === 'all';
+}
