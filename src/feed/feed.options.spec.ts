@@ -85,6 +85,8 @@ describe('resolveFeedOptions', () => {
     expect(['x', 'a/b', 'a/bc', 'a/c'].map((feed) => rules.startOf(feed))).toEqual(['end', { last: 10_000 }, 'earliest', 'end']);
     expect(rules.retention?.of('a/b')).toEqual({ historyLength: 7, historyTtlMs: 300_000, historyBytes: 5, keepNewest: undefined });
     expect([rules.retention?.of('x'), rules.retention?.of('a/bc')]).toEqual([undefined, undefined]);
+    // The module's own feeds have no rule.
+    expect(resolveFeedOptions({ rules: { '*': { historyLength: 0 } } }).rules.retention?.of('$leases')).toBe(undefined);
     expect(resolveFeedOptions({ rules: { '*': { replay: 'all' } } }).rules.retention).toBe(undefined);
   });
 

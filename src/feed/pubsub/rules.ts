@@ -92,6 +92,7 @@ export class RuleSet {
   }
 
   private find(feed: string): BoundedRule | undefined {
+    if (feed.startsWith('$')) return undefined; // one of the module's own
     const own = this.byFeed.get(feed);
     if (own) return own;
     for (const { beginning, rule } of this.byBeginning) if (feed.startsWith(beginning)) return rule;
