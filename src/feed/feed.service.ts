@@ -70,8 +70,9 @@ export class FeedService {
    * @returns the message, once the broker has stored it
    * @throws FeedException FEED_ID, FEED_MESSAGE (400) for what cannot be published; FEED_POSITION (409) where the feed has messages after
    * the expected position; FEED_KEY (422) where the key was used for other data; FEED_BODY_TOO_LARGE (413) for more than the broker
-   * takes; FEED_ENDED (409) where the feed has ended; FEED_BROKER (503) while the broker is unavailable: if that has just begun, the message may have been stored all the same, unless it has a `key`, with which it can be
-   * published again
+   * takes; FEED_ENDED (409) where the feed has ended; FEED_TOO_MANY (429) for more messages a second than its rule allows; FEED_BROKER (503)
+   * while the broker is unavailable: if that has just begun, the message may have been stored all the same, unless it has a `key`, with which
+   * it can be published again
    */
   async publish<T>(feed: string, data: T, options: PublishOptions = {}): Promise<FeedMessage<T>> {
     const [message] = await this.send([feed], data, options);
@@ -162,7 +163,7 @@ export class FeedService {
    * @returns the connection; undefined where there is none, because the request was `HEAD` or the client has left
    * @throws FeedException FEED_ID (400) for a feed of the module's own, whose name begins with `$`; FEED_FORBIDDEN (403) when the token
    * does not grant all of the feeds; FEED_FORMAT (406); FEED_TOO_MANY (429) at a limit of the client; FEED_UNAVAILABLE (503) at the
-   * limit and while the service shuts down; FEED_BROKER (503) while the broker, which stores what the client missed, is unavailable;
+   * limit of all or of a feed, where a snapshot fails, and while the service shuts down; FEED_BROKER (503) while the broker, which stores what the client missed, is unavailable;
    * and what the source fails with before the first byte
    */
   connect(request: AnyRequest, response: AnyResponse, options: ConnectOptions = {}): Promise<FeedConnection | undefined> {
