@@ -10,7 +10,7 @@ import type { StoredMessage } from '../message/message.js';
 export const leasesFeed = '$leases';
 
 /** How long a lease lasts without being renewed, in milliseconds. */
-const term = 6000;
+const term = 5000;
 /** How many times it is renewed within that time. */
 const renewals = 3;
 /** How many leases are renewed with one message. */
