@@ -31,6 +31,7 @@ export { feedEndReasons, isEnd } from './feed/message/end.js';
 export type { Content, FeedItem, FeedMessage, StoredMessage } from './feed/message/message.js';
 export { storedMessage } from './feed/message/message.js';
 export type { Position, Start } from './feed/message/position.js';
+export { isPosition } from './feed/message/position.js';
 export type { PublishOptions } from './feed/pubsub/publish-options.js';
 export type { PublishListener } from './feed/pubsub/publisher.js';
 export type { FeedRule, FeedRules } from './feed/pubsub/rules.js';

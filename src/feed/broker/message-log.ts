@@ -1,6 +1,6 @@
 import { isEnd } from '../message/end.js';
 import type { StoredMessage } from '../message/message.js';
-import type { Start } from '../message/position.js';
+import { isPosition, type Start } from '../message/position.js';
 import { type History, type HistoryBounds, messageOverhead, textBytes } from './broker.js';
 import { TrimmedOffsets } from './trimmed-offsets.js';
 
@@ -26,8 +26,9 @@ interface FeedLog {
   last: Entry | undefined;
   length: number;
   bytes: number;
-  /** The offset up to which messages have been trimmed. */
+  /** The offset up to which messages have been trimmed, and the time up to which those were stored. */
   trimmed: number;
+  trimmedTime: number;
 }
 
 /** The recent messages of all feeds in this process's memory, within bounds. */
@@ -38,6 +39,7 @@ export class MessageLog {
   private readonly trimmed = new TrimmedOffsets();
   /** The offset up to which the messages of all feeds have been trimmed. */
   private allTrimmed = 0;
+  private allTrimmedTime = 0;
   private oldest: Entry | undefined = undefined;
   private newest: Entry | undefined = undefined;
   private totalBytes = 0;
@@ -55,7 +57,8 @@ export class MessageLog {
     this.offset = message.offset;
     let log = this.logs.get(feed);
     if (!log) {
-      log = { feed, first: undefined, last: undefined, length: 0, bytes: 0, trimmed: this.trimmed.offsetOf(feed) };
+      const [trimmed, trimmedTime] = [this.trimmed.offsetOf(feed), this.trimmed.timeOf(feed)];
+      log = { feed, first: undefined, last: undefined, length: 0, bytes: 0, trimmed, trimmedTime };
       this.logs.set(feed, log);
     }
     const bytes = bytesOf(message);
@@ -81,43 +84,25 @@ export class MessageLog {
     this.dropExpired();
     const log = this.logs.get(feed);
     const { epoch, offset: end } = this;
-    const last = log?.last?.message;
-    const isEnded = isEnd(last);
-    if (start === 'end' || start === 'newest') {
-      const isSent = last !== undefined && (start === 'newest' || isEnded);
-      const after = { epoch, offset: isSent ? last.offset - 1 : end };
-      return { messages: isSent ? [last] : [], after, end, hasMore: false, isReset: false, isEnded };
-    }
     const trimmed = Math.max(log?.trimmed ?? this.trimmed.offsetOf(feed), this.allTrimmed);
-    const isKnown = start !== 'earliest' && start.epoch === epoch && start.offset >= trimmed && start.offset <= end;
-    const after = isKnown ? start.offset : trimmed;
-    const { messages, hasMore } = this.pageOf(log, after, limitBytes);
+    const isKnown = isPosition(start) && start.epoch === epoch && start.offset >= trimmed && start.offset <= end;
+    const { messages, hasMore } = pageFrom(firstOf(log, start, isKnown), limitBytes);
+    const [first] = messages;
     return {
       messages,
-      after: { epoch, offset: messages.length > 0 || isKnown ? after : end },
+      after: { epoch, offset: isKnown ? start.offset : first ? first.offset - 1 : end },
       end: hasMore ? (messages.at(-1) as StoredMessage).offset : end,
       hasMore,
-      isReset: start === 'earliest' ? trimmed > 0 : !isKnown,
-      isEnded,
+      isReset: isPosition(start) ? !isKnown : this.isCut(log, feed, start, trimmed),
+      isEnded: isEnd(log?.last?.message),
     };
   }
 
-  /** The messages of a feed after an offset, as many as the limit allows, and at least one. */
-  private pageOf(log: FeedLog | undefined, after: number, limitBytes: number): { messages: StoredMessage[]; hasMore: boolean } {
-    const messages: StoredMessage[] = [];
-    let bytes = 0;
-    for (let entry = this.firstAfter(log, after); entry; entry = entry.next) {
-      bytes += entry.bytes - messageOverhead;
-      if (bytes > limitBytes && messages.length > 0) return { messages, hasMore: true };
-      messages.push(entry.message);
-    }
-    return { messages, hasMore: false };
-  }
-
-  private firstAfter(log: FeedLog | undefined, after: number): Entry | undefined {
-    let entry = log?.first;
-    while (entry && entry.message.offset <= after) entry = entry.next;
-    return entry;
+  /** Whether messages are gone with which a reader would begin. */
+  private isCut(log: FeedLog | undefined, feed: string, start: Start, trimmed: number): boolean {
+    if (start === 'earliest') return trimmed > 0;
+    if (typeof start === 'string' || !('time' in start)) return false;
+    return trimmed > 0 && Math.max(log?.trimmedTime ?? this.trimmed.timeOf(feed), this.allTrimmedTime) >= start.time;
   }
 
   /** The newest message of a feed, if it is stored. */
@@ -147,14 +132,18 @@ export class MessageLog {
   forget(feed: string, offset: number): void {
     const log = this.logs.get(feed);
     while (log?.first && log.first.message.offset <= offset) this.drop(log.first);
-    if (log?.first) log.trimmed = Math.max(log.trimmed, offset);
-    else this.trimmed.note(feed, offset);
+    const now = Date.now(); // none of them is younger
+    if (log?.first) {
+      log.trimmed = Math.max(log.trimmed, offset);
+      log.trimmedTime = now;
+    } else this.trimmed.note(feed, offset, now);
   }
 
   /** Removes the messages of all feeds up to an offset. */
   forgetAll(offset: number): void {
     while (this.oldest && this.oldest.message.offset <= offset) this.drop(this.oldest);
     this.allTrimmed = Math.max(this.allTrimmed, offset);
+    this.allTrimmedTime = Date.now();
   }
 
   clearAll(): void {
@@ -183,10 +172,11 @@ export class MessageLog {
     log.length -= 1;
     log.bytes -= bytes;
     log.trimmed = entry.message.offset;
+    log.trimmedTime = Math.max(log.trimmedTime, entry.message.time);
     if (log.first) return;
     log.last = undefined;
     this.logs.delete(log.feed);
-    this.trimmed.note(log.feed, log.trimmed);
+    this.trimmed.note(log.feed, log.trimmed, log.trimmedTime);
   }
 
   /** One timer for all messages: they expire in the order in which they were appended. */
@@ -206,6 +196,31 @@ export class MessageLog {
     const before = Date.now() - this.bounds.historyTtlMs;
     while (this.oldest && this.oldest.message.time <= before) this.drop(this.oldest);
   }
+}
+
+/** The entry with which a reader begins. */
+function firstOf(log: FeedLog | undefined, start: Start, isKnown: boolean): Entry | undefined {
+  if (!log) return undefined;
+  if (start === 'newest') return log.last;
+  if (start === 'end') return isEnd(log.last?.message) ? log.last : undefined;
+  let entry = log.first;
+  if (start === 'earliest') return entry;
+  if ('last' in start) for (let more = log.length - start.last; more > 0; more -= 1) entry = entry?.next;
+  else if ('time' in start) while (entry && entry.message.time < start.time) entry = entry.next;
+  else if (isKnown) while (entry && entry.message.offset <= start.offset) entry = entry.next;
+  return entry;
+}
+
+/** The messages of a feed from an entry on, as many as the limit allows, and at least one. */
+function pageFrom(first: Entry | undefined, limitBytes: number): { messages: StoredMessage[]; hasMore: boolean } {
+  const messages: StoredMessage[] = [];
+  let bytes = 0;
+  for (let entry = first; entry; entry = entry.next) {
+    bytes += entry.bytes - messageOverhead;
+    if (bytes > limitBytes && messages.length > 0) return { messages, hasMore: true };
+    messages.push(entry.message);
+  }
+  return { messages, hasMore: false };
 }
 
 /** Its id holds the feed's name as well. */
