@@ -23,6 +23,7 @@ export type { FeedRouteOptions } from './feed/feed.decorator.js';
 export { Feed, FeedSignal } from './feed/feed.decorator.js';
 export { FeedModule } from './feed/feed.module.js';
 export type { FeedModuleExtras, FeedOptions } from './feed/feed.options.js';
+export { FeedReader } from './feed/feed.reader.js';
 export { FeedService } from './feed/feed.service.js';
 export { FeedIdPipe } from './feed/http/feed-id.pipe.js';
 export type { LimitOptions } from './feed/limits/limit.options.js';
@@ -32,6 +33,7 @@ export type { Content, FeedItem, FeedMessage, StoredMessage } from './feed/messa
 export { storedMessage } from './feed/message/message.js';
 export type { Position, Start } from './feed/message/position.js';
 export { isPosition } from './feed/message/position.js';
+export type { FeedHistory, HistoryOptions } from './feed/pubsub/history.js';
 export type { PublishOptions } from './feed/pubsub/publish-options.js';
 export type { PublishListener } from './feed/pubsub/publisher.js';
 export type { FeedRule, FeedRules } from './feed/pubsub/rules.js';

@@ -5,6 +5,7 @@ import { FeedAuthGuard } from './auth/feed-auth.guard.js';
 import { FeedTokenService } from './auth/feed-token.service.js';
 import { Broker } from './broker/broker.js';
 import { Nodes } from './cluster/nodes.js';
+import { FeedAnswerer } from './connection/feed-answerer.js';
 import { FeedOpener } from './connection/feed-opener.js';
 import { Registry } from './connection/registry.js';
 import { FeedModuleDuplicateError } from './errors/feed-options.error.js';
@@ -53,6 +54,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
     { provide: Registry, inject: [FEED_OPTIONS, Broker, Admission], useFactory: makeRegistry },
     { provide: Router, inject: [Registry], useFactory: ({ router }: Registry) => router },
     { provide: FeedOpener, inject: [Admission, Registry, Router], useFactory: makeOpener },
+    { provide: FeedAnswerer, inject: [FEED_OPTIONS, Broker, Admission, Registry], useFactory: makeAnswerer },
     { provide: Nodes, inject: [FEED_OPTIONS, Broker, Registry], useFactory: makeNodes },
   ],
   exports: [FeedService, FeedTokenService, FeedOpener, FEED_OPTIONS, AUTH_OPTIONS],
@@ -97,6 +99,10 @@ function makeRegistry(options: ResolvedFeedOptions, broker: Broker, admission: A
 
 function makeOpener(admission: Admission, registry: Registry, router: Router): FeedOpener {
   return new FeedOpener(admission, registry, router);
+}
+
+function makeAnswerer({ stallMs }: ResolvedFeedOptions, broker: Broker, admission: Admission, registry: Registry): FeedAnswerer {
+  return new FeedAnswerer(broker, admission, registry, stallMs);
 }
 
 function makeNodes({ nodeName }: ResolvedFeedOptions, broker: Broker, registry: Registry): Nodes {

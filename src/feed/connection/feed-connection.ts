@@ -17,7 +17,7 @@ export interface FeedConnection {
   /**
    * Follows one more feed.
    *
-   * @param since where to begin: a message id, `earliest` or `latest`. Default: with the next message, and what the feed's rule
+   * @param since where to begin, as in `HistoryOptions`. Default: with the next message, and what the feed's rule
    * replays. Messages from before this call come without an id: the connection is further already on its other feeds
    * @throws FeedException FEED_ID, FEED_SINCE (400), FEED_BROKER (503); the connection then goes on without the feed
    */

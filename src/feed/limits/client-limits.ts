@@ -41,11 +41,12 @@ export class ClientLimits {
   /**
    * Checks whether a client may open a connection.
    *
+   * @param stays whether it is one that stays open; a request that is answered at once counts in the rate alone
    * @returns the limit that forbids it: `client` where it has as many open as it may, `rate` where it has opened too many lately;
    * undefined where it may
    */
-  check(client: string): 'client' | 'rate' | undefined {
-    if (this.most < Number.POSITIVE_INFINITY && (this.connections.get(client) ?? 0) >= this.most) return 'client';
+  check(client: string, stays = true): 'client' | 'rate' | undefined {
+    if (stays && this.most < Number.POSITIVE_INFINITY && (this.connections.get(client) ?? 0) >= this.most) return 'client';
     if (this.rate < Number.POSITIVE_INFINITY && this.lacks(client) > 0) return 'rate';
     return undefined;
   }
@@ -58,6 +59,11 @@ export class ClientLimits {
   /** Notes that an admitted client opens a connection. */
   open(client: string): void {
     if (this.most < Number.POSITIVE_INFINITY) this.connections.set(client, (this.connections.get(client) ?? 0) + 1);
+    this.note(client);
+  }
+
+  /** Notes that an admitted client has a request answered at once. */
+  note(client: string): void {
     if (this.rate < Number.POSITIVE_INFINITY) this.take(client);
   }
 

@@ -38,6 +38,8 @@ export interface Content {
 export interface TextMessage extends Content {
   readonly id: string | undefined;
   readonly feed: string | undefined;
+  /** When the broker stored it, in milliseconds since 1970; undefined where none has. */
+  readonly time?: number | undefined;
 }
 
 /** The fields that only a source's message has, for an event stream. */
@@ -70,7 +72,7 @@ export function toFeedMessage({ id, feed, type, text, isJson, ...stored }: Store
     feed,
     ...(type !== undefined && { type }),
     data,
-    ...('time' in stored && { time: stored.time }),
+    ...(stored.time !== undefined && { time: stored.time }),
   };
 }
 

@@ -244,8 +244,8 @@ function offsetOf({ next }: ReplayCursor): number {
 }
 
 /** A message that tells its reader no more than where the replay began. */
-function messageAt({ feed, type, text, isJson }: StoredMessage, position: Position): TextMessage {
-  return { id: `${formatPosition(position)}/${feed}`, feed, type, text, isJson };
+function messageAt({ feed, type, text, isJson, time }: StoredMessage, position: Position): TextMessage {
+  return { id: `${formatPosition(position)}/${feed}`, feed, type, text, isJson, time };
 }
 
 /**
@@ -260,6 +260,6 @@ export function resetOf(feed: string, oldest: string | null, position?: Position
 }
 
 /** The same message for a reader whose position is behind it already. */
-function withoutPosition({ feed, type, text, isJson }: TextMessage): TextMessage {
-  return { id: undefined, feed, type, text, isJson };
+function withoutPosition({ feed, type, text, isJson, time }: TextMessage): TextMessage {
+  return { id: undefined, feed, type, text, isJson, time };
 }
