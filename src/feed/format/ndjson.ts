@@ -1,14 +1,14 @@
 import type { Format } from './format.js';
 
-/** One JSON object a line: `{ id?, feed?, type?, data, time? }`. */
+/** One JSON object a line: `{ id?, feed?, type?, time?, data }`. */
 export const ndjson: Format = {
   name: 'ndjson',
   mediaType: 'application/x-ndjson',
   contentType: 'application/x-ndjson',
   heartbeat: '\n',
   encode({ id, feed, type, text, isJson, time }) {
-    const data = isJson ? text : JSON.stringify(text);
-    return `{${member('id', id)}${member('feed', feed)}${member('type', type)}"data":${data}${time === undefined ? '' : `,"time":${time}`}}\n`;
+    const stored = time === undefined ? '' : `"time":${time},`;
+    return `{${member('id', id)}${member('feed', feed)}${member('type', type)}${stored}"data":${isJson ? text : JSON.stringify(text)}}\n`;
   },
 };
 
