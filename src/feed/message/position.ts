@@ -50,8 +50,8 @@ export function parseSince(since: string): Start {
 }
 
 function parseLast(since: string): Start | undefined {
-  const last = /^-\d{1,4}$/.test(since) ? Number(since.slice(1)) : 0;
-  return last >= 1 && last <= mostLast ? { last } : undefined;
+  const last = /^-[1-9]\d{0,3}$/.test(since) ? Number(since.slice(1)) : 0;
+  return last > 0 && last <= mostLast ? { last } : undefined;
 }
 
 /** JavaScript takes February 30 for March 2. */
