@@ -21,9 +21,9 @@ export function isUnchanged({ headers }: IncomingMessage, response: ServerRespon
 export function writeHistory(response: ServerResponse, { messages, position, isReset, ended }: HistoryPage): void {
   const lines = messages.map((message) => ndjson.encode(message)).join(',');
   const rest = { position: formatPosition(position), ...(isReset && { reset: true }), ended };
-  const body = `{"messages":[${lines && `\n${lines}`}],${JSON.stringify(rest).slice(1)}\n`;
+  const body = Buffer.from(`{"messages":[${lines && `\n${lines}`}],${JSON.stringify(rest).slice(1)}\n`);
   response.setHeader('Content-Type', 'application/json; charset=utf-8');
-  response.setHeader('Content-Length', Buffer.byteLength(body));
+  response.setHeader('Content-Length', body.length);
   response.end(body);
 }
 
