@@ -19,9 +19,11 @@ export function isUnchanged({ headers }: IncomingMessage, response: ServerRespon
 
 /** Writes `{ messages, position, reset?, ended? }`, a message a line, and ends the response. */
 export function writeHistory(response: ServerResponse, { messages, position, isReset, ended }: HistoryPage): void {
-  const lines = messages.map((message) => ndjson.encode(message)).join(',');
+  // V8 copies the parts of such a text once, where join() has them copied twice.
+  let text = '{"messages":[';
+  for (const [n, message] of messages.entries()) text += (n === 0 ? '\n' : ',') + ndjson.encode(message);
   const rest = { position: formatPosition(position), ...(isReset && { reset: true }), ended };
-  const body = Buffer.from(`{"messages":[${lines && `\n${lines}`}],${JSON.stringify(rest).slice(1)}\n`);
+  const body = Buffer.from(`${text}],${JSON.stringify(rest).slice(1)}\n`);
   response.setHeader('Content-Type', 'application/json; charset=utf-8');
   response.setHeader('Content-Length', body.length);
   response.end(body);
