@@ -6,6 +6,7 @@ import { FeedTokenService } from './auth/feed-token.service.js';
 import { Broker } from './broker/broker.js';
 import { Leases } from './cluster/leases.js';
 import { Nodes } from './cluster/nodes.js';
+import { FeedAnswerer } from './connection/feed-answerer.js';
 import { FeedOpener } from './connection/feed-opener.js';
 import { Registry } from './connection/registry.js';
 import { FeedModuleDuplicateError } from './errors/feed-options.error.js';
@@ -58,6 +59,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
     { provide: FeedOpener, inject: [Admission, Registry, Router], useFactory: makeOpener },
     { provide: Leases, inject: [Broker], useFactory: (broker: Broker) => new Leases(broker) },
     { provide: Runs, inject: [FEED_OPTIONS, Broker, Leases, Publisher, Router], useFactory: makeRuns },
+    { provide: FeedAnswerer, inject: [FEED_OPTIONS, Broker, Admission, Registry], useFactory: makeAnswerer },
     { provide: Nodes, inject: [FEED_OPTIONS, Broker, Registry], useFactory: makeNodes },
   ],
   exports: [FeedService, FeedTokenService, FeedOpener, Runs, FEED_OPTIONS, AUTH_OPTIONS],
@@ -121,6 +123,10 @@ function makeRuns({ serialize }: ResolvedFeedOptions, broker: Broker, leases: Le
   return new Runs({ broker, leases, serialize }, publisher, router, (feed, error) => {
     logger.error(`The run of feed "${feed}" failed: ${error instanceof Error ? error.stack : String(error)}`);
   });
+}
+
+function makeAnswerer({ stallMs }: ResolvedFeedOptions, broker: Broker, admission: Admission, registry: Registry): FeedAnswerer {
+  return new FeedAnswerer(broker, admission, registry, stallMs);
 }
 
 function makeNodes({ nodeName }: ResolvedFeedOptions, broker: Broker, registry: Registry): Nodes {

@@ -46,7 +46,7 @@ describe('resolveFeedOptions', () => {
     ['historyTtlMs', [0, 2 ** 31, '1s']],
     ['historyBytes', [-1, Number.POSITIVE_INFINITY]],
     ['keepNewest', ['yes', 1]],
-    ['replay', ['latest', 0, -1, 1.5, 10_001, true, null]],
+    ['replay', ['latest', 0, -1, 1.5, 1001, true, null]],
     ['snapshot', [{}, 'rows']],
     ['conflate', ['true']],
     ['maxSubscribers', [0, 1.5]],
@@ -77,12 +77,12 @@ describe('resolveFeedOptions', () => {
       rules: {
         '*': {},
         'a/*': { ...all, snapshot, replay: 'none', read: 'token' },
-        'a/b': { replay: 10_000, historyBytes: 5 },
+        'a/b': { replay: 1000, historyBytes: 5 },
         'a/b*': { replay: 'all' },
       },
     });
     expect(rules.of('a/c')).toMatchObject({ ...all, snapshot });
-    expect(['x', 'a/b', 'a/bc', 'a/c'].map((feed) => rules.startOf(feed))).toEqual(['end', { last: 10_000 }, 'earliest', 'end']);
+    expect(['x', 'a/b', 'a/bc', 'a/c'].map((feed) => rules.startOf(feed))).toEqual(['end', { last: 1000 }, 'earliest', 'end']);
     expect(rules.retention?.of('a/b')).toEqual({ historyLength: 7, historyTtlMs: 300_000, historyBytes: 5, keepNewest: undefined });
     expect([rules.retention?.of('x'), rules.retention?.of('a/bc')]).toEqual([undefined, undefined]);
     // The module's own feeds have no rule.

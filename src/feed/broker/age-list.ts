@@ -24,8 +24,9 @@ export interface FeedLog {
   last: Entry | undefined;
   length: number;
   bytes: number;
-  /** The offset up to which messages have been trimmed. */
+  /** The offset up to which messages have been trimmed, and the time up to which those were stored. */
   trimmed: number;
+  trimmedTime: number;
 }
 
 /** Messages of all feeds with the same time to live, by age: they expire in the order in which they were appended. */

@@ -25,7 +25,7 @@ export interface History {
   readonly hasMore: boolean;
   /**
    * Whether messages after the requested position are gone, or the position is not one of this broker's; where the start is `earliest`,
-   * whether messages before the first one are gone, as far as the broker knows.
+   * whether messages before the first one are gone, as far as the broker knows; where it is a time, whether messages of then or later are.
    */
   readonly isReset: boolean;
   /** Whether the feed has ended: its newest message is its end (see `isEnd()`). */

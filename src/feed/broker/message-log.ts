@@ -16,6 +16,7 @@ export class MessageLog {
   private readonly trimmed = new TrimmedOffsets();
   /** The offset up to which the messages of all feeds have been trimmed. */
   private allTrimmed = 0;
+  private allTrimmedTime = 0;
   /** As many as there are times to live, and one more for each of them with messages that stay beyond it. */
   private readonly lists: readonly AgeList[];
   private totalBytes = 0;
@@ -66,45 +67,25 @@ export class MessageLog {
     this.dropExpired();
     const log = this.logs.get(feed);
     const { epoch, offset: end } = this;
-    const last = log?.last?.message;
-    const isEnded = isEnd(last);
-    if (start === 'end' || start === 'newest') {
-      const isSent = last !== undefined && (start === 'newest' || isEnded);
-      const after = { epoch, offset: isSent ? last.offset - 1 : end };
-      return { messages: isSent ? [last] : [], after, end, hasMore: false, isReset: false, isEnded };
-    }
     const trimmed = Math.max(log?.trimmed ?? this.trimmed.offsetOf(feed), this.allTrimmed);
-    const position = isPosition(start) ? start : undefined;
-    const isKnown = position !== undefined && position.epoch === epoch && position.offset >= trimmed && position.offset <= end;
-    const least = typeof start === 'object' && 'last' in start ? offsetBefore(log, start.last) : 0;
-    const after = isKnown ? position.offset : Math.max(trimmed, least);
-    const { messages, hasMore } = this.pageOf(log, after, limitBytes);
+    const isKnown = isPosition(start) && start.epoch === epoch && start.offset >= trimmed && start.offset <= end;
+    const { messages, hasMore } = pageFrom(firstOf(log, start, isKnown), limitBytes);
+    const [first] = messages;
     return {
       messages,
-      after: { epoch, offset: messages.length > 0 || isKnown ? after : end },
+      after: { epoch, offset: isKnown ? start.offset : first ? first.offset - 1 : end },
       end: hasMore ? (messages.at(-1) as StoredMessage).offset : end,
       hasMore,
-      isReset: start === 'earliest' ? trimmed > 0 : position !== undefined && !isKnown,
-      isEnded,
+      isReset: isPosition(start) ? !isKnown : this.isCut(log, feed, start, trimmed),
+      isEnded: isEnd(log?.last?.message),
     };
   }
 
-  /** The messages of a feed after an offset, as many as the limit allows, and at least one. */
-  private pageOf(log: FeedLog | undefined, after: number, limitBytes: number): { messages: StoredMessage[]; hasMore: boolean } {
-    const messages: StoredMessage[] = [];
-    let bytes = 0;
-    for (let entry = this.firstAfter(log, after); entry; entry = entry.next) {
-      bytes += entry.bytes - messageOverhead;
-      if (bytes > limitBytes && messages.length > 0) return { messages, hasMore: true };
-      messages.push(entry.message);
-    }
-    return { messages, hasMore: false };
-  }
-
-  private firstAfter(log: FeedLog | undefined, after: number): Entry | undefined {
-    let entry = log?.first;
-    while (entry && entry.message.offset <= after) entry = entry.next;
-    return entry;
+  /** Whether messages are gone with which a reader would begin. */
+  private isCut(log: FeedLog | undefined, feed: string, start: Start, trimmed: number): boolean {
+    if (start === 'earliest') return trimmed > 0;
+    if (typeof start === 'string' || !('time' in start)) return false;
+    return trimmed > 0 && Math.max(log?.trimmedTime ?? this.trimmed.timeOf(feed), this.allTrimmedTime) >= start.time;
   }
 
   /** The newest message of a feed, if it is stored. */
@@ -134,14 +115,18 @@ export class MessageLog {
   forget(feed: string, offset: number): void {
     const log = this.logs.get(feed);
     while (log?.first && log.first.message.offset <= offset) this.drop(log.first);
-    if (log?.first) log.trimmed = Math.max(log.trimmed, offset);
-    else this.trimmed.note(feed, offset);
+    const now = this.now(); // none of them is younger
+    if (log?.first) {
+      log.trimmed = Math.max(log.trimmed, offset);
+      log.trimmedTime = now;
+    } else this.trimmed.note(feed, offset, now);
   }
 
   /** Removes the messages of all feeds up to an offset. */
   forgetAll(offset: number): void {
     for (const list of this.lists) while (list.oldest && list.oldest.message.offset <= offset) this.drop(list.oldest);
     this.allTrimmed = Math.max(this.allTrimmed, offset);
+    this.allTrimmedTime = this.now();
   }
 
   clearAll(): void {
@@ -152,8 +137,9 @@ export class MessageLog {
 
   private begin(feed: string): FeedLog {
     const bounds = boundsOf(this.bounds, feed);
-    const trimmed = this.trimmed.offsetOf(feed);
-    const log: FeedLog = { feed, bounds, list: this.listOf(bounds), first: undefined, last: undefined, length: 0, bytes: 0, trimmed };
+    const [trimmed, trimmedTime] = [this.trimmed.offsetOf(feed), this.trimmed.timeOf(feed)];
+    const begun = { first: undefined, last: undefined, length: 0, bytes: 0, trimmed, trimmedTime };
+    const log: FeedLog = { feed, bounds, list: this.listOf(bounds), ...begun };
     this.logs.set(feed, log);
     return log;
   }
@@ -173,10 +159,11 @@ export class MessageLog {
     log.length -= 1;
     log.bytes -= bytes;
     log.trimmed = entry.message.offset;
+    log.trimmedTime = Math.max(log.trimmedTime, entry.message.time);
     if (log.first) return;
     log.last = undefined;
     this.logs.delete(log.feed);
-    this.trimmed.note(log.feed, log.trimmed);
+    this.trimmed.note(log.feed, log.trimmed, log.trimmedTime);
   }
 
   /** Drops expired messages, and then the oldest of all feeds, until the rest is within the bound of all. */
@@ -222,15 +209,29 @@ export class MessageLog {
   }
 }
 
-/** The offset of the message before the last ones of a feed, as many as are asked for; 0 where it has no more than these. */
-function offsetBefore(log: FeedLog | undefined, count: number): number {
-  let offset = 0;
-  let entry = log?.first;
-  for (let left = (log?.length ?? 0) - count; entry && left > 0; left -= 1) {
-    offset = entry.message.offset;
-    entry = entry.next;
+/** The entry with which a reader begins. */
+function firstOf(log: FeedLog | undefined, start: Start, isKnown: boolean): Entry | undefined {
+  if (!log) return undefined;
+  if (start === 'newest') return log.last;
+  if (start === 'end') return isEnd(log.last?.message) ? log.last : undefined;
+  let entry = log.first;
+  if (start === 'earliest') return entry;
+  if ('last' in start) for (let more = log.length - start.last; more > 0; more -= 1) entry = entry?.next;
+  else if ('time' in start) while (entry && entry.message.time < start.time) entry = entry.next;
+  else if (isKnown) while (entry && entry.message.offset <= start.offset) entry = entry.next;
+  return entry;
+}
+
+/** The messages of a feed from an entry on, as many as the limit allows, and at least one. */
+function pageFrom(first: Entry | undefined, limitBytes: number): { messages: StoredMessage[]; hasMore: boolean } {
+  const messages: StoredMessage[] = [];
+  let bytes = 0;
+  for (let entry = first; entry; entry = entry.next) {
+    bytes += entry.bytes - messageOverhead;
+    if (bytes > limitBytes && messages.length > 0) return { messages, hasMore: true };
+    messages.push(entry.message);
   }
-  return offset;
+  return { messages, hasMore: false };
 }
 
 /** Its id holds the feed's name as well. */

@@ -48,7 +48,7 @@ export class Connection
   /** What the source failed with before the head was sent. */
   private failure: { readonly error: unknown } | undefined = undefined;
   /** When it was opened, in milliseconds since the process started. */
-  private openedAt = 0;
+  protected openedAt = 0;
 
   constructor(
     context: ConnectionContext,

@@ -3,10 +3,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ObservableInput } from 'rxjs';
 import { checkMayRead } from '../auth/grant.js';
 import { BrokerUnavailableError } from '../errors/broker.errors.js';
-import { toFeedException } from '../errors/to-feed-exception.js';
 import type { Format } from '../format/format.js';
-import { formats, labelled } from '../format/formats.js';
-import { labelledText } from '../format/text.js';
+import { labelled, variants } from '../format/formats.js';
 import { type AnyRequest, type AnyResponse, hijack, rawOf } from '../http/adapter.js';
 import { FeedRequest } from '../http/feed-request.js';
 import { setFeedHead, withErrorHead } from '../http/head.js';
@@ -55,7 +53,7 @@ interface RouteOptions extends ConnectOptions {
 
 /** Opens feeds: checks what a request asks for, and makes it a connection on a transport. */
 export class FeedOpener {
-  private readonly encoders = new Map([...formats, labelledText].map((format) => [format, new Encoder(format)]));
+  private readonly encoders = new Map(variants.map((format) => [format, new Encoder(format)]));
 
   constructor(
     private readonly admission: Admission,
@@ -78,7 +76,7 @@ export class FeedOpener {
     try {
       return await this.accept(asked, response, options);
     } catch (error) {
-      throw withErrorHead(this.errorOf(error), response);
+      throw withErrorHead(this.admission.rejectionOf(error), response);
     } finally {
       endOpening(asked.raw);
     }
@@ -103,9 +101,10 @@ export class FeedOpener {
       const { resume = makeSource === undefined, sourceHasIds = false, since } = options;
       const position = resume ? (request.position(sourceHasIds) ?? since) : undefined;
       if (request.isHead) {
+        const replay = resume ? await this.peek(connection, position) : undefined;
         this.registry.discard(connection);
         request.stop?.abort();
-        this.setHead(request, response, format);
+        this.setHead(request, response, format, replay);
         rawOf(response).end();
         return undefined;
       }
@@ -129,9 +128,7 @@ export class FeedOpener {
         return undefined;
       }
       connection.open(() => {
-        this.setHead(request, response, format);
-        if (replay) rawOf(response).setHeader('Feed-Position', formatPosition(replay.start));
-        if (replay?.isCut) rawOf(response).setHeader('Feed-History', 'cut');
+        this.setHead(request, response, format, replay);
         return this.makeTransport(request.raw, rawOf(response));
       });
       return connection;
@@ -192,18 +189,28 @@ export class FeedOpener {
     return undefined;
   }
 
-  private setHead({ raw }: FeedRequest, response: AnyResponse, format: Format): void {
+  /** What a connection would begin with. */
+  private async peek(connection: Connection, position: Start | undefined): Promise<Replay> {
+    const { intake } = this.admission;
+    this.admission.beginWaiting(connection);
+    try {
+      return await this.router.replayFrom(connection.feeds, () => position ?? 'end');
+    } finally {
+      intake.end(connection);
+    }
+  }
+
+  private setHead({ raw: request }: FeedRequest, response: AnyResponse, format: Format, replay: Replay | undefined): void {
     hijack(response);
-    setFeedHead(raw, rawOf(response), format);
+    const raw = rawOf(response);
+    setFeedHead(request, raw, format);
+    if (replay) raw.setHeader('Feed-Position', formatPosition(replay.start));
+    if (replay?.isCut) raw.setHeader('Feed-History', 'cut');
   }
 
   private makeTransport(request: IncomingMessage, response: ServerResponse): Transport {
     const isAlone = claimSocket(request);
     if (request.httpVersionMajor === 1) request.socket.setKeepAlive(true, keepAliveMs);
     return handOver(request, response, isAlone) ?? plainResponse(request, response);
-  }
-
-  private errorOf(error: unknown): unknown {
-    return error instanceof BrokerUnavailableError ? this.admission.brokerRejection(error) : toFeedException(error);
   }
 }

@@ -4,7 +4,7 @@ import type { CanActivate, ExecutionContext } from '@nestjs/common';
 export const FEED_OWN_QUERY = 'nestjs-feed:own-query';
 
 /** The query parameters that belong to the feed of a route. */
-const names = ['format', 'since', 'token'];
+const names = ['format', 'since', 'marks', 'token'];
 
 /**
  * Takes the feed's own parameters off the query as the framework has parsed it, so that a handler's pipes, which may forbid what they do

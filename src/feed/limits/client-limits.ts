@@ -26,11 +26,12 @@ export class ClientLimits {
   /**
    * Checks whether a client may open a connection.
    *
+   * @param stays whether it is one that stays open; a request that is answered at once counts in the rate alone
    * @returns the limit that forbids it: `client` where it has as many open as it may, `rate` where it has opened too many lately;
    * undefined where it may
    */
-  check(client: string): 'client' | 'rate' | undefined {
-    if (this.most < Number.POSITIVE_INFINITY && (this.connections.get(client) ?? 0) >= this.most) return 'client';
+  check(client: string, stays = true): 'client' | 'rate' | undefined {
+    if (stays && this.most < Number.POSITIVE_INFINITY && (this.connections.get(client) ?? 0) >= this.most) return 'client';
     return this.rate.isExceeded(client) ? 'rate' : undefined;
   }
 
@@ -42,6 +43,11 @@ export class ClientLimits {
   /** Notes that an admitted client opens a connection. */
   open(client: string): void {
     if (this.most < Number.POSITIVE_INFINITY) this.connections.set(client, (this.connections.get(client) ?? 0) + 1);
+    this.note(client);
+  }
+
+  /** Notes that an admitted client has a request answered at once. */
+  note(client: string): void {
     this.rate.take(client);
   }
 

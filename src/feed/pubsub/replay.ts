@@ -261,6 +261,6 @@ export function resetOf(feed: string, oldest: string | null, position?: Position
 }
 
 /** The same message for a reader whose position is behind it already. */
-function withoutPosition({ feed, type, text, isJson }: TextMessage): TextMessage {
-  return { id: undefined, feed, type, text, isJson };
+function withoutPosition({ feed, type, text, isJson, time }: TextMessage): TextMessage {
+  return { id: undefined, feed, type, text, isJson, time };
 }

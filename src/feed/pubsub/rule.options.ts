@@ -1,10 +1,8 @@
 import * as v from 'valibot';
 import { milliseconds, wholeNumber } from '../errors/option-rules.js';
+import { mostLast } from '../message/position.js';
 
-/** The most of the newest messages that a new connection may get. */
-const mostReplayed = 10_000;
-
-const replayRule = `must be 'none', 'newest', 'all' or a whole number of messages from 1 to ${mostReplayed}`;
+const replayRule = `must be 'none', 'newest', 'all' or a whole number of messages from 1 to ${mostLast}`;
 
 /** What each option of a rule may be. */
 export const feedRuleEntries = {
@@ -23,6 +21,6 @@ export const feedRuleEntries = {
 };
 
 function isReplay(value: unknown): boolean {
-  if (typeof value === 'number') return Number.isInteger(value) && value >= 1 && value <= mostReplayed;
+  if (typeof value === 'number') return Number.isInteger(value) && value >= 1 && value <= mostLast;
   return value === 'none' || value === 'newest' || value === 'all';
 }

@@ -9,7 +9,7 @@ import { RedisCatchUp } from './redis-catch-up.js';
 import { isAnswering } from './redis-connect.js';
 import { lostMessages, RedisDelivery } from './redis-delivery.js';
 import { isNotStored, isRejection } from './redis-errors.js';
-import type { Page } from './redis-page.js';
+import { offsetOf, type Page } from './redis-page.js';
 import { RedisSession } from './redis-session.js';
 
 /** How often Redis is asked for its newest offset, which also tells whether it answers, in milliseconds. */
@@ -185,10 +185,9 @@ export class RedisBroker extends SessionBroker<RedisSession> {
 
 function historyOf(start: Start, { epoch, offset, isKnown, trimmed, moreAfter, messages, isEnded }: Page): History {
   const [first] = messages;
-  const isReset = start === 'earliest' ? trimmed > 0 : isPosition(start) && (!isKnown || trimmed > start.offset);
-  let after = first ? trimmed : offset;
-  if ((start === 'newest' || start === 'end') && first) after = first.offset - 1;
-  if (isPosition(start) && !isReset) after = start.offset;
+  const from = offsetOf(start);
+  const isReset = start === 'earliest' ? trimmed > 0 : from !== undefined && (!isKnown || trimmed > from);
+  const after = isPosition(start) && !isReset ? start.offset : first ? first.offset - 1 : offset;
   return { messages, after: { epoch, offset: after }, end: moreAfter ?? offset, hasMore: moreAfter !== undefined, isReset, isEnded };
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { isEnd } from '../../message/end.js';
 import type { StoredMessage } from '../../message/message.js';
-import type { Position, Start } from '../../message/position.js';
+import { isPosition, type Position, type Start } from '../../message/position.js';
 import { boundsOf, type HistoryBounds } from '../broker.js';
 import { parse } from './redis-message.js';
 
@@ -52,9 +52,17 @@ export function requestOf(options: readonly ReadOptions[], bounds: HistoryBounds
   return { feeds: some.map(({ feed }) => feed), values };
 }
 
+/** A start as the script takes it. A time is an offset of any epoch. */
 function startValues(start: Start): [string | number, string | number] {
   if (typeof start === 'string') return [start, ''];
-  return 'last' in start ? ['last', start.last] : [start.offset, start.epoch];
+  if ('last' in start) return ['last', start.last];
+  return [offsetOf(start) as number, isPosition(start) ? start.epoch : '*'];
+}
+
+/** The offset after which a reader begins; undefined where the start does not say. */
+export function offsetOf(start: Start): number | undefined {
+  if (typeof start === 'string' || 'last' in start) return undefined;
+  return 'time' in start ? Math.max(0, start.time * 1000 - 1) : start.offset;
 }
 
 /** What was read for each of the options; undefined where it found no room. */

@@ -19,7 +19,7 @@ const mostEpochs = 16;
  * processes need to find out what they have received and Redis still has. In a split brain, a process may be on the losing side for longer
  * than the one whose position proved the loss: `told` has, by epoch, the last offset of such a proof, and a later one is another loss.
  */
-const common = `
+export const common = `
 local function text(number) return string.format('%.0f', number) end
 
 local state = redis.call('HMGET', KEYS[1], 'epoch', 'offset', 'unkept', 'past', 'ttl', 'broken', 'told')
@@ -76,7 +76,7 @@ end
  * Reads a stream that another program may have written to. Its entries are behind all messages: the next message that a node appends begins
  * such a stream anew.
  */
-const entries = `
+export const entries = `
 -- The message of an entry; nil for another program's.
 local function own(entry)
   local fields = entry[2]
@@ -235,112 +235,4 @@ note()
 redis.call('HSET', KEYS[1], 'unkept', id)
 announce(table.concat({ epoch, id, text(previous), isExact and '1' or '0', '0', 'c' }, ' ') .. '\\n\\n')
 return { epoch, id }
-`;
-
-/**
- * Reads a page of each of some feeds: as many messages as the limits on bytes allow, and of the first feed at least one.
- *
- * KEYS: state, streams. ARGV: epoch to begin with, the limit on bytes for all feeds, and for each of them: slot, check, where to begin (an
- * offset, \`earliest\`, \`last\`, \`newest\`, or \`end\`), the epoch of that offset or how many the \`last\` are, the last offset to read (or
- * \`+\`), the limit on bytes, ttl in µs, whether the newest message is stored beyond it (1). Returns epoch, offset of the last message of all
- * feeds, and of each feed, or 0 where it found no room: whether the position is known, the offset up to which messages have been trimmed
- * before the first one after the position, whether that is exact, the offset of the last message of the page where more follow (or an empty
- * text), messages, and where they do not tell, whether the feed has ended.
- */
-export const read = `${common}${entries}
-local left = tonumber(ARGV[2])
-local pages = {}
-
--- A few entries at a time: a stream may be many times the limit. Returns nothing where others have left too little room.
-local function readPage(key, least, upTo, limit)
-  local messages, bytes, id, from, count = {}, 0, nil, text(least), 8
-  local most = math.min(limit, left)
-  while true do
-    local entries = range('XRANGE', key, from, upTo, count)
-    for _, entry in ipairs(entries) do
-      local message = own(entry)
-      if not message then
-        left = left - bytes
-        return messages, ''
-      end
-      if bytes + #message > most then
-        if #pages > 0 and (limit > left or (#messages == 0 and #message > left)) then return end
-        if #messages > 0 then
-          left = left - bytes
-          return messages, id:match('^%d+')
-        end
-      end
-      bytes = bytes + #message
-      messages[#messages + 1] = message
-      id = entry[1]
-    end
-    if #entries < count then
-      left = left - bytes
-      return messages, ''
-    end
-    from = '(' .. id
-    count = 32
-  end
-end
-
--- The offset from which on messages are stored: they may be older than their time to live in a stream that has not been trimmed since.
-local function oldest(key, ttl, keepsNewest)
-  local least = math.max(now - ttl, 0)
-  local newest = keepsNewest and range('XREVRANGE', key, '+', '-', 1)[1]
-  local message = newest and own(newest)
-  if not message or isEnd(message) then return least end
-  return math.min(least, tonumber(newest[1]:match('^%d+')))
-end
-
-local function read(key, slot, check, start, name, upTo, limit, ttl, keepsNewest)
-  local least = oldest(key, ttl, keepsNewest)
-  if start == 'newest' or start == 'end' then
-    local newest = range('XREVRANGE', key, '+', text(least), 1)[1]
-    if newest and not own(newest) then
-      local offset = trimmed(ttl, slot, check)
-      newest = offset >= least and range('XRANGE', key, text(offset), text(offset), 1)[1]
-    end
-    local message = newest and own(newest)
-    if message and start == 'end' and not isEnd(message) then message = nil end
-    if message and #pages > 0 and #message > left then return 0 end
-    if message then left = left - #message end
-    return { 1, '0', 1, '', message and { message } or {}, message and isEnd(message) and 1 or 0 }
-  end
-  if start == 'last' then
-    local some = range('XREVRANGE', key, '+', text(least), name)
-    if #some > 0 then least = tonumber(some[#some][1]:match('^%d+')) end
-  end
-  local after = tonumber(start)
-  local kept = name == epoch and last or ended(past, name)
-  local isKnown = after ~= nil and kept ~= nil and after <= kept
-  -- Such a position can be made up: once after each restart, since no epoch is a past one then.
-  if after and kept and not isKnown and name ~= epoch then tellLoss() end
-  if isKnown then least = math.max(least, after + 1) end
-  local messages, moreAfter = readPage(key, least, upTo, limit)
-  if not messages then return 0 end
-  local first = messages[1]
-  if not first and upTo ~= '+' then
-    local entry = range('XRANGE', key, text(least), '+', 1)[1]
-    first = entry and own(entry)
-  end
-  local dropped, isExact
-  if first then
-    dropped, isExact = first:match('^%S+ %S+ (%d+) (%d)')
-  else
-    local offset, isLast = trimmed(ttl, slot, check)
-    dropped, isExact = text(offset), isLast and '1' or '0'
-  end
-  -- A page that has messages tells it by the last one.
-  local newest = #messages == 0 and upTo == '+' and range('XREVRANGE', key, '+', text(oldest(key, ttl, keepsNewest)), 1)[1]
-  local final = newest and own(newest)
-  return { isKnown and 1 or 0, dropped, tonumber(isExact), moreAfter, messages, final and isEnd(final) and 1 or 0 }
-end
-
-for n = 2, #KEYS do
-  local arg = 8 * n - 13
-  -- After a feed that found no room, no other is read: a page that is thrown away costs as much as one that is sent.
-  pages[n - 1] = pages[n - 2] == 0 and 0 or read(KEYS[n], ARGV[arg], ARGV[arg + 1], ARGV[arg + 2], ARGV[arg + 3], ARGV[arg + 4], tonumber(ARGV[arg + 5]),
-    tonumber(ARGV[arg + 6]), ARGV[arg + 7] == '1')
-end
-return { epoch, text(last), pages }
 `;

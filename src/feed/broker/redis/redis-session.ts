@@ -13,7 +13,8 @@ import { clientOf, disconnect, withTimeLimit } from './redis-connect.js';
 import { isReply, isStale } from './redis-errors.js';
 import { type Announcement, kindOf, messageOf, parse } from './redis-message.js';
 import { type Page, type PagesReply, pagesOf, type ReadOptions, readBytes, requestOf, slotOf } from './redis-page.js';
-import { append, beat, clear, read } from './redis-scripts.js';
+import { read } from './redis-read-script.js';
+import { append, beat, clear } from './redis-scripts.js';
 import { TimeLimit } from './time-limit.js';
 
 const scripts = { append, beat, clear, read };
