@@ -102,9 +102,10 @@ describeBrokers('the broker contract, what rules say is stored:', (kind: BrokerK
   it('and the last few messages are read alone, a page at a time', async () => {
     const one = await node({});
     await one.subscribe('a');
-    const published = await one.count('a', 1, 40);
+    await one.count('a', 1, 40);
     expect(await one.read('a', { last: 3 })).toEqual(['38', '39', '40']);
-    expect(await one.history('a', { last: 3 })).toMatchObject({ isReset: false, after: positionOf(published[36] as StoredMessage) });
+    const { isReset, after } = await one.history('a', { last: 3 });
+    expect([isReset, await one.read('a', after)]).toEqual([false, ['38', '39', '40']]);
     for (const last of [40, 41, 1e6]) expect(await one.read('a', { last })).toEqual(numbers(1, 40));
     expect(await one.read('silent', { last: 3 })).toEqual([]);
     const pages = await one.pages('a', { last: 25 }, 40);

@@ -54,7 +54,9 @@ export class FeedAnswerer {
   private async poll(asked: FeedRequest, response: AnyResponse, feeds: readonly string[], wanted: HistoryRequest): Promise<void> {
     const { admission, registry } = this;
     const raw = rawOf(response);
-    const poll = registry.makePoll([...feeds], admission.admit(asked, registry.size));
+    const client = admission.admit(asked, registry.size);
+    registry.checkRoom(feeds);
+    const poll = registry.makePoll([...feeds], client);
     poll.waiting = asked.raw;
     let page: HistoryPage;
     try {

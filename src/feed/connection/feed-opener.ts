@@ -90,7 +90,7 @@ export class FeedOpener {
     const feeds = named ?? (isFeedId(path) ? [path] : []);
     const { format } = request;
     const client = this.admission.admit(request, this.registry.size);
-    this.checkRoom(feeds);
+    this.registry.checkRoom(feeds);
     const sent = (options.labelled ?? feeds.length > 1) ? labelled(format) : format;
     const connection = this.registry.make(feeds, this.encoders.get(sent) as Encoder, client);
     try {
@@ -108,7 +108,7 @@ export class FeedOpener {
         rawOf(response).end();
         return undefined;
       }
-      this.checkRoom(feeds); // others may have come while the handler was called
+      this.registry.checkRoom(feeds); // others may have come while the handler was called
       connection.waiting = request.raw;
       const replay = await this.subscribe(connection, resume, position, makeSource !== undefined);
       if (replay) await this.router.addSnapshots(replay);
@@ -135,15 +135,6 @@ export class FeedOpener {
     } catch (error) {
       this.registry.discard(connection);
       request.stop?.abort();
-      throw error;
-    }
-  }
-
-  private checkRoom(feeds: readonly string[]): void {
-    try {
-      this.router.checkRoom(feeds);
-    } catch (error) {
-      this.admission.count('feed');
       throw error;
     }
   }

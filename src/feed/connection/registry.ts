@@ -63,6 +63,20 @@ export class Registry implements ConnectionContext {
     return this.size - this.polls;
   }
 
+  /**
+   * Checks that feeds take one more subscriber each.
+   *
+   * @throws FeedException FEED_UNAVAILABLE (503), which counts as a rejected request
+   */
+  checkRoom(feeds: readonly string[]): void {
+    try {
+      this.router.checkRoom(feeds);
+    } catch (error) {
+      this.admission.count('feed');
+      throw error;
+    }
+  }
+
   /** Makes a connection, which counts from now on. `Connection.open()` opens it, `discard()` gives it up. */
   make(feeds: readonly string[], encoder: Encoder, client: Client): Connection {
     this.made += 1;
