@@ -77,7 +77,7 @@ describe.each(platforms)('rules on %s', (platform) => {
     for (const query of asked) peers.push(await follow(query));
     for (const feed of ['all/a', 'all/none', 'few/a', 'few/b']) await publish(feed, 'live');
     for (const peer of peers) await peer.sees('"live"');
-    await peers[3]?.sees(/"few\/b","data":"live"/);
+    await peers[3]?.sees(/"few\/b".*"data":"live"/);
     expect(peers.slice(0, 3).map(data)).toEqual([[2, 3, 4, 5, 6, 'live'], ['live'], [5, 6, 'live']]);
     expect(data(peers[3] as Peer)).toEqual([5, 6, 5, 6, 'live', 'live', 'live']);
     expect(data(peers[4] as Peer)).toEqual([2, 3, 4, 5, 6, 'live']);
@@ -85,7 +85,7 @@ describe.each(platforms)('rules on %s', (platform) => {
     // Each message tells its reader where it is.
     const again = await follow('?id=few/a&id=few/b', `Last-Event-ID: ${peers[3]?.lines[2]?.id}`);
     await again.sees('"live"');
-    await again.sees(/"few\/b","data":"live"/);
+    await again.sees(/"few\/b".*"data":"live"/);
     expect(data(again)).toEqual([6, 'live', 'live']);
   });
 
@@ -102,7 +102,7 @@ describe.each(platforms)('rules on %s', (platform) => {
       expect(served.feeds.counts().bufferedBytes).toBeLessThan(1_000_000);
     }
     peer.socket.resume();
-    await peer.sees(/"feed":"b","data":{"n":319,/);
+    await peer.sees(/"feed":"b".*"data":{"n":319,/);
     const seen = peer.lines.map(({ feed, data }) => `${feed}${(data as { n: number }).n}`);
     expect(seen).toHaveLength(640);
     expect(new Set(seen).size).toBe(640);
