@@ -2,7 +2,16 @@ export type { AuthOptions } from './feed/auth/auth.options.js';
 export { FeedAuthGuard } from './feed/auth/feed-auth.guard.js';
 export type { FeedTokenRequest } from './feed/auth/feed-token.service.js';
 export { FeedTokenService } from './feed/auth/feed-token.service.js';
-export type { BrokerContext, BrokerFactory, History, HistoryBounds, MessageSink, PublishConditions } from './feed/broker/broker.js';
+export type {
+  BrokerContext,
+  BrokerFactory,
+  FeedBounds,
+  History,
+  HistoryBounds,
+  MessageSink,
+  PublishConditions,
+  Retention,
+} from './feed/broker/broker.js';
 export { Broker } from './feed/broker/broker.js';
 export type { NodeCounts } from './feed/cluster/announcement.js';
 export type { FeedConnection } from './feed/connection/feed-connection.js';
@@ -23,6 +32,7 @@ export type { FeedRouteOptions } from './feed/feed.decorator.js';
 export { Feed, FeedSignal } from './feed/feed.decorator.js';
 export { FeedModule } from './feed/feed.module.js';
 export type { FeedModuleExtras, FeedOptions } from './feed/feed.options.js';
+export { FeedReader } from './feed/feed.reader.js';
 export { FeedService } from './feed/feed.service.js';
 export { FeedIdPipe } from './feed/http/feed-id.pipe.js';
 export type { LimitOptions } from './feed/limits/limit.options.js';
@@ -31,6 +41,8 @@ export { feedEndReasons, isEnd } from './feed/message/end.js';
 export type { Content, FeedItem, FeedMessage, StoredMessage } from './feed/message/message.js';
 export { storedMessage } from './feed/message/message.js';
 export type { Position, Start } from './feed/message/position.js';
+export { isPosition } from './feed/message/position.js';
+export type { FeedHistory, HistoryOptions } from './feed/pubsub/history.js';
 export type { PublishOptions } from './feed/pubsub/publish-options.js';
 export type { PublishListener } from './feed/pubsub/publisher.js';
 export type { FeedRule, FeedRules } from './feed/pubsub/rules.js';

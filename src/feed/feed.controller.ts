@@ -16,6 +16,7 @@ import {
 import * as v from 'valibot';
 import { withoutToken } from './auth/credentials.js';
 import { checkMayPublish } from './auth/grant.js';
+import { FeedAnswerer } from './connection/feed-answerer.js';
 import { FeedOpener } from './connection/feed-opener.js';
 import { type FeedErrorCode, type FeedErrorDetails, FeedException } from './errors/feed-exception.js';
 import { tooLarge } from './errors/to-feed-exception.js';
@@ -25,6 +26,7 @@ import { readBody, readEnd } from './http/body.js';
 import { FeedRequest, idPaths } from './http/feed-request.js';
 import { FEED_PATHS } from './http/feed-routes.js';
 import { withErrorHead } from './http/head.js';
+import { historyRequest } from './http/history-request.js';
 import { Undocumented } from './http/openapi.js';
 import { contentOf } from './message/content.js';
 import { checkFeedId } from './message/feed-id.js';
@@ -79,12 +81,13 @@ const batch = v.strictObject({
 const bodyRule = `The body must be { feeds: [1 to ${mostPublished} ids], type?: text, data }, or { messages: [1 to ${mostPublished} of { feed, type?: text, data, key?: text }] }.`;
 
 /**
- * The built-in routes: `GET <path>/:id` follows a feed, `GET <path>?id=a&id=b` several, `POST <path>/:id` publishes to one, `POST <path>` to
+ * The built-in routes: `GET <path>/:id` follows a feed, `GET <path>?id=a&id=b` several, with `?mode=once` they answer with history, `POST <path>/:id` publishes to one, `POST <path>` to
  * many, `POST <path>/:id?end` ends one, `DELETE <path>/:id` clears one. An id may have slashes, plain or as `%2F`.
  */
 class FeedController {
   constructor(
     private readonly opener: FeedOpener,
+    private readonly answerer: FeedAnswerer,
     private readonly publisher: Publisher,
     private readonly router: Router,
     private readonly runs: Runs,
@@ -97,6 +100,8 @@ class FeedController {
     const asked = FeedRequest.of(request);
     const { pathFeed } = asked;
     const ids = pathFeed === undefined ? asked.queryFeeds : [pathFeed];
+    const wanted = historyRequest(asked);
+    if (wanted) return this.answerer.answer(request, response, ids, wanted);
     const { source, sourceHasIds } = this.options;
     await this.opener.open(request, response, {
       feeds: ids,

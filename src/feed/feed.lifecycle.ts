@@ -53,7 +53,7 @@ export class FeedLifecycle implements OnModuleInit, OnApplicationBootstrap, Befo
   /** The server exists, and does not listen yet. */
   onModuleInit(): void {
     const server: unknown = this.adapters.httpAdapter?.getHttpServer();
-    if (server instanceof Server) this.sockets = new ServerSockets(server, roomForSockets(), () => this.registry.size);
+    if (server instanceof Server) this.sockets = new ServerSockets(server, roomForSockets(), () => this.registry.streams);
     if (!this.options.handover) return;
     const targets = this.routes.pattern();
     this.handover = Handover.install(

@@ -6,6 +6,7 @@ import { FeedTokenService } from './auth/feed-token.service.js';
 import { Broker } from './broker/broker.js';
 import { Leases } from './cluster/leases.js';
 import { Nodes } from './cluster/nodes.js';
+import { FeedAnswerer } from './connection/feed-answerer.js';
 import { FeedOpener } from './connection/feed-opener.js';
 import { Registry } from './connection/registry.js';
 import { FeedModuleDuplicateError } from './errors/feed-options.error.js';
@@ -19,6 +20,7 @@ import { FeedRoutes } from './http/feed-routes.js';
 import { Admission } from './limits/admission.js';
 import { Publisher } from './pubsub/publisher.js';
 import { Router } from './pubsub/router.js';
+import { Snapshots } from './pubsub/snapshots.js';
 import { Runs } from './run/runs.js';
 
 /** Injects where the built-in routes are. */
@@ -51,12 +53,13 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
     { provide: AUTH_OPTIONS, useExisting: FEED_OPTIONS },
     { provide: Broker, inject: [FEED_OPTIONS], useFactory: makeBroker },
     { provide: Admission, inject: [FEED_OPTIONS], useFactory: (options: ResolvedFeedOptions) => new Admission(options) },
-    { provide: Publisher, inject: [Broker], useFactory: (broker: Broker) => new Publisher(broker) },
+    { provide: Publisher, inject: [Broker, FEED_OPTIONS], useFactory: makePublisher },
     { provide: Registry, inject: [FEED_OPTIONS, Broker, Admission], useFactory: makeRegistry },
     { provide: Router, inject: [Registry], useFactory: ({ router }: Registry) => router },
     { provide: FeedOpener, inject: [Admission, Registry, Router], useFactory: makeOpener },
     { provide: Leases, inject: [Broker], useFactory: (broker: Broker) => new Leases(broker) },
     { provide: Runs, inject: [FEED_OPTIONS, Broker, Leases, Publisher, Router], useFactory: makeRuns },
+    { provide: FeedAnswerer, inject: [FEED_OPTIONS, Broker, Admission, Registry], useFactory: makeAnswerer },
     { provide: Nodes, inject: [FEED_OPTIONS, Broker, Registry], useFactory: makeNodes },
   ],
   exports: [FeedService, FeedTokenService, FeedOpener, Runs, FEED_OPTIONS, AUTH_OPTIONS],
@@ -84,19 +87,31 @@ export class FeedModule extends ConfigurableModuleClass implements NestModule {
 
 function makeBroker(options: ResolvedFeedOptions): Broker | Promise<Broker> {
   const logger = new Logger(FeedModule.name);
-  return options.broker({ ...options, log: (message) => logger.warn(message) });
+  const { retention } = options.rules;
+  return options.broker({ ...options, retention, log: (message) => logger.warn(message) });
+}
+
+function makePublisher(broker: Broker, { rules }: ResolvedFeedOptions): Publisher {
+  return new Publisher(broker, rules);
 }
 
 function makeRegistry(options: ResolvedFeedOptions, broker: Broker, admission: Admission): Registry {
   const logger = new Logger(FeedService.name);
+  const snapshots = new Snapshots(options.serialize, (feed, error) =>
+    logger.error(`The snapshot of feed "${feed}" failed: ${textOf(error)}`),
+  );
   // Half of what a connection may hold is for the page of history that it is sent, half for what comes meanwhile.
-  const router = new Router(broker, options.rules, options.bufferBytes / 2, (feed, hasSubscribers) =>
+  const router = new Router(broker, options.rules, snapshots, options.bufferBytes / 2, (feed, hasSubscribers) =>
     registry.onPresence(feed, hasSubscribers),
   );
   const registry = new Registry(options, router, admission, ({ feeds }, error) => {
-    logger.error(`The source of feed "${feeds.join(', ')}" failed: ${error instanceof Error ? error.stack : String(error)}`);
+    logger.error(`The source of feed "${feeds.join(', ')}" failed: ${textOf(error)}`);
   });
   return registry;
+}
+
+function textOf(error: unknown): string | undefined {
+  return error instanceof Error ? error.stack : String(error);
 }
 
 function makeOpener(admission: Admission, registry: Registry, router: Router): FeedOpener {
@@ -108,6 +123,10 @@ function makeRuns({ serialize }: ResolvedFeedOptions, broker: Broker, leases: Le
   return new Runs({ broker, leases, serialize }, publisher, router, (feed, error) => {
     logger.error(`The run of feed "${feed}" failed: ${error instanceof Error ? error.stack : String(error)}`);
   });
+}
+
+function makeAnswerer({ stallMs }: ResolvedFeedOptions, broker: Broker, admission: Admission, registry: Registry): FeedAnswerer {
+  return new FeedAnswerer(broker, admission, registry, stallMs);
 }
 
 function makeNodes({ nodeName }: ResolvedFeedOptions, broker: Broker, registry: Registry): Nodes {

@@ -41,10 +41,67 @@ describe('resolveFeedOptions', () => {
     for (const value of values) expect(() => resolveFeedOptions({ [option]: value })).toThrow(new RegExp(`"${option}[.\\d]*" must be `));
   });
 
+  it.each<[string, unknown[]]>([
+    ['historyLength', [-1, 1.5, '10']],
+    ['historyTtlMs', [0, 2 ** 31, '1s']],
+    ['historyBytes', [-1, Number.POSITIVE_INFINITY]],
+    ['keepNewest', ['yes', 1]],
+    ['replay', ['latest', 0, -1, 1.5, 1001, true, null]],
+    ['snapshot', [{}, 'rows']],
+    ['conflate', ['true']],
+    ['maxSubscribers', [0, 1.5]],
+    ['publishPerSecond', [0, -1, 0.5]],
+    ['read', ['everybody', true]],
+  ])('refuses for %s of a rule each of %j', (option, values) => {
+    for (const value of values) {
+      const resolve = () => resolveFeedOptions({ rules: { 'a/*': { [option]: value } } });
+      expect(resolve).toThrow(new RegExp(`^FeedModule's option "rules.a/\\*.${option}" must be `));
+      expect(resolve).toThrow(expect.objectContaining({ option: `rules.a/*.${option}` }));
+    }
+  });
+
+  it('takes every option of a rule, and finds the most specific rule', () => {
+    const snapshot = () => 1;
+    const all = {
+      historyLength: 0,
+      historyTtlMs: 1,
+      historyBytes: 0,
+      keepNewest: true,
+      conflate: true,
+      maxSubscribers: 1,
+      publishPerSecond: 1,
+    };
+    const { rules } = resolveFeedOptions({
+      publishKey: 'k',
+      historyLength: 7,
+      rules: {
+        '*': {},
+        'a/*': { ...all, snapshot, replay: 'none', read: 'token' },
+        'a/b': { replay: 1000, historyBytes: 5 },
+        'a/b*': { replay: 'all' },
+      },
+    });
+    expect(rules.of('a/c')).toMatchObject({ ...all, snapshot });
+    expect(['x', 'a/b', 'a/bc', 'a/c'].map((feed) => rules.startOf(feed))).toEqual(['end', { last: 1000 }, 'earliest', 'end']);
+    expect(rules.retention?.of('a/b')).toEqual({ historyLength: 7, historyTtlMs: 300_000, historyBytes: 5, keepNewest: undefined });
+    expect([rules.retention?.of('x'), rules.retention?.of('a/bc')]).toEqual([undefined, undefined]);
+    // The module's own feeds have no rule.
+    expect(resolveFeedOptions({ rules: { '*': { historyLength: 0 } } }).rules.retention?.of('$leases')).toBe(undefined);
+    expect(resolveFeedOptions({ rules: { '*': { replay: 'all' } } }).rules.retention).toBe(undefined);
+  });
+
   it.each<[FeedOptions, string, RegExp]>([
     [{ jwtSecret: 's', jwksUrl: 'https://id.example/' }, 'jwksUrl', /give one of the two/],
     [{ jwtIssuer: 'https://id.example/' }, 'jwtIssuer', /"jwtIssuer" needs "jwtSecret" or "jwksUrl"/],
     [{ publishKey: 'k', jwtAudience: 'feeds' }, 'jwtAudience', /"jwtAudience" needs "jwtSecret" or "jwksUrl"/],
+    [{ rules: { a: { snapshot: () => 1, replay: 'all' } } }, 'rules.a.replay', /"rules.a" takes "snapshot" or "replay"/],
+    [{ public: true, rules: { 'a/*': { read: 'token' } } }, 'rules.a/*.read', /needs "jwtSecret", "jwksUrl" or "publishKey" too/],
+    [{ rules: { 'a b': {} } }, 'rules.a b', /must have patterns for names/],
+    [
+      { rules: { 'a/*': { history: 1 } as object } },
+      'rules.a/*.history',
+      /no option "rules.a\/\*.history": "rules.a\/\*" must be a rule.*keepNewest/,
+    ],
     // What is nearly a key is not for the log.
     [{ publishKey: 'hush hush' }, 'publishKey', /without spaces, not what was given$/],
   ])('refuses %j', (options, option, message) => {

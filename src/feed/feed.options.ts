@@ -10,7 +10,8 @@ import { checkOptions, milliseconds, wholeNumber } from './errors/option-rules.j
 import { type LimitOptions, limitOptionRules, type ResolvedLimitOptions, resolveLimitOptions } from './limits/limit.options.js';
 import { roomForFeeds } from './limits/open-files.js';
 import { feedPatternRule, isFeedPattern } from './message/feed-id.js';
-import type { FeedRules } from './pubsub/rules.js';
+import { feedRuleEntries } from './pubsub/rule.options.js';
+import { type FeedRules, RuleSet } from './pubsub/rules.js';
 import { intervalSource } from './source/interval-source.js';
 import type { FeedSource } from './source/source.js';
 
@@ -87,8 +88,8 @@ export interface FeedOptions extends AuthOptions, LimitOptions {
    */
   idempotencyMs?: number;
   /**
-   * How feeds behave, by pattern: an id, or the beginning of one and a `*`. The most specific pattern that matches applies.
-   * Default: `{}`. Example: `{ 'prices/*': { replay: 'newest', conflate: true } }`.
+   * How feeds behave, by pattern: an id, or the beginning of one and a `*`. The most specific pattern that matches applies, and no other.
+   * Default: `{}`. Example: `{ 'prices/*': { replay: 'newest', keepNewest: true, conflate: true } }`.
    */
   rules?: FeedRules;
 }
@@ -146,13 +147,7 @@ export const feedOptionRules = {
   rules: v.optional(
     v.record(
       v.pipe(v.string(), v.check(isFeedPattern, `must have patterns for names: ${feedPatternRule}`)),
-      v.strictObject(
-        {
-          replay: v.optional(v.literal('newest', "must be 'newest' where it is given")),
-          conflate: v.optional(v.boolean('must be true or false')),
-        },
-        "must be { replay?: 'newest', conflate?: boolean }",
-      ),
+      v.strictObject(feedRuleEntries, `must be a rule, which may have ${Object.keys(feedRuleEntries).join(', ')}`),
       'must be rules by pattern',
     ),
     {},
@@ -160,11 +155,12 @@ export const feedOptionRules = {
   ...v.partial(v.object({ ...authOptionRules, ...limitOptionRules })).entries,
 };
 
-type OwnOptions = Readonly<Omit<ReturnType<typeof checkOptions<typeof feedOptionRules>>, keyof AuthOptions | keyof LimitOptions>>;
+type OwnOptions = Readonly<Omit<ReturnType<typeof checkOptions<typeof feedOptionRules>>, keyof AuthOptions | keyof LimitOptions | 'rules'>>;
 
 /** The options with every default filled in; Infinity for no limit. */
 export interface ResolvedFeedOptions extends OwnOptions, ResolvedAuthOptions, ResolvedLimitOptions {
   readonly maxConnections: number;
+  readonly rules: RuleSet;
   /** Whether the source is the application's, which may give ids of its own. */
   readonly sourceHasIds: boolean;
 }
@@ -192,14 +188,30 @@ export function resolveFeedOptions(options: FeedOptions, { path, guards }: FeedM
     const message = `FeedModule's route "${path}" would have no access control: give it "jwtSecret", "jwksUrl", "publishKey" or "guards", or declare it "public: true"`;
     throw new FeedOptionsError(message, 'path');
   }
+  checkRules(given.rules, hasSecret(auth) || guards !== undefined);
   return {
     ...given,
     ...auth,
     ...resolveLimitOptions(given),
+    rules: new RuleSet(given.rules, given),
     sourceHasIds: source !== undefined,
     source: source ?? (intervalMs > 0 ? intervalSource(intervalMs) : undefined),
     maxConnections: (given.maxConnections ?? roomForFeeds()) || Number.POSITIVE_INFINITY,
   };
+}
+
+/** Checks the options of each rule against each other. */
+function checkRules(rules: FeedRules, hasTokens: boolean): void {
+  for (const [pattern, { snapshot, replay = 'none', read }] of Object.entries(rules)) {
+    if (snapshot !== undefined && replay !== 'none') {
+      const message = `FeedModule's option "rules.${pattern}" takes "snapshot" or "replay": give one of the two`;
+      throw new FeedOptionsError(message, `rules.${pattern}.replay`);
+    }
+    if (read === 'token' && !hasTokens) {
+      const message = `FeedModule's option "rules.${pattern}.read" is 'token', which needs "jwtSecret", "jwksUrl" or "publishKey" too`;
+      throw new FeedOptionsError(message, `rules.${pattern}.read`);
+    }
+  }
 }
 
 function hasSecret({ publishKey, jwtSecret, jwksUrl }: AuthOptions): boolean {

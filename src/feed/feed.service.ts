@@ -1,22 +1,20 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { catchError, type Observable, throwError } from 'rxjs';
+import type { Observable } from 'rxjs';
 import { Broker } from './broker/broker.js';
 import type { NodeCounts } from './cluster/announcement.js';
 import { Nodes } from './cluster/nodes.js';
 import type { FeedConnection } from './connection/feed-connection.js';
 import { type ConnectOptions, FeedOpener } from './connection/feed-opener.js';
 import { Registry } from './connection/registry.js';
-import { toFeedException } from './errors/to-feed-exception.js';
 import { FeedLifecycle } from './feed.lifecycle.js';
 import { FEED_OPTIONS, type ResolvedFeedOptions } from './feed.options.js';
+import { FeedReader } from './feed.reader.js';
 import type { AnyRequest, AnyResponse } from './http/adapter.js';
 import { Admission } from './limits/admission.js';
 import { contentOf } from './message/content.js';
 import type { FeedEnd } from './message/end.js';
 import { checkFeedId } from './message/feed-id.js';
 import { type FeedMessage, toFeedMessage } from './message/message.js';
-import { parseSince } from './message/position.js';
-import { messagesOf } from './pubsub/messages.js';
 import { conditionsOf, type PublishOptions } from './pubsub/publish-options.js';
 import { Publisher, type PublishListener } from './pubsub/publisher.js';
 import { Router } from './pubsub/router.js';
@@ -27,12 +25,12 @@ import type { EndReason } from './stats/end-reason.js';
 import type { FeedEvent } from './stats/events.js';
 import type { FeedStatus } from './stats/status.js';
 
-/** Publishes to feeds, follows them, counts their connections and ends them. */
+/** Publishes to feeds, reads and follows them, counts their connections and ends them. */
 @Injectable()
-export class FeedService {
+export class FeedService extends FeedReader {
   constructor(
-    private readonly broker: Broker,
-    private readonly router: Router,
+    broker: Broker,
+    router: Router,
     private readonly publisher: Publisher,
     private readonly registry: Registry,
     private readonly opener: FeedOpener,
@@ -41,7 +39,9 @@ export class FeedService {
     private readonly runs: Runs,
     private readonly lifecycle: FeedLifecycle,
     @Inject(FEED_OPTIONS) private readonly options: ResolvedFeedOptions,
-  ) {}
+  ) {
+    super(broker, router);
+  }
 
   /** Connections and feeds as they begin and end. Without a subscriber, no event is made. */
   get events$(): Observable<FeedEvent> {
@@ -70,8 +70,9 @@ export class FeedService {
    * @returns the message, once the broker has stored it
    * @throws FeedException FEED_ID, FEED_MESSAGE (400) for what cannot be published; FEED_POSITION (409) where the feed has messages after
    * the expected position; FEED_KEY (422) where the key was used for other data; FEED_BODY_TOO_LARGE (413) for more than the broker
-   * takes; FEED_ENDED (409) where the feed has ended; FEED_BROKER (503) while the broker is unavailable: if that has just begun, the message may have been stored all the same, unless it has a `key`, with which it can be
-   * published again
+   * takes; FEED_ENDED (409) where the feed has ended; FEED_TOO_MANY (429) for more messages a second than its rule allows; FEED_BROKER (503)
+   * while the broker is unavailable: if that has just begun, the message may have been stored all the same, unless it has a `key`, with which
+   * it can be published again
    */
   async publish<T>(feed: string, data: T, options: PublishOptions = {}): Promise<FeedMessage<T>> {
     const [message] = await this.send([feed], data, options);
@@ -142,27 +143,13 @@ export class FeedService {
   }
 
   /**
-   * The messages of a feed for the application itself, or as a part of a source.
-   *
-   * @param options `since`: where to begin, a message id, `earliest` or `latest`. Default: with the next message, and what the feed's rule
-   * replays
-   * @returns an Observable that goes on until you unsubscribe, or the feed ends. While the broker is unavailable it waits, and then continues from where it
-   * was; it emits a `reset` where messages are lost
-   * @throws FeedException FEED_ID, FEED_SINCE (400)
-   */
-  messages(feed: string, { since }: { since?: string } = {}): Observable<FeedMessage> {
-    const messages = messagesOf(this.router, checkFeedId(feed), since === undefined ? undefined : parseSince(since));
-    return messages.pipe(catchError((error) => throwError(() => toFeedException(error))));
-  }
-
-  /**
    * Turns a response into a feed: its head is sent with the first message, or a turn of the event loop later, and from then on the
    * connection lives until the client leaves, the source ends or the application ends it.
    *
    * @returns the connection; undefined where there is none, because the request was `HEAD` or the client has left
    * @throws FeedException FEED_ID (400) for a feed of the module's own, whose name begins with `$`; FEED_FORBIDDEN (403) when the token
    * does not grant all of the feeds; FEED_FORMAT (406); FEED_TOO_MANY (429) at a limit of the client; FEED_UNAVAILABLE (503) at the
-   * limit and while the service shuts down; FEED_BROKER (503) while the broker, which stores what the client missed, is unavailable;
+   * limit of all or of a feed, where a snapshot fails, and while the service shuts down; FEED_BROKER (503) while the broker, which stores what the client missed, is unavailable;
    * and what the source fails with before the first byte
    */
   connect(request: AnyRequest, response: AnyResponse, options: ConnectOptions = {}): Promise<FeedConnection | undefined> {

@@ -3,7 +3,6 @@ import { isWeakSecret } from '../feed/auth/auth.options.js';
 import { FeedOptionsError } from '../feed/errors/feed-options.error.js';
 import { wholeNumber } from '../feed/errors/option-rules.js';
 import { type FeedOptions, feedOptionRules, resolveFeedOptions } from '../feed/feed.options.js';
-import { matchesFeed } from '../feed/message/feed-id.js';
 import type { FeedRules } from '../feed/pubsub/rules.js';
 import { resolveWebhookOptions, type WebhookOptions } from '../webhook/webhook.options.js';
 import type { LogFormat } from './log.js';
@@ -63,7 +62,21 @@ const list = (rule: v.GenericSchema<string[] | undefined>) =>
     ),
   );
 
-const patterns = list(v.array(v.string()));
+const json = v.optional(
+  v.pipe(
+    v.string(),
+    v.rawTransform(({ dataset, addIssue, NEVER }) => {
+      try {
+        const value: unknown = JSON.parse(dataset.value);
+        if (typeof value === 'object' && !Array.isArray(value)) return value as FeedRules;
+        addIssue({ message: 'must be a JSON object' });
+      } catch (error) {
+        addIssue({ message: `must be JSON: ${(error as Error).message}` });
+      }
+      return NEVER;
+    }),
+  ),
+);
 
 const onOff = v.optional(
   v.pipe(
@@ -111,8 +124,7 @@ const variables = {
   FEED_DASHBOARD: { rule: onOff },
   FEED_DASHBOARD_KEY: { rule: v.optional(feedOptionRules.publishKey), isSecret: true },
   FEED_WORKER: { rule: v.optional(v.pipe(v.string(), v.transform(Number)), '1') },
-  FEED_REPLAY_NEWEST: { option: 'rules', rule: patterns },
-  FEED_CONFLATE: { option: 'rules', rule: patterns },
+  FEED_RULES: { option: 'rules', rule: json },
   FEED_WEBHOOK_URL: { option: 'url', rule: v.optional(v.string()) },
   FEED_WEBHOOK_SECRET: { option: 'secret', rule: v.optional(v.string()), isSecret: true },
   FEED_INTERVAL_MS: { option: 'intervalMs', rule: number(feedOptionRules.intervalMs) },
@@ -166,8 +178,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   const given = Object.fromEntries(table.flatMap(([name, { option }]) => (option ? [[option, values[name]]] : [])));
   const { url, secret, ...options } = given as Partial<WebhookOptions> & FeedOptions;
   const { jwtSecret, jwksUrl, intervalMs = defaultIntervalMs } = options;
-  const rules = rulesOf(values.FEED_REPLAY_NEWEST ?? [], values.FEED_CONFLATE ?? []);
-  const feed: FeedOptions = { ...options, intervalMs, rules, public: jwtSecret === undefined && jwksUrl === undefined };
+  const feed: FeedOptions = { ...options, intervalMs, public: jwtSecret === undefined && jwksUrl === undefined };
   const webhook = url === undefined && secret === undefined ? undefined : ({ url, secret, flushMs: webhookFlushMs } as WebhookOptions);
   const { drainMs } = check(() => resolveFeedOptions(feed));
   const flushMs = webhook ? check(() => resolveWebhookOptions(webhook)).flushMs : 0;
@@ -203,17 +214,6 @@ function read(env: NodeJS.ProcessEnv): Values {
   const name = path?.[0]?.key as Name;
   const { isSecret }: Variable = variables[name];
   throw new ConfigError(name, isSecret ? message : `${message}, not ${JSON.stringify(env[name])}`);
-}
-
-/** A rule for each pattern. Only the most specific rule applies to a feed, so that each one includes what the others say of its feeds. */
-function rulesOf(replayed: string[], conflated: string[]): FeedRules {
-  const isIn = (patterns: string[], feed: string) => patterns.some((pattern) => matchesFeed(pattern, feed));
-  return Object.fromEntries(
-    [...replayed, ...conflated].map((pattern) => [
-      pattern,
-      { replay: isIn(replayed, pattern) ? 'newest' : undefined, conflate: isIn(conflated, pattern) },
-    ]),
-  );
 }
 
 /** Names the variables that set an invalid option. */

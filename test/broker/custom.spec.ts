@@ -5,6 +5,7 @@ import {
   FeedEndedError,
   type History,
   isEnd,
+  isPosition,
   type MessageSink,
   type Position,
   type Start,
@@ -50,9 +51,8 @@ class ListBroker extends Broker {
   async read(feed: string, start: Start): Promise<History> {
     const end = this.offset;
     const own = this.messages.filter((message) => message.feed === feed);
-    const known = typeof start === 'string' ? this.offsetOf(start, own) : start.offset;
-    const isReset =
-      typeof start !== 'string' && (start.epoch !== this.epoch || start.offset > end || start.offset < (this.cleared.get(feed) ?? 0));
+    const known = this.offsetOf(start, own);
+    const isReset = isPosition(start) && (start.epoch !== this.epoch || start.offset > end || start.offset < (this.cleared.get(feed) ?? 0));
     const after: Position = { epoch: this.epoch, offset: isReset ? 0 : known };
     // One message a page: the smallest that the contract allows.
     const [first, ...more] = own.filter(({ offset }) => offset > after.offset);
@@ -80,9 +80,13 @@ class ListBroker extends Broker {
     return this.offset;
   }
 
-  private offsetOf(start: 'earliest' | 'newest' | 'end', own: readonly StoredMessage[]): number {
+  private offsetOf(start: Start, own: readonly StoredMessage[]): number {
+    if (start === 'earliest') return 0;
     if (start === 'end' && !isEnd(own.at(-1))) return this.offset;
-    return start === 'earliest' ? 0 : (own.at(-1)?.offset ?? 1) - 1;
+    if (start === 'end' || start === 'newest') return this.offsetOf({ last: 1 }, own);
+    if (isPosition(start)) return start.offset;
+    const first = 'last' in start ? own.slice(-start.last)[0] : own.find(({ time }) => time >= start.time);
+    return first ? first.offset - 1 : this.offset;
   }
 }
 

@@ -9,6 +9,7 @@ import { leastLength } from '../../src/feed/broker/nats/nats-stream.js';
 import { BrokerUnavailableError, MessageTooLargeError } from '../../src/feed/errors/broker.errors.js';
 import { FeedOptionsError } from '../../src/feed/errors/feed-options.error.js';
 import type { StoredMessage } from '../../src/feed/message/message.js';
+import { type FeedRules, RuleSet } from '../../src/feed/pubsub/rules.js';
 import { type Engine, freePort, missing } from '../../tools/engines.mjs';
 import { numbers, positionOf } from '../support/broker-node.js';
 import { linkTo, nodeOf, roomy, startEngine } from '../support/brokers.js';
@@ -84,7 +85,7 @@ describe('natsBroker()', () => {
   });
 
   it('makes a stream with the limits of history, and gives one that is there the limits of whoever comes last', async () => {
-    await node({}, { historyLength: 7000, historyTtlMs: 5000, historyTotalBytes: 1e8 });
+    await node({}, { historyLength: 7000, historyTtlMs: 5000, historyTotalBytes: 1e8, idempotencyMs: 1000 });
     const { config } = await manager.streams.info('nestjs-feed');
     expect(config).toMatchObject({
       subjects: ['nestjs-feed.>'],
@@ -94,10 +95,19 @@ describe('natsBroker()', () => {
       num_replicas: 1,
     });
     expect(millis(config.max_age)).toBe(5000);
-    await node({}, { historyLength: 0, historyTtlMs: 1 });
+    await node({}, { historyLength: 0, historyTtlMs: 1, idempotencyMs: 1 });
     const changed = (await manager.streams.info('nestjs-feed')).config;
     expect(changed.max_msgs_per_subject).toBe(leastLength);
     expect(millis(changed.max_age)).toBe(100);
+    // It has room for the feeds with the widest rules; where one keeps newest messages, they stay as long as there are bytes.
+    const rules = { a: { historyLength: 9000 }, b: { historyTtlMs: 90_000 } };
+    const limits = async (some: FeedRules) => {
+      await node({}, { retention: new RuleSet(some, roomy).retention });
+      const { max_msgs_per_subject, max_age } = (await manager.streams.info('nestjs-feed')).config;
+      return [max_msgs_per_subject, millis(max_age)];
+    };
+    expect(await limits(rules)).toEqual([9000, 90_000]);
+    expect(await limits({ ...rules, c: { keepNewest: true } })).toEqual([9000, 0]);
   });
 
   it('is unavailable while a full stream that discards new messages rejects them', async () => {

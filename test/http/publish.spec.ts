@@ -65,7 +65,13 @@ describe.each(platforms)('publishing on %s', (platform) => {
     await sse?.sees('data: you\n\n');
     expect(sse?.body).toBe(`id: ${id.replace('-1/a', '-0')}\n\nid: ${id}\nevent: greeting\ndata: hello\ndata: you\n\n`);
     await ndjson?.sees('"data"');
-    expect(JSON.parse(ndjson?.body ?? '')).toEqual({ id, feed: 'a', type: 'greeting', data: 'hello\nyou' });
+    expect(JSON.parse(ndjson?.body ?? '')).toEqual({
+      id,
+      feed: 'a',
+      type: 'greeting',
+      time: expect.any(Number),
+      data: 'hello\nyou',
+    });
     await post(`${served.url}/feeds/b`, 'other');
     await other?.sees('other\n');
     expect(other?.body).toBe('other\n');

@@ -38,7 +38,7 @@ describe.each(platforms)('resuming on %s', (platform) => {
     for (const peer of [header, query, both]) expect(data(peer)).toEqual([3, 4, 5]);
     expect(data(all)).toEqual([1, 2, 3, 4, 5]);
     for (const peer of [none, live]) expect(data(peer)).toEqual([5]);
-    expect(all.lines.at(-1)).toEqual({ id: last, feed: 'a', data: 5 });
+    expect(all.lines.at(-1)).toEqual({ id: last, feed: 'a', time: expect.any(Number), data: 5 });
   });
 
   it('goes on from the position in the head, when no message has come yet', async () => {
@@ -107,7 +107,7 @@ describe.each(platforms)('resuming on %s', (platform) => {
     expect(peer.lines[0]?.data).toMatchObject({ feed: 'a' });
   });
 
-  it.each(['', 'x', 'x y', '1', '-1', 'a-1-b/', 'a--1', 'a-1.5', `${'a'.repeat(33)}-1`, 'earliest%20'])(
+  it.each(['', 'x', 'x y', '1', '-0', 'a-1-b/', 'a--1', 'a-1.5', `${'a'.repeat(33)}-1`, 'earliest%20'])(
     'refuses since=%j',
     async (since) => {
       await start();

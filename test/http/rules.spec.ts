@@ -1,4 +1,4 @@
-import type { Peer } from '../support/peer.js';
+import { Peer } from '../support/peer.js';
 import { closeAll, follow as followFeed, type ModuleOptions, platforms, type Served, serveFeeds, until } from '../support/serve.js';
 
 const data = (peer: Peer) => peer.lines.map((line) => line.data);
@@ -66,6 +66,70 @@ describe.each(platforms)('rules on %s', (platform) => {
       await peer.sees('live\n');
       expect(peer.body).toBe(latest ? 'kept\nlive\n' : 'live\n');
     }
+  });
+
+  it('gives a new follower all that is stored, or as many of the newest as the rule says, and then goes on', async () => {
+    const rules = { 'all/*': { replay: 'all' }, 'all/none': { replay: 'none' }, 'few/*': { replay: 2 } } as const;
+    await start({ rules, historyLength: 5 });
+    for (const feed of ['all/a', 'all/none', 'few/a', 'few/b']) await publish(feed, 1, 2, 3, 4, 5, 6);
+    const asked = ['/all/a', '/all/none', '/few/a', '?id=few/a&id=few/b&id=all/none', '/few/a?since=earliest'];
+    const peers: Peer[] = [];
+    for (const query of asked) peers.push(await follow(query));
+    for (const feed of ['all/a', 'all/none', 'few/a', 'few/b']) await publish(feed, 'live');
+    for (const peer of peers) await peer.sees('"live"');
+    await peers[3]?.sees(/"few\/b".*"data":"live"/);
+    expect(peers.slice(0, 3).map(data)).toEqual([[2, 3, 4, 5, 6, 'live'], ['live'], [5, 6, 'live']]);
+    expect(data(peers[3] as Peer)).toEqual([5, 6, 5, 6, 'live', 'live', 'live']);
+    expect(data(peers[4] as Peer)).toEqual([2, 3, 4, 5, 6, 'live']);
+    expect(peers[0]?.head).toMatch(/feed-history: cut/i);
+    // Each message tells its reader where it is.
+    const again = await follow('?id=few/a&id=few/b', `Last-Event-ID: ${peers[3]?.lines[2]?.id}`);
+    await again.sees('"live"');
+    await again.sees(/"few\/b".*"data":"live"/);
+    expect(data(again)).toEqual([6, 'live', 'live']);
+  });
+
+  it('sends a long replay in pages, in the order of all feeds, while others publish', async () => {
+    await start({ rules: { '*': { replay: 'all', historyLength: 5000, historyBytes: 1e8 } }, bufferBytes: 4096 });
+    const padding = 'x'.repeat(2000);
+    const publishPair = (n: number) => Promise.all(['a', 'b'].map((feed) => served.feeds.publish(feed, { n, padding })));
+    for (let n = 0; n < 300; n += 1) await publishPair(n);
+    const peer = await Peer.get(served.port, '/feeds?id=a&id=b&format=ndjson');
+    await peer.sees('"n":0');
+    peer.socket.pause();
+    for (let n = 300; n < 320; n += 1) {
+      await publishPair(n);
+      expect(served.feeds.counts().bufferedBytes).toBeLessThan(1_000_000);
+    }
+    peer.socket.resume();
+    await peer.sees(/"feed":"b".*"data":{"n":319,/);
+    const seen = peer.lines.map(({ feed, data }) => `${feed}${(data as { n: number }).n}`);
+    expect(seen).toHaveLength(640);
+    expect(new Set(seen).size).toBe(640);
+    const offsets = peer.lines.map(({ id = '' }) => Number(/-(\d+)\//.exec(id)?.[1]));
+    expect(offsets).toEqual([...offsets].sort((one, other) => one - other));
+  });
+
+  it('stores of a feed what its rule says, and keeps its newest message for those who come later', async () => {
+    await start({ rules: { few: { historyLength: 2 }, 'price/*': { keepNewest: true, historyTtlMs: 20, replay: 'newest' } } });
+    await publish('few', 1, 2, 3);
+    await publish('price/a', 1, 2);
+    await publish('other', 1, 2, 3);
+    await until(async () => {
+      const peer = await follow('/price/a?since=earliest');
+      await peer.sees('"data":2');
+      return data(peer).length === 1;
+    });
+    const peers = [await follow('/few?since=earliest'), await follow('/price/a'), await follow('/other?since=earliest')];
+    await publish('price/a', 3);
+    await (peers[0] as Peer).sees('"data":3');
+    await (peers[1] as Peer).sees('"data":3');
+    await (peers[2] as Peer).sees('"data":3');
+    expect(peers.map(data)).toEqual([
+      [2, 3],
+      [2, 3],
+      [1, 2, 3],
+    ]);
   });
 
   it('lets a slow follower of a conflated feed skip to the newest message, and goes on in order', async () => {

@@ -84,7 +84,7 @@ describe.each(platforms)('the service on %s', (platform) => {
 describe.each(platforms)('publishing to the service on %s', (platform) => {
   let service: Served;
   beforeAll(async () => {
-    const rules = { FEED_REPLAY_NEWEST: '*', FEED_CONFLATE: 'prices/*' };
+    const rules = { FEED_RULES: JSON.stringify({ '*': { replay: 'newest' }, 'prices/*': { replay: 'newest', conflate: true } }) };
     service = await Run.service({ FEED_ADAPTER: platform, FEED_PUBLISH_KEY: publishKey, FEED_INTERVAL_MS: '0', ...rules });
   });
   afterAll(() => service.stop());
@@ -130,7 +130,7 @@ describe.each(platforms)('publishing to the service on %s', (platform) => {
     expect(bytesWritten).toBeLessThan(50_000_000);
   });
 
-  it('has a new connection begin with the newest message where FEED_REPLAY_NEWEST and FEED_CONFLATE match', async () => {
+  it('has a new connection begin with the newest message where FEED_RULES say so', async () => {
     for (const feed of ['prices/eur', 'news']) {
       expect((await service.publish(`/test/${feed}`, 'the last')).status).toBe(201);
       const [peer] = (await service.follow(`/test/${feed}`)) as [Peer];

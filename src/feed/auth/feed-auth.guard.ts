@@ -3,10 +3,11 @@ import { FeedException } from '../errors/feed-exception.js';
 import { FeedRequest, type Grant } from '../http/feed-request.js';
 import { isFeedRoute } from '../http/feed-routes.js';
 import { withErrorHead } from '../http/head.js';
+import type { RuleSet } from '../pubsub/rules.js';
 import { AUTH_OPTIONS, type ResolvedAuthOptions } from './auth.options.js';
 import { type Credential, credentialOf } from './credentials.js';
 import { isCrossSite } from './cross-site.js';
-import { TokenGrant } from './grant.js';
+import { RuledGrant, TokenGrant } from './grant.js';
 import { Secret } from './secret.js';
 import { TokenVerifier } from './token-verifier.js';
 import { unauthorized } from './unauthorized.js';
@@ -20,7 +21,11 @@ export class FeedAuthGuard implements CanActivate {
   private readonly verifier: TokenVerifier | undefined;
   private readonly publishKey: Secret | undefined;
 
-  constructor(@Inject(AUTH_OPTIONS) private readonly options: ResolvedAuthOptions) {
+  /** Whether rules say of some feeds who reads them. */
+  private readonly hasReadRules: boolean;
+
+  constructor(@Inject(AUTH_OPTIONS) private readonly options: ResolvedAuthOptions & { readonly rules: RuleSet }) {
+    this.hasReadRules = options.rules.all.some(({ read }) => read !== undefined);
     this.verifier = TokenVerifier.of(options);
     this.publishKey = options.publishKey === undefined ? undefined : new Secret(options.publishKey);
   }
@@ -35,24 +40,40 @@ export class FeedAuthGuard implements CanActivate {
     const http = context.switchToHttp();
     const request = FeedRequest.of(http.getRequest());
     try {
-      request.grant = await this.authenticate(request, isFeedRoute(context.getHandler()));
+      request.grant = await this.grantOf(request, isFeedRoute(context.getHandler()), this.checksFeeds(context));
       return true;
     } catch (error) {
       throw withErrorHead(error, http.getResponse());
     }
   }
 
-  private async authenticate(request: FeedRequest, opensFeed: boolean): Promise<Grant | undefined> {
-    const { method } = request.raw;
-    const isGet = method === 'GET' || method === 'HEAD';
-    const isRead = isGet || opensFeed;
-    if (isRead && this.options.public) return undefined;
+  /** Whether the route checks by the grant which feeds are read, so that a request without a token may go on until then. */
+  protected checksFeeds(context: ExecutionContext): boolean {
+    return isFeedRoute(context.getHandler());
+  }
+
+  private async grantOf(request: FeedRequest, opensFeed: boolean, isChecked: boolean): Promise<Grant | undefined> {
+    const isRead = opensFeed || isGet(request);
+    const { rules, public: isPublic } = this.options;
+    if (!isRead) return this.authenticate(request, false);
+    if (!this.hasReadRules) return isPublic ? undefined : this.authenticate(request, true);
+    let missing: unknown;
+    try {
+      return new RuledGrant(rules, isPublic, await this.authenticate(request, true));
+    } catch (error) {
+      if (!isPublic && !isChecked) throw error;
+      missing = error;
+    }
+    return new RuledGrant(rules, isPublic, undefined, missing);
+  }
+
+  private async authenticate(request: FeedRequest, isRead: boolean): Promise<Grant> {
     const credential = credentialOf(request, this.options.tokenCookie);
     if (credential && this.isPublishKey(credential)) return TokenGrant.everything;
     if (!credential || credential.from === 'key' || !this.verifier) {
       throw unauthorized(`${isRead ? 'Reading' : 'Publishing'} needs the publish key or a token.`, credential !== undefined);
     }
-    if (!isGet && credential.from === 'cookie' && isCrossSite(request.raw)) {
+    if (!isGet(request) && credential.from === 'cookie' && isCrossSite(request.raw)) {
       const what = isRead ? 'open this feed' : 'publish';
       throw new FeedException('FEED_FORBIDDEN', { message: `A page of another site cannot ${what} with this site's cookie.` });
     }
@@ -63,4 +84,8 @@ export class FeedAuthGuard implements CanActivate {
   private isPublishKey({ token, from }: Credential): boolean {
     return (from === 'key' || from === 'header') && this.publishKey !== undefined && this.publishKey.matches(token);
   }
+}
+
+function isGet({ raw: { method } }: FeedRequest): boolean {
+  return method === 'GET' || method === 'HEAD';
 }

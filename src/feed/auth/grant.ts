@@ -1,6 +1,7 @@
 import { FeedException } from '../errors/feed-exception.js';
 import type { FeedRequest, Grant } from '../http/feed-request.js';
 import { matchesFeed } from '../message/feed-id.js';
+import type { RuleSet } from '../pubsub/rules.js';
 
 /** What a key or a token allows, by patterns of feeds. */
 export class TokenGrant implements Grant {
@@ -37,13 +38,46 @@ export class TokenGrant implements Grant {
   }
 }
 
+/** What a request may read where rules say for some feeds whether that takes a token. */
+export class RuledGrant implements Grant {
+  /**
+   * @param isPublic whether feeds of which no rule says it take none
+   * @param token what the request's token allows; undefined where it has none that is valid
+   * @param missing why it has none
+   */
+  constructor(
+    private readonly rules: RuleSet,
+    private readonly isPublic: boolean,
+    private readonly token: Grant | undefined,
+    readonly missing?: unknown,
+  ) {}
+
+  get subject(): string | undefined {
+    return this.token?.subject;
+  }
+
+  get expiresAt(): number | undefined {
+    return this.token?.expiresAt;
+  }
+
+  mayRead(feed: string): boolean {
+    const { read = this.isPublic ? 'public' : 'token' } = this.rules.of(feed) ?? {};
+    return read === 'public' || (this.token?.mayRead(feed) ?? false);
+  }
+
+  mayPublish(feed: string): boolean {
+    return this.token?.mayPublish(feed) ?? false;
+  }
+}
+
 /**
  * Checks that a request may read all of these feeds; one without a grant may. Whether a feed has messages makes no difference.
  *
- * @throws FeedException FEED_FORBIDDEN (403)
+ * @throws FeedException FEED_FORBIDDEN (403), and what `FeedAuthGuard` rejects a request without a token with
  */
 export function checkMayRead({ grant }: FeedRequest, feeds: readonly string[]): void {
   if (grant && !feeds.every((feed) => grant.mayRead(feed))) {
+    if (grant.missing !== undefined) throw grant.missing;
     throw new FeedException('FEED_FORBIDDEN', { message: 'The token does not grant reading this feed.' });
   }
 }

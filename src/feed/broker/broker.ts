@@ -25,25 +25,56 @@ export interface History {
   readonly hasMore: boolean;
   /**
    * Whether messages after the requested position are gone, or the position is not one of this broker's; where the start is `earliest`,
-   * whether messages before the first one are gone, as far as the broker knows.
+   * whether messages before the first one are gone, as far as the broker knows; where it is a time, whether messages of then or later are.
    */
   readonly isReset: boolean;
   /** Whether the feed has ended: its newest message is its end (see `isEnd()`). */
   readonly isEnded: boolean;
 }
 
-/** How much of the feeds a broker stores. */
-export interface HistoryBounds {
+/** How much of a feed a broker stores. */
+export interface FeedBounds {
   /** Messages of each feed. */
   readonly historyLength: number;
   /** How long a message is stored, in milliseconds. */
   readonly historyTtlMs: number;
   /** Bytes of each feed. */
   readonly historyBytes: number;
+  /** Whether the newest message of a feed is stored for longer, unless it is the feed's end. Default: false. */
+  readonly keepNewest?: boolean | undefined;
+}
+
+/** The bounds of feeds for which a rule has others. */
+export interface Retention {
+  /** The bounds of a feed; undefined where no rule says anything of them. It is asked for each message. */
+  of(feed: string): FeedBounds | undefined;
+  /** Those of each rule. */
+  readonly all: readonly FeedBounds[];
+}
+
+/** How much of the feeds a broker stores. */
+export interface HistoryBounds extends FeedBounds {
   /** Bytes of all feeds together. */
   readonly historyTotalBytes: number;
   /** How long the key of a publication is known, in milliseconds. */
   readonly idempotencyMs: number;
+  /** What rules say of some feeds. Default: nothing; all feeds have these bounds. */
+  readonly retention?: Retention | undefined;
+}
+
+/** The bounds of a feed. */
+export function boundsOf(bounds: HistoryBounds, feed: string): FeedBounds {
+  return bounds.retention?.of(feed) ?? bounds;
+}
+
+/** All bounds that feeds may have. */
+export function allBounds(bounds: HistoryBounds): readonly FeedBounds[] {
+  return [bounds, ...(bounds.retention?.all ?? [])];
+}
+
+/** The longest time for which a message of any feed is stored, in milliseconds. */
+export function longestTtlMs(bounds: HistoryBounds): number {
+  return Math.max(...allBounds(bounds).map(({ historyTtlMs }) => historyTtlMs));
 }
 
 /** On which conditions a message is appended. */

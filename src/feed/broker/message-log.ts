@@ -1,34 +1,12 @@
 import { isEnd } from '../message/end.js';
 import type { StoredMessage } from '../message/message.js';
-import type { Start } from '../message/position.js';
-import { type History, type HistoryBounds, messageOverhead, textBytes } from './broker.js';
+import { isPosition, type Start } from '../message/position.js';
+import { AgeList, type Entry, type FeedLog } from './age-list.js';
+import { allBounds, boundsOf, type FeedBounds, type History, type HistoryBounds, messageOverhead, textBytes } from './broker.js';
 import { TrimmedOffsets } from './trimmed-offsets.js';
 
 /** The shortest time between two removals of expired messages, in milliseconds. */
 const expiryStepMs = 1000;
-
-/** A message in its feed's log, and in the list of all messages by age. */
-interface Entry {
-  readonly message: StoredMessage;
-  readonly bytes: number;
-  readonly log: FeedLog;
-  /** The next message of the same feed. */
-  next: Entry | undefined;
-  /** Neighbours among the messages of all feeds. */
-  older: Entry | undefined;
-  newer: Entry | undefined;
-}
-
-/** The messages of one feed. A feed without messages has none. */
-interface FeedLog {
-  readonly feed: string;
-  first: Entry | undefined;
-  last: Entry | undefined;
-  length: number;
-  bytes: number;
-  /** The offset up to which messages have been trimmed. */
-  trimmed: number;
-}
 
 /** The recent messages of all feeds in this process's memory, within bounds. */
 export class MessageLog {
@@ -38,31 +16,37 @@ export class MessageLog {
   private readonly trimmed = new TrimmedOffsets();
   /** The offset up to which the messages of all feeds have been trimmed. */
   private allTrimmed = 0;
-  private oldest: Entry | undefined = undefined;
-  private newest: Entry | undefined = undefined;
+  private allTrimmedTime = 0;
+  /** As many as there are times to live, and one more for each of them with messages that stay beyond it. */
+  private readonly lists: readonly AgeList[];
   private totalBytes = 0;
-  private expiry: NodeJS.Timeout | undefined = undefined;
 
+  /**
+   * @param epoch what offsets count in
+   * @param now the time in milliseconds since 1970
+   */
   constructor(
-    /** What offsets count in. */
     readonly epoch: string,
     private readonly bounds: HistoryBounds,
-  ) {}
+    private readonly now: () => number = Date.now,
+  ) {
+    const ttls = new Set(allBounds(bounds).map(({ historyTtlMs }) => historyTtlMs));
+    const keepsNewest = allBounds(bounds).some(({ keepNewest }) => keepNewest);
+    this.lists = [...ttls].flatMap((ttlMs) => {
+      const kept = keepsNewest ? new AgeList(Number.POSITIVE_INFINITY) : undefined;
+      return [new AgeList(ttlMs, kept), ...(kept ? [kept] : [])];
+    });
+  }
 
   /** Appends a message, whose offset is higher than that of any before. */
   append(message: StoredMessage): void {
     const { feed } = message;
     this.offset = message.offset;
-    let log = this.logs.get(feed);
-    if (!log) {
-      log = { feed, first: undefined, last: undefined, length: 0, bytes: 0, trimmed: this.trimmed.offsetOf(feed) };
-      this.logs.set(feed, log);
-    }
+    const log = this.logs.get(feed) ?? this.begin(feed);
+    const { list, bounds } = log;
     const bytes = bytesOf(message);
-    const entry: Entry = { message, bytes, log, next: undefined, older: this.newest, newer: undefined };
-    if (this.newest) this.newest.newer = entry;
-    else this.oldest = entry;
-    this.newest = entry;
+    const entry: Entry = { message, bytes, log, next: undefined, list, older: undefined, newer: undefined };
+    list.append(entry);
     if (log.last) log.last.next = entry;
     else log.first = entry;
     log.last = entry;
@@ -70,54 +54,38 @@ export class MessageLog {
     log.bytes += bytes;
     this.totalBytes += bytes;
 
-    const { historyLength, historyBytes, historyTotalBytes } = this.bounds;
+    const { first } = log;
+    if (first && first.list !== list) this.drop(first); // it was older than its time to live, and stayed because it was the newest
+    const { historyLength, historyBytes } = bounds;
     const least = isEnd(message) ? 1 : 0;
     while (log.first && log.length > least && (log.length > historyLength || log.bytes > historyBytes)) this.drop(log.first);
-    while (this.oldest && this.totalBytes > historyTotalBytes) this.drop(this.oldest);
-    this.scheduleExpiry();
+    if (this.totalBytes > this.bounds.historyTotalBytes) this.makeRoom();
+    if (list.expiry === undefined) this.scheduleExpiry(list);
   }
 
   read(feed: string, start: Start, limitBytes: number): History {
     this.dropExpired();
     const log = this.logs.get(feed);
     const { epoch, offset: end } = this;
-    const last = log?.last?.message;
-    const isEnded = isEnd(last);
-    if (start === 'end' || start === 'newest') {
-      const isSent = last !== undefined && (start === 'newest' || isEnded);
-      const after = { epoch, offset: isSent ? last.offset - 1 : end };
-      return { messages: isSent ? [last] : [], after, end, hasMore: false, isReset: false, isEnded };
-    }
     const trimmed = Math.max(log?.trimmed ?? this.trimmed.offsetOf(feed), this.allTrimmed);
-    const isKnown = start !== 'earliest' && start.epoch === epoch && start.offset >= trimmed && start.offset <= end;
-    const after = isKnown ? start.offset : trimmed;
-    const { messages, hasMore } = this.pageOf(log, after, limitBytes);
+    const isKnown = isPosition(start) && start.epoch === epoch && start.offset >= trimmed && start.offset <= end;
+    const { messages, hasMore } = pageFrom(firstOf(log, start, isKnown), limitBytes);
+    const [first] = messages;
     return {
       messages,
-      after: { epoch, offset: messages.length > 0 || isKnown ? after : end },
+      after: { epoch, offset: isKnown ? start.offset : first ? first.offset - 1 : end },
       end: hasMore ? (messages.at(-1) as StoredMessage).offset : end,
       hasMore,
-      isReset: start === 'earliest' ? trimmed > 0 : !isKnown,
-      isEnded,
+      isReset: isPosition(start) ? !isKnown : this.isCut(log, feed, start, trimmed),
+      isEnded: isEnd(log?.last?.message),
     };
   }
 
-  /** The messages of a feed after an offset, as many as the limit allows, and at least one. */
-  private pageOf(log: FeedLog | undefined, after: number, limitBytes: number): { messages: StoredMessage[]; hasMore: boolean } {
-    const messages: StoredMessage[] = [];
-    let bytes = 0;
-    for (let entry = this.firstAfter(log, after); entry; entry = entry.next) {
-      bytes += entry.bytes - messageOverhead;
-      if (bytes > limitBytes && messages.length > 0) return { messages, hasMore: true };
-      messages.push(entry.message);
-    }
-    return { messages, hasMore: false };
-  }
-
-  private firstAfter(log: FeedLog | undefined, after: number): Entry | undefined {
-    let entry = log?.first;
-    while (entry && entry.message.offset <= after) entry = entry.next;
-    return entry;
+  /** Whether messages are gone with which a reader would begin. */
+  private isCut(log: FeedLog | undefined, feed: string, start: Start, trimmed: number): boolean {
+    if (start === 'earliest') return trimmed > 0;
+    if (typeof start === 'string' || !('time' in start)) return false;
+    return trimmed > 0 && Math.max(log?.trimmedTime ?? this.trimmed.timeOf(feed), this.allTrimmedTime) >= start.time;
   }
 
   /** The newest message of a feed, if it is stored. */
@@ -147,65 +115,123 @@ export class MessageLog {
   forget(feed: string, offset: number): void {
     const log = this.logs.get(feed);
     while (log?.first && log.first.message.offset <= offset) this.drop(log.first);
-    if (log?.first) log.trimmed = Math.max(log.trimmed, offset);
-    else this.trimmed.note(feed, offset);
+    const now = this.now(); // none of them is younger
+    if (log?.first) {
+      log.trimmed = Math.max(log.trimmed, offset);
+      log.trimmedTime = now;
+    } else this.trimmed.note(feed, offset, now);
   }
 
   /** Removes the messages of all feeds up to an offset. */
   forgetAll(offset: number): void {
-    while (this.oldest && this.oldest.message.offset <= offset) this.drop(this.oldest);
+    for (const list of this.lists) while (list.oldest && list.oldest.message.offset <= offset) this.drop(list.oldest);
     this.allTrimmed = Math.max(this.allTrimmed, offset);
+    this.allTrimmedTime = this.now();
   }
 
   clearAll(): void {
-    clearTimeout(this.expiry);
-    this.expiry = undefined;
+    for (const list of this.lists) list.clear();
     this.logs.clear();
-    this.oldest = undefined;
-    this.newest = undefined;
     this.totalBytes = 0;
   }
 
-  /** Removes a feed's first message. The oldest message of all is the first of its feed as well. */
+  private begin(feed: string): FeedLog {
+    const bounds = boundsOf(this.bounds, feed);
+    const [trimmed, trimmedTime] = [this.trimmed.offsetOf(feed), this.trimmed.timeOf(feed)];
+    const begun = { first: undefined, last: undefined, length: 0, bytes: 0, trimmed, trimmedTime };
+    const log: FeedLog = { feed, bounds, list: this.listOf(bounds), ...begun };
+    this.logs.set(feed, log);
+    return log;
+  }
+
+  private listOf({ historyTtlMs }: FeedBounds): AgeList {
+    return this.lists.find(({ ttlMs }) => ttlMs === historyTtlMs) as AgeList;
+  }
+
+  /** Removes a feed's first message. The oldest message of a list is the first of its feed as well. */
   private drop(entry: Entry): void {
-    const { log, older, newer, bytes } = entry;
-    if (older) older.newer = newer;
-    else this.oldest = newer;
-    if (newer) newer.older = older;
-    else this.newest = older;
+    const { log, bytes } = entry;
+    entry.list.remove(entry);
     this.totalBytes -= bytes;
 
     log.first = entry.next;
-    // A removed entry must not refer to the others: V8 would move each new entry to its old generation because a dead one there refers to it.
-    entry.older = undefined;
-    entry.newer = undefined;
     entry.next = undefined;
     log.length -= 1;
     log.bytes -= bytes;
     log.trimmed = entry.message.offset;
+    log.trimmedTime = Math.max(log.trimmedTime, entry.message.time);
     if (log.first) return;
     log.last = undefined;
     this.logs.delete(log.feed);
-    this.trimmed.note(log.feed, log.trimmed);
+    this.trimmed.note(log.feed, log.trimmed, log.trimmedTime);
   }
 
-  /** One timer for all messages: they expire in the order in which they were appended. */
-  private scheduleExpiry(): void {
-    if (this.expiry !== undefined || !this.oldest) return;
-    const left = this.oldest.message.time + this.bounds.historyTtlMs - Date.now();
-    this.expiry = setTimeout(() => this.expire(), Math.max(left, expiryStepMs)).unref();
-  }
-
-  private expire(): void {
-    this.expiry = undefined;
+  /** Drops expired messages, and then the oldest of all feeds, until the rest is within the bound of all. */
+  private makeRoom(): void {
     this.dropExpired();
-    this.scheduleExpiry();
+    while (this.totalBytes > this.bounds.historyTotalBytes) {
+      let oldest: Entry | undefined;
+      for (const list of this.lists) {
+        if (list.oldest && (!oldest || list.oldest.message.offset < oldest.message.offset)) oldest = list.oldest;
+      }
+      if (!oldest) return;
+      this.drop(oldest);
+    }
+  }
+
+  /** One timer for all messages of a list. */
+  private scheduleExpiry(list: AgeList): void {
+    if (!list.oldest) return;
+    const left = list.oldest.message.time + list.ttlMs - this.now();
+    list.expiry = setTimeout(
+      () => {
+        list.expiry = undefined;
+        this.dropExpiredOf(list);
+        this.scheduleExpiry(list);
+      },
+      Math.max(left, expiryStepMs),
+    ).unref();
   }
 
   private dropExpired(): void {
-    const before = Date.now() - this.bounds.historyTtlMs;
-    while (this.oldest && this.oldest.message.time <= before) this.drop(this.oldest);
+    for (const list of this.lists) this.dropExpiredOf(list);
   }
+
+  private dropExpiredOf(list: AgeList): void {
+    const before = this.now() - list.ttlMs;
+    for (let entry = list.oldest; entry && entry.message.time <= before; entry = list.oldest) {
+      const { log, message } = entry;
+      if (log.bounds.keepNewest && log.last === entry && !isEnd(message)) {
+        list.remove(entry);
+        (list.kept as AgeList).append(entry);
+      } else this.drop(entry);
+    }
+  }
+}
+
+/** The entry with which a reader begins. */
+function firstOf(log: FeedLog | undefined, start: Start, isKnown: boolean): Entry | undefined {
+  if (!log) return undefined;
+  if (start === 'newest') return log.last;
+  if (start === 'end') return isEnd(log.last?.message) ? log.last : undefined;
+  let entry = log.first;
+  if (start === 'earliest') return entry;
+  if ('last' in start) for (let more = log.length - start.last; more > 0; more -= 1) entry = entry?.next;
+  else if ('time' in start) while (entry && entry.message.time < start.time) entry = entry.next;
+  else if (isKnown) while (entry && entry.message.offset <= start.offset) entry = entry.next;
+  return entry;
+}
+
+/** The messages of a feed from an entry on, as many as the limit allows, and at least one. */
+function pageFrom(first: Entry | undefined, limitBytes: number): { messages: StoredMessage[]; hasMore: boolean } {
+  const messages: StoredMessage[] = [];
+  let bytes = 0;
+  for (let entry = first; entry; entry = entry.next) {
+    bytes += entry.bytes - messageOverhead;
+    if (bytes > limitBytes && messages.length > 0) return { messages, hasMore: true };
+    messages.push(entry.message);
+  }
+  return { messages, hasMore: false };
 }
 
 /** Its id holds the feed's name as well. */

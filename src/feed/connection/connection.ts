@@ -46,7 +46,7 @@ export class Connection
   /** Whether its source may emit anything. */
   private hasSource = false;
   /** When it was opened, in milliseconds since the process started. */
-  private openedAt = 0;
+  protected openedAt = 0;
 
   constructor(
     context: ConnectionContext,
@@ -121,12 +121,15 @@ export class Connection
     checkFeedId(feed);
     const start = since === undefined ? undefined : parseSince(since);
     if (!this.isAccepting || this.feeds.includes(feed)) return;
+    this.context.router.checkRoom([feed]);
     this.feeds = [...this.feeds, feed];
     const queue = this.beginQueue();
     const expected = queue.expect(feed);
     let replay: Replay | undefined;
     try {
-      replay = await this.context.router.subscribe(this, [feed], start, true);
+      const subscribed = await this.context.router.subscribe(this, [feed], start, true);
+      await this.context.router.addSnapshots(subscribed);
+      replay = subscribed;
     } catch (error) {
       if (!expected.isCancelled) this.unfollow(feed);
       throw toFeedException(error);

@@ -60,8 +60,8 @@ export class Encoder {
    */
   encodeItem(item: FeedItem, seen: number): void {
     if (this.isEncoded(item, seen)) return;
-    const { id, feed, type, data, retry, comment }: FeedMessage = isMessage(item) ? item : { data: item };
-    this.keep(item, this.format.encode({ id, feed, type, text: textOf(data), isJson: isJsonData(data), retry, comment }));
+    const { id, feed, type, data, time, retry, comment }: FeedMessage = isMessage(item) ? item : { data: item };
+    this.keep(item, this.format.encode({ id, feed, type, text: textOf(data), isJson: isJsonData(data), time, retry, comment }));
   }
 
   /** The frame: one chunk (RFC 9112 section 7.1) for a socket, or plain for a response that frames its chunks itself. */

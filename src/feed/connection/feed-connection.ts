@@ -17,9 +17,10 @@ export interface FeedConnection {
   /**
    * Follows one more feed.
    *
-   * @param since where to begin: a message id, `earliest` or `latest`. Default: with the next message, and what the feed's rule
-   * replays. Messages from before this call come without an id: the connection is further already on its other feeds
-   * @throws FeedException FEED_ID, FEED_SINCE (400), FEED_BROKER (503); the connection then goes on without the feed
+   * @param since where to begin, as in `HistoryOptions`. Default: with the next message, and what the feed's rule replays, or its
+   * snapshot. Messages from before this call come without an id: the connection is further already on its other feeds
+   * @throws FeedException FEED_ID, FEED_SINCE (400), FEED_UNAVAILABLE (503) where the feed has as many subscribers as it may have or its
+   * snapshot fails, FEED_BROKER (503); the connection then goes on without the feed
    */
   follow(feed: string, since?: string): Promise<void>;
   /**

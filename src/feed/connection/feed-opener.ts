@@ -3,10 +3,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ObservableInput } from 'rxjs';
 import { checkMayRead } from '../auth/grant.js';
 import { BrokerUnavailableError } from '../errors/broker.errors.js';
-import { toFeedException } from '../errors/to-feed-exception.js';
 import type { Format } from '../format/format.js';
-import { formats, labelled } from '../format/formats.js';
-import { labelledText } from '../format/text.js';
+import { labelled, variants } from '../format/formats.js';
 import { type AnyRequest, type AnyResponse, hijack, rawOf } from '../http/adapter.js';
 import { FeedRequest } from '../http/feed-request.js';
 import { setFeedHead, withErrorHead } from '../http/head.js';
@@ -55,7 +53,7 @@ interface RouteOptions extends ConnectOptions {
 
 /** Opens feeds: checks what a request asks for, and makes it a connection on a transport. */
 export class FeedOpener {
-  private readonly encoders = new Map([...formats, labelledText].map((format) => [format, new Encoder(format)]));
+  private readonly encoders = new Map(variants.map((format) => [format, new Encoder(format)]));
 
   constructor(
     private readonly admission: Admission,
@@ -79,7 +77,7 @@ export class FeedOpener {
     try {
       return await this.accept(asked, response, options);
     } catch (error) {
-      throw withErrorHead(this.errorOf(error), response);
+      throw withErrorHead(this.admission.rejectionOf(error), response);
     } finally {
       endOpening(asked.raw);
     }
@@ -93,6 +91,7 @@ export class FeedOpener {
     const feeds = named ?? (isFeedId(path) ? [path] : []);
     const { format } = request;
     const client = this.admission.admit(request, this.registry.size);
+    this.registry.checkRoom(feeds);
     const sent = (options.labelled ?? feeds.length > 1) ? labelled(format) : format;
     const connection = this.registry.make(feeds, this.encoders.get(sent) as Encoder, client);
     const stopWatching = abortWhenLeft(request, rawOf(response));
@@ -104,14 +103,17 @@ export class FeedOpener {
       const { resume = makeSource === undefined, sourceHasIds = false, since } = options;
       const position = resume ? (request.position(sourceHasIds) ?? since) : undefined;
       if (request.isHead) {
+        const replay = resume ? await this.peek(connection, position) : undefined;
         this.registry.discard(connection);
         request.stop?.abort();
-        this.setHead(request, response, format);
+        this.setHead(request, response, format, replay);
         rawOf(response).end();
         return undefined;
       }
+      this.registry.checkRoom(feeds); // others may have come while the handler was called
       connection.waiting = request.raw;
       const replay = await this.subscribe(connection, resume, position, makeSource !== undefined);
+      if (replay) await this.router.addSnapshots(replay);
       connection.waiting = undefined;
       if (replay && replay.over.length > 0) {
         if (makeSource === undefined && replay.over.length === connection.feeds.length) {
@@ -129,9 +131,7 @@ export class FeedOpener {
       }
       connection.open(() => {
         stopWatching();
-        this.setHead(request, response, format);
-        if (replay) rawOf(response).setHeader('Feed-Position', formatPosition(replay.start));
-        if (replay?.isCut) rawOf(response).setHeader('Feed-History', 'cut');
+        this.setHead(request, response, format, replay);
         return this.makeTransport(request.raw, rawOf(response));
       });
       return connection;
@@ -183,19 +183,29 @@ export class FeedOpener {
     return undefined;
   }
 
-  private setHead({ raw }: FeedRequest, response: AnyResponse, format: Format): void {
+  /** What a connection would begin with. */
+  private async peek(connection: Connection, position: Start | undefined): Promise<Replay> {
+    const { intake } = this.admission;
+    this.admission.beginWaiting(connection);
+    try {
+      return await this.router.replayFrom(connection.feeds, () => position ?? 'end');
+    } finally {
+      intake.end(connection);
+    }
+  }
+
+  private setHead({ raw: request }: FeedRequest, response: AnyResponse, format: Format, replay: Replay | undefined): void {
     hijack(response);
-    setFeedHead(raw, rawOf(response), format);
+    const raw = rawOf(response);
+    setFeedHead(request, raw, format);
+    if (replay) raw.setHeader('Feed-Position', formatPosition(replay.start));
+    if (replay?.isCut) raw.setHeader('Feed-History', 'cut');
   }
 
   private makeTransport(request: IncomingMessage, response: ServerResponse): Transport {
     const isAlone = claimSocket(request);
     if (request.httpVersionMajor === 1) request.socket.setKeepAlive(true, keepAliveMs);
     return handOver(request, response, isAlone) ?? plainResponse(request, response);
-  }
-
-  private errorOf(error: unknown): unknown {
-    return error instanceof BrokerUnavailableError ? this.admission.brokerRejection(error) : toFeedException(error);
   }
 }
 

@@ -67,8 +67,12 @@ export class KeepAlive {
 
   /** The beat at which a connection that opens now reaches its longest life; Infinity for none. */
   ageBeat(): number {
-    if (this.maxAgeMs === 0) return Number.POSITIVE_INFINITY;
-    return this.beat + Math.max(1, Math.ceil((this.maxAgeMs * (1 - Math.random() * ageJitter)) / this.beatMs));
+    return this.maxAgeMs === 0 ? Number.POSITIVE_INFINITY : this.beatAfter(this.maxAgeMs * (1 - Math.random() * ageJitter));
+  }
+
+  /** The first beat after a time, in milliseconds. */
+  beatAfter(ms: number): number {
+    return this.beat + Math.max(1, Math.ceil(ms / this.beatMs));
   }
 
   /** Beats as long as there are connections. */
@@ -110,7 +114,10 @@ export class KeepAlive {
 
   private check(connection: KeptAlive): void {
     const { transport, progressBytes } = connection;
-    if (!transport) return;
+    if (!transport) {
+      this.checkLife(connection);
+      return;
+    }
     const { beat } = this;
     const isWaiting = transport.waitingBytes > 0;
     const sentBytes = isWaiting ? transport.sentBytes : progressBytes;
@@ -122,10 +129,15 @@ export class KeepAlive {
       transport.destroy(); // also where it has ended otherwise, and its client does not read the end
       return;
     }
+    this.checkLife(connection);
+    if (connection.reason !== undefined) return;
+    if (!isWaiting && beat - connection.sentBeat >= this.heartbeatBeats) connection.sendHeartbeat();
+  }
+
+  private checkLife(connection: KeptAlive): void {
     if (connection.reason !== undefined) return;
     const { expiresAt = Number.POSITIVE_INFINITY } = connection.client;
     if (expiresAt <= this.now) connection.end('expired');
-    else if (beat >= connection.lastBeat) connection.end('aged');
-    else if (!isWaiting && beat - connection.sentBeat >= this.heartbeatBeats) connection.sendHeartbeat();
+    else if (this.beat >= connection.lastBeat) connection.end('aged');
   }
 }

@@ -8,6 +8,7 @@ import type { FeedEvent } from '../stats/events.js';
 import { Connection, type ConnectionContext } from './connection.js';
 import type { Encoder } from './encoder.js';
 import { KeepAlive, type KeepAliveOptions } from './keep-alive.js';
+import { Poll } from './poll.js';
 import { TotalBufferLimit } from './total-buffer-limit.js';
 
 /** A drain ends no more than one connection in so many milliseconds, where there is time. */
@@ -34,6 +35,7 @@ export class Registry implements ConnectionContext {
   readonly events$: Observable<FeedEvent> = this.events.asObservable();
   private readonly ended = Object.fromEntries(endReasons.map((reason) => [reason, 0])) as Record<EndReason, number>;
   private made = 0;
+  private polls = 0;
   private peak = 0;
   /** Connections that were ever opened. */
   opened = 0;
@@ -56,14 +58,36 @@ export class Registry implements ConnectionContext {
     return this.connections.size;
   }
 
+  /** Those of them that have taken their sockets for themselves: a poll's is the server's again once it is answered. */
+  get streams(): number {
+    return this.size - this.polls;
+  }
+
+  /**
+   * Checks that feeds take one more subscriber each.
+   *
+   * @throws FeedException FEED_UNAVAILABLE (503), which counts as a rejected request
+   */
+  checkRoom(feeds: readonly string[]): void {
+    try {
+      this.router.checkRoom(feeds);
+    } catch (error) {
+      this.admission.count('feed');
+      throw error;
+    }
+  }
+
   /** Makes a connection, which counts from now on. `Connection.open()` opens it, `discard()` gives it up. */
   make(feeds: readonly string[], encoder: Encoder, client: Client): Connection {
     this.made += 1;
-    const connection = new Connection(this, this.made, feeds, encoder, client);
-    this.connections.add(connection);
-    if (client.key !== undefined) this.admission.clients.open(client.key);
-    this.keepAlive.start();
-    return connection;
+    return this.add(new Connection(this, this.made, feeds, encoder, client));
+  }
+
+  /** Makes a poll, which counts from now on. `Poll.begin()` has it wait, `discard()` gives it up. */
+  makePoll(feeds: readonly string[], client: Client): Poll {
+    this.made += 1;
+    this.polls += 1;
+    return this.add(new Poll(this, this.made, feeds, client));
   }
 
   /** Gives up a connection that was never opened. */
@@ -167,7 +191,16 @@ export class Registry implements ConnectionContext {
     if (this.events.observed) this.events.next({ type: hasSubscribers ? 'followed' : 'unfollowed', time: Date.now(), feed });
   }
 
+  private add<Kind extends Connection>(connection: Kind): Kind {
+    const { key } = connection.client;
+    this.connections.add(connection);
+    if (key !== undefined) this.admission.clients.open(key);
+    this.keepAlive.start();
+    return connection;
+  }
+
   private remove(connection: Connection): void {
+    if (connection instanceof Poll) this.polls -= 1;
     this.totalBufferLimit.delete(connection);
     const { key } = connection.client;
     if (key !== undefined) this.admission.clients.close(key);

@@ -10,8 +10,13 @@ const table = {
   FEED_ID: { status: 400, message: 'The feed id is not valid.' },
   /** A request names no feed, or too many. */
   FEED_IDS: { status: 400, message: 'Name the feed in the path, or one or several as ?id=a&id=b.' },
-  /** `?since=` is not a position. */
-  FEED_SINCE: { status: 400, message: 'since must be a message id, earliest or latest.' },
+  /** `?since=` says nowhere to begin. */
+  FEED_SINCE: {
+    status: 400,
+    message: 'since must be a message id, earliest or latest, -1 to -1000 for the last messages, or a time such as 2026-01-31T08:00:00Z.',
+  },
+  /** A parameter of the query is out of range, or excludes another one. */
+  FEED_QUERY: { status: 400, message: 'The query is not valid.' },
   /** A message cannot be published, because some format could not reproduce it. */
   FEED_MESSAGE: { status: 400, message: 'The message is not valid.' },
   /** A key or a token is missing or not valid. `challenge` becomes `WWW-Authenticate` (RFC 6750 section 3). */
@@ -30,9 +35,12 @@ const table = {
   FEED_MEDIA_TYPE: { status: 415, message: 'Publish text or JSON.' },
   /** The key of a publication has been used for another message of the feed. */
   FEED_KEY: { status: 422, message: 'The Idempotency-Key was used for another message of this feed: give each message its own.' },
-  /** The client has as many connections as it may have, or opens them too fast (RFC 6585 section 4). */
+  /** The client has as many connections as it may have, or opens them too fast, or more is published to a feed than it takes (RFC 6585 section 4). */
   FEED_TOO_MANY: { status: 429, message: 'The client has too many connections.', retryAfter },
-  /** No further connection is accepted: the limit is reached, the service is shutting down, or token keys cannot be fetched. */
+  /**
+   * No further connection is accepted: a limit is reached, of all or of a feed, the service is shutting down, the snapshot of a feed has
+   * failed, or token keys cannot be fetched.
+   */
   FEED_UNAVAILABLE: { status: 503, message: 'The service is unavailable.', retryAfter },
   /** The message broker cannot be reached. What was published may have been stored all the same. */
   FEED_BROKER: { status: 503, message: 'The message broker is unavailable.', retryAfter },
@@ -54,6 +62,11 @@ export interface FeedErrorDetails {
   /** The answer's `WWW-Authenticate` (401); it is not a part of the body. */
   challenge?: string;
   cause?: unknown;
+}
+
+/** Whether an error of the application says itself how it is answered. */
+export function isAnswer(error: unknown): error is HttpException {
+  return error instanceof HttpException;
 }
 
 /**

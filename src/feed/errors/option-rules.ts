@@ -31,6 +31,9 @@ export function checkOptions<Rules extends v.ObjectEntries>(
   if (result.success) return result.output;
   const [{ path, expected, message, received }] = result.issues;
   const option = path?.map((item) => String(item.key)).join('.') ?? 'options';
+  if (expected === 'never' && path && path.length > 1) {
+    throw new FeedOptionsError(`${owner} has no option "${option}": "${option.slice(0, option.lastIndexOf('.'))}" ${message}`, option);
+  }
   if (expected === 'never') {
     throw new FeedOptionsError(`${owner} has no option "${option}"; it has ${Object.keys(rules).join(', ')}`, option);
   }

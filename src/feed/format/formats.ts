@@ -1,7 +1,7 @@
 import Negotiator from 'negotiator';
 import { FeedException } from '../errors/feed-exception.js';
 import type { Format } from './format.js';
-import { ndjson } from './ndjson.js';
+import { markedNdjson, ndjson } from './ndjson.js';
 import { sse } from './sse.js';
 import { labelledText, text } from './text.js';
 
@@ -17,6 +17,14 @@ const mediaTypes = formats.map((format) => format.mediaType);
 export function labelled(format: Format): Format {
   return format === text ? labelledText : format;
 }
+
+/** The same format for a client that asks for positions between the messages. */
+export function marked(format: Format): Format {
+  return format === ndjson ? markedNdjson : format;
+}
+
+/** All formats, and all that connections have of them. */
+export const variants: readonly Format[] = [...formats, labelledText, markedNdjson];
 
 /**
  * The format that a client asks for: `?format=` by name, else by `Accept` (RFC 9110 section 12.5.1), which may be disregarded.

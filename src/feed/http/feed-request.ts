@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { FeedException } from '../errors/feed-exception.js';
 import type { Format } from '../format/format.js';
-import { chooseFormat } from '../format/formats.js';
+import { chooseFormat, marked } from '../format/formats.js';
 import { checkFeedId } from '../message/feed-id.js';
 import { nowhere, parsePosition, parseSince, type Start } from '../message/position.js';
 import { type AnyRequest, rawOf, routeOf, targetOf } from './adapter.js';
@@ -21,6 +21,8 @@ export interface Grant {
   readonly subject?: string | undefined;
   /** When the token expires, in milliseconds since 1970. Undefined: never. */
   readonly expiresAt?: number | undefined;
+  /** Why a request without a token is rejected where it needs one; undefined where it has one, or none was looked for. */
+  readonly missing?: unknown;
   mayRead(feed: string): boolean;
   mayPublish(feed: string): boolean;
 }
@@ -124,9 +126,17 @@ export class FeedRequest {
     return feeds.map(checkFeedId);
   }
 
-  /** @throws FeedException FEED_FORMAT (406) when the client accepts none of the formats */
+  /**
+   * The format, with positions between the messages where the client asks for them (`?marks=1`).
+   *
+   * @throws FeedException FEED_FORMAT (406) when the client accepts none of the formats; FEED_QUERY (400)
+   */
   get format(): Format {
-    return chooseFormat(this.raw.headers.accept, this.query.get('format'));
+    const format = chooseFormat(this.raw.headers.accept, this.query.get('format'));
+    const marks = this.query.get('marks');
+    if (marks === null || marks === '0') return format;
+    if (marks === '1') return marked(format);
+    throw new FeedException('FEED_QUERY', { message: 'marks is 1 for positions between the messages, or 0.' });
   }
 
   /**

@@ -1,5 +1,6 @@
-import type { BrokerUnavailableError } from '../errors/broker.errors.js';
+import { BrokerUnavailableError } from '../errors/broker.errors.js';
 import { type FeedErrorCode, FeedException } from '../errors/feed-exception.js';
+import { toFeedException } from '../errors/to-feed-exception.js';
 import type { FeedRequest } from '../http/feed-request.js';
 import { type RejectReason, rejectReasons } from '../stats/counts.js';
 import { ClientAddress } from './client-address.js';
@@ -64,13 +65,26 @@ export class Admission {
    */
   admit(request: FeedRequest, open: number): Client {
     const { maxConnections } = this.options;
-    if (this.isDraining) throw this.rejection('draining', 'FEED_UNAVAILABLE', 'The service is shutting down.');
+    this.checkDraining();
     if (open >= maxConnections) throw this.rejection('limit', 'FEED_UNAVAILABLE', `All ${maxConnections} connections are in use.`);
     const { subject, expiresAt } = request.grant ?? anyClient;
     if (!this.clients.isLimited) return subject === undefined && expiresAt === undefined ? anyClient : { subject, expiresAt };
-    const key = subject === undefined ? this.addresses.of(request.raw) : `sub:${subject}`;
-    this.admitClient(key);
+    const key = this.keyOf(request);
+    this.admitClient(key, true);
     return { subject, expiresAt, key };
+  }
+
+  /**
+   * Accepts a request that is answered at once: it takes no connection, and counts in the rate of its client as a new one.
+   *
+   * @throws FeedException FEED_UNAVAILABLE (503) while the service shuts down; FEED_TOO_MANY (429) at the client's rate
+   */
+  admitOnce(request: FeedRequest): void {
+    this.checkDraining();
+    if (!this.clients.isLimited) return;
+    const key = this.keyOf(request);
+    this.admitClient(key, false);
+    this.clients.note(key);
   }
 
   /**
@@ -83,15 +97,24 @@ export class Admission {
     this.intake.begin(connection);
   }
 
-  /** What a request gets for which the broker is unavailable. */
-  brokerRejection(cause: BrokerUnavailableError): FeedException {
+  /** What a request gets that has failed: where the broker is unavailable, it is rejected for that. */
+  rejectionOf(error: unknown): unknown {
+    if (!(error instanceof BrokerUnavailableError)) return toFeedException(error);
     this.count('broker');
-    return new FeedException('FEED_BROKER', { cause, retryAfter: this.intake.retryAfter() });
+    return new FeedException('FEED_BROKER', { cause: error, retryAfter: this.intake.retryAfter() });
   }
 
-  private admitClient(key: string): void {
+  private checkDraining(): void {
+    if (this.isDraining) throw this.rejection('draining', 'FEED_UNAVAILABLE', 'The service is shutting down.');
+  }
+
+  private keyOf({ grant, raw }: FeedRequest): string {
+    return grant?.subject === undefined ? this.addresses.of(raw) : `sub:${grant.subject}`;
+  }
+
+  private admitClient(key: string, stays: boolean): void {
     const { maxConnectionsPerClient, connectionRatePerClient } = this.options;
-    const reason = this.clients.check(key);
+    const reason = this.clients.check(key, stays);
     if (reason === 'client') throw this.rejection(reason, 'FEED_TOO_MANY', `A client may have ${maxConnectionsPerClient} connections.`);
     if (reason === 'rate') {
       const message = `A client may open ${connectionRatePerClient} connections a minute.`;

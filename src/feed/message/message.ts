@@ -38,6 +38,8 @@ export interface Content {
 export interface TextMessage extends Content {
   readonly id: string | undefined;
   readonly feed: string | undefined;
+  /** When the broker stored it, in milliseconds since 1970; undefined where none has. */
+  readonly time?: number | undefined;
 }
 
 /** The fields that only a source's message has, for an event stream. */
@@ -63,15 +65,15 @@ export function storedMessage(feed: string, epoch: string, offset: number, time:
 }
 
 /** The message as an application gets it: a plain object of its own. */
-export function toFeedMessage({ id, feed, type, text, isJson, ...stored }: StoredMessage | TextMessage): FeedMessage {
-  const data: unknown = isJson ? JSON.parse(text) : text;
-  return {
-    ...(id !== undefined && { id }),
-    feed,
-    ...(type !== undefined && { type }),
-    data,
-    ...('time' in stored && { time: stored.time }),
-  };
+export function toFeedMessage({ id, feed, type, text, isJson, time }: StoredMessage | TextMessage): FeedMessage {
+  // A key at a time: spreading an object for each costs ten times as much.
+  const message: { -readonly [Key in keyof FeedMessage]?: FeedMessage[Key] } = {};
+  if (id !== undefined) message.id = id;
+  message.feed = feed;
+  if (type !== undefined) message.type = type;
+  message.data = isJson ? JSON.parse(text) : text;
+  if (time !== undefined) message.time = time;
+  return message as FeedMessage;
 }
 
 /** The type of the message that tells a client that messages are lost. It cannot be published. */

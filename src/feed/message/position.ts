@@ -9,8 +9,14 @@ export interface Position {
   readonly offset: number;
 }
 
-/** Where to begin on a feed: after a position, with the oldest message stored, with the newest one stored, or at the `end`. */
-export type Start = Position | 'earliest' | 'newest' | 'end';
+/**
+ * Where to begin on a feed: after a position, with the `last` so many messages stored, with the first that was stored at or after a `time`
+ * (in milliseconds since 1970), with the oldest one stored, with the newest one, or at the `end`.
+ */
+export type Start = Position | { readonly last: number } | { readonly time: number } | 'earliest' | 'newest' | 'end';
+
+/** How many of the last messages can be asked for. */
+export const mostLast = 1000;
 
 /** A position that no broker has ever given. */
 export const nowhere: Position = { epoch: '', offset: 0 };
@@ -25,15 +31,33 @@ export function parsePosition(text: string): Position | undefined {
   return parts ? { epoch: parts[1] as string, offset: Number(parts[2]) } : undefined;
 }
 
+/** Whether a start is a position. */
+export function isPosition(start: Start): start is Position {
+  return typeof start === 'object' && 'epoch' in start;
+}
+
 /**
- * Reads what `since` says: a position, `earliest`, or `latest` for the end.
+ * Reads what `since` says: a position, `earliest`, `latest` for the end, `-20` for the last twenty messages, or a time (RFC 3339).
  *
  * @throws FeedException FEED_SINCE (400)
  */
 export function parseSince(since: string): Start {
   if (since === 'earliest') return 'earliest';
   if (since === 'latest') return 'end';
-  const position = parsePosition(since);
-  if (!position) throw new FeedException('FEED_SINCE');
-  return position;
+  const start = parsePosition(since) ?? parseLast(since) ?? parseTime(since);
+  if (start === undefined) throw new FeedException('FEED_SINCE');
+  return start;
+}
+
+function parseLast(since: string): Start | undefined {
+  const last = /^-[1-9]\d{0,3}$/.test(since) ? Number(since.slice(1)) : 0;
+  return last > 0 && last <= mostLast ? { last } : undefined;
+}
+
+/** JavaScript takes February 30 for March 2. */
+function parseTime(since: string): Start | undefined {
+  const date = /^(\d{4})-(\d\d)-(\d\d)T\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$/i.exec(since);
+  const time = date ? Date.parse(since) : Number.NaN;
+  const [, year, month, day] = date ?? [];
+  return Number.isNaN(time) || new Date(`${year}-${month}-${day}`).getUTCDate() !== Number(day) ? undefined : { time };
 }

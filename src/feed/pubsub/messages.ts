@@ -32,6 +32,7 @@ export function messagesOf(router: Router, feed: string, since: Start | undefine
     /** Sends what the broker has; returns the offset up to which that is all. */
     const sendStored = async (): Promise<number> => {
       const replay: Replay = await router.subscribe(subscriber, [feed], from);
+      await router.addSnapshots(replay);
       if (replay.over.length > 0) observer.complete();
       while (!replay.isDone && !observer.closed) {
         for (let item = replay.take(); item; item = replay.take()) send(item);
@@ -47,7 +48,7 @@ export function messagesOf(router: Router, feed: string, since: Start | undefine
         } catch (error) {
           if (!(error instanceof BrokerUnavailableError)) throw error;
           if (observer.closed) return;
-          if (from === undefined && !router.replaysNewest(feed)) {
+          if (from === undefined && !router.replays(feed)) {
             await router.subscribeLive(subscriber, [feed]);
             end = 0;
           } else await sleep(backoff(attempt, retryDelays), undefined, { ref: false });

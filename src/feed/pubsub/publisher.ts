@@ -1,8 +1,11 @@
 import type { Broker, PublishConditions } from '../broker/broker.js';
 import { FeedEndedError } from '../errors/broker.errors.js';
+import { FeedException } from '../errors/feed-exception.js';
 import { toFeedException } from '../errors/to-feed-exception.js';
 import { endContent, type FeedEnd, isEnd } from '../message/end.js';
 import type { Content, StoredMessage } from '../message/message.js';
+import { RateLimit } from '../time/rate-limit.js';
+import type { FeedRule, RuleSet } from './rules.js';
 
 /**
  * Told when the broker has stored what was published at once, to one feed or to many, or has failed.
@@ -11,19 +14,33 @@ import type { Content, StoredMessage } from '../message/message.js';
  */
 export type PublishListener = (ms: number, isPublished: boolean) => void;
 
+const secondMs = 1000;
+
 /** Passes checked messages to the broker. */
 export class Publisher {
   private listener: PublishListener | undefined;
+  /** How often the feeds of a rule are published to. */
+  private readonly limits = new Map<FeedRule, RateLimit>();
 
-  constructor(private readonly broker: Broker) {}
+  constructor(
+    private readonly broker: Broker,
+    private readonly rules: RuleSet,
+  ) {
+    for (const rule of rules.all) {
+      if (rule.publishPerSecond !== undefined) this.limits.set(rule, new RateLimit(rule.publishPerSecond, secondMs));
+    }
+  }
 
   /** Has one listener told of each publication. Without one, nothing is measured. */
   listen(listener: PublishListener): void {
     this.listener = listener;
   }
 
-  /** @throws FeedException FEED_BODY_TOO_LARGE (413), FEED_ENDED, FEED_POSITION (409), FEED_KEY (422), FEED_BROKER (503) */
+  /**
+   * @throws FeedException FEED_BODY_TOO_LARGE (413), FEED_ENDED, FEED_POSITION (409), FEED_KEY (422), FEED_TOO_MANY (429), FEED_BROKER (503)
+   */
   async publish(feeds: readonly string[], content: Content, conditions?: PublishConditions): Promise<StoredMessage[]> {
+    if (this.limits.size > 0) this.limit(feeds);
     const begun = this.listener ? performance.now() : 0;
     try {
       const messages = await Promise.all(feeds.map((feed) => this.broker.publish(feed, content, conditions)));
@@ -56,6 +73,20 @@ export class Publisher {
     } catch (error) {
       throw toFeedException(error);
     }
+  }
+
+  /** Rejects a publication that one of its feeds does not take at the moment; it then counts for none of them. */
+  private limit(feeds: readonly string[]): void {
+    const limited = feeds.flatMap((feed) => {
+      const limit = this.limits.get(this.rules.of(feed) as FeedRule);
+      return limit ? [{ feed, limit }] : [];
+    });
+    for (const { feed, limit } of limited) {
+      if (!limit.isExceeded(feed)) continue;
+      const message = `The feed "${feed}" takes ${limit.rate} messages a second.`;
+      throw new FeedException('FEED_TOO_MANY', { message, retryAfter: limit.retryAfter(feed) });
+    }
+    for (const { feed, limit } of limited) limit.take(feed);
   }
 
   /** Removes what is stored of a feed. */

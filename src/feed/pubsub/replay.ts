@@ -51,7 +51,9 @@ export class Replay {
   /** The first live message that waits in the queue already: the replay ends before it. */
   private limit = Number.POSITIVE_INFINITY;
   private isReading = false;
-  private readonly isResumed: boolean;
+  readonly isResumed: boolean;
+  /** Whether its reader is still to be told its position behind it, since it did not get one before it. */
+  private owesMark: boolean;
   private readonly hidesPositions: boolean;
   private readonly ready: ReplayItem[] = [];
   private cursors: readonly ReplayCursor[];
@@ -68,9 +70,10 @@ export class Replay {
   ) {
     this.feeds = feeds;
     this.isResumed = isResumed;
+    this.owesMark = !isResumed;
     this.hidesPositions = hidesPositions;
     this.limitBytes = Math.max(leastBytes, Math.ceil(pageBytes / Math.max(1, feeds.length)));
-    // The newest messages are all sent at once.
+    // Those who do not resume get a few of the newest messages of each feed, as a rule.
     this.mostBytes = isResumed ? Math.max(pageBytes, this.limitBytes * feeds.length) : Number.POSITIVE_INFINITY;
     // A connection without a feed has a position, too.
     this.cursors = (feeds.length > 0 ? feeds : ['']).map((feed) => new ReplayCursor(feed, this.limitBytes));
@@ -88,6 +91,11 @@ export class Replay {
     if (offset > this.limit || !this.feeds.includes(feed)) return;
     this.limit = offset - 1;
     this.updateEnd();
+  }
+
+  /** Puts a message before everything else. */
+  prepend(message: TextMessage): void {
+    this.ready.push(message);
   }
 
   /** Replays no more of a feed. */
@@ -112,7 +120,7 @@ export class Replay {
 
   /** The next item; undefined where it has to be read first, and when the replay is done. */
   take(): ReplayItem | undefined {
-    const item = this.ready.length > 0 ? this.ready.shift() : this.takeMessage();
+    const item = this.ready.length > 0 ? this.ready.shift() : (this.takeMessage() ?? this.takeMark());
     if (!this.hidesPositions || item === undefined) return item;
     return item instanceof Mark ? this.take() : withoutPosition(item);
   }
@@ -152,7 +160,7 @@ export class Replay {
         cursors.filter((cursor) => !isFromEarliest(cursor)),
         this.start,
       );
-    } else this.replayNewest();
+    }
   }
 
   /**
@@ -197,6 +205,12 @@ export class Replay {
     return message;
   }
 
+  private takeMark(): Mark | undefined {
+    if (!this.isMarkDue) return undefined;
+    this.owesMark = false;
+    return new Mark({ epoch: this.start.epoch, offset: this.end });
+  }
+
   /** Puts a cursor into its place in the order. */
   private insert(cursor: ReplayCursor): void {
     const { order } = this;
@@ -211,7 +225,11 @@ export class Replay {
   }
 
   private get hasItem(): boolean {
-    return this.ready.length > 0 || this.next() !== undefined;
+    return this.ready.length > 0 || this.next() !== undefined || this.isMarkDue;
+  }
+
+  private get isMarkDue(): boolean {
+    return this.owesMark && this.cursors.length > 0 && !this.isLimited;
   }
 
   /** Whether a feed that has not been read to its end keeps the messages of the others from being sent. */
@@ -225,27 +243,10 @@ export class Replay {
     const [first] = this.order;
     return first && offsetOf(first) <= this.end ? first : undefined;
   }
-
-  /**
-   * A reader that gets the newest messages of several feeds has not seen what the others had since: its position is that of the mark
-   * behind them.
-   */
-  private replayNewest(): void {
-    const { end, start, cursors } = this;
-    for (let message = this.takeMessage(); message; message = this.takeMessage()) {
-      this.ready.push(cursors.length > 1 ? messageAt(message, start) : message);
-    }
-    this.ready.push(new Mark({ epoch: start.epoch, offset: end }));
-  }
 }
 
 function offsetOf({ next }: ReplayCursor): number {
   return (next as StoredMessage).offset;
-}
-
-/** A message that tells its reader no more than where the replay began. */
-function messageAt({ feed, type, text, isJson }: StoredMessage, position: Position): TextMessage {
-  return { id: `${formatPosition(position)}/${feed}`, feed, type, text, isJson };
 }
 
 /**
@@ -260,6 +261,6 @@ export function resetOf(feed: string, oldest: string | null, position?: Position
 }
 
 /** The same message for a reader whose position is behind it already. */
-function withoutPosition({ feed, type, text, isJson }: TextMessage): TextMessage {
-  return { id: undefined, feed, type, text, isJson };
+function withoutPosition({ feed, type, text, isJson, time }: TextMessage): TextMessage {
+  return { id: undefined, feed, type, text, isJson, time };
 }

@@ -1,14 +1,15 @@
 import type { Broker } from '../broker/broker.js';
 import { BrokerUnavailableError } from '../errors/broker.errors.js';
+import { FeedException } from '../errors/feed-exception.js';
 import type { Start } from '../message/position.js';
 import { Replay } from './replay.js';
-import { type FeedRules, RuleSet } from './rules.js';
+import type { RuleSet } from './rules.js';
+import type { Snapshots } from './snapshots.js';
 import { type Subscriber, Topic } from './topic.js';
 
 /** Knows the topic of each feed that has subscribers here, and replays history to those that come. */
 export class Router {
   private readonly topics = new Map<string, Topic>();
-  private readonly rules: RuleSet;
 
   /**
    * @param pageBytes how many bytes of history a subscriber may have waiting
@@ -16,12 +17,11 @@ export class Router {
    */
   constructor(
     private readonly broker: Broker,
-    rules: FeedRules,
+    private readonly rules: RuleSet,
+    private readonly snapshots: Snapshots,
     private readonly pageBytes: number,
     private readonly onPresence: (feed: string, hasSubscribers: boolean) => void,
-  ) {
-    this.rules = new RuleSet(rules);
-  }
+  ) {}
 
   /** How many feeds have subscribers. */
   get size(): number {
@@ -32,9 +32,23 @@ export class Router {
     return this.topics.get(feed);
   }
 
-  /** Whether a rule has the feed's newest message replayed to those that come. */
-  replaysNewest(feed: string): boolean {
-    return this.rules.of(feed)?.replay === 'newest';
+  /** Whether those that come to a feed without a position get something that is stored, or a snapshot. */
+  replays(feed: string): boolean {
+    return this.rules.startOf(feed) !== 'end' || this.rules.of(feed)?.snapshot !== undefined;
+  }
+
+  /**
+   * Checks that feeds take one more subscriber each.
+   *
+   * @throws FeedException FEED_UNAVAILABLE (503)
+   */
+  checkRoom(feeds: readonly string[]): void {
+    for (const feed of feeds) {
+      const { maxSubscribers = Number.POSITIVE_INFINITY } = this.rules.of(feed) ?? {};
+      if ((this.topics.get(feed)?.size ?? 0) < maxSubscribers) continue;
+      const message = `The feed "${feed}" has ${maxSubscribers} subscribers, as many as it may have.`;
+      throw new FeedException('FEED_UNAVAILABLE', { message });
+    }
   }
 
   /** The feeds with the most subscribers, the most first. */
@@ -65,7 +79,7 @@ export class Router {
         if (ready) await ready;
       }
       // Requested before a listener hears of the subscriber and publishes in response: that is a live message then.
-      const startOf = (feed: string): Start => since ?? (this.replaysNewest(feed) ? 'newest' : 'end');
+      const startOf = (feed: string): Start => since ?? this.rules.startOf(feed);
       const isResumed = since !== undefined;
       const replay = Replay.open(this.broker, { feeds, startOf, isResumed, hidesPositions, pageBytes: this.pageBytes });
       for (const feed of feeds) this.announce(feed);
@@ -74,6 +88,21 @@ export class Router {
       for (const feed of feeds) this.unsubscribe(subscriber, feed);
       throw error;
     }
+  }
+
+  /**
+   * Puts the snapshots of its feeds before a replay to a subscriber without a position, where rules have some. They are asked for after the
+   * subscriber has subscribed.
+   *
+   * @throws FeedException FEED_UNAVAILABLE (503), or the HttpException that a snapshot failed with; the subscriber is still subscribed
+   */
+  async addSnapshots(replay: Replay): Promise<void> {
+    if (replay.isResumed) return;
+    const snapshots = replay.feeds.flatMap((feed) => {
+      const { snapshot } = this.rules.of(feed) ?? {};
+      return snapshot ? [this.snapshots.of(feed, snapshot)] : [];
+    });
+    for (const message of await Promise.all(snapshots)) replay.prepend(message);
   }
 
   /** Subscribes to the live messages of feeds alone; while the broker is unavailable, to those after it is available again. */

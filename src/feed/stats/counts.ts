@@ -4,6 +4,8 @@ import { type EndReason, endReasons } from './end-reason.js';
 export const rejectReasons = [
   /** all connections are in use */
   'limit',
+  /** a feed has as many subscribers as its rule allows */
+  'feed',
   /** the client has as many as one may */
   'client',
   /** the client opens too many per minute */

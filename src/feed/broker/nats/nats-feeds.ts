@@ -1,7 +1,7 @@
 import { isEnd } from '../../message/end.js';
 import { type Content, type StoredMessage, storedMessage } from '../../message/message.js';
 import type { Start } from '../../message/position.js';
-import type { History, HistoryBounds, MessageSink } from '../broker.js';
+import { boundsOf, type History, type HistoryBounds, longestTtlMs, type MessageSink } from '../broker.js';
 import { MessageLog } from '../message-log.js';
 
 /** Of how many of the last messages the time is known. */
@@ -24,11 +24,15 @@ export class NatsFeeds {
   private historyEnd = 0;
   /** The offset up to which losses are older than this process. */
   private silentEnd = 0;
-  /** The ends of feeds that have ended within the time to live, in order. */
+  /** The ends of feeds that have ended within the longest time to live, in order. */
   private readonly ends = new Map<string, { readonly offset: number; readonly time: number }>();
   private readonly times = { of: new Float64Array(knownTimes), offset: new Float64Array(knownTimes) };
 
-  constructor(private readonly bounds: HistoryBounds) {}
+  private readonly longestTtlMs: number;
+
+  constructor(private readonly bounds: HistoryBounds) {
+    this.longestTtlMs = longestTtlMs(bounds);
+  }
 
   get epoch(): string | undefined {
     return this.log?.epoch;
@@ -78,7 +82,7 @@ export class NatsFeeds {
    */
   hasEnded(feed: string, offset: number, time: number): boolean {
     const end = this.ends.get(feed);
-    return end !== undefined && end.offset < offset && time - end.time < this.bounds.historyTtlMs;
+    return end !== undefined && end.offset < offset && time - end.time < boundsOf(this.bounds, feed).historyTtlMs;
   }
 
   /** The offset of the last message that a feed had, or a later one up to which it has none. */
@@ -166,7 +170,7 @@ export class NatsFeeds {
     this.ends.delete(feed); // an older one would keep its place
     this.ends.set(feed, { offset, time });
     for (const [ended, end] of this.ends) {
-      if (time - end.time < this.bounds.historyTtlMs) break;
+      if (time - end.time < this.longestTtlMs) break;
       this.ends.delete(ended);
     }
   }

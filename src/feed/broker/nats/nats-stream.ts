@@ -15,7 +15,7 @@ import {
 } from '@nats-io/jetstream';
 import { createInbox, type Msg, millis, type NatsConnection, nanos } from '@nats-io/transport-node';
 import type { StoredMessage } from '../../message/message.js';
-import type { HistoryBounds } from '../broker.js';
+import { allBounds, type HistoryBounds, longestTtlMs } from '../broker.js';
 import { newEpoch } from '../epoch.js';
 import type { NatsSettings } from './nats.options.js';
 import { feedOf } from './nats-codec.js';
@@ -129,7 +129,12 @@ export class NatsStream {
     const least = shortest(info.config);
     const full = Object.entries(info.state.subjects ?? {}).filter(([, count]) => count >= least);
     const { max_age, max_bytes } = info.config;
-    return { ...stateOf(info), feeds: full.map(([subject]) => feedOf(prefix, subject)), maxAgeMs: millis(max_age), maxBytes: max_bytes };
+    return {
+      ...stateOf(info),
+      feeds: full.map(([subject]) => feedOf(prefix, subject)),
+      maxAgeMs: max_age === 0 ? Number.POSITIVE_INFINITY : millis(max_age),
+      maxBytes: max_bytes,
+    };
   }
 
   /** The message with a sequence; undefined where it is gone. */
@@ -209,12 +214,15 @@ export class NatsStream {
     else message.respond();
   }
 
+  /** What each process stores of a feed is up to its own log: the stream has room for the feed with the widest bounds. */
   private limits() {
-    const { historyLength, historyTtlMs, historyTotalBytes, idempotencyMs } = this.bounds;
+    const { bounds } = this;
+    const { historyTotalBytes, idempotencyMs } = bounds;
+    const keepsNewest = allBounds(bounds).some(({ keepNewest }) => keepNewest);
     return {
-      max_msgs_per_subject: Math.max(historyLength, leastLength),
-      // NATS knows no key for longer than a message.
-      max_age: nanos(Math.max(historyTtlMs, idempotencyMs, leastAgeMs)),
+      max_msgs_per_subject: Math.max(leastLength, ...allBounds(bounds).map(({ historyLength }) => historyLength)),
+      // NATS knows no key for longer than a message. Where newest messages stay, it finds them only by storing all, as far as bytes allow.
+      max_age: keepsNewest ? 0 : nanos(Math.max(longestTtlMs(bounds), idempotencyMs, leastAgeMs)),
       max_bytes: Math.max(historyTotalBytes, leastBytes),
       duplicate_window: nanos(Math.max(idempotencyMs, leastAgeMs)),
       num_replicas: this.settings.replicas,

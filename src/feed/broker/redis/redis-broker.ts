@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { reasonOf } from '../../errors/broker.errors.js';
 import type { Content, StoredMessage } from '../../message/message.js';
-import type { Start } from '../../message/position.js';
-import type { BrokerContext, History, MessageSink, PublishConditions } from '../broker.js';
+import { isPosition, type Start } from '../../message/position.js';
+import { type BrokerContext, type History, longestTtlMs, type MessageSink, type PublishConditions } from '../broker.js';
 import { SessionBroker } from '../session-broker.js';
 import type { RedisTarget } from './redis.options.js';
 import { appendedMessage, isRepeated } from './redis-append.js';
@@ -10,7 +10,7 @@ import { RedisCatchUp } from './redis-catch-up.js';
 import { isAnswering } from './redis-connect.js';
 import { lostMessages, RedisDelivery } from './redis-delivery.js';
 import { isNotStored, isRejection } from './redis-errors.js';
-import type { Page } from './redis-page.js';
+import { offsetOf, type Page } from './redis-page.js';
 import { RedisSession } from './redis-session.js';
 
 /** How often Redis is asked for its newest offset, which also tells whether it answers, in milliseconds. */
@@ -121,7 +121,7 @@ export class RedisBroker extends SessionBroker<RedisSession> {
       delivery.stop();
     });
     const catchUp = new RedisCatchUp(session, delivery);
-    this.catchingUp = catchUp.run(context.historyTtlMs * 1000).catch((error) => session.end(error));
+    this.catchingUp = catchUp.run(longestTtlMs(context) * 1000).catch((error) => session.end(error));
     await this.catchingUp;
     this.catchingUp = undefined;
     if (delivery.isLive && !this.isRejecting) this.outage.end();
@@ -194,10 +194,9 @@ export class RedisBroker extends SessionBroker<RedisSession> {
 
 function historyOf(start: Start, { epoch, offset, isKnown, trimmed, moreAfter, messages, isEnded }: Page): History {
   const [first] = messages;
-  const isReset = start === 'earliest' ? trimmed > 0 : typeof start !== 'string' && (!isKnown || trimmed > start.offset);
-  let after = first ? trimmed : offset;
-  if ((start === 'newest' || start === 'end') && first) after = first.offset - 1;
-  if (typeof start !== 'string' && !isReset) after = start.offset;
+  const from = offsetOf(start);
+  const isReset = start === 'earliest' ? trimmed > 0 : from !== undefined && (!isKnown || trimmed > from);
+  const after = isPosition(start) && !isReset ? start.offset : first ? first.offset - 1 : offset;
   return { messages, after: { epoch, offset: after }, end: moreAfter ?? offset, hasMore: moreAfter !== undefined, isReset, isEnded };
 }
 

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { isEnd } from '../../message/end.js';
 import type { StoredMessage } from '../../message/message.js';
-import type { Position, Start } from '../../message/position.js';
+import { isPosition, type Position, type Start } from '../../message/position.js';
+import { boundsOf, type HistoryBounds } from '../broker.js';
 import { parse } from './redis-message.js';
 
 /** How many bytes one command may return, unless a single message is larger. */
@@ -42,13 +43,26 @@ export type PagesReply = [epoch: string, offset: string, pages: PageReply[]];
 const isOfStream = ({ feed }: ReadOptions) => feed !== '';
 
 /** The feeds whose streams are read, and what the script needs to know of each. */
-export function requestOf(options: readonly ReadOptions[]): { feeds: string[]; values: (string | number)[] } {
+export function requestOf(options: readonly ReadOptions[], bounds: HistoryBounds): { feeds: string[]; values: (string | number)[] } {
   const some = options.filter(isOfStream);
   const values = some.flatMap(({ feed, start, upTo = '+', limitBytes = readBytes }) => {
-    const from = typeof start === 'string' ? [start, ''] : [start.offset, start.epoch];
-    return [...slotOf(feed), ...from, upTo, Math.min(limitBytes, readBytes)];
+    const { historyTtlMs, keepNewest } = boundsOf(bounds, feed);
+    return [...slotOf(feed), ...startValues(start), upTo, Math.min(limitBytes, readBytes), historyTtlMs * 1000, keepNewest ? 1 : 0];
   });
   return { feeds: some.map(({ feed }) => feed), values };
+}
+
+/** A start as the script takes it. A time is an offset of any epoch. */
+function startValues(start: Start): [string | number, string | number] {
+  if (typeof start === 'string') return [start, ''];
+  if ('last' in start) return ['last', start.last];
+  return [offsetOf(start) as number, isPosition(start) ? start.epoch : '*'];
+}
+
+/** The offset after which a reader begins; undefined where the start does not say. */
+export function offsetOf(start: Start): number | undefined {
+  if (typeof start === 'string' || 'last' in start) return undefined;
+  return 'time' in start ? Math.max(0, start.time * 1000 - 1) : start.offset;
 }
 
 /** What was read for each of the options; undefined where it found no room. */

@@ -5,7 +5,7 @@ const mostEpochs = 16;
  * What Redis does in one atomic step each. The scripts work on two keys in one hash slot, so that they run on a cluster:
  *
  * - the state, a hash for all feeds: `epoch`; `offset` of the last message; `run` and `past`, see below; `unkept`, the offset of the last
- *   message that was larger than its feed's history; `ttl`, the shortest time to live that any process had; and up to 65,536 slots that
+ *   message that was larger than its feed's history; `ttl`, the shortest time to live that any process had for a feed; and up to 65,536 slots that
  *   feeds share by a hash, each with the offset of the last message of the feed that used it last. They tell what has been trimmed of feeds
  *   whose stream has expired, in a space that does not grow with the number of feeds.
  * - the feed's stream. An entry's id is its message's offset, its one field the message as it is announced, see `redis-message.ts`.
@@ -19,7 +19,7 @@ const mostEpochs = 16;
  * processes need to find out what they have received and Redis still has. In a split brain, a process may be on the losing side for longer
  * than the one whose position proved the loss: `told` has, by epoch, the last offset of such a proof, and a later one is another loss.
  */
-const common = `
+export const common = `
 local function text(number) return string.format('%.0f', number) end
 
 local state = redis.call('HMGET', KEYS[1], 'epoch', 'offset', 'unkept', 'past', 'ttl', 'broken', 'told')
@@ -76,7 +76,7 @@ end
  * Reads a stream that another program may have written to. Its entries are behind all messages: the next message that a node appends begins
  * such a stream anew.
  */
-const entries = `
+export const entries = `
 -- The message of an entry; nil for another program's.
 local function own(entry)
   local fields = entry[2]
@@ -103,7 +103,7 @@ end
 /**
  * Finds out whether Redis is the one that it was, at the beginning of a connection and then every second.
  *
- * KEYS: state. ARGV: epoch to begin with, ttl in µs, the last offset that the process has received, its epoch. Returns epoch,
+ * KEYS: state. ARGV: epoch to begin with, the shortest ttl in µs, the last offset that the process has received, its epoch. Returns epoch,
  * offset of the last message of all feeds, whether Redis has all that the process has received, up to where it has, and the time in µs.
  */
 export const beat = `${common}
@@ -160,17 +160,19 @@ end
  * Appends a message to a feed and announces it, with the offset of the message before it.
  *
  * KEYS and ARGV: see \`change\`; and KEYS: where the message has a key, what is known of that. ARGV: messages stored, bytes stored, overhead
- * of a message in bytes, kind, type, text, and where it depends on something, the offset after which the feed must have no message
- * (or an empty text), the epoch of that offset, a digest of the message, and how long its key is known in ms. Returns epoch and offset, and whether the message has been
+ * of a message in bytes, whether the feed's newest message is stored beyond its ttl (1), kind, type, text, and where it depends on something,
+ * the offset after which the feed must have no message (or an empty text), the epoch of that offset, a digest of the message, and how long
+ * its key is known in ms. Returns epoch and offset, and whether the message has been
  * appended before; or \`ended\`, \`position\` or \`key\` where it has not been appended for that.
  */
 export const append = `${common}${entries}${change}
 local mostMessages, mostBytes, overhead = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local keepsNewest = ARGV[10] == '1'
 if KEYS[3] then
   local known = redis.call('GET', KEYS[3])
   if known then
     local digest, name, at = known:match('^(%S+) (%S+) (%d+)$')
-    if digest ~= ARGV[15] then return { 'key' } end
+    if digest ~= ARGV[16] then return { 'key' } end
     return { name, at, 1 }
   end
 end
@@ -188,14 +190,14 @@ end
 
 if newest and not before then clear() end
 local previous, isExact = lastOfFeed()
-if ARGV[13] and ARGV[13] ~= '' then
-  local at = tonumber(ARGV[13])
-  local kept = ARGV[14] == epoch and last or ended(past, ARGV[14])
+if ARGV[14] and ARGV[14] ~= '' then
+  local at = tonumber(ARGV[14])
+  local kept = ARGV[15] == epoch and last or ended(past, ARGV[15])
   if not kept or at > kept or previous > at then return { 'position' } end
 end
 local total = before and bytesBefore(before) + size(before) or 0
-local head = table.concat({ epoch, id, text(previous), isExact and '1' or '0', text(total), ARGV[10] }, ' ')
-local message = head .. '\\n' .. ARGV[11] .. '\\n' .. ARGV[12]
+local head = table.concat({ epoch, id, text(previous), isExact and '1' or '0', text(total), ARGV[11] }, ' ')
+local message = head .. '\\n' .. ARGV[12] .. '\\n' .. ARGV[13]
 total = total + size(message)
 -- The end of a feed is stored whatever the bounds are.
 local isLast = isEnd(message)
@@ -214,7 +216,7 @@ else
   end
   if added.err then return added end
   redis.call('XTRIM', KEYS[2], 'MINID', text(math.max(now - ttl, 0)))
-  redis.call('PEXPIRE', KEYS[2], text(ttl / 1000))
+  if keepsNewest and not isLast then redis.call('PERSIST', KEYS[2]) else redis.call('PEXPIRE', KEYS[2], text(ttl / 1000)) end
   while total > mostBytes do
     local oldest = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
     if not oldest or total - bytesBefore(oldest[2][2]) <= mostBytes or (isLast and oldest[1] == id .. '-0') then break end
@@ -222,7 +224,7 @@ else
   end
 end
 if mostMessages == 0 or redis.call('XLEN', KEYS[2]) == 0 then redis.call('HSET', KEYS[1], 'unkept', id) end
-if KEYS[3] then redis.call('SET', KEYS[3], ARGV[15] .. ' ' .. epoch .. ' ' .. id, 'PX', ARGV[16]) end
+if KEYS[3] then redis.call('SET', KEYS[3], ARGV[16] .. ' ' .. epoch .. ' ' .. id, 'PX', ARGV[17]) end
 announce(message)
 return { epoch, id, 0 }
 `;
@@ -234,97 +236,4 @@ redis.call('DEL', KEYS[2])
 redis.call('HSET', KEYS[1], 'unkept', id)
 announce(table.concat({ epoch, id, text(previous), isExact and '1' or '0', '0', 'c' }, ' ') .. '\\n\\n')
 return { epoch, id }
-`;
-
-/**
- * Reads a page of each of some feeds: as many messages as the limits on bytes allow, and of the first feed at least one.
- *
- * KEYS: state, streams. ARGV: epoch to begin with, ttl in µs, the limit on bytes for all feeds, and for each of them: slot, check, where to
- * begin (an offset, \`earliest\`, \`newest\`, or \`end\`), the epoch of that offset, the last offset to read (or \`+\`), the limit on bytes. Returns
- * epoch, offset of the last message of all feeds, and of each feed, or 0 where it found no room: whether the position is known, the offset
- * up to which messages have been trimmed before the first one after the position, whether that is exact, the offset of the last message of
- * the page where more follow (or an empty text), messages, and where they do not tell, whether the feed has ended.
- */
-export const read = `${common}${entries}
-local ttl, left = tonumber(ARGV[2]), tonumber(ARGV[3])
-local pages = {}
-
--- A few entries at a time: a stream may be many times the limit. Returns nothing where others have left too little room.
-local function readPage(key, least, upTo, limit)
-  local messages, bytes, id, from, count = {}, 0, nil, text(least), 8
-  local most = math.min(limit, left)
-  while true do
-    local entries = range('XRANGE', key, from, upTo, count)
-    for _, entry in ipairs(entries) do
-      local message = own(entry)
-      if not message then
-        left = left - bytes
-        return messages, ''
-      end
-      if bytes + #message > most then
-        if #pages > 0 and (limit > left or (#messages == 0 and #message > left)) then return end
-        if #messages > 0 then
-          left = left - bytes
-          return messages, id:match('^%d+')
-        end
-      end
-      bytes = bytes + #message
-      messages[#messages + 1] = message
-      id = entry[1]
-    end
-    if #entries < count then
-      left = left - bytes
-      return messages, ''
-    end
-    from = '(' .. id
-    count = 32
-  end
-end
-
-local function read(key, slot, check, start, name, upTo, limit)
-  local least = math.max(now - ttl, 0)
-  if start == 'newest' or start == 'end' then
-    local newest = range('XREVRANGE', key, '+', text(least), 1)[1]
-    if newest and not own(newest) then
-      local offset = trimmed(ttl, slot, check)
-      newest = offset >= least and range('XRANGE', key, text(offset), text(offset), 1)[1]
-    end
-    local message = newest and own(newest)
-    if message and start == 'end' and not isEnd(message) then message = nil end
-    if message and #pages > 0 and #message > left then return 0 end
-    if message then left = left - #message end
-    return { 1, '0', 1, '', message and { message } or {}, message and isEnd(message) and 1 or 0 }
-  end
-  local after = tonumber(start)
-  local kept = name == epoch and last or ended(past, name)
-  local isKnown = after ~= nil and kept ~= nil and after <= kept
-  -- Such a position can be made up: once after each restart, since no epoch is a past one then.
-  if after and kept and not isKnown and name ~= epoch then tellLoss() end
-  if isKnown then least = math.max(least, after + 1) end
-  local messages, moreAfter = readPage(key, least, upTo, limit)
-  if not messages then return 0 end
-  local first = messages[1]
-  if not first and upTo ~= '+' then
-    local entry = range('XRANGE', key, text(least), '+', 1)[1]
-    first = entry and own(entry)
-  end
-  local dropped, isExact
-  if first then
-    dropped, isExact = first:match('^%S+ %S+ (%d+) (%d)')
-  else
-    local offset, isLast = trimmed(ttl, slot, check)
-    dropped, isExact = text(offset), isLast and '1' or '0'
-  end
-  -- A page that has messages tells it by the last one.
-  local newest = #messages == 0 and upTo == '+' and range('XREVRANGE', key, '+', text(math.max(now - ttl, 0)), 1)[1]
-  local final = newest and own(newest)
-  return { isKnown and 1 or 0, dropped, tonumber(isExact), moreAfter, messages, final and isEnd(final) and 1 or 0 }
-end
-
-for n = 2, #KEYS do
-  local arg = 6 * n - 8
-  -- After a feed that found no room, no other is read: a page that is thrown away costs as much as one that is sent.
-  pages[n - 1] = pages[n - 2] == 0 and 0 or read(KEYS[n], ARGV[arg], ARGV[arg + 1], ARGV[arg + 2], ARGV[arg + 3], ARGV[arg + 4], tonumber(ARGV[arg + 5]))
-end
-return { epoch, text(last), pages }
 `;

@@ -3,7 +3,7 @@ import { digestOf } from '../../message/content.js';
 import type { Content } from '../../message/message.js';
 import type { Position } from '../../message/position.js';
 import { Batches } from '../batches.js';
-import { type HistoryBounds, messageOverhead, type PublishConditions } from '../broker.js';
+import { allBounds, boundsOf, type HistoryBounds, messageOverhead, type PublishConditions } from '../broker.js';
 import { newEpoch } from '../epoch.js';
 import type { ServerSession } from '../session-broker.js';
 import type { RedisTarget } from './redis.options.js';
@@ -13,7 +13,8 @@ import { clientOf, disconnect, withTimeLimit } from './redis-connect.js';
 import { isReply, isStale } from './redis-errors.js';
 import { type Announcement, kindOf, parse } from './redis-message.js';
 import { type Page, type PagesReply, pagesOf, type ReadOptions, readBytes, requestOf, slotOf } from './redis-page.js';
-import { append, beat, clear, read } from './redis-scripts.js';
+import { read } from './redis-read-script.js';
+import { append, beat, clear } from './redis-scripts.js';
 import { TimeLimit } from './time-limit.js';
 
 const unconditional: PublishConditions = {};
@@ -117,32 +118,40 @@ export class RedisSession implements ServerSession {
 
   /** Fails after the limit on time, or with an answer of Redis: nothing is stored after that. */
   append(feed: string, content: Content, { key, expected }: PublishConditions = unconditional): Promise<AppendReply> {
-    const { historyLength, historyBytes, idempotencyMs } = this.context.bounds;
+    const { bounds } = this.context;
+    const { historyLength, historyBytes, historyTtlMs, keepNewest } = boundsOf(bounds, feed);
     const { type = '', text } = content;
     const keys = [this.streamPrefix + feed];
-    const values = [historyLength, historyBytes, messageOverhead, kindOf(content), type, text];
+    const values = [historyLength, historyBytes, messageOverhead, keepNewest ? 1 : 0, kindOf(content), type, text];
     if (key !== undefined || expected) values.push(expected?.offset ?? '', expected?.epoch ?? '');
     if (key !== undefined) {
       keys.push(`${this.keyPrefix}${feed} ${key}`);
-      values.push(digestOf(content), idempotencyMs);
+      values.push(digestOf(content), bounds.idempotencyMs);
     }
-    return this.change('append', feed, keys, values) as Promise<AppendReply>;
+    return this.change('append', feed, historyTtlMs, keys, values) as Promise<AppendReply>;
   }
 
   /** Fails as `append()`. Resolves with the position from which on the feed begins anew. */
   async clear(feed: string): Promise<Position> {
-    const [epoch, offset] = (await this.change('clear', feed, [this.streamPrefix + feed], [])) as [string, string];
+    const [epoch, offset] = (await this.change(
+      'clear',
+      feed,
+      boundsOf(this.context.bounds, feed).historyTtlMs,
+      [this.streamPrefix + feed],
+      [],
+    )) as [string, string];
     return { epoch, offset: Number(offset) };
   }
 
   private change(
     script: 'append' | 'clear',
     feed: string,
+    historyTtlMs: number,
     keys: readonly string[],
     values: readonly (string | number)[],
   ): Promise<unknown> {
     const deadline = Math.floor(this.clock + (performance.now() + storeMs) * 1000);
-    const all = [this.context.bounds.historyTtlMs * 1000, ...slotOf(feed), this.channelMark, deadline, ...values];
+    const all = [historyTtlMs * 1000, ...slotOf(feed), this.channelMark, deadline, ...values];
     return this.limitTime.run(this.run(script, keys, all, true), isReply);
   }
 
@@ -150,7 +159,8 @@ export class RedisSession implements ServerSession {
   async beat(): Promise<Newest> {
     const { context } = this;
     const received = context.received();
-    const values = [context.bounds.historyTtlMs * 1000, received?.offset ?? 0, received?.epoch ?? ''];
+    const shortestTtlMs = Math.min(...allBounds(context.bounds).map(({ historyTtlMs }) => historyTtlMs));
+    const values = [shortestTtlMs * 1000, received?.offset ?? 0, received?.epoch ?? ''];
     const [epoch, offset, isKnown, kept, now] = (await this.run('beat', [], values)) as [string, string, number, string, string];
     this.clock = Number(now) - performance.now() * 1000;
     return { epoch, offset: Number(offset), isKnown: isKnown === 1, kept: Number(kept) };
@@ -222,11 +232,10 @@ export class RedisSession implements ServerSession {
 
   /** Reads what finds room in one reply, and of the first feed at least a message. Where all start at the end, no stream is looked at. */
   private async readPages(options: readonly ReadOptions[]): Promise<(Page | undefined)[]> {
-    const { feeds, values } = requestOf(options);
+    const { feeds, values } = requestOf(options, this.context.bounds);
     await this.announcements.subscribed; // what is published between the two is announced
-    const all = [this.context.bounds.historyTtlMs * 1000, readBytes, ...values];
     const keys = feeds.map((feed) => this.streamPrefix + feed);
-    return pagesOf(options, (await this.run('read', keys, all)) as PagesReply);
+    return pagesOf(options, (await this.run('read', keys, [readBytes, ...values])) as PagesReply);
   }
 
   /** Makes the last change of each feed. */

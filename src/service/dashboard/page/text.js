@@ -30,6 +30,7 @@ export const endReasons = {
 /** The reasons for which requests are rejected. */
 export const rejectReasons = {
   limit: 'rejected: connection limit',
+  feed: 'rejected: too many of one feed',
   client: 'rejected: too many of one client',
   rate: 'rejected: too many per minute',
   broker: 'rejected: broker unavailable',

@@ -1,0 +1,137 @@
+import type { ServerResponse } from 'node:http';
+import { checkMayRead } from '../auth/grant.js';
+import type { Broker } from '../broker/broker.js';
+import { type AnyRequest, type AnyResponse, hijack, rawOf } from '../http/adapter.js';
+import { FeedRequest } from '../http/feed-request.js';
+import { withErrorHead } from '../http/head.js';
+import { isUnchanged, setHistoryHead, writeHistory } from '../http/history-answer.js';
+import type { HistoryRequest } from '../http/history-request.js';
+import type { Admission } from '../limits/admission.js';
+import { type HistoryPage, readHistory } from '../pubsub/history.js';
+import { beginOpening, endOpening } from '../transport/pipelining.js';
+import type { Poll } from './poll.js';
+import type { Registry } from './registry.js';
+
+/** Answers requests for feeds in JSON: with what is stored of them, at once, or as soon as there is something. */
+export class FeedAnswerer {
+  /** @param stallMs how long the bytes of an answer may wait without any progress, in milliseconds; 0 for no bound */
+  constructor(
+    private readonly broker: Broker,
+    private readonly admission: Admission,
+    private readonly registry: Registry,
+    private readonly stallMs: number,
+  ) {}
+
+  /** @throws FeedException as the route answers it */
+  async answer(request: AnyRequest, response: AnyResponse, feeds: readonly string[], wanted: HistoryRequest): Promise<void> {
+    const asked = FeedRequest.of(request);
+    // Whether the client is still there is known once its turn has come.
+    if (!(await beginOpening(asked.raw, rawOf(response)))) {
+      hijack(response);
+      return;
+    }
+    endOpening(asked.raw);
+    try {
+      checkMayRead(asked, feeds);
+      if (wanted.mode === 'poll' && !asked.isHead) await this.poll(asked, response, feeds, wanted);
+      else this.send(asked, response, await this.once(asked, feeds, wanted), true);
+    } catch (error) {
+      throw withErrorHead(this.admission.rejectionOf(error), response);
+    }
+  }
+
+  private async once(asked: FeedRequest, feeds: readonly string[], { start, limit }: HistoryRequest): Promise<HistoryPage> {
+    const { admission, broker } = this;
+    admission.admitOnce(asked);
+    admission.beginWaiting(asked);
+    try {
+      return await readHistory(broker, feeds, start, limit);
+    } finally {
+      admission.intake.end(asked);
+    }
+  }
+
+  private async poll(asked: FeedRequest, response: AnyResponse, feeds: readonly string[], wanted: HistoryRequest): Promise<void> {
+    const { admission, registry } = this;
+    const raw = rawOf(response);
+    const client = admission.admit(asked, registry.size);
+    registry.checkRoom(feeds);
+    const poll = registry.makePoll([...feeds], client);
+    poll.waiting = asked.raw;
+    let page: HistoryPage;
+    try {
+      page = await this.begin(poll, wanted);
+    } catch (error) {
+      registry.discard(poll);
+      throw error;
+    }
+    if (!isEmpty(page) || raw.destroyed) registry.discard(poll);
+    else {
+      poll.begin(raw, wanted.waitMs);
+      page = await this.wait(poll, page, wanted.limit);
+    }
+    if (poll.reason === 'drained' && asked.raw.httpVersionMajor === 1) raw.setHeader('Connection', 'close');
+    this.send(asked, response, page, false);
+  }
+
+  /** Subscribes a poll before history is read, so that nothing is missed between the two. */
+  private async begin(poll: Poll, { start, limit }: HistoryRequest): Promise<HistoryPage> {
+    const { admission, broker, registry } = this;
+    admission.beginWaiting(poll);
+    try {
+      await registry.router.subscribeLive(poll, poll.feeds);
+      return await readHistory(broker, poll.feeds, start, limit);
+    } finally {
+      admission.intake.end(poll);
+    }
+  }
+
+  private async wait(poll: Poll, begun: HistoryPage, limit: number): Promise<HistoryPage> {
+    let page = begun;
+    try {
+      while (isEmpty(page)) {
+        await poll.news();
+        if (poll.reason !== undefined) return page;
+        page = await readHistory(this.broker, poll.feeds, page.position, limit);
+      }
+      poll.end('completed');
+      return page;
+    } catch (error) {
+      poll.end('error');
+      throw error;
+    }
+  }
+
+  private send({ raw: request }: FeedRequest, response: AnyResponse, page: HistoryPage, isCached: boolean): void {
+    hijack(response);
+    const raw = rawOf(response);
+    if (raw.destroyed) return;
+    setHistoryHead(raw, page, isCached);
+    if (isCached && isUnchanged(request, raw)) {
+      raw.statusCode = 304;
+      raw.end();
+      return;
+    }
+    writeHistory(raw, page);
+    if (raw.writableLength > 0) this.bound(raw);
+  }
+
+  /** What the client has not taken of an answer counts against the bound of all connections, and does not wait for ever. */
+  private bound(response: ServerResponse): void {
+    const { totalBufferLimit } = this.registry;
+    const answer = {
+      get bufferedBytes() {
+        return response.writableLength;
+      },
+      end: () => void response.destroy(),
+    };
+    totalBufferLimit.add(answer, response.writableLength);
+    response.once('close', () => totalBufferLimit.delete(answer));
+    if (this.stallMs > 0) response.setTimeout(this.stallMs, answer.end);
+  }
+}
+
+/** Whether there is nothing to tell. */
+function isEmpty({ messages, isReset, ended }: HistoryPage): boolean {
+  return messages.length === 0 && !isReset && ended === undefined;
+}

@@ -1,0 +1,39 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { ndjson } from '../format/ndjson.js';
+import { formatPosition } from '../message/position.js';
+import type { HistoryPage } from '../pubsub/history.js';
+
+/** Sets the head of an answer with history. What the application has set stays. */
+export function setHistoryHead(response: ServerResponse, page: HistoryPage, isCached: boolean): void {
+  response.setHeader('Feed-Position', formatPosition(page.position));
+  if (page.isCut) response.setHeader('Feed-History', 'cut');
+  if (isCached) response.setHeader('ETag', tagOf(page));
+  if (!response.hasHeader('Cache-Control')) response.setHeader('Cache-Control', isCached ? 'private, no-cache' : 'no-store');
+}
+
+/** Whether the client has what would be sent (RFC 9110 section 13.1.2). */
+export function isUnchanged({ headers }: IncomingMessage, response: ServerResponse): boolean {
+  const known = headers['if-none-match']?.split(',').map((tag) => tag.trim().replace(/^W\//, ''));
+  return known?.some((tag) => tag === '*' || tag === response.getHeader('ETag')) ?? false;
+}
+
+/** Writes `{ messages, position, reset?, ended? }`, a message a line, and ends the response. */
+export function writeHistory(response: ServerResponse, { messages, position, isReset, ended }: HistoryPage): void {
+  // V8 copies the parts of such a text once, where join() has them copied twice.
+  let text = '{"messages":[';
+  for (const [n, message] of messages.entries()) text += (n === 0 ? '\n' : ',') + ndjson.encode(message);
+  const rest = { position: formatPosition(position), ...(isReset && { reset: true }), ended };
+  const body = Buffer.from(`${text}],${JSON.stringify(rest).slice(1)}\n`);
+  response.setHeader('Content-Type', 'application/json; charset=utf-8');
+  response.setHeader('Content-Length', body.length);
+  response.end(body);
+}
+
+/**
+ * Changes with the messages, not with the position, which moves on with those of other feeds: of messages that follow each other without a
+ * gap, the position of the last and their number tell which they are.
+ */
+function tagOf({ messages, isReset, ended }: HistoryPage): string {
+  const last = messages.at(-1);
+  return `"${last ? formatPosition(last) : 'none'}.${messages.length}${isReset ? '.reset' : ''}${ended ? '.ended' : ''}"`;
+}

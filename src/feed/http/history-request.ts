@@ -1,0 +1,50 @@
+import { FeedException } from '../errors/feed-exception.js';
+import type { Start } from '../message/position.js';
+import { checkWhole, historyRange } from '../pubsub/history.js';
+import type { FeedRequest } from './feed-request.js';
+
+/** How a request wants to be answered in JSON, instead of by a stream: `once` with history, by `poll` as soon as there is a message. */
+export type Mode = (typeof modes)[number];
+const modes = ['once', 'poll'] as const;
+
+/** How long a poll waits unless it says so, and the longest that it may, in seconds. */
+const [defaultWait, longestWait] = [25, 60];
+
+/** What a request asks for that is answered in JSON. */
+export interface HistoryRequest {
+  readonly mode: Mode;
+  /** Default: of a poll the end, otherwise with the oldest message stored. */
+  readonly start: Start;
+  /** The most messages. */
+  readonly limit: number;
+  /** How long a poll waits, in milliseconds. */
+  readonly waitMs: number;
+}
+
+/**
+ * Reads what a request asks for with `?mode=`: where to begin (`Last-Event-ID`, `since` or `last`), how many messages (`limit`), and how many
+ * seconds to wait (`wait`).
+ *
+ * @returns undefined where it asks for a stream
+ * @throws FeedException FEED_QUERY, FEED_SINCE (400)
+ */
+export function historyRequest(request: FeedRequest): HistoryRequest | undefined {
+  const { query } = request;
+  const asked = query.get('mode');
+  if (asked === null) return undefined;
+  const mode = modes.find((known) => known === asked);
+  if (!mode) throw new FeedException('FEED_QUERY', { message: `mode is ${modes.join(' or ')}; without it, the answer is a stream.` });
+  const wait = numberIn(query, 'wait') ?? defaultWait;
+  checkWhole('wait', wait, 1, longestWait);
+  const last = numberIn(query, 'last');
+  const { start, limit } = historyRange({ since: query.get('since') ?? undefined, last, limit: numberIn(query, 'limit') });
+  const position = last === undefined ? request.position(false) : start;
+  return { mode, start: position ?? (mode === 'poll' ? 'end' : start), limit, waitMs: wait * 1000 };
+}
+
+/** NaN where it is none. */
+function numberIn(query: URLSearchParams, name: string): number | undefined {
+  const text = query.get(name);
+  if (text === null) return undefined;
+  return /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+}

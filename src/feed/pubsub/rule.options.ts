@@ -1,0 +1,26 @@
+import * as v from 'valibot';
+import { milliseconds, wholeNumber } from '../errors/option-rules.js';
+import { mostLast } from '../message/position.js';
+
+const replayRule = `must be 'none', 'newest', 'all' or a whole number of messages from 1 to ${mostLast}`;
+
+/** What each option of a rule may be. */
+export const feedRuleEntries = {
+  historyLength: v.optional(wholeNumber('messages')),
+  historyTtlMs: v.optional(milliseconds(1)),
+  historyBytes: v.optional(wholeNumber('bytes')),
+  keepNewest: v.optional(v.boolean('must be true or false')),
+  replay: v.optional(v.custom<'none' | 'newest' | 'all' | number>(isReplay, replayRule)),
+  snapshot: v.optional(
+    v.custom<(feed: string) => unknown>((value) => typeof value === 'function', 'must be a function that returns the state of a feed'),
+  ),
+  conflate: v.optional(v.boolean('must be true or false')),
+  maxSubscribers: v.optional(wholeNumber('subscribers', 1)),
+  publishPerSecond: v.optional(wholeNumber('messages', 1)),
+  read: v.optional(v.picklist(['public', 'token'], "must be 'public' or 'token'")),
+};
+
+function isReplay(value: unknown): boolean {
+  if (typeof value === 'number') return Number.isInteger(value) && value >= 1 && value <= mostLast;
+  return value === 'none' || value === 'newest' || value === 'all';
+}
