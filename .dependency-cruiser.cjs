@@ -6,6 +6,7 @@ const floors = [
   'broker',
   'pubsub',
   'cluster',
+  'run',
   'transport',
   'http',
   'auth',
@@ -43,7 +44,7 @@ module.exports = {
       name: 'plain-node',
       comment: 'they know nothing of Nest',
       severity: 'error',
-      from: { path: '^src/(feed/(connection|format|message|pubsub|transport|broker|stats|time)|flood)/' },
+      from: { path: '^src/(feed/(connection|format|message|pubsub|run|transport|broker|stats|time)|flood)/' },
       to: { path: 'node_modules/@nestjs|^@nestjs' },
     },
     {

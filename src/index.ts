@@ -37,6 +37,8 @@ export type { FeedHistory, HistoryOptions } from './feed/pubsub/history.js';
 export type { PublishOptions } from './feed/pubsub/publish-options.js';
 export type { PublishListener } from './feed/pubsub/publisher.js';
 export type { FeedRule, FeedRules } from './feed/pubsub/rules.js';
+export type { Producer, RunOptions } from './feed/run/run.js';
+export type { FeedRun } from './feed/run/runs.js';
 export { intervalSource } from './feed/source/interval-source.js';
 export type { FeedContext, FeedSource } from './feed/source/source.js';
 export type { FeedCount, FeedCounts, RejectReason } from './feed/stats/counts.js';

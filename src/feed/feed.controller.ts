@@ -34,6 +34,7 @@ import type { StoredMessage } from './message/message.js';
 import { conditionsOf, type PublishOptions } from './pubsub/publish-options.js';
 import { Publisher } from './pubsub/publisher.js';
 import { Router } from './pubsub/router.js';
+import { Runs } from './run/runs.js';
 import type { FeedContext } from './source/source.js';
 
 /** A published message, as the answer to its publisher describes it. */
@@ -89,6 +90,7 @@ class FeedController {
     private readonly answerer: FeedAnswerer,
     private readonly publisher: Publisher,
     private readonly router: Router,
+    private readonly runs: Runs,
     @Inject(FEED_OPTIONS) private readonly options: ResolvedFeedOptions,
   ) {}
 
@@ -121,7 +123,7 @@ class FeedController {
       const feed = checkFeedId(asked.pathFeed);
       checkMayPublish(asked, [feed]);
       const end = asked.query.get('end');
-      if (end !== null) return this.answerTo(await this.publisher.end(feed, await readEnd(asked, end, this.options.bodyBytes)));
+      if (end !== null) return this.answerTo(await this.runs.end(feed, await readEnd(asked, end, this.options.bodyBytes)));
       const data = await readBody(asked, this.options.bodyBytes);
       const options = { type, key: keyOf(asked), expected: asked.query.get('expected') ?? undefined };
       const [answer] = await this.send([feed], data, options);

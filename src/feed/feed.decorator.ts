@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { createParamDecorator, type ExecutionContext, Get, Inject, Req, Res, SetMetadata } from '@nestjs/common';
-import type { ObservableInput } from 'rxjs';
+import { EMPTY, type ObservableInput } from 'rxjs';
 import { FeedOpener } from './connection/feed-opener.js';
 import type { InterceptedSource } from './connection/intercepted-source.js';
 import { interceptedOf } from './feed.interceptors.js';
@@ -9,10 +9,14 @@ import { FeedRequest } from './http/feed-request.js';
 import { FEED_PATHS } from './http/feed-routes.js';
 import { documentFeed } from './http/openapi.js';
 import { FEED_OWN_QUERY, ownQuery } from './http/own-query.js';
+import { checkFeedId } from './message/feed-id.js';
 import type { FeedItem } from './message/message.js';
+import type { RunOptions } from './run/run.js';
+import { Runs } from './run/runs.js';
 
 /** Nest names it where it cannot inject it. */
 const opener = Symbol('FeedOpener of FeedModule.forRoot(), which the root module must import');
+const runs = Symbol('Runs of FeedModule.forRoot(), which the root module must import');
 
 /** Options of a `@Feed()` route. */
 export interface FeedRouteOptions {
@@ -21,10 +25,16 @@ export interface FeedRouteOptions {
    * Default: one named as the path of the request, such as `orders/42`.
    */
   feed?: (request: { params: Record<string, string> }) => string | string[];
+  /**
+   * Whether what the handler returns is published to the feed by a run, which outlives the client: see `FeedService.run()`. The handler is
+   * called where no run of the feed is under way on any node, and the feed has not ended; whoever asks for the route gets the feed from its
+   * earliest message on, or from their position. Default: false: each connection has a source of its own. Options: those of the run.
+   */
+  run?: boolean | RunOptions;
 }
 
 type Source = ObservableInput<FeedItem> | undefined;
-type Handler = (this: { [opener]: FeedOpener }, ...args: unknown[]) => unknown;
+type Handler = (this: { [opener]: FeedOpener; [runs]: Runs }, ...args: unknown[]) => unknown;
 
 /**
  * Makes a controller's method a feed: `GET` on the path, answered with a response that stays open and carries what the handler's
@@ -41,7 +51,7 @@ type Handler = (this: { [opener]: FeedOpener }, ...args: unknown[]) => unknown;
  * @param path as for `@Get()`
  * @param options see `FeedRouteOptions`
  */
-export function Feed(path?: string | string[], { feed }: FeedRouteOptions = {}): MethodDecorator {
+export function Feed(path?: string | string[], { feed, run = false }: FeedRouteOptions = {}): MethodDecorator {
   return (target, key, descriptor: PropertyDescriptor) => {
     const handler = descriptor.value as Handler;
     const parameters: unknown[] = Reflect.getMetadata('design:paramtypes', target, key) ?? [];
@@ -60,6 +70,23 @@ export function Feed(path?: string | string[], { feed }: FeedRouteOptions = {}):
       const followed = feed?.(request);
       const feeds = followed === undefined ? undefined : [followed].flat();
       const call = async () => handler.apply(this, args.slice(0, arity));
+      if (run) {
+        const asked = FeedRequest.of(request);
+        const name = checkFeedId(feeds?.[0] ?? asked.path);
+        const produce = async (signal: AbortSignal) => {
+          asked.detach(signal);
+          return sourceOf(await call(), handler.name) ?? EMPTY;
+        };
+        await this[opener].open(request, args[arity + 1] as AnyResponse, {
+          feeds: [name],
+          since: 'earliest',
+          handler: async () => {
+            if (!asked.isHead) await this[runs].run(name, produce, run === true ? {} : run);
+            return { source: undefined };
+          },
+        });
+        return undefined;
+      }
       const openWith = (pass: (source: Source) => InterceptedSource | Source) =>
         this[opener].open(request, args[arity + 1] as AnyResponse, {
           feeds,
@@ -82,6 +109,7 @@ export function Feed(path?: string | string[], { feed }: FeedRouteOptions = {}):
     Req()(target, key, arity);
     Res()(target, key, arity + 1);
     Inject(FeedOpener)(target, opener);
+    if (run) Inject(Runs)(target, runs);
     SetMetadata(FEED_OWN_QUERY, ownQuery(new Set(Object.values(decorated).map(({ data }) => data))))(target, key, descriptor);
     SetMetadata(FEED_PATHS, [path ?? ''].flat())(target, key, descriptor);
     Get(path)(target, key, descriptor);

@@ -17,6 +17,7 @@ import { FEED_OPTIONS, type ResolvedFeedOptions } from './feed.options.js';
 import { FeedRoutes } from './http/feed-routes.js';
 import { Admission } from './limits/admission.js';
 import { roomForSockets } from './limits/open-files.js';
+import { Runs } from './run/runs.js';
 import { Handover } from './transport/handover.js';
 import { ServerSockets } from './transport/server-sockets.js';
 
@@ -44,6 +45,7 @@ export class FeedLifecycle implements OnModuleInit, OnApplicationBootstrap, Befo
     private readonly registry: Registry,
     private readonly admission: Admission,
     private readonly nodes: Nodes,
+    private readonly runs: Runs,
     private readonly routes: FeedRoutes,
     private readonly adapters: HttpAdapterHost,
   ) {}
@@ -63,6 +65,7 @@ export class FeedLifecycle implements OnModuleInit, OnApplicationBootstrap, Befo
 
   onApplicationBootstrap(): void {
     this.nodes.start();
+    this.runs.start();
   }
 
   /**
@@ -84,6 +87,7 @@ export class FeedLifecycle implements OnModuleInit, OnApplicationBootstrap, Befo
     setTimeout(() => this.sockets?.destroyIdle(), left()).unref();
     await registry.drain(left() * spreadShare);
     while (registry.size > 0 && left() > 0) await sleep(drainStepMs);
+    await this.runs.stop();
     registry.destroy();
     // A socket that is destroyed is closed, and counted, a turn of the event loop later.
     for (let n = 0; registry.size > 0 && n < mostLateSteps; n += 1) await sleep(drainStepMs);

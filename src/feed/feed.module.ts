@@ -4,6 +4,7 @@ import { AUTH_OPTIONS } from './auth/auth.options.js';
 import { FeedAuthGuard } from './auth/feed-auth.guard.js';
 import { FeedTokenService } from './auth/feed-token.service.js';
 import { Broker } from './broker/broker.js';
+import { Leases } from './cluster/leases.js';
 import { Nodes } from './cluster/nodes.js';
 import { FeedAnswerer } from './connection/feed-answerer.js';
 import { FeedOpener } from './connection/feed-opener.js';
@@ -19,6 +20,7 @@ import { FeedRoutes } from './http/feed-routes.js';
 import { Admission } from './limits/admission.js';
 import { Publisher } from './pubsub/publisher.js';
 import { Router } from './pubsub/router.js';
+import { Runs } from './run/runs.js';
 
 /** Injects where the built-in routes are. */
 const FEED_EXTRAS = Symbol('FEED_EXTRAS');
@@ -55,9 +57,11 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
     { provide: Router, inject: [Registry], useFactory: ({ router }: Registry) => router },
     { provide: FeedOpener, inject: [Admission, Registry, Router], useFactory: makeOpener },
     { provide: FeedAnswerer, inject: [FEED_OPTIONS, Broker, Admission, Registry], useFactory: makeAnswerer },
+    { provide: Leases, inject: [Broker], useFactory: (broker: Broker) => new Leases(broker) },
+    { provide: Runs, inject: [FEED_OPTIONS, Broker, Leases, Publisher, Router], useFactory: makeRuns },
     { provide: Nodes, inject: [FEED_OPTIONS, Broker, Registry], useFactory: makeNodes },
   ],
-  exports: [FeedService, FeedTokenService, FeedOpener, FEED_OPTIONS, AUTH_OPTIONS],
+  exports: [FeedService, FeedTokenService, FeedOpener, Runs, FEED_OPTIONS, AUTH_OPTIONS],
 })
 export class FeedModule extends ConfigurableModuleClass implements NestModule {
   /** @throws FeedModuleDuplicateError when the application imports the module more than once */
@@ -103,6 +107,13 @@ function makeOpener(admission: Admission, registry: Registry, router: Router): F
 
 function makeAnswerer({ stallMs }: ResolvedFeedOptions, broker: Broker, admission: Admission, registry: Registry): FeedAnswerer {
   return new FeedAnswerer(broker, admission, registry, stallMs);
+}
+
+function makeRuns({ serialize }: ResolvedFeedOptions, broker: Broker, leases: Leases, publisher: Publisher, router: Router): Runs {
+  const logger = new Logger(FeedService.name);
+  return new Runs({ broker, leases, serialize }, publisher, router, (feed, error) => {
+    logger.error(`The run of feed "${feed}" failed: ${error instanceof Error ? error.stack : String(error)}`);
+  });
 }
 
 function makeNodes({ nodeName }: ResolvedFeedOptions, broker: Broker, registry: Registry): Nodes {

@@ -18,6 +18,8 @@ import { type FeedMessage, toFeedMessage } from './message/message.js';
 import { conditionsOf, type PublishOptions } from './pubsub/publish-options.js';
 import { Publisher, type PublishListener } from './pubsub/publisher.js';
 import { Router } from './pubsub/router.js';
+import type { Producer, RunOptions } from './run/run.js';
+import { type FeedRun, Runs } from './run/runs.js';
 import type { FeedCount, FeedCounts } from './stats/counts.js';
 import type { EndReason } from './stats/end-reason.js';
 import type { FeedEvent } from './stats/events.js';
@@ -34,6 +36,7 @@ export class FeedService extends FeedReader {
     private readonly opener: FeedOpener,
     private readonly admission: Admission,
     private readonly nodes: Nodes,
+    private readonly runs: Runs,
     private readonly lifecycle: FeedLifecycle,
     @Inject(FEED_OPTIONS) private readonly options: ResolvedFeedOptions,
   ) {
@@ -115,6 +118,20 @@ export class FeedService extends FeedReader {
   }
 
   /**
+   * Starts a producer that outlives its clients, once over all nodes: what its source emits is published to the feed, which ends with it. The
+   * source is pulled as fast as the broker takes its messages, whatever the clients do. A feed that has ended is not run again: `clear()`
+   * it first.
+   *
+   * @param producer makes the source; its signal is aborted by `stop()` and `finish()` on any node
+   * @returns what has become of it: `started` here, `joined` one that runs already, or `ended`
+   * @throws what the producer throws before it has returned a source, and then nothing has begun; FeedException FEED_ID (400), FEED_BROKER
+   * (503)
+   */
+  run(feed: string, producer: Producer, options: RunOptions = {}): Promise<FeedRun> {
+    return this.runs.run(checkFeedId(feed), producer, options);
+  }
+
+  /**
    * Removes what is stored of a feed, which begins anew: also one that has ended. All who follow it, and all who come back with a position
    * on it, get a `reset`.
    *
@@ -190,7 +207,7 @@ export class FeedService extends FeedReader {
   }
 
   private async endWith(feed: string, end: FeedEnd): Promise<FeedMessage<FeedEnd>> {
-    return toFeedMessage(await this.publisher.end(checkFeedId(feed), end)) as FeedMessage<FeedEnd>;
+    return toFeedMessage(await this.runs.end(checkFeedId(feed), end)) as FeedMessage<FeedEnd>;
   }
 
   /** Has one listener told how long each publication took. Without one, nothing is measured. */

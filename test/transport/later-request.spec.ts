@@ -68,6 +68,24 @@ describe.each(platforms)('a feed that is not the first request of its connection
     closedSockets.length = 0;
   });
 
+  it('leaves alone the parser that still reads the packet in which the feed is requested', async () => {
+    for (const path of ['/app/feed/1', '/app/connected']) {
+      const peer = await Peer.to(served.port);
+      await ask(peer, get('/app/page'), /x"\}/);
+      await served.feeds.publish('a', 'stored');
+      // At a body, Node runs what waits to be run, in the middle of the packet.
+      const asked = `GET ${path}?since=earliest HTTP/1.1\r\nHost: test\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello`;
+      peer.send(`${asked}${get('/app/page')}${get('/app/page')}`);
+      await peer.sees(/from|stored/);
+      said.next('more');
+      await served.feeds.publish('a', 'more');
+      await peer.sees('more');
+      expect(peer.text).not.toContain('xxx');
+      peer.leave();
+    }
+    expect((await fetch(`${served.url}/app/page`)).status).toBe(200);
+  });
+
   it('is handed over after a page, a form and what does not exist', async () => {
     const peer = await Peer.to(served.port);
     await ask(peer, get('/app/page'), 'xxx"}');

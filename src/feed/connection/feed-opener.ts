@@ -15,7 +15,7 @@ import { formatPosition, type Start } from '../message/position.js';
 import type { Replay } from '../pubsub/replay.js';
 import type { Router } from '../pubsub/router.js';
 import type { FeedContext } from '../source/source.js';
-import { handOver } from '../transport/handover.js';
+import { handOver, isReadByNode } from '../transport/handover.js';
 import { beginOpening, claimSocket, endOpening } from '../transport/pipelining.js';
 import { plainResponse } from '../transport/plain-response.js';
 import type { Transport } from '../transport/transport.js';
@@ -46,6 +46,8 @@ export interface ConnectOptions {
 
 /** What a route follows: its handler may have no source, and is called before anything is subscribed to, since it may fail. */
 interface RouteOptions extends ConnectOptions {
+  /** Where a client begins that does not say. Default: with the next message, and what the rules of the feeds replay. */
+  since?: Start;
   handler?: () => Promise<{ readonly source: ObservableInput<FeedItem> | InterceptedSource | undefined }>;
 }
 
@@ -95,8 +97,8 @@ export class FeedOpener {
       const makeSource =
         handled?.source === undefined ? options.source : () => handled.source as ObservableInput<FeedItem> | InterceptedSource;
       if (!named && !makeSource) checkFeedId(path);
-      const { resume = makeSource === undefined, sourceHasIds = false } = options;
-      const position = resume ? request.position(sourceHasIds) : undefined;
+      const { resume = makeSource === undefined, sourceHasIds = false, since } = options;
+      const position = resume ? (request.position(sourceHasIds) ?? since) : undefined;
       if (request.isHead) {
         const replay = resume ? await this.peek(connection, position) : undefined;
         this.registry.discard(connection);
@@ -117,7 +119,7 @@ export class FeedOpener {
       if (replay) connection.replay(replay);
       const source = makeSource?.(request);
       if (source || request.stop) connection.subscribe(source, request.stop);
-      if (!connection.isReady) await nextTurn();
+      if (!connection.isReady || isReadByNode(request.raw)) await nextTurn();
       if (request.raw.socket.destroyed) {
         this.registry.discard(connection);
         return undefined;

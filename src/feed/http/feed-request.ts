@@ -83,6 +83,13 @@ export class FeedRequest {
     return this.stop.signal;
   }
 
+  /** Has the signal follow another one from now on, and not the request's connection. */
+  detach(signal: AbortSignal): void {
+    const { stop } = this;
+    this.stop = undefined;
+    if (stop) signal.addEventListener('abort', () => stop.abort(signal.reason));
+  }
+
   /** What a body parser of the application has made of the body; undefined where none has read it. */
   get parsedBody(): unknown {
     return (this.request as { body?: unknown }).body;

@@ -183,6 +183,14 @@ export function handOver(request: IncomingMessage, response: ServerResponse, isA
 }
 
 /**
+ * Whether Node's HTTP code reads the socket itself, and may be in the middle of a packet: at the body of a request it runs what waits to be
+ * run, and then goes on with what is behind. Its parser must not be taken from it before the next turn of the event loop.
+ */
+export function isReadByNode({ socket }: IncomingMessage): boolean {
+  return handovers.has(socket);
+}
+
+/**
  * Whether a middleware may change what is written. It has replaced one of Node's methods then, and either changes this response, which
  * its head says where that is encoded, or was not told to leave it (RFC 9111 section 5.2.2.6).
  */

@@ -67,7 +67,11 @@ export class Watched {
   }
 
   private counts(): Promise<Counts> {
-    return this.served.json('/health/connections');
+    return this.served.json<Counts>('/health/connections').catch((error) => {
+      const { child, err } = this.served;
+      const end = child.exitCode ?? child.signalCode;
+      throw end === null ? error : new Error(`the server has ended (${end}): ${err}`);
+    });
   }
 
   private async held(): Promise<Held> {

@@ -1,6 +1,7 @@
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import type { HistoryBounds } from '../broker.js';
 import type { ServerSession } from '../session-broker.js';
+import { Waiters } from '../waiters.js';
 import type { NatsSettings } from './nats.options.js';
 import { cleared, decode, feedOf } from './nats-codec.js';
 import type { NatsFeeds } from './nats-feeds.js';
@@ -8,7 +9,6 @@ import { findServer } from './nats-probe.js';
 import { NatsPublisher } from './nats-publisher.js';
 import { commonEnd, renewRewritten } from './nats-rewritten.js';
 import { type Delivery, heartbeatMs, NatsStream } from './nats-stream.js';
-import { Waiters } from './waiters.js';
 
 /** How long NATS may take to answer, in milliseconds. */
 const answerMs = 3000;

@@ -1,0 +1,223 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import * as v from 'valibot';
+import type { Broker, MessageSink } from '../broker/broker.js';
+import { Waiters } from '../broker/waiters.js';
+import { BrokerUnavailableError } from '../errors/broker.errors.js';
+import type { StoredMessage } from '../message/message.js';
+
+/** The feed on which leases are taken, renewed and released. No client can follow it or publish to it: no feed id has a `$`. */
+export const leasesFeed = '$leases';
+
+/** How long a lease lasts without being renewed, in milliseconds. */
+const term = 5000;
+/** How many times it is renewed within that time. */
+const renewals = 3;
+/** How many leases are renewed with one message. */
+const mostAtOnce = 500;
+/** How many leases are known at a time: any program that can reach the server can take some. */
+const mostLeases = 1_000_000;
+/** How many bytes of the past are read at a start: some seconds of it are enough. */
+const pastBytes = 1_000_000;
+
+/** What a node says of leases. */
+const claim = v.object({
+  holder: v.pipe(v.string(), v.maxLength(64)),
+  termMs: v.pipe(v.number(), v.minValue(1), v.maxValue(600_000)),
+  take: v.optional(v.array(v.object({ name: v.string(), note: v.optional(v.string()) })), []),
+  release: v.optional(v.array(v.string()), []),
+  /** Those that their holders shall release, whoever says so. */
+  recall: v.optional(v.array(v.string()), []),
+});
+
+interface Lease {
+  readonly holder: string;
+  readonly note: string | undefined;
+  /** By the clock of the broker, in milliseconds since 1970: up to then nobody else can take it. */
+  readonly until: number;
+  /** When it is over as far as this process can tell, by `performance.now()`. */
+  readonly overAt: number;
+}
+
+/** What leases are kept for. */
+export interface LeaseListener {
+  /** The holder of a lease has not renewed it. Told again as long as nobody takes it. */
+  onExpired(name: string, note: string | undefined): void;
+  /** A lease has been released, by whichever node. */
+  onReleased(name: string): void;
+  /** Some node asks for a lease of this one to be released. */
+  onRecalled(name: string): void;
+  /** Another node has taken a lease of this one, which did not renew it in time. */
+  onTaken(name: string): void;
+}
+
+/**
+ * Leases on names, over all nodes that share a broker: one node holds a name for as long as it renews it.
+ *
+ * A node takes a lease by a message on a feed. The broker gives all nodes these messages in one order and with one time, and each node
+ * decides by these alone whether a claim holds: so all come to the same result, without anything that a broker must do for it.
+ */
+export class Leases implements MessageSink {
+  private readonly holder = randomUUID();
+  private readonly leases = new Map<string, Lease>();
+  /** Those of this node, with their notes. */
+  private readonly own = new Map<string, string | undefined>();
+  private readonly waiters = new Waiters();
+  private offset = 0;
+  /** What arrives while the past is read. */
+  private early: StoredMessage[] | undefined = [];
+  /** When this node last may have missed that somebody took a lease, by `performance.now()`: within a term, each is heard of again. */
+  private missedAt = Number.NEGATIVE_INFINITY;
+  private learning: Promise<void> | undefined = undefined;
+  /** When others last may have been unable to renew their leases, or to be heard. */
+  private deafAt = Number.NEGATIVE_INFINITY;
+  private tickedAt = performance.now();
+  private timer: NodeJS.Timeout | undefined = undefined;
+  private listener: LeaseListener | undefined = undefined;
+  private readonly stopping = new AbortController();
+
+  constructor(
+    private readonly broker: Broker,
+    private readonly termMs = term,
+  ) {}
+
+  /** Begins to hear of the leases of others. */
+  start(listener: LeaseListener): void {
+    this.listener = listener;
+    this.learning = this.learn();
+    this.timer = setInterval(() => this.tick(), this.termMs / renewals).unref();
+  }
+
+  /** Ends without releasing anything. */
+  stop(): void {
+    this.stopping.abort(new BrokerUnavailableError('The broker is closed.'));
+    clearInterval(this.timer);
+    this.broker.unsubscribe(leasesFeed);
+    this.waiters.fail(this.stopping.signal.reason);
+  }
+
+  /**
+   * Takes a lease, and renews it from then on.
+   *
+   * @param note what other nodes hear of it when it expires
+   * @returns whether this node holds it now; if not, another one does
+   * @throws what the broker fails with
+   */
+  async take(name: string, note?: string): Promise<boolean> {
+    await this.learning;
+    for (;;) {
+      await this.waitUntil(this.missedAt + this.termMs);
+      const known = this.leases.get(name);
+      if (known && known.holder !== this.holder && known.overAt > performance.now()) return false;
+      const missedAt = this.missedAt;
+      await this.publish({ take: [{ name, note }] });
+      if (this.holds(name)) break;
+      if (this.missedAt === missedAt && !this.leases.has(name)) throw new BrokerUnavailableError('There are too many leases.');
+    }
+    this.own.set(name, note);
+    return true;
+  }
+
+  /** Whether this node holds a lease, as far as it knows. */
+  holds(name: string): boolean {
+    return this.leases.get(name)?.holder === this.holder;
+  }
+
+  /** Whether any node holds a lease, or has let it expire, as far as this one knows. */
+  isTaken(name: string): boolean {
+    return this.leases.has(name);
+  }
+
+  /** Asks the holder of a lease to release it. */
+  recall(name: string): Promise<void> {
+    return this.publish({ recall: [name] });
+  }
+
+  /** Releases a lease of this node; at once here, and for the others as soon as the broker is available. */
+  async release(name: string): Promise<void> {
+    if (!this.own.delete(name)) return;
+    await this.publish({ release: [name] }).catch(() => {}); // it expires
+  }
+
+  next(message: StoredMessage): void {
+    if (this.early) this.early.push(message);
+    else this.apply(message);
+  }
+
+  /** Claims are missing: they are all heard of again within the life of a lease. */
+  lost(): void {
+    this.missedAt = performance.now();
+    this.offset = 0;
+    this.waiters.reach(Number.POSITIVE_INFINITY);
+  }
+
+  private apply({ offset, time, text }: StoredMessage): void {
+    const { success, output } = v.safeParse(v.pipe(v.string(), v.parseJson(), claim), text);
+    if (success) {
+      const { holder, take, release, recall } = output;
+      for (const name of recall) if (this.own.has(name)) this.listener?.onRecalled(name);
+      for (const name of release) {
+        if (this.leases.get(name)?.holder !== holder) continue;
+        this.leases.delete(name);
+        this.listener?.onReleased(name);
+      }
+      for (const { name, note } of take) {
+        const before = this.leases.get(name);
+        if (!before && this.leases.size >= mostLeases) continue;
+        if (before && before.holder !== holder && before.until > time) continue;
+        this.leases.set(name, { holder, note, until: time + output.termMs, overAt: performance.now() + output.termMs });
+        if (before?.holder === this.holder && holder !== this.holder) this.lose(name);
+      }
+    }
+    this.offset = offset;
+    this.waiters.reach(offset);
+  }
+
+  private lose(name: string): void {
+    if (this.own.delete(name)) this.listener?.onTaken(name);
+  }
+
+  /** Reads what was claimed in the last seconds; where history does not go back that far, each lease is heard of within that time. */
+  private async learn(): Promise<void> {
+    this.missedAt = performance.now();
+    // Where this fails, the broker subscribes once its server is available.
+    await this.broker.subscribe(leasesFeed, this)?.catch(() => {});
+    const history = await this.broker.read(leasesFeed, 'earliest', pastBytes).catch(() => undefined);
+    const { early = [] } = this;
+    this.early = undefined;
+    const [oldest] = history?.messages ?? [];
+    for (const message of [...(history?.messages ?? []), ...early]) if (message.offset > this.offset) this.apply(message);
+    const newest = history?.messages.at(-1);
+    const isWhole = history && !history.hasMore && (!history.isReset || (oldest && newest && newest.time - oldest.time >= this.termMs));
+    if (isWhole) this.missedAt = Number.NEGATIVE_INFINITY;
+  }
+
+  /** @throws where leases are given up meanwhile */
+  private async waitUntil(time: number): Promise<void> {
+    const { signal } = this.stopping;
+    const left = time - performance.now();
+    if (left > 0) await sleep(left, undefined, { ref: false, signal });
+    signal.throwIfAborted();
+  }
+
+  private tick(): void {
+    const now = performance.now();
+    // Where this process was halted, or the broker is unavailable, others may have renewed their leases unheard.
+    if (this.broker.unavailableSince !== undefined || now - this.tickedAt > this.termMs / 2) this.deafAt = now;
+    this.tickedAt = now;
+    const own = [...this.own].map(([name, note]) => ({ name, note }));
+    for (let n = 0; n < own.length; n += mostAtOnce) this.publish({ take: own.slice(n, n + mostAtOnce) }).catch(() => {});
+    if (now - Math.max(this.deafAt, this.missedAt) < this.termMs) return;
+    for (const [name, { holder, note, overAt }] of this.leases) {
+      if (overAt > now || holder === this.holder) continue;
+      this.listener?.onExpired(name, note);
+    }
+  }
+
+  /** Publishes a claim, and waits until it has been applied here. */
+  private async publish(said: Pick<v.InferInput<typeof claim>, 'take' | 'release' | 'recall'>): Promise<void> {
+    const text = JSON.stringify({ holder: this.holder, termMs: this.termMs, ...said });
+    const { offset } = await this.broker.publish(leasesFeed, { type: undefined, text, isJson: true });
+    if (this.offset < offset) await this.waiters.wait(offset);
+  }
+}

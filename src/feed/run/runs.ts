@@ -1,0 +1,215 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { filter, firstValueFrom, map, type ObservableInput } from 'rxjs';
+import type { LeaseListener } from '../cluster/leases.js';
+import { FeedEndedError, FeedPositionError } from '../errors/broker.errors.js';
+import { messageForClients } from '../errors/failure.js';
+import { toFeedException } from '../errors/to-feed-exception.js';
+import { endType, type FeedEnd } from '../message/end.js';
+import type { FeedItem, StoredMessage } from '../message/message.js';
+import { messagesOf } from '../pubsub/messages.js';
+import type { Publisher } from '../pubsub/publisher.js';
+import type { Router } from '../pubsub/router.js';
+import { backoff } from '../time/backoff.js';
+import { type Producer, Run, type RunContext, type RunOptions } from './run.js';
+
+/** How long nodes wait at random before they take over from one that is gone, in milliseconds, so that mostly one tries. */
+const takeOverMs = 500;
+/** For how many more terms a run that can be restarted is left to the nodes that can. */
+const restartShare = 2;
+/** How long a shutdown waits for the ends of runs to be published, in milliseconds. */
+const leaveMs = 1000;
+const retryDelays = { minMs: 150, maxMs: 2000 };
+
+/** What a node has learnt when it was asked to run a producer. */
+export interface FeedRun {
+  readonly feed: string;
+  /** The producer was `started` here; it had been already, here or on another node, and the call has `joined` it; or the feed has `ended`. */
+  readonly state: 'started' | 'joined' | 'ended';
+  /** Resolves with how the feed ends. Rejects where the service is closed before. */
+  whenEnded(): Promise<FeedEnd>;
+}
+
+/** The producers that outlive their clients: each runs once over all nodes, and ends its feed. */
+export class Runs implements LeaseListener {
+  private readonly running = new Map<string, Run>();
+  /** Producers of runs of other nodes that could be restarted here. */
+  private readonly joined = new Map<string, { readonly producer: Producer; readonly options: RunOptions }>();
+  private readonly starting = new Map<string, Promise<FeedRun>>();
+  private readonly recovering = new Map<string, number>();
+  private isStopping = false;
+
+  constructor(
+    private readonly context: RunContext,
+    private readonly publisher: Publisher,
+    private readonly router: Router,
+    private readonly onFailed: (feed: string, error: unknown) => void,
+  ) {}
+
+  start(): void {
+    this.context.leases.start(this);
+  }
+
+  /**
+   * Starts a producer, unless one runs for the feed anywhere, or the feed has ended.
+   *
+   * @throws what the producer throws before it has returned a source; FeedException FEED_BROKER (503)
+   */
+  async run(feed: string, producer: Producer, options: RunOptions): Promise<FeedRun> {
+    const starting = this.starting.get(feed);
+    if (starting) return starting.then((run) => (run.state === 'started' ? this.described(feed, 'joined') : run));
+    const begun = this.begin(feed, producer, options);
+    this.starting.set(feed, begun);
+    try {
+      return await begun;
+    } catch (error) {
+      throw toFeedException(error);
+    } finally {
+      this.starting.delete(feed);
+    }
+  }
+
+  /**
+   * Ends a feed, and its run on whichever node it is.
+   *
+   * @returns the feed's last message
+   * @throws FeedException FEED_BROKER (503)
+   */
+  async end(feed: string, end: FeedEnd): Promise<StoredMessage> {
+    const message = await this.publisher.end(feed, end);
+    this.running.get(feed)?.giveUp(new FeedEndedError(feed));
+    const { leases } = this.context;
+    if (leases.isTaken(feed) && !leases.holds(feed)) await leases.recall(feed);
+    return message;
+  }
+
+  /** Ends all runs of this node: as failed, or so that another node restarts them. */
+  async stop(): Promise<void> {
+    this.isStopping = true;
+    const ending = [...this.running.values()].map(async (run) => {
+      run.giveUp(new Error('the service is shutting down'));
+      if (run.options.onLost === 'restart') return;
+      await this.publisher.end(run.feed, { reason: 'failed', message: 'The service has been shut down.' });
+      await this.context.leases.release(run.feed);
+    });
+    await Promise.race([Promise.allSettled(ending), sleep(leaveMs, undefined, { ref: false })]);
+    this.context.leases.stop();
+  }
+
+  onExpired(name: string, note: string | undefined): void {
+    const attempt = this.recovering.get(name) ?? 0;
+    if (this.isStopping || attempt < 0) return;
+    const joined = this.joined.get(name);
+    this.recovering.set(name, attempt + 1);
+    if (note === 'restart' && !joined && attempt < restartShare) return;
+    this.recovering.set(name, -1);
+    void this.takeOver(name, joined && note === 'restart' ? joined : undefined)
+      .catch((error) => this.onFailed(name, error))
+      .finally(() => this.recovering.delete(name));
+  }
+
+  onReleased(name: string): void {
+    this.joined.delete(name);
+    this.recovering.delete(name);
+  }
+
+  onRecalled(name: string): void {
+    this.running.get(name)?.giveUp(new FeedEndedError(name));
+  }
+
+  onTaken(name: string): void {
+    this.running.get(name)?.giveUp(new Error('another node has taken over the feed'));
+  }
+
+  private async begin(feed: string, producer: Producer, options: RunOptions): Promise<FeedRun> {
+    const { leases } = this.context;
+    if (this.running.has(feed)) return this.described(feed, 'joined');
+    if ((await this.context.broker.read(feed, 'end', 0)).isEnded) return this.described(feed, 'ended');
+    if (!(await leases.take(feed, options.onLost))) {
+      if (options.onLost === 'restart') this.joined.set(feed, { producer, options });
+      return this.described(feed, 'joined');
+    }
+    try {
+      return await this.produce(feed, producer, options);
+    } catch (error) {
+      this.running.delete(feed);
+      await leases.release(feed);
+      throw error;
+    }
+  }
+
+  /** Only with the feed's lease. */
+  private async produce(feed: string, producer: Producer, options: RunOptions): Promise<FeedRun> {
+    const { leases, broker } = this.context;
+    const { after, end, isEnded } = await broker.read(feed, 'end', 0);
+    if (isEnded) {
+      await leases.release(feed);
+      return this.described(feed, 'ended');
+    }
+    const run = new Run(this.context, feed, options, { epoch: after.epoch, offset: end });
+    this.running.set(feed, run);
+    const source = (await producer(run.signal)) as ObservableInput<FeedItem>;
+    void this.complete(run, source);
+    return this.described(feed, 'started');
+  }
+
+  private async complete(run: Run, source: ObservableInput<FeedItem>): Promise<void> {
+    const { feed } = run;
+    let end: FeedEnd = { reason: 'completed' };
+    try {
+      await run.publish(source);
+    } catch (error) {
+      // Ended, stopped, taken over or shut down: the end is not this run's to tell.
+      if (error instanceof FeedEndedError || error instanceof FeedPositionError) run.giveUp(error);
+      else run.stop(error);
+      if (!run.isGivenUp) this.onFailed(feed, error);
+      end = { reason: 'failed', message: messageForClients(error) };
+    }
+    if (!run.isGivenUp) await this.tell(run, end);
+    if (this.isStopping) return;
+    this.running.delete(feed);
+    await this.context.leases.release(feed);
+  }
+
+  /** Publishes the end of a run, for as long as it has the feed. */
+  private async tell(run: Run, end: FeedEnd): Promise<void> {
+    for (let attempt = 0; !run.isGivenUp && this.context.leases.holds(run.feed); attempt += 1) {
+      try {
+        await this.publisher.end(run.feed, end);
+        return;
+      } catch {
+        await sleep(backoff(attempt, retryDelays), undefined, { ref: false });
+      }
+    }
+  }
+
+  /** Takes over from a node that is gone. */
+  private async takeOver(feed: string, joined: { producer: Producer; options: RunOptions } | undefined): Promise<void> {
+    const { leases, broker } = this.context;
+    await sleep(Math.random() * takeOverMs, undefined, { ref: false });
+    if (this.isStopping || !leases.isTaken(feed) || !(await leases.take(feed, joined?.options.onLost))) return;
+    const { isEnded } = await broker.read(feed, 'end', 0);
+    let message = 'The node that made its messages is gone.';
+    if (!isEnded && joined) {
+      this.joined.delete(feed);
+      await broker.clear(feed);
+      try {
+        await this.produce(feed, joined.producer, joined.options);
+        return;
+      } catch (error) {
+        this.running.delete(feed);
+        this.onFailed(feed, error);
+        message = messageForClients(error);
+      }
+    }
+    if (!isEnded) await this.publisher.end(feed, { reason: 'failed', message });
+    await leases.release(feed);
+  }
+
+  private described(feed: string, state: FeedRun['state']): FeedRun {
+    const ends = messagesOf(this.router, feed, 'end').pipe(
+      filter(({ type }) => type === endType),
+      map(({ data }) => data as FeedEnd),
+    );
+    return { feed, state, whenEnded: () => firstValueFrom(ends) };
+  }
+}

@@ -1,0 +1,146 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ForbiddenException } from '@nestjs/common';
+import { interval, map, take } from 'rxjs';
+import type { BrokerFactory } from '../../src/feed/broker/broker.js';
+import { natsBroker } from '../../src/feed/broker/nats/index.js';
+import { redisBroker } from '../../src/feed/broker/redis/index.js';
+import { describeBrokers, engineOf } from '../support/brokers.js';
+import { closeAll, type ModuleOptions, type Served, serveFeeds, until } from '../support/serve.js';
+
+describeBrokers('runs:', (kind) => {
+  if (kind.client !== undefined) return;
+  let broker: 'memory' | BrokerFactory;
+  beforeEach(async () => {
+    const engine = await engineOf(kind);
+    const url = `${kind.name}://127.0.0.1:${engine?.port}`;
+    broker = kind.name === 'memory' ? 'memory' : kind.name === 'redis' ? redisBroker(url) : natsBroker(url);
+  });
+  afterEach(closeAll);
+
+  const node = (options: ModuleOptions = {}) => serveFeeds('express', { broker, historyLength: 5000, ...options });
+  /** Two nodes, or the same one twice where the broker is a process's own. */
+  const nodes = async () => {
+    const one = await node();
+    return [one, kind.name === 'memory' ? one : await node()] as [Served, Served];
+  };
+  const tokens = (count: number) => Array.from({ length: count }, (_, n) => `token ${n} `);
+  const bodyOf = async ({ url }: Served, feed: string, query = 'since=earliest&format=ndjson') => {
+    const text = await (await fetch(`${url}/feeds/${feed}?${query}`)).text();
+    return text
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { type?: string; data: unknown });
+  };
+
+  it('a producer runs once over all nodes, and its messages come in order, and then the end', async () => {
+    const [one, other] = await nodes();
+    let calls = 0;
+    const produce = async function* () {
+      calls += 1;
+      for (const token of tokens(200)) yield token;
+    };
+    const runs = await Promise.all([one, other, one, other].map(({ feeds }) => feeds.run('answers/1', produce, { type: 'token' })));
+    expect(runs.map(({ state }) => state).sort()).toEqual(['joined', 'joined', 'joined', 'started']);
+    for (const run of runs) expect(await run.whenEnded()).toEqual({ reason: 'completed' });
+    expect(calls).toBe(1);
+    const lines = await bodyOf(other, 'answers/1');
+    expect(lines.map(({ type }) => type)).toEqual([...Array(200).fill('token'), 'end']);
+    expect(lines.slice(0, -1).map(({ data }) => data)).toEqual(tokens(200));
+    // What has ended is not run again, until it is cleared.
+    const again = await other.feeds.run('answers/1', produce);
+    expect(again.state).toBe('ended');
+    expect(await again.whenEnded()).toEqual({ reason: 'completed' });
+    await one.feeds.clear('answers/1');
+    expect((await other.feeds.run('answers/1', produce)).state).toBe('started');
+    expect(calls).toBe(2);
+  });
+
+  it('any node stops a run: its signal is aborted, also where the producer waits', async () => {
+    const [one, other] = await nodes();
+    let aborted = '';
+    const ended: string[] = [];
+    const run = await one.feeds.run('stopped', async function* (signal) {
+      signal.addEventListener('abort', () => {
+        aborted = (signal.reason as Error).name;
+      });
+      try {
+        yield 'first';
+        await sleep(1e6, undefined, { signal });
+        yield 'never';
+      } finally {
+        ended.push('generator');
+      }
+    } as (signal: AbortSignal) => AsyncGenerator<string>);
+    const end = await other.feeds.stop('stopped');
+    expect(end.data).toEqual({ reason: 'stopped' });
+    expect(await run.whenEnded()).toEqual({ reason: 'stopped' });
+    await until(() => aborted === 'FeedEndedError' && ended.length === 1);
+    await expect(one.feeds.publish('stopped', 'x')).rejects.toMatchObject({ code: 'FEED_ENDED' });
+  });
+
+  it('a source that fails ends the feed as failed, with what the application says to clients', async () => {
+    const { feeds } = await node();
+    const failing = (error: Error) =>
+      async function* () {
+        yield 1;
+        throw error;
+      };
+    const ended = async (feed: string, error: Error) => (await feeds.run(feed, failing(error))).whenEnded();
+    expect(await ended('f1', new ForbiddenException('Too expensive.'))).toEqual({ reason: 'failed', message: 'Too expensive.' });
+    expect(await ended('f2', new Error('secret'))).toEqual({ reason: 'failed', message: 'The source has failed.' });
+    // Before it has a source, nothing has begun.
+    await expect(feeds.run('f3', () => Promise.reject(new ForbiddenException('No.')))).rejects.toThrow('No.');
+    expect((await feeds.run('f3', () => [1, 2])).state).toBe('started');
+  });
+
+  it('pieces of text that come soon after each other are joined, in order with what is no text', async () => {
+    const served = await node();
+    const pieces = ['a', 'b', 'c', { n: 1 }, 'd', { data: 'e', type: 'other' }, 'f', 'g'];
+    const run = await served.feeds.run('joined', () => pieces, { coalesceMs: 50, type: 't' });
+    await run.whenEnded();
+    expect((await bodyOf(served, 'joined')).map(({ type, data }) => [type, data])).toEqual([
+      ['t', 'abc'],
+      ['t', { n: 1 }],
+      ['t', 'd'],
+      ['other', 'e'],
+      ['t', 'fg'],
+      ['end', { reason: 'completed' }],
+    ]);
+    // A silence longer than that sends what there is.
+    const slow = await served.feeds.run('slow', () => interval(100).pipe(take(3), map(String)), { coalesceMs: 5 });
+    await slow.whenEnded();
+    expect((await bodyOf(served, 'slow')).map(({ data }) => data)).toEqual(['0', '1', '2', { reason: 'completed' }]);
+  });
+
+  it('others may publish to the feed of a run meanwhile', async () => {
+    const [one, other] = await nodes();
+    const run = await one.feeds.run('shared', () => interval(2).pipe(take(100), map(String)));
+    let isOver = false;
+    void run.whenEnded().then(() => {
+      isOver = true;
+    });
+    const published: string[] = [];
+    for (let n = 0; !isOver; n += 1) {
+      const data = `other ${n}`;
+      await sleep(1);
+      await other.feeds.publish('shared', data).then(
+        () => published.push(data),
+        (error) => expect(error).toMatchObject({ code: 'FEED_ENDED' }),
+      );
+    }
+    const data = (await bodyOf(one, 'shared')).map((line) => line.data);
+    expect(data.filter((text) => !`${text}`.startsWith('other')).slice(0, -1)).toEqual(Array.from({ length: 100 }, (_, n) => `${n}`));
+    expect(data.filter((text) => `${text}`.startsWith('other'))).toEqual(published);
+  });
+
+  it('a shutdown ends the runs of the node', async () => {
+    const [one, other] = await nodes();
+    const run = await one.feeds.run('shut', () => interval(10));
+    expect(run.state).toBe('started');
+    if (one === other) return void (await one.app.close());
+    const joined = await other.feeds.run('shut', () => [1]);
+    expect(joined.state).toBe('joined');
+    await one.app.close();
+    expect(await joined.whenEnded()).toEqual({ reason: 'failed', message: 'The service has been shut down.' });
+  });
+});
