@@ -50,13 +50,13 @@ describe.each(platforms)("the feed's own query parameters on %s", (platform) => 
   afterAll(closeAll);
 
   it('do not reach a DTO that forbids what it does not know; others are still refused', async () => {
-    const answer = await fetch(`${served.url}/orders/noted?note=n&format=ndjson&since=earliest&token=t`);
+    const answer = await fetch(`${served.url}/orders/noted?note=n&format=ndjson&since=earliest&marks=1&token=t`);
     expect([answer.status, await answer.text()]).toEqual([200, expect.stringContaining('{"note":"n"}')]);
     expect((await fetch(`${served.url}/orders/noted?other=1&format=ndjson`)).status).toBe(400);
   });
 
   it('are there for guards', () => {
-    expect(seen[0]).toEqual({ note: 'n', format: 'ndjson', since: 'earliest', token: 't' });
+    expect(seen[0]).toEqual({ note: 'n', format: 'ndjson', since: 'earliest', marks: '1', token: 't' });
     seen.length = 0;
   });
 

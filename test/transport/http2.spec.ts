@@ -94,3 +94,30 @@ it('ends a stream that its client does not read as stalled, beside another one o
   expect(feeds.counts()).toMatchObject({ open: 1, closed: { stalled: 1 } });
   await until(() => seen === 2 * published);
 });
+
+it('answers history and long polls on streams of HTTP/2, and sees that a client closes its stream', async () => {
+  const root = { module: class Root {}, imports: [feedModule()] };
+  const app = await NestFactory.create<NestFastifyApplication>(root, new FastifyAdapter({ http2: true } as object), { logger: false });
+  await app.listen(0, '127.0.0.1');
+  const feeds = app.get(FeedService);
+  const client = connect(`http://127.0.0.1:${(app.getHttpServer().address() as AddressInfo).port}`);
+  atEnd(() => void client.destroy());
+  const read = async (path: string) => {
+    let text = '';
+    for await (const part of client.request({ ':path': path }).setEncoding('utf8')) text += part;
+    return JSON.parse(text);
+  };
+  const first = await feeds.publish('a', 1);
+  expect(await read('/feeds/a?mode=once')).toMatchObject({ messages: [first] });
+  const polls = [read('/feeds/a?mode=poll'), read('/feeds/a?mode=poll')];
+  const leaving = client.request({ ':path': '/feeds/a?mode=poll' });
+  await until(() => feeds.status.open === 3);
+  leaving.close();
+  await until(() => feeds.status.open === 2);
+  const second = await feeds.publish('a', 2);
+  for (const poll of polls) expect(await poll).toMatchObject({ messages: [second] });
+  await until(() => feeds.status.open === 0);
+  expect(feeds.counts().closed).toMatchObject({ client: 1, completed: 2 });
+  client.close();
+  await app.close();
+});

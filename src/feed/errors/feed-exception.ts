@@ -11,10 +11,7 @@ const table = {
   /** A request names no feed, or too many. */
   FEED_IDS: { status: 400, message: 'Name the feed in the path, or one or several as ?id=a&id=b.' },
   /** `?since=` says nowhere to begin. */
-  FEED_SINCE: {
-    status: 400,
-    message: 'since must be a message id, earliest or latest, -1 to -1000 for the last messages, or a time such as 2026-01-31T08:00:00Z.',
-  },
+  FEED_SINCE: { status: 400, message: 'since says nowhere to begin.' },
   /** A parameter of the query is out of range, or excludes another one. */
   FEED_QUERY: { status: 400, message: 'The query is not valid.' },
   /** A message cannot be published, because some format could not reproduce it. */

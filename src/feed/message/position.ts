@@ -18,6 +18,9 @@ export type Start = Position | { readonly last: number } | { readonly time: numb
 /** How many of the last messages can be asked for. */
 export const mostLast = 1000;
 
+/** What `since` may be, as errors state it. */
+const sinceRule = `a message id, earliest or latest, -1 to -${mostLast} for the last messages, or a time such as 2026-01-31T08:00:00Z`;
+
 /** A position that no broker has ever given. */
 export const nowhere: Position = { epoch: '', offset: 0 };
 
@@ -45,7 +48,7 @@ export function parseSince(since: string): Start {
   if (since === 'earliest') return 'earliest';
   if (since === 'latest') return 'end';
   const start = parsePosition(since) ?? parseLast(since) ?? parseTime(since);
-  if (start === undefined) throw new FeedException('FEED_SINCE');
+  if (start === undefined) throw new FeedException('FEED_SINCE', { message: `since must be ${sinceRule}.` });
   return start;
 }
 

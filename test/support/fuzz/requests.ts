@@ -21,10 +21,14 @@ const nasty = chosen(
 const part = weighted([5, plain], [3, nasty], [1, encodedByte]);
 const text = fc.string({ unit: part, maxLength: 6 });
 
-const name = chosen('id', 'id', 'format', 'since', 'token', 'type', 'scope', 'id[]', 'scope[a]', 'data', '__proto__', 'toString', '');
+const name = weighted(
+  [9, chosen('id', 'id', 'format', 'since', 'token', 'type', 'scope', 'id[]', 'scope[a]', 'data', '__proto__', 'toString', '')],
+  [3, chosen('mode', 'last', 'limit', 'wait', 'marks')],
+);
 const value = weighted(
   [4, plain],
   [2, chosen('sse', 'ndjson', 'text', 'earliest', 'latest', 'worker', 'service', 'cluster', 'abc-1', 'abc-9999999999999999/a', '-1')],
+  [1, chosen('once', 'once', '1', '1000', '-20', '-1001', '2026-01-31T08:00:00Z', '2026-02-30T08:00:00Z')],
   [3, text],
 );
 const query = weighted(
