@@ -71,8 +71,8 @@ export class FeedService extends FeedReader {
    * @throws FeedException FEED_ID, FEED_MESSAGE (400) for what cannot be published; FEED_POSITION (409) where the feed has messages after
    * the expected position; FEED_KEY (422) where the key was used for other data; FEED_BODY_TOO_LARGE (413) for more than the broker
    * takes; FEED_ENDED (409) where the feed has ended; FEED_TOO_MANY (429) for more messages a second than its rule allows; FEED_BROKER (503)
-   * while the broker is unavailable: if that has just begun, the message may have been stored all the same, unless it has a `key`, with which
-   * it can be published again
+   * while the broker is unavailable: if that has just begun, the message may have been stored all the same. With a `key`, it can be published
+   * again
    */
   async publish<T>(feed: string, data: T, options: PublishOptions = {}): Promise<FeedMessage<T>> {
     const [message] = await this.send([feed], data, options);
