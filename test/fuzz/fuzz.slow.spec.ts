@@ -101,8 +101,8 @@ suite(`fuzzing (FUZZ_SEED=${seed})`, () => {
       const texts = new Map<string | undefined, string>();
       const publish = async ({ data, type }: Published) => {
         try {
-          const { id } = await served.feeds.publish('a', data, type === undefined ? {} : { type });
-          wanted.push({ id: id as string, feed: 'a', ...(type !== undefined && { type }), data: dataOf(data) });
+          const { id, time } = await served.feeds.publish('a', data, type === undefined ? {} : { type });
+          wanted.push({ id: id as string, feed: 'a', ...(type !== undefined && { type }), time, data: dataOf(data) });
           texts.set(id as string, textOf(data));
         } catch (error) {
           expect(error).toMatchObject({ code: 'FEED_MESSAGE' });
@@ -152,7 +152,8 @@ suite(`fuzzing (FUZZ_SEED=${seed})`, () => {
         const first = { type: 'message', data: 'first', lastEventId: '' };
         const event = { type: type.toWellFormed() || 'message', data: linesOf(textOf(data)), lastEventId: id.toWellFormed() };
         const last = { type: 'message', data: 'last', lastEventId: id.toWellFormed() };
-        expect(events).toEqual(isExpressible(fields) ? [first, event, last] : [first]);
+        const failed = { type: 'error', data: '{"code":"INTERNAL","message":"The source has failed."}', lastEventId: '' };
+        expect(events).toEqual(isExpressible(fields) ? [first, event, last] : [first, failed]);
         const line = { ...('id' in fields && { id }), ...('type' in fields && { type }), data: dataOf(data) };
         expect(lines).toEqual([{ data: 'first' }, line, { data: 'last' }]);
       });

@@ -5,6 +5,7 @@ export interface LineMessage {
   id?: string;
   feed?: string;
   type?: string;
+  time?: number | undefined;
   data: unknown;
 }
 

@@ -36,7 +36,7 @@ export function dataOf(data: unknown): unknown {
 
 export const message: fc.Arbitrary<Published> = fc.record({
   data: anyData,
-  type: fc.option(fc.oneof(anyText, fc.constantFrom('', 'message', 'error', 'open', 'reset')), { nil: undefined }),
+  type: fc.option(fc.oneof(anyText, fc.constantFrom('', 'message', 'error', 'open', 'reset', 'end')), { nil: undefined }),
 });
 
 /** What a source may emit, well or badly made. */
