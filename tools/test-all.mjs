@@ -1,7 +1,8 @@
 // All tests: those of `npm test`, the slow specs, those of sockets on every other Node that is supported, and the package. Each part
 // runs, also where one before it failed. The last line, alone on stdout, has the sums of Jest's runs: `N passed, N failed`.
 //   NODES='22 24' npm run test:all    only these beside the Node that runs it; '' for none
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -18,16 +19,26 @@ const nodes = (process.env.NODES ?? '20 22 24 26').split(' ').filter((major) => 
 const failures = [];
 const sums = { passed: 0, failed: 0 };
 
-function part(name, command, ...args) {
-  console.error(`> ${name}`);
-  const { status } = spawnSync(command, args, { cwd, stdio: ['ignore', 2, 2], shell: process.platform === 'win32' });
+/** @param beside whether other parts run at the same time: what it says comes in one piece then, when it has ended */
+async function part(name, beside, command, ...args) {
+  if (!beside) console.error(`> ${name}`);
+  const output = beside ? 'pipe' : 2;
+  const child = spawn(command, args, { cwd, stdio: ['ignore', output, output], shell: process.platform === 'win32' });
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding('utf8').on('data', (text) => {
+      said += text;
+    });
+  }
+  const [status] = await once(child, 'close');
+  if (beside) console.error(`> ${name}\n${said}`);
   if (status !== 0) failures.push(name);
 }
 
 /** A part that ends in a call of Jest. */
-function tests(name, ...command) {
+async function tests(name, ...command) {
   const file = join(folder, `${name}.json`);
-  part(name, ...command, '--json', `--outputFile=${file}`);
+  await part(name, false, ...command, '--json', `--outputFile=${file}`);
   try {
     const { numPassedTests, numFailedTests, numRuntimeErrorTestSuites } = JSON.parse(readFileSync(file, 'utf8'));
     sums.passed += numPassedTests;
@@ -40,12 +51,14 @@ function tests(name, ...command) {
 /** The npm package that has a Node's binary for this machine. */
 const binary = (major) => `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}@${major}`;
 
-tests('npm test', 'npm', 'test', '--');
-tests('the slow tests', ...jest, '--testRegex', '\\.slow\\.spec\\.ts$', '--testTimeout', '600000');
+await tests('npm test', 'npm', 'test', '--');
+await tests('the slow tests', ...jest, '--testRegex', '\\.slow\\.spec\\.ts$', '--testTimeout', '600000');
+// It installs applications for most of its time.
+const packed = part('npm run package', true, 'npm', 'run', 'package');
 for (const major of nodes) {
-  tests(`Node ${major}`, 'npm', 'exec', '--yes', `--package=${binary(major)}`, '--', ...jest, '--testPathPatterns', ...dependOnNode);
+  await tests(`Node ${major}`, 'npm', 'exec', '--yes', `--package=${binary(major)}`, '--', ...jest, '--testPathPatterns', ...dependOnNode);
 }
-part('npm run package', 'npm', 'run', 'package');
+await packed;
 
 rmSync(folder, { recursive: true });
 for (const name of failures) console.error(`failed: ${name}`);
