@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ForbiddenException } from '@nestjs/common';
-import { interval, map, take } from 'rxjs';
-import type { BrokerFactory } from '../../src/feed/broker/broker.js';
+import { interval, map, Subject, take } from 'rxjs';
+import type { Broker, BrokerFactory } from '../../src/feed/broker/broker.js';
+import { MemoryBroker } from '../../src/feed/broker/memory/memory-broker.js';
 import { natsBroker } from '../../src/feed/broker/nats/index.js';
 import { redisBroker } from '../../src/feed/broker/redis/index.js';
 import { describeBrokers, engineOf } from '../support/brokers.js';
@@ -142,5 +143,36 @@ describeBrokers('runs:', (kind) => {
     expect(joined.state).toBe('joined');
     await one.app.close();
     expect(await joined.whenEnded()).toEqual({ reason: 'failed', message: 'The service has been shut down.' });
+  });
+
+  if (kind.name !== 'memory') return;
+
+  it('text that comes while the broker is busy is joined', async () => {
+    const held: (() => void)[] = [];
+    class BusyBroker extends MemoryBroker {
+      override async publish(...args: Parameters<Broker['publish']>) {
+        if (args[0] === 'busy') await new Promise<void>((resolve) => held.push(resolve));
+        return super.publish(...args);
+      }
+    }
+    broker = (context) => new BusyBroker(context);
+    const served = await node();
+    const pieces = new Subject<string>();
+    await served.feeds.run('busy', () => pieces, { coalesceMs: 1 });
+    const release = async () => {
+      await until(() => held.length > 0);
+      held.shift()?.();
+    };
+    pieces.next('a');
+    await until(() => held.length > 0);
+    for (const piece of ['b', 'c', 'd']) {
+      pieces.next(piece);
+      await sleep(10);
+    }
+    await release();
+    await release();
+    pieces.complete();
+    await release();
+    expect((await bodyOf(served, 'busy')).map(({ data }) => data)).toEqual(['a', 'bcd', { reason: 'completed' }]);
   });
 });

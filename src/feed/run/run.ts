@@ -108,7 +108,12 @@ export class Run {
     this.text.pieces.push(piece);
     this.text.length += piece.length;
     if (this.text.length >= longestText) await this.flush();
-    else this.timer ??= setTimeout(() => void this.flush().catch((error) => this.stop(error)), coalesceMs);
+    else this.timer ??= setTimeout(() => this.flushLater(), coalesceMs);
+  }
+
+  /** While the broker is busy, what comes is joined as well. */
+  private flushLater(): void {
+    this.storing.then(() => this.flush()).catch((error) => this.stop(error));
   }
 
   private async flush(): Promise<void> {
