@@ -42,8 +42,8 @@ export interface FeedRouteOptions {
   method?: RequestMethod;
   /**
    * Whether what the handler returns is published to the feed by a run, which outlives the client: see `FeedService.run()`. The handler is
-   * called where no run of the feed is under way on any node, and the feed has not ended; whoever asks for the route gets the feed from its
-   * earliest message on, or from their position. Default: false: each connection has a source of its own. Options: those of the run.
+   * called where no run of the feed is under way on any node, and the feed has not ended. Each client gets the feed from its earliest
+   * message on, or from the position that the client sends. Default: false: each connection has a source of its own. Options: those of the run.
    */
   run?: boolean | RunOptions;
 }

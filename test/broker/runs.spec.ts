@@ -89,6 +89,22 @@ describeBrokers('runs:', (kind) => {
     const ended = async (feed: string, error: Error) => (await feeds.run(feed, failing(error))).whenEnded();
     expect(await ended('f1', new ForbiddenException('Too expensive.'))).toEqual({ reason: 'failed', message: 'Too expensive.' });
     expect(await ended('f2', new Error('secret'))).toEqual({ reason: 'failed', message: 'The source has failed.' });
+    // What it made before is published, also where it was still being joined.
+    await (
+      await feeds.run(
+        'f5',
+        async function* () {
+          yield 'last';
+          yield ' words';
+          throw new Error('x');
+        },
+        { coalesceMs: 10_000 },
+      )
+    ).whenEnded();
+    expect((await feeds.history('f5')).messages.map(({ data }) => data)).toEqual([
+      'last words',
+      expect.objectContaining({ reason: 'failed' }),
+    ]);
     // Before it has a source, nothing has begun.
     await expect(feeds.run('f3', () => Promise.reject(new ForbiddenException('No.')))).rejects.toThrow('No.');
     expect((await feeds.run('f3', () => [1, 2])).state).toBe('started');

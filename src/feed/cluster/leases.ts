@@ -26,14 +26,14 @@ const claim = v.object({
   termMs: v.pipe(v.number(), v.minValue(1), v.maxValue(600_000)),
   take: v.optional(v.array(v.object({ name: v.string(), note: v.optional(v.string()) })), []),
   release: v.optional(v.array(v.string()), []),
-  /** Those that their holders shall release, whoever says so. */
+  /** Leases that their holders are asked to release. Any node may ask. */
   recall: v.optional(v.array(v.string()), []),
 });
 
 interface Lease {
   readonly holder: string;
   readonly note: string | undefined;
-  /** By the clock of the broker, in milliseconds since 1970: up to then nobody else can take it. */
+  /** When it expires by the clock of the broker, in milliseconds since 1970. Until then, no other node can take it. */
   readonly until: number;
   /** When it is over as far as this process can tell, by `performance.now()`. */
   readonly overAt: number;
@@ -41,7 +41,7 @@ interface Lease {
 
 /** What leases are kept for. */
 export interface LeaseListener {
-  /** The holder of a lease has not renewed it. Told again as long as nobody takes it. */
+  /** The holder of a lease has not renewed it. Told again until a node takes it. */
   onExpired(name: string, note: string | undefined): void;
   /** A lease has been released, by whichever node. */
   onReleased(name: string): void;

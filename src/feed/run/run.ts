@@ -95,8 +95,9 @@ export class Run {
         }
       }
       await this.flush();
-    } finally {
-      clearTimeout(this.timer);
+    } catch (error) {
+      await this.flush().catch(() => {}); // what the source made before it failed
+      throw error;
     }
     this.signal.throwIfAborted();
   }
