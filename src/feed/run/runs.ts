@@ -78,8 +78,12 @@ export class Runs implements LeaseListener {
     const message = await this.publisher.end(feed, end);
     this.running.get(feed)?.giveUp(new FeedEndedError(feed));
     const { leases } = this.context;
-    if (leases.isTaken(feed) && !leases.holds(feed)) await leases.recall(feed);
-    return message;
+    try {
+      if (leases.isTaken(feed) && !leases.holds(feed)) await leases.recall(feed);
+      return message;
+    } catch (error) {
+      throw toFeedException(error); // it can be asked for again: the feed has its end
+    }
   }
 
   /** Ends all runs of this node: as failed, or so that another node restarts them. */
