@@ -24,7 +24,7 @@ export {
   MessageRejectedError,
   MessageTooLargeError,
 } from './feed/errors/broker.errors.js';
-export type { FeedErrorCode, FeedErrorDetails } from './feed/errors/feed-exception.js';
+export type { FeedErrorCode, FeedErrorDetails, FeedIssue } from './feed/errors/feed-exception.js';
 export { FeedException } from './feed/errors/feed-exception.js';
 export { FeedModuleDuplicateError, FeedOptionsError } from './feed/errors/feed-options.error.js';
 export type { PublishAnswer, Rejection } from './feed/feed.controller.js';
@@ -32,12 +32,25 @@ export type { FeedRouteOptions } from './feed/feed.decorator.js';
 export { Feed, FeedSignal } from './feed/feed.decorator.js';
 export { FeedModule } from './feed/feed.module.js';
 export type { FeedModuleExtras, FeedOptions } from './feed/feed.options.js';
+export type { TypedPublishOptions } from './feed/feed.publisher.js';
+export { FeedPublisher } from './feed/feed.publisher.js';
 export { FeedReader } from './feed/feed.reader.js';
 export { FeedService } from './feed/feed.service.js';
 export { FeedIdPipe } from './feed/http/feed-id.pipe.js';
 export type { LimitOptions } from './feed/limits/limit.options.js';
 export type { FeedEnd } from './feed/message/end.js';
 export { feedEndReasons, isEnd } from './feed/message/end.js';
+export type {
+  FeedDefinition,
+  FeedDescription,
+  FeedMessageOf,
+  FeedNotice,
+  FeedParameters,
+  FeedRef,
+  FeedSchemas,
+  SchemasOf,
+} from './feed/message/feed-definition.js';
+export { defineFeed } from './feed/message/feed-definition.js';
 export type { Content, FeedItem, FeedMessage, StoredMessage } from './feed/message/message.js';
 export { storedMessage } from './feed/message/message.js';
 export type { Position, Start } from './feed/message/position.js';

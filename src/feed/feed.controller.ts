@@ -30,8 +30,8 @@ import { historyRequest } from './http/history-request.js';
 import { Undocumented } from './http/openapi.js';
 import { contentOf } from './message/content.js';
 import { checkFeedId } from './message/feed-id.js';
-import type { StoredMessage } from './message/message.js';
-import { conditionsOf, type PublishOptions } from './pubsub/publish-options.js';
+import type { Content, StoredMessage } from './message/message.js';
+import type { PublishOptions } from './pubsub/publish-options.js';
 import { Publisher } from './pubsub/publisher.js';
 import { Router } from './pubsub/router.js';
 import { Runs } from './run/runs.js';
@@ -47,7 +47,7 @@ export interface PublishAnswer {
 }
 
 /** Why one of several messages was not published, in the form of the answer that it would have had alone. */
-export interface Rejection extends Pick<FeedErrorDetails, 'retryAfter' | 'limit'> {
+export interface Rejection extends Pick<FeedErrorDetails, 'retryAfter' | 'limit' | 'issues'> {
   feed: string;
   statusCode: number;
   error: string;
@@ -183,14 +183,18 @@ class FeedController {
     }
   }
 
-  /** A value may be longer in the form in which it is published than in the one in which it came. */
   private async send(feeds: string[], data: unknown, options: PublishOptions): Promise<PublishAnswer[]> {
-    const { bodyBytes } = this.options;
-    const content = contentOf(data, options.type);
-    if (Buffer.byteLength(content.text) > bodyBytes) throw tooLarge(bodyBytes);
-    const messages = await this.publisher.publish(feeds, content, conditionsOf(options));
+    const messages = await this.publisher.publish(feeds, data, options, this.serialise);
     return messages.map((message) => this.answerTo(message));
   }
+
+  /** A value may be longer in the form in which it is published than in the one in which it came. */
+  private readonly serialise = (data: unknown, type: string | undefined): Content => {
+    const { bodyBytes } = this.options;
+    const content = contentOf(data, type);
+    if (Buffer.byteLength(content.text) > bodyBytes) throw tooLarge(bodyBytes);
+    return content;
+  };
 
   private answerTo({ id, feed }: StoredMessage): PublishAnswer {
     return { id, feed, subscribers: this.router.topic(feed)?.size ?? 0 };

@@ -91,8 +91,8 @@ function makeBroker(options: ResolvedFeedOptions): Broker | Promise<Broker> {
   return options.broker({ ...options, retention, log: (message) => logger.warn(message) });
 }
 
-function makePublisher(broker: Broker, { rules }: ResolvedFeedOptions): Publisher {
-  return new Publisher(broker, rules);
+function makePublisher(broker: Broker, { rules, feeds }: ResolvedFeedOptions): Publisher {
+  return new Publisher(broker, rules, feeds);
 }
 
 function makeRegistry(options: ResolvedFeedOptions, broker: Broker, admission: Admission): Registry {
@@ -118,9 +118,9 @@ function makeOpener(admission: Admission, registry: Registry, router: Router): F
   return new FeedOpener(admission, registry, router);
 }
 
-function makeRuns({ serialize }: ResolvedFeedOptions, broker: Broker, leases: Leases, publisher: Publisher, router: Router): Runs {
+function makeRuns({ serialize, feeds }: ResolvedFeedOptions, broker: Broker, leases: Leases, publisher: Publisher, router: Router): Runs {
   const logger = new Logger(FeedService.name);
-  return new Runs({ broker, leases, serialize }, publisher, router, (feed, error) => {
+  return new Runs({ broker, leases, serialize, definitions: feeds }, publisher, router, (feed, error) => {
     logger.error(`The run of feed "${feed}" failed: ${error instanceof Error ? error.stack : String(error)}`);
   });
 }

@@ -9,7 +9,9 @@ import { FeedOptionsError } from './errors/feed-options.error.js';
 import { checkOptions, milliseconds, wholeNumber } from './errors/option-rules.js';
 import { type LimitOptions, limitOptionRules, type ResolvedLimitOptions, resolveLimitOptions } from './limits/limit.options.js';
 import { roomForFeeds } from './limits/open-files.js';
+import type { FeedDescription } from './message/feed-definition.js';
 import { feedPatternRule, isFeedPattern } from './message/feed-id.js';
+import { Definitions } from './pubsub/definitions.js';
 import { feedRuleEntries } from './pubsub/rule.options.js';
 import { type FeedRules, RuleSet } from './pubsub/rules.js';
 import { intervalSource } from './source/interval-source.js';
@@ -92,6 +94,11 @@ export interface FeedOptions extends AuthOptions, LimitOptions {
    * Default: `{}`. Example: `{ 'prices/*': { replay: 'newest', keepNewest: true, conflate: true } }`.
    */
   rules?: FeedRules;
+  /**
+   * Definitions of feeds, as `defineFeed()` makes them. What is published to a feed that one of them matches is checked by it. Default: `[]`:
+   * nothing is checked.
+   */
+  feeds?: readonly FeedDescription[];
 }
 
 /** Where the built-in routes are and which modules see this one. In `forRootAsync()` they stand next to the factory. */
@@ -152,15 +159,23 @@ export const feedOptionRules = {
     ),
     {},
   ),
+  feeds: v.optional(
+    v.array(v.custom<FeedDescription>(isDefinition, 'must be what defineFeed() returns'), 'must be an array of definitions'),
+    [],
+  ),
   ...v.partial(v.object({ ...authOptionRules, ...limitOptionRules })).entries,
 };
 
-type OwnOptions = Readonly<Omit<ReturnType<typeof checkOptions<typeof feedOptionRules>>, keyof AuthOptions | keyof LimitOptions | 'rules'>>;
+type OwnOptions = Readonly<
+  Omit<ReturnType<typeof checkOptions<typeof feedOptionRules>>, keyof AuthOptions | keyof LimitOptions | 'rules' | 'feeds'>
+>;
 
 /** The options with every default filled in; Infinity for no limit. */
 export interface ResolvedFeedOptions extends OwnOptions, ResolvedAuthOptions, ResolvedLimitOptions {
   readonly maxConnections: number;
   readonly rules: RuleSet;
+  /** Undefined where no feed is defined. */
+  readonly feeds: Definitions | undefined;
   /** Whether the source is the application's, which may give ids of its own. */
   readonly sourceHasIds: boolean;
 }
@@ -194,6 +209,7 @@ export function resolveFeedOptions(options: FeedOptions, { path, guards }: FeedM
     ...auth,
     ...resolveLimitOptions(given),
     rules: new RuleSet(given.rules, given),
+    feeds: given.feeds.length > 0 ? new Definitions(given.feeds) : undefined,
     sourceHasIds: source !== undefined,
     source: source ?? (intervalMs > 0 ? intervalSource(intervalMs) : undefined),
     maxConnections: (given.maxConnections ?? roomForFeeds()) || Number.POSITIVE_INFINITY,
@@ -212,6 +228,12 @@ function checkRules(rules: FeedRules, hasTokens: boolean): void {
       throw new FeedOptionsError(message, `rules.${pattern}.read`);
     }
   }
+}
+
+function isDefinition(value: unknown): boolean {
+  const { pattern, messages } = (value ?? {}) as Partial<FeedDescription>;
+  if (typeof pattern !== 'string' || typeof messages !== 'object' || messages === null) return false;
+  return Object.values(messages).every((schema) => typeof schema?.['~standard']?.validate === 'function');
 }
 
 function hasSecret({ publishKey, jwtSecret, jwksUrl }: AuthOptions): boolean {

@@ -1,7 +1,8 @@
 import { catchError, type Observable, throwError } from 'rxjs';
 import type { Broker } from './broker/broker.js';
 import { toFeedException } from './errors/to-feed-exception.js';
-import { checkFeedId } from './message/feed-id.js';
+import type { FeedMessageOf, FeedNotice, FeedRef, FeedSchemas } from './message/feed-definition.js';
+import { checkFeedId, feedIdOf } from './message/feed-id.js';
 import type { FeedMessage } from './message/message.js';
 import { formatPosition, parseSince } from './message/position.js';
 import { type FeedHistory, type HistoryOptions, historyOf, positionOf } from './pubsub/history.js';
@@ -24,8 +25,14 @@ export abstract class FeedReader {
    * continues from where it was; it emits a `reset` where messages are lost
    * @throws FeedException FEED_ID, FEED_SINCE (400)
    */
-  messages(feed: string, { since }: { since?: string } = {}): Observable<FeedMessage> {
-    const messages = messagesOf(this.router, checkFeedId(feed), since === undefined ? undefined : parseSince(since));
+  messages(feed: string, options?: { since?: string }): Observable<FeedMessage>;
+  /** The same for a feed of a definition. */
+  messages<Schemas extends FeedSchemas>(
+    feed: FeedRef<Schemas>,
+    options?: { since?: string },
+  ): Observable<FeedMessageOf<FeedRef<Schemas>> | FeedNotice>;
+  messages(feed: string | FeedRef, { since }: { since?: string } = {}): Observable<FeedMessage> {
+    const messages = messagesOf(this.router, checkFeedId(feedIdOf(feed)), since === undefined ? undefined : parseSince(since));
     return messages.pipe(catchError((error) => throwError(() => toFeedException(error))));
   }
 
@@ -36,8 +43,14 @@ export abstract class FeedReader {
    * @param options see `HistoryOptions`
    * @throws FeedException FEED_ID, FEED_SINCE, FEED_QUERY (400); FEED_BROKER (503) while the broker is unavailable
    */
-  async history(feed: string, options: HistoryOptions = {}): Promise<FeedHistory> {
-    return historyOf(this.broker, checkFeedId(feed), options).catch(rethrow);
+  history(feed: string, options?: HistoryOptions): Promise<FeedHistory>;
+  /** The same for a feed of a definition. */
+  history<Schemas extends FeedSchemas>(
+    feed: FeedRef<Schemas>,
+    options?: HistoryOptions,
+  ): Promise<FeedHistory<FeedMessageOf<FeedRef<Schemas>> | FeedNotice>>;
+  async history(feed: string | FeedRef, options: HistoryOptions = {}): Promise<FeedHistory> {
+    return historyOf(this.broker, checkFeedId(feedIdOf(feed)), options).catch(rethrow);
   }
 
   /**
@@ -46,8 +59,9 @@ export abstract class FeedReader {
    *
    * @throws FeedException FEED_ID (400); FEED_BROKER (503) while the broker is unavailable
    */
-  async position(feeds: string | readonly string[]): Promise<string> {
-    return formatPosition(await positionOf(this.broker, [feeds].flat().map(checkFeedId)).catch(rethrow));
+  async position(feeds: string | FeedRef | readonly (string | FeedRef)[]): Promise<string> {
+    const ids = [feeds].flat().map((feed) => checkFeedId(feedIdOf(feed)));
+    return formatPosition(await positionOf(this.broker, ids).catch(rethrow));
   }
 }
 

@@ -14,7 +14,7 @@ const table = {
   FEED_SINCE: { status: 400, message: 'since says nowhere to begin.' },
   /** A parameter of the query is out of range, or excludes another one. */
   FEED_QUERY: { status: 400, message: 'The query is not valid.' },
-  /** A message cannot be published, because some format could not reproduce it. */
+  /** A message cannot be published: some format could not reproduce it, or it does not fit the definition of its feed. */
   FEED_MESSAGE: { status: 400, message: 'The message is not valid.' },
   /** A key or a token is missing or not valid. `challenge` becomes `WWW-Authenticate` (RFC 6750 section 3). */
   FEED_UNAUTHORIZED: { status: 401, message: 'This needs a token.' },
@@ -46,6 +46,14 @@ const table = {
 /** What programs tell errors by. */
 export type FeedErrorCode = keyof typeof table;
 
+/** What of a message's data does not fit the schema of its type. */
+export interface FeedIssue {
+  /** Where it is in the data: the keys that lead to it. */
+  readonly path: readonly (string | number)[];
+  /** What is wrong, as the schema says it. */
+  readonly message: string;
+}
+
 /** What an error says beside its code. */
 export interface FeedErrorDetails {
   /** What is wrong and what is allowed. Default: the text of the code. */
@@ -56,6 +64,8 @@ export interface FeedErrorDetails {
   limit?: number;
   /** The formats that are available (406). */
   formats?: readonly string[];
+  /** What does not fit the definition of the feed, the first 20 (400). */
+  issues?: readonly FeedIssue[];
   /** The answer's `WWW-Authenticate` (401); it is not a part of the body. */
   challenge?: string;
   cause?: unknown;
@@ -77,6 +87,8 @@ export class FeedException extends HttpException {
   readonly challenge: string | undefined;
   /** The most bytes that a message may have. */
   readonly limit: number | undefined;
+  /** What of the data does not fit the definition of the feed. */
+  readonly issues: readonly FeedIssue[] | undefined;
 
   constructor(
     readonly code: FeedErrorCode,
@@ -86,6 +98,7 @@ export class FeedException extends HttpException {
     super({ statusCode: status, error: STATUS_CODES[status], code, ...defaults, ...details }, status, { cause });
     this.challenge = challenge;
     this.limit = details.limit;
+    this.issues = details.issues;
     this.retryAfter = (this.getResponse() as FeedErrorDetails).retryAfter;
   }
 }

@@ -88,6 +88,11 @@ function isType(type: unknown): boolean {
   return typeof type === 'string' && type.length >= 1 && type.length <= longestType && !/[\r\n\0]/.test(type) && type.isWellFormed();
 }
 
+/** Whether messages of a type can be published. */
+export function isPublishable(type: string): boolean {
+  return isType(type) && type !== resetType && type !== endType;
+}
+
 function checkType(type: unknown): void {
   if (!isType(type)) {
     throw invalid(`A message's type is 1 to ${longestType} characters, without line breaks, U+0000 and lone surrogates.`);

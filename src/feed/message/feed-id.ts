@@ -1,4 +1,5 @@
 import { FeedException } from '../errors/feed-exception.js';
+import type { FeedRef } from './feed-definition.js';
 
 /** The rule for feed ids, as errors and documentation state it. */
 export const feedIdRule =
@@ -22,6 +23,11 @@ export function isFeedId(id: unknown): id is string {
 export function checkFeedId(id: unknown): string {
   if (!isFeedId(id)) throw new FeedException('FEED_ID', { message: `A feed's id is ${feedIdRule}.` });
   return id;
+}
+
+/** The id of a feed that is named by it, or by a definition. */
+export function feedIdOf(feed: string | FeedRef): string {
+  return typeof feed === 'object' && feed !== null ? feed.id : feed;
 }
 
 /** Whether a value is a pattern: the beginning of an id, and perhaps a `*`. */

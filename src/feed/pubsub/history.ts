@@ -26,9 +26,9 @@ export interface HistoryOptions {
 }
 
 /** What a broker stores of feeds, as an answer. */
-export interface FeedHistory {
+export interface FeedHistory<Message = FeedMessage> {
   /** In order, the end of a feed among them. */
-  readonly messages: FeedMessage[];
+  readonly messages: Message[];
   /** Where to go on from: behind the last of the messages, or later where no more are stored. */
   readonly position: string;
   /** Present where messages after `since` are gone. */

@@ -5,6 +5,8 @@ import { toFeedException } from '../errors/to-feed-exception.js';
 import { endContent, type FeedEnd, isEnd } from '../message/end.js';
 import type { Content, StoredMessage } from '../message/message.js';
 import { RateLimit } from '../time/rate-limit.js';
+import type { Definitions, Serialise } from './definitions.js';
+import { conditionsOf, type PublishOptions } from './publish-options.js';
 import type { FeedRule, RuleSet } from './rules.js';
 
 /**
@@ -16,15 +18,18 @@ export type PublishListener = (ms: number, isPublished: boolean) => void;
 
 const secondMs = 1000;
 
-/** Passes checked messages to the broker. */
+/** Checks messages and passes them to the broker. */
 export class Publisher {
   private listener: PublishListener | undefined;
   /** How often the feeds of a rule are published to. */
   private readonly limits = new Map<FeedRule, RateLimit>();
+  /** The feeds of messages whose schema checks them later: what is published after them waits, so that their order is kept. */
+  private readonly checking = new Map<string, Promise<unknown>>();
 
   constructor(
     private readonly broker: Broker,
     private readonly rules: RuleSet,
+    readonly definitions: Definitions | undefined,
   ) {
     for (const rule of rules.all) {
       if (rule.publishPerSecond !== undefined) this.limits.set(rule, new RateLimit(rule.publishPerSecond, secondMs));
@@ -37,13 +42,49 @@ export class Publisher {
   }
 
   /**
-   * @throws FeedException FEED_BODY_TOO_LARGE (413), FEED_ENDED, FEED_POSITION (409), FEED_KEY (422), FEED_TOO_MANY (429), FEED_BROKER (503)
+   * Publishes the same to feeds whose ids are checked.
+   *
+   * @param serialise makes the content of the data, at once unless a schema has to check it first
+   * @throws FeedException FEED_MESSAGE (400), FEED_BODY_TOO_LARGE (413), FEED_ENDED, FEED_POSITION (409), FEED_KEY (422),
+   * FEED_TOO_MANY (429), FEED_BROKER (503); and what `serialise` throws
    */
-  async publish(feeds: readonly string[], content: Content, conditions?: PublishConditions): Promise<StoredMessage[]> {
+  async publish(feeds: readonly string[], data: unknown, options: PublishOptions, serialise: Serialise): Promise<StoredMessage[]> {
+    if (this.definitions === undefined) return this.store(feeds, serialise(data, options.type), conditionsOf(options));
+    const contents = this.definitions.contentsOf(feeds, data, options.type, serialise);
+    const conditions = conditionsOf(options);
+    if (this.checking.size === 0 && !contents.some(isLater)) return this.store(feeds, contents as Content[], conditions);
+    return this.storeLater(feeds, contents, conditions);
+  }
+
+  private async storeLater(
+    feeds: readonly string[],
+    contents: readonly (Content | Promise<Content>)[],
+    conditions: PublishConditions | undefined,
+  ): Promise<StoredMessage[]> {
+    const ready = Promise.allSettled([...feeds.map((feed) => this.checking.get(feed)), ...contents]);
+    for (const feed of feeds) this.checking.set(feed, ready);
+    let checked: readonly Content[];
+    try {
+      await ready;
+      checked = await Promise.all(contents);
+    } finally {
+      for (const feed of feeds) if (this.checking.get(feed) === ready) this.checking.delete(feed);
+    }
+    return this.store(feeds, checked, conditions);
+  }
+
+  /** @param contents one for all feeds, or one for each */
+  private async store(
+    feeds: readonly string[],
+    contents: Content | readonly Content[],
+    conditions: PublishConditions | undefined,
+  ): Promise<StoredMessage[]> {
     if (this.limits.size > 0) this.limit(feeds);
     const begun = this.listener ? performance.now() : 0;
     try {
-      const messages = await Promise.all(feeds.map((feed) => this.broker.publish(feed, content, conditions)));
+      const messages = await Promise.all(
+        feeds.map((feed, n) => this.broker.publish(feed, 'text' in contents ? contents : (contents[n] as Content), conditions)),
+      );
       this.listener?.(performance.now() - begun, true);
       return messages;
     } catch (error) {
@@ -97,4 +138,8 @@ export class Publisher {
       throw toFeedException(error);
     }
   }
+}
+
+function isLater(content: Content | Promise<Content>): content is Promise<Content> {
+  return 'then' in content;
 }

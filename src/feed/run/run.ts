@@ -7,6 +7,7 @@ import { contentOf } from '../message/content.js';
 import { isEnd } from '../message/end.js';
 import { type Content, type FeedItem, type FeedMessage, isMessage } from '../message/message.js';
 import type { Position } from '../message/position.js';
+import type { Definitions } from '../pubsub/definitions.js';
 import { backoff } from '../time/backoff.js';
 import { itemsOf } from './items.js';
 
@@ -38,6 +39,7 @@ export interface RunContext {
   readonly broker: Broker;
   readonly leases: Leases;
   readonly serialize: ((data: unknown) => unknown) | undefined;
+  readonly definitions: Definitions | undefined;
 }
 
 /**
@@ -50,6 +52,10 @@ export class Run {
   /** Whether the feed's end is not this run's to tell. */
   isGivenUp = false;
   private readonly controller = new AbortController();
+  private readonly serialise = (data: unknown, type: string | undefined): Content => {
+    const { serialize } = this.context;
+    return contentOf(serialize ? serialize(data) : data, type);
+  };
   private text: { type: string | undefined; pieces: string[]; length: number } | undefined = undefined;
   private timer: NodeJS.Timeout | undefined = undefined;
   /** The messages on their way, one after the other. */
@@ -125,13 +131,13 @@ export class Run {
     await (text ? this.append(this.contentOf(text.pieces.join(''), text.type)) : this.storing);
   }
 
-  private contentOf(data: unknown, type: string | undefined): Content {
-    const { serialize } = this.context;
-    return contentOf(serialize ? serialize(data) : data, type);
+  private contentOf(data: unknown, type: string | undefined): Content | Promise<Content> {
+    const { definitions } = this.context;
+    return definitions ? definitions.contentOf(this.feed, data, type, this.serialise) : this.serialise(data, type);
   }
 
-  private append(content: Content): Promise<void> {
-    this.storing = this.storing.then(() => this.store(content));
+  private append(content: Content | Promise<Content>): Promise<void> {
+    this.storing = this.storing.then(async () => this.store(await content));
     return this.storing;
   }
 
