@@ -2,6 +2,7 @@ import { readFile, rm } from 'node:fs/promises';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
 import { AppModule } from '../../src/app.module.js';
 import { readConfig } from '../../src/service/config.js';
+import { asyncApiFaults } from '../support/asyncapi.js';
 import { Peer } from '../support/peer.js';
 import { Run, type Served } from '../support/run.js';
 import { asJson, type Platform, platforms, publishKey, serve, until } from '../support/serve.js';
@@ -257,6 +258,14 @@ describe.each(platforms)('the document on %s', (platform) => {
     }
     expect(html).not.toMatch(/<script>|\son\w+=/);
     expect(await (await fetch(`${url}/docs/swagger-ui-init.js`)).text()).toContain('"validatorUrl": null');
+  });
+
+  it('has an AsyncAPI document beside it', async () => {
+    const asyncApi = await service.json<{ channels: Record<string, object> }>('/docs/asyncapi.json');
+    expect(asyncApiFaults(asyncApi)).toEqual([]);
+    expect(asyncApi.channels.id).toMatchObject({ address: '/test/{id}', messages: { message: { payload: {} } } });
+    const { headers } = await fetch(`${service.url}/docs/asyncapi.json`);
+    expect(headers.get('content-type')).toMatch('application/json');
   });
 
   it('has the rules that the routes apply', async () => {

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { INestApplication } from '@nestjs/common';
 import { FEED_OPTIONS, type ResolvedFeedOptions } from '../../feed/feed.options.js';
+import { asyncApiOf } from './asyncapi.js';
 
 const page = '/docs';
 
@@ -9,7 +10,8 @@ const policy =
   "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'";
 
 /**
- * Serves the routes of the service as a page at `/docs` and as an OpenAPI document at `/docs-json`, if the packages for it are installed.
+ * Serves the routes of the service as a page at `/docs` and as an OpenAPI document at `/docs-json`, if the packages for it are installed, and
+ * its feeds as an AsyncAPI document at `/docs/asyncapi.json`.
  *
  * @param app the application, before it listens
  * @param feedPath the path of its feeds
@@ -18,7 +20,12 @@ const policy =
 export async function serveDocs(app: INestApplication, feedPath: string): Promise<string[]> {
   const path = `/${feedPath.replace(/^\/|\/$/g, '')}`;
   if (/^\/docs(-json)?(\/|$)/.test(path)) return [`${page} is not served: FEED_PATH uses the same path`];
-  const isFastify = app.getHttpAdapter().getType() === 'fastify';
+  // Before the page, whose files have paths below it. The options are there once the application is initialised.
+  const adapter = app.getHttpAdapter();
+  adapter.get(`${page}/asyncapi.json`, (_request: unknown, response: unknown) =>
+    adapter.reply(response, asyncApiOf(path, app.get<ResolvedFeedOptions>(FEED_OPTIONS, { strict: false })), 200),
+  );
+  const isFastify = adapter.getType() === 'fastify';
   const packages = await loadPackages(isFastify);
   if (!packages) return [`${page} is not served: it needs npm install @nestjs/swagger yaml${isFastify ? ' @fastify/static' : ''}`];
 
