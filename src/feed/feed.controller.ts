@@ -100,7 +100,7 @@ class FeedController {
     const asked = FeedRequest.of(request);
     const { pathFeed } = asked;
     const ids = pathFeed === undefined ? asked.queryFeeds : [pathFeed];
-    const wanted = historyRequest(asked);
+    const wanted = historyRequest(asked, ids);
     if (wanted) return this.answerer.answer(request, response, ids, wanted);
     const { source, sourceHasIds } = this.options;
     await this.opener.open(request, response, {

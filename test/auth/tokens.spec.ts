@@ -72,11 +72,16 @@ describe.each(platforms)('tokens on %s', (platform) => {
     expect((await ask('HEAD', '/feeds/news')).status).toBe(401);
     // An id that is followed is answered as one that nobody has ever heard of.
     await served.feeds.publish('secret', 1);
-    const message = 'The token does not grant reading this feed.';
-    for (const path of ['/feeds/secret', '/feeds/unheard-of', '/feeds/news/1', '/feeds?id=news&id=secret']) {
+    for (const [path, feed] of [
+      ['/feeds/secret', 'secret'],
+      ['/feeds/unheard-of', 'unheard-of'],
+      ['/feeds/news/1', 'news/1'],
+      ['/feeds?id=news&id=secret', 'secret'],
+    ] as const) {
       const answer = await ask('GET', path, bearer(token));
       expect([path, answer.status]).toEqual([path, 403]);
-      expect(await answer.json()).toEqual({ statusCode: 403, error: 'Forbidden', code: 'FEED_FORBIDDEN', message });
+      const message = `The token does not grant reading the feed "${feed}".`;
+      expect(await answer.json()).toEqual({ statusCode: 403, error: 'Forbidden', code: 'FEED_FORBIDDEN', message, feed });
     }
   });
 

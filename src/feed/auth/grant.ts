@@ -76,10 +76,10 @@ export class RuledGrant implements Grant {
  * @throws FeedException FEED_FORBIDDEN (403), and what `FeedAuthGuard` rejects a request without a token with
  */
 export function checkMayRead({ grant }: FeedRequest, feeds: readonly string[]): void {
-  if (grant && !feeds.every((feed) => grant.mayRead(feed))) {
-    if (grant.missing !== undefined) throw grant.missing;
-    throw new FeedException('FEED_FORBIDDEN', { message: 'The token does not grant reading this feed.' });
-  }
+  const feed = grant && feeds.find((feed) => !grant.mayRead(feed));
+  if (feed === undefined) return;
+  if (grant?.missing !== undefined) throw grant.missing;
+  throw new FeedException('FEED_FORBIDDEN', { message: `The token does not grant reading the feed "${feed}".`, feed });
 }
 
 /**
@@ -88,9 +88,9 @@ export function checkMayRead({ grant }: FeedRequest, feeds: readonly string[]): 
  * @throws FeedException FEED_FORBIDDEN (403)
  */
 export function checkMayPublish({ grant }: FeedRequest, feeds: readonly string[]): void {
-  if (grant && !feeds.every((feed) => grant.mayPublish(feed))) {
-    throw new FeedException('FEED_FORBIDDEN', { message: 'The token does not grant publishing to this feed.' });
-  }
+  const feed = grant && feeds.find((feed) => !grant.mayPublish(feed));
+  if (feed !== undefined)
+    throw new FeedException('FEED_FORBIDDEN', { message: `The token does not grant publishing to the feed "${feed}".`, feed });
 }
 
 function patternsIn(claim: unknown): string[] {

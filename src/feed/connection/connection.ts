@@ -127,7 +127,7 @@ export class Connection
     const expected = queue.expect(feed);
     let replay: Replay | undefined;
     try {
-      const subscribed = await this.context.router.subscribe(this, [feed], start, true);
+      const subscribed = await this.context.router.subscribe(this, [feed], () => start, true);
       await this.context.router.addSnapshots(subscribed);
       replay = subscribed;
     } catch (error) {

@@ -1,6 +1,7 @@
-import type { Format } from '../format/format.js';
+import type { Format, Opening } from '../format/format.js';
 import { isJsonData, textOf } from '../message/content.js';
 import { type FeedItem, type FeedMessage, isMessage, type TextMessage } from '../message/message.js';
+import type { Mark } from '../pubsub/replay.js';
 
 /** The times after which clients of a server that shuts down reconnect, in milliseconds: spread at random. */
 const [soonestMs, latestMs] = [500, 5000];
@@ -80,9 +81,14 @@ export class Encoder {
     return isChunked ? chunkOf(body, bytes) : body;
   }
 
+  /** The frame that a connection begins with; undefined in a format that has none. */
+  opening(opening: Opening, isChunked: boolean): string | undefined {
+    return this.framedAscii(this.format.opening?.(opening), isChunked);
+  }
+
   /** The frame that tells a position; undefined in a format that cannot. */
-  mark(position: string, isChunked: boolean): string | undefined {
-    return this.framedAscii(this.format.mark?.(position), isChunked);
+  mark({ position, isStart }: Mark, isChunked: boolean): string | undefined {
+    return this.framedAscii(this.format.mark?.(position, isStart), isChunked);
   }
 
   /** The frame that tells a client when to reconnect, at a time of its own; undefined in a format that cannot. */

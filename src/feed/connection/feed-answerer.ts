@@ -40,12 +40,12 @@ export class FeedAnswerer {
     }
   }
 
-  private async once(asked: FeedRequest, feeds: readonly string[], { start, limit }: HistoryRequest): Promise<HistoryPage> {
+  private async once(asked: FeedRequest, feeds: readonly string[], { startOf, limit }: HistoryRequest): Promise<HistoryPage> {
     const { admission, broker } = this;
     admission.admitOnce(asked);
     admission.beginWaiting(asked);
     try {
-      return await readHistory(broker, feeds, start, limit);
+      return await readHistory(broker, feeds, startOf, limit);
     } finally {
       admission.intake.end(asked);
     }
@@ -75,12 +75,12 @@ export class FeedAnswerer {
   }
 
   /** Subscribes a poll before history is read, so that nothing is missed between the two. */
-  private async begin(poll: Poll, { start, limit }: HistoryRequest): Promise<HistoryPage> {
+  private async begin(poll: Poll, { startOf, limit }: HistoryRequest): Promise<HistoryPage> {
     const { admission, broker, registry } = this;
     admission.beginWaiting(poll);
     try {
       await registry.router.subscribeLive(poll, poll.feeds);
-      return await readHistory(broker, poll.feeds, start, limit);
+      return await readHistory(broker, poll.feeds, startOf, limit);
     } finally {
       admission.intake.end(poll);
     }
@@ -92,7 +92,8 @@ export class FeedAnswerer {
       while (isEmpty(page)) {
         await poll.news();
         if (poll.reason !== undefined) return page;
-        page = await readHistory(this.broker, poll.feeds, page.position, limit);
+        const { position } = page;
+        page = await readHistory(this.broker, poll.feeds, () => position, limit);
       }
       poll.end('completed');
       return page;

@@ -11,7 +11,7 @@ import { setFeedHead, withErrorHead } from '../http/head.js';
 import type { Admission } from '../limits/admission.js';
 import { checkFeedId, isFeedId } from '../message/feed-id.js';
 import type { FeedItem } from '../message/message.js';
-import { formatPosition, type Start } from '../message/position.js';
+import { formatPosition, type Start, type StartOf } from '../message/position.js';
 import type { Replay } from '../pubsub/replay.js';
 import type { Router } from '../pubsub/router.js';
 import type { FeedContext } from '../source/source.js';
@@ -93,7 +93,8 @@ export class FeedOpener {
     const client = this.admission.admit(request, this.registry.size);
     this.registry.checkRoom(feeds);
     const sent = (options.labelled ?? feeds.length > 1) ? labelled(format) : format;
-    const connection = this.registry.make(feeds, this.encoders.get(sent) as Encoder, client);
+    const encoder = this.encoders.get(sent) as Encoder;
+    const connection = this.registry.make(feeds, encoder, client);
     const stopWatching = abortWhenLeft(request, rawOf(response));
     try {
       const handled = await options.handler?.();
@@ -101,9 +102,9 @@ export class FeedOpener {
         handled?.source === undefined ? options.source : () => handled.source as ObservableInput<FeedItem> | InterceptedSource;
       if (!named && !makeSource) checkFeedId(path);
       const { resume = makeSource === undefined, sourceHasIds = false, since } = options;
-      const position = resume ? (request.position(sourceHasIds) ?? since) : undefined;
+      const startOf = resume ? (request.startOf(feeds, sourceHasIds) ?? (since && (() => since))) : undefined;
       if (request.isHead) {
-        const replay = resume ? await this.peek(connection, position) : undefined;
+        const replay = resume ? await this.peek(connection, startOf) : undefined;
         this.registry.discard(connection);
         request.stop?.abort();
         this.setHead(request, response, format, replay);
@@ -112,7 +113,7 @@ export class FeedOpener {
       }
       this.registry.checkRoom(feeds); // others may have come while the handler was called
       connection.waiting = request.raw;
-      const replay = await this.subscribe(connection, resume, position, makeSource !== undefined);
+      const replay = await this.subscribe(connection, resume, startOf, makeSource !== undefined);
       if (replay) await this.router.addSnapshots(replay);
       connection.waiting = undefined;
       if (replay && replay.over.length > 0) {
@@ -132,7 +133,9 @@ export class FeedOpener {
       connection.open(() => {
         stopWatching();
         this.setHead(request, response, format, replay);
-        return this.makeTransport(request.raw, rawOf(response));
+        const transport = this.makeTransport(request.raw, rawOf(response));
+        this.tellOpening(transport, encoder, replay);
+        return transport;
       });
       return connection;
     } catch (error) {
@@ -159,20 +162,20 @@ export class FeedOpener {
   private async subscribe(
     connection: Connection,
     resumes: boolean,
-    position: Start | undefined,
+    startOf: StartOf | undefined,
     hasSource: boolean,
   ): Promise<Replay | undefined> {
     const { feeds } = connection;
     const { admission, router } = this;
     const { intake } = admission;
-    const needsBroker = !hasSource || position !== undefined;
+    const needsBroker = !hasSource || startOf !== undefined;
     if (!needsBroker && intake.isFull) {
       router.subscribeSoon(connection, feeds);
       return undefined;
     }
     admission.beginWaiting(connection);
     try {
-      if (resumes) return await router.subscribe(connection, feeds, position);
+      if (resumes) return await router.subscribe(connection, feeds, startOf);
       await router.subscribeLive(connection, feeds);
     } catch (error) {
       if (needsBroker || !(error instanceof BrokerUnavailableError)) throw error;
@@ -184,11 +187,11 @@ export class FeedOpener {
   }
 
   /** What a connection would begin with. */
-  private async peek(connection: Connection, position: Start | undefined): Promise<Replay> {
+  private async peek(connection: Connection, startOf: StartOf | undefined): Promise<Replay> {
     const { intake } = this.admission;
     this.admission.beginWaiting(connection);
     try {
-      return await this.router.replayFrom(connection.feeds, () => position ?? 'end');
+      return await this.router.replayFrom(connection.feeds, (feed) => startOf?.(feed) ?? 'end');
     } finally {
       intake.end(connection);
     }
@@ -200,6 +203,13 @@ export class FeedOpener {
     setFeedHead(request, raw, format);
     if (replay) raw.setHeader('Feed-Position', formatPosition(replay.start));
     if (replay?.isCut) raw.setHeader('Feed-History', 'cut');
+  }
+
+  private tellOpening(transport: Transport, encoder: Encoder, replay: Replay | undefined): void {
+    const position = replay && formatPosition(replay.start);
+    const opening = { position, heartbeatMs: this.registry.keepAlive.heartbeatMs, ended: replay?.over ?? [] };
+    const frame = encoder.opening(opening, transport.isChunked);
+    if (frame !== undefined) transport.write(frame);
   }
 
   private makeTransport(request: IncomingMessage, response: ServerResponse): Transport {

@@ -47,6 +47,7 @@ export class KeepAlive {
   beat = 1;
   /** The time at the last beat, in milliseconds since 1970. */
   now = Date.now();
+  readonly heartbeatMs: number;
   private readonly heartbeatBeats: number;
   private readonly stallBeats: number;
   private readonly beatMs: number;
@@ -60,6 +61,7 @@ export class KeepAlive {
   ) {
     const shortest = Math.min(...[heartbeatMs, stallMs, maxAgeMs].filter((ms) => ms > 0), Number.POSITIVE_INFINITY) / exactness;
     this.beatMs = Math.round(Math.max(shortestBeatMs, Math.min(longestBeatMs, shortest)));
+    this.heartbeatMs = heartbeatMs;
     this.heartbeatBeats = this.beatsOf(heartbeatMs);
     this.stallBeats = this.beatsOf(stallMs);
     this.maxAgeMs = maxAgeMs;

@@ -232,7 +232,7 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
     if (entry instanceof EncodedItem) {
       this.writeFrame(this.encoder.framed(entry.body, entry.bytes, transport.isChunked), entry.encoding, entry.bytes);
     } else if (entry instanceof Mark) {
-      const frame = this.encoder.mark(entry.position, transport.isChunked);
+      const frame = this.encoder.mark(entry, transport.isChunked);
       if (frame !== undefined) transport.write(frame, 'latin1');
     } else {
       this.write(entry);

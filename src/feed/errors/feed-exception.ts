@@ -60,6 +60,8 @@ export interface FeedErrorDetails {
   message?: string;
   /** Seconds after which the client may try again: the answer's `Retry-After`. Default: 5 for 429 and 503, none for others. */
   retryAfter?: number;
+  /** The feed that the token does not grant (403). */
+  feed?: string;
   /** The most bytes that a message may have (413). */
   limit?: number;
   /** The formats that are available (406). */

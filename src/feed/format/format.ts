@@ -3,6 +3,16 @@ import type { SourceFields, TextMessage } from '../message/message.js';
 /** The type of the message that tells why a source has failed. */
 export const failureType = 'error';
 
+/** What a client is told of a connection at its beginning. */
+export interface Opening {
+  /** Where it begins; undefined where it has none of its feeds' history. */
+  readonly position: string | undefined;
+  /** Silence after which the server sends a heartbeat, in milliseconds; 0 for none. */
+  readonly heartbeatMs: number;
+  /** Those of the feeds that had ended before, which it does not follow. */
+  readonly ended: readonly string[];
+}
+
 /** How messages look on the wire. Formats are pure: they know neither HTTP's framing nor connections. */
 export interface Format {
   /** Its name in `?format=`. */
@@ -16,8 +26,14 @@ export interface Format {
    * @throws TypeError when the format cannot express the message
    */
   encode(message: TextMessage & SourceFields): string;
-  /** Encodes a position alone, in a format whose clients send it back when they reconnect. */
-  mark?(position: string): string;
+  /** Encodes what a connection begins with, in a format that has a place for it: before everything else. */
+  opening?(opening: Opening): string;
+  /**
+   * Encodes a position alone, in a format whose clients send it back when they reconnect.
+   *
+   * @param isStart whether a replay begins there; otherwise the client has come to its end
+   */
+  mark?(position: string, isStart: boolean): string | undefined;
   /** Tells why a source has failed, as JSON, in a format that can tell it from data: the last message of a response that ends incomplete. */
   failure?(json: string): string;
   /** What a client ignores: it keeps proxies and clients from taking silence for the end. */

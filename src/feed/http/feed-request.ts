@@ -3,7 +3,7 @@ import { FeedException } from '../errors/feed-exception.js';
 import type { Format } from '../format/format.js';
 import { chooseFormat, marked } from '../format/formats.js';
 import { checkFeedId } from '../message/feed-id.js';
-import { nowhere, parsePosition, parseSince, type Start } from '../message/position.js';
+import { nowhere, parsePosition, parseStarts, type StartOf } from '../message/position.js';
 import { type AnyRequest, rawOf, routeOf, targetOf } from './adapter.js';
 
 /** How many feeds a connection may request at once. */
@@ -147,12 +147,12 @@ export class FeedRequest {
    * @returns undefined where the request does not say
    * @throws FeedException FEED_SINCE (400)
    */
-  position(sourceHasIds: boolean): Start | undefined {
+  startOf(feeds: readonly string[], sourceHasIds: boolean): StartOf | undefined {
     const last = this.raw.headers['last-event-id'];
     const position = typeof last === 'string' && last !== '' ? (parsePosition(last) ?? (sourceHasIds ? undefined : nowhere)) : undefined;
-    if (position) return position;
-    const since = this.query.get('since');
-    return since === null ? undefined : parseSince(since);
+    if (position) return () => position;
+    const since = this.query.getAll('since');
+    return since.length === 0 ? undefined : parseStarts(since, feeds);
   }
 }
 

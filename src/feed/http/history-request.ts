@@ -14,7 +14,7 @@ const [defaultWait, longestWait] = [25, 60];
 export interface HistoryRequest {
   readonly mode: Mode;
   /** Default: of a poll the end, otherwise with the oldest message stored. */
-  readonly start: Start;
+  readonly startOf: (feed: string) => Start;
   /** The most messages. */
   readonly limit: number;
   /** How long a poll waits, in milliseconds. */
@@ -28,7 +28,7 @@ export interface HistoryRequest {
  * @returns undefined where it asks for a stream
  * @throws FeedException FEED_QUERY, FEED_SINCE (400)
  */
-export function historyRequest(request: FeedRequest): HistoryRequest | undefined {
+export function historyRequest(request: FeedRequest, feeds: readonly string[]): HistoryRequest | undefined {
   const { query } = request;
   const asked = query.get('mode');
   if (asked === null) return undefined;
@@ -37,9 +37,11 @@ export function historyRequest(request: FeedRequest): HistoryRequest | undefined
   const wait = numberIn(query, 'wait') ?? defaultWait;
   checkWhole('wait', wait, 1, longestWait);
   const last = numberIn(query, 'last');
-  const { start, limit } = historyRange({ since: query.get('since') ?? undefined, last, limit: numberIn(query, 'limit') });
-  const position = last === undefined ? request.position(false) : start;
-  return { mode, start: position ?? (mode === 'poll' ? 'end' : start), limit, waitMs: wait * 1000 };
+  const since = last === undefined ? undefined : (query.get('since') ?? undefined);
+  const { start, limit } = historyRange({ since, last, limit: numberIn(query, 'limit') });
+  const startOf = last === undefined ? request.startOf(feeds, false) : undefined;
+  const otherwise = mode === 'poll' && last === undefined ? 'end' : start;
+  return { mode, startOf: (feed) => startOf?.(feed) ?? otherwise, limit, waitMs: wait * 1000 };
 }
 
 /** NaN where it is none. */

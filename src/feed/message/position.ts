@@ -15,6 +15,9 @@ export interface Position {
  */
 export type Start = Position | { readonly last: number } | { readonly time: number } | 'earliest' | 'newest' | 'end';
 
+/** Where a reader wants to begin on a feed; undefined where it does not say: it begins with the next message, and what the feed's rule replays. */
+export type StartOf = (feed: string) => Start | undefined;
+
 /** How many of the last messages can be asked for. */
 export const mostLast = 1000;
 
@@ -48,8 +51,39 @@ export function parseSince(since: string): Start {
   if (since === 'earliest') return 'earliest';
   if (since === 'latest') return 'end';
   const start = parsePosition(since) ?? parseLast(since) ?? parseTime(since);
-  if (start === undefined) throw new FeedException('FEED_SINCE', { message: `since must be ${sinceRule}.` });
+  if (start === undefined) throw invalid(`since must be ${sinceRule}.`);
   return start;
+}
+
+/**
+ * Reads a `since` that was given once, for all feeds, or several times: then `<since>/<feed>` is for that feed, the other one for the rest.
+ * `new` says nothing, for a feed beside others that do.
+ *
+ * @throws FeedException FEED_SINCE (400)
+ */
+export function parseStarts(all: readonly string[], feeds: readonly string[]): StartOf {
+  const [only = 'new'] = all;
+  if (all.length <= 1) return constantly(parseStart(only));
+  const starts = new Map<string | undefined, Start | undefined>();
+  for (const since of all) {
+    const [, start = since, feed] = /^([^/]*)\/(.*)$/.exec(since) ?? [];
+    if (starts.has(feed)) throw invalid(`since says twice where to begin on ${feed === undefined ? 'all feeds' : `the feed "${feed}"`}.`);
+    if (feed !== undefined && !feeds.includes(feed)) throw invalid(`since names the feed "${feed}", which is not among those asked for.`);
+    starts.set(feed, parseStart(start));
+  }
+  return (feed) => starts.get(starts.has(feed) ? feed : undefined);
+}
+
+function constantly(start: Start | undefined): StartOf {
+  return () => start;
+}
+
+function parseStart(since: string): Start | undefined {
+  return since === 'new' ? undefined : parseSince(since);
+}
+
+function invalid(message: string): FeedException {
+  return new FeedException('FEED_SINCE', { message });
 }
 
 function parseLast(since: string): Start | undefined {

@@ -70,7 +70,7 @@ export function checkWhole(name: string, value: number, least: number, most: num
 /** The history of a feed for the application. */
 export async function historyOf(broker: Broker, feed: string, options: HistoryOptions): Promise<FeedHistory> {
   const { start, limit } = historyRange(options);
-  const { messages, position, isReset, ended } = await readHistory(broker, [feed], start, limit);
+  const { messages, position, isReset, ended } = await readHistory(broker, [feed], () => start, limit);
   const all = messages.map(toFeedMessage);
   return {
     messages: options.reverse ? all.reverse() : all,
@@ -81,12 +81,17 @@ export async function historyOf(broker: Broker, feed: string, options: HistoryOp
 }
 
 /**
- * Reads what is stored of some feeds from a start on, in the order of their messages, as far as the limits allow.
+ * Reads what is stored of some feeds from a start of each on, in the order of their messages, as far as the limits allow.
  *
  * @throws what the broker fails with
  */
-export async function readHistory(broker: Broker, feeds: readonly string[], start: Start, limit: number): Promise<HistoryPage> {
-  const replay = await Replay.open(broker, { feeds, startOf: () => start, isResumed: true, pageBytes: mostBytes });
+export async function readHistory(
+  broker: Broker,
+  feeds: readonly string[],
+  startOf: (feed: string) => Start,
+  limit: number,
+): Promise<HistoryPage> {
+  const replay = await Replay.open(broker, { feeds, startOf, isResumed: true, pageBytes: mostBytes });
   const messages: StoredMessage[] = [];
   let isReset = false;
   for (let bytes = 0; messages.length < limit && bytes < mostBytes && !replay.isDone; ) {

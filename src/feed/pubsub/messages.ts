@@ -31,7 +31,7 @@ export function messagesOf(router: Router, feed: string, since: Start | undefine
 
     /** Sends what the broker has; returns the offset up to which that is all. */
     const sendStored = async (): Promise<number> => {
-      const replay: Replay = await router.subscribe(subscriber, [feed], from);
+      const replay: Replay = await router.subscribe(subscriber, [feed], () => from);
       await router.addSnapshots(replay);
       if (replay.over.length > 0) observer.complete();
       while (!replay.isDone && !observer.closed) {

@@ -11,7 +11,11 @@ const leastBytes = 1024;
 export class Mark {
   readonly position: string;
 
-  constructor(position: Position) {
+  /** @param isStart whether a replay begins there; otherwise all that it had to send has been sent */
+  constructor(
+    position: Position,
+    readonly isStart: boolean,
+  ) {
     this.position = formatPosition(position);
   }
 }
@@ -26,6 +30,10 @@ interface ReplayStart {
   readonly startOf: (feed: string) => Start;
   /** Whether the reader resumes: it then gets its position first, and is told which feeds have lost messages. */
   readonly isResumed: boolean;
+  /** Those on which it does not: it gets what their rules say. Default: none. */
+  readonly newFeeds?: readonly string[];
+  /** Whether a reader that resumes is told its position behind the replay as well. Default: false. */
+  readonly tellsEnd?: boolean;
   /** How many bytes of text may be read ahead, over all feeds. */
   readonly pageBytes: number;
   /** Whether its messages leave the reader's position where it is, since that is further already on other feeds. Default: false. */
@@ -51,8 +59,9 @@ export class Replay {
   /** The first live message that waits in the queue already: the replay ends before it. */
   private limit = Number.POSITIVE_INFINITY;
   private isReading = false;
-  readonly isResumed: boolean;
-  /** Whether its reader is still to be told its position behind it, since it did not get one before it. */
+  readonly newFeeds: readonly string[];
+  private readonly isResumed: boolean;
+  /** Whether its reader is still to be told its position behind it. */
   private owesMark: boolean;
   private readonly hidesPositions: boolean;
   private readonly ready: ReplayItem[] = [];
@@ -66,11 +75,12 @@ export class Replay {
 
   private constructor(
     private readonly broker: Broker,
-    { feeds, isResumed, pageBytes, hidesPositions = false }: ReplayStart,
+    { feeds, isResumed, newFeeds = [], tellsEnd = false, pageBytes, hidesPositions = false }: ReplayStart,
   ) {
     this.feeds = feeds;
     this.isResumed = isResumed;
-    this.owesMark = !isResumed;
+    this.newFeeds = newFeeds;
+    this.owesMark = !isResumed || tellsEnd;
     this.hidesPositions = hidesPositions;
     this.limitBytes = Math.max(leastBytes, Math.ceil(pageBytes / Math.max(1, feeds.length)));
     // Those who do not resume get a few of the newest messages of each feed, as a rule.
@@ -155,7 +165,7 @@ export class Replay {
     this.isCut = cursors.some((cursor) => cursor.reset !== undefined && isFromEarliest(cursor));
     this.update();
     if (isResumed) {
-      this.ready.push(new Mark(this.start));
+      this.ready.push(new Mark(this.start, true));
       this.pushResets(
         cursors.filter((cursor) => !isFromEarliest(cursor)),
         this.start,
@@ -208,7 +218,7 @@ export class Replay {
   private takeMark(): Mark | undefined {
     if (!this.isMarkDue) return undefined;
     this.owesMark = false;
-    return new Mark({ epoch: this.start.epoch, offset: this.end });
+    return new Mark({ epoch: this.start.epoch, offset: this.end }, false);
   }
 
   /** Puts a cursor into its place in the order. */

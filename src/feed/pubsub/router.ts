@@ -1,7 +1,7 @@
 import type { Broker } from '../broker/broker.js';
 import { BrokerUnavailableError } from '../errors/broker.errors.js';
 import { FeedException } from '../errors/feed-exception.js';
-import type { Start } from '../message/position.js';
+import type { Start, StartOf } from '../message/position.js';
 import { Replay } from './replay.js';
 import type { RuleSet } from './rules.js';
 import type { Snapshots } from './snapshots.js';
@@ -67,11 +67,11 @@ export class Router {
    * Subscribes to feeds. From this call on the subscriber gets their live messages; it holds them back until it has sent the replay
    * that this resolves with, which may contain some of them.
    *
-   * @param since where to begin; undefined for live messages, and what the rules of the feeds replay
+   * @param since where to begin on each feed; undefined for live messages, and what the rules of the feeds replay
    * @param hidesPositions whether the replay leaves the subscriber's position where it is
    * @throws what the broker fails with; the subscriber is then subscribed to none of the feeds
    */
-  async subscribe(subscriber: Subscriber, feeds: readonly string[], since: Start | undefined, hidesPositions = false): Promise<Replay> {
+  async subscribe(subscriber: Subscriber, feeds: readonly string[], since: StartOf | undefined, hidesPositions = false): Promise<Replay> {
     try {
       for (const feed of feeds) this.add(subscriber, feed);
       for (const feed of feeds) {
@@ -79,9 +79,11 @@ export class Router {
         if (ready) await ready;
       }
       // Requested before a listener hears of the subscriber and publishes in response: that is a live message then.
-      const startOf = (feed: string): Start => since ?? this.rules.startOf(feed);
-      const isResumed = since !== undefined;
-      const replay = Replay.open(this.broker, { feeds, startOf, isResumed, hidesPositions, pageBytes: this.pageBytes });
+      const startOf = (feed: string): Start => since?.(feed) ?? this.rules.startOf(feed);
+      const newFeeds = feeds.filter((feed) => since?.(feed) === undefined);
+      const isResumed = since !== undefined && (newFeeds.length < feeds.length || feeds.length === 0);
+      const { broker, pageBytes } = this;
+      const replay = Replay.open(broker, { feeds, startOf, isResumed, newFeeds, hidesPositions, pageBytes, tellsEnd: true });
       for (const feed of feeds) this.announce(feed);
       return await replay;
     } catch (error) {
@@ -91,14 +93,13 @@ export class Router {
   }
 
   /**
-   * Puts the snapshots of its feeds before a replay to a subscriber without a position, where rules have some. They are asked for after the
+   * Puts the snapshots of the feeds on which a subscriber has no position before a replay, where rules have some. They are asked for after the
    * subscriber has subscribed.
    *
    * @throws FeedException FEED_UNAVAILABLE (503), or the HttpException that a snapshot failed with; the subscriber is still subscribed
    */
   async addSnapshots(replay: Replay): Promise<void> {
-    if (replay.isResumed) return;
-    const snapshots = replay.feeds.flatMap((feed) => {
+    const snapshots = replay.newFeeds.flatMap((feed) => {
       const { snapshot } = this.rules.of(feed) ?? {};
       return snapshot ? [this.snapshots.of(feed, snapshot)] : [];
     });
