@@ -1,21 +1,27 @@
 /** What the consumers of a page make the connection wait for. */
-export class Backlog {
-  private readonly full = new Set<object>();
-  private wait: Promise<void> | undefined = undefined;
-  private resume: (() => void) | undefined = undefined;
+export interface Backlog {
+  /** What has to be waited for before more is read; undefined where nothing has to. */
+  ready(): Promise<void> | undefined;
+  set(consumer: object, isFull: boolean): void;
+}
 
-  /** What has to be waited for; undefined where nothing has to. */
-  readonly ready = (): Promise<void> | undefined => this.wait;
-
-  set(consumer: object, isFull: boolean): void {
-    if (isFull) this.full.add(consumer);
-    else if (!this.full.delete(consumer)) return;
-    if (this.full.size === 0) {
-      this.resume?.();
-      this.wait = undefined;
-    } else
-      this.wait ??= new Promise((resolve) => {
-        this.resume = resolve;
-      });
-  }
+export function createBacklog(): Backlog {
+  const full = new Set<object>();
+  let wait: Promise<void> | undefined;
+  let resume = () => {};
+  return {
+    ready: () => wait,
+    set(consumer, isFull) {
+      if (isFull) full.add(consumer);
+      else full.delete(consumer);
+      if (full.size === 0) {
+        resume();
+        wait = undefined;
+      } else {
+        wait ??= new Promise((resolve) => {
+          resume = resolve;
+        });
+      }
+    },
+  };
 }

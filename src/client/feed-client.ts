@@ -1,21 +1,16 @@
-import type { FeedMessageOf, FeedNotice, FeedRef, FeedSchemas } from '../feed/message/feed-definition.js';
-import { Backlog } from './backlog.js';
-import { FeedClientError } from './errors.js';
-import { Hub, type Source } from './hub.js';
-import { type FeedMessages, Messages } from './messages.js';
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import { type FeedMessageOf, type FeedNotice, type FeedRef, type FeedSchemas, segmentForm } from '../feed/message/feed-definition.js';
+import { createBacklog } from './backlog.js';
+import { createHub, type Source } from './hub.js';
+import { createMessages, type FeedMessages, type Messages } from './messages.js';
 import type { FeedObservable } from './observable.js';
-import { type FeedClientOptions, type ResolvedOptions, resolveOptions } from './options.js';
-import { pageEvents } from './page.js';
-import { Positions } from './resume.js';
+import { check, type FeedClientOptions, resolveOptions } from './options.js';
+import { listenToPage } from './page.js';
 import type { FeedClientStatus } from './status.js';
-import { request, TokenError, urlOf } from './stream.js';
-import { type FeedClientMessage, type Sink, Subscription } from './subscription.js';
-import { valid } from './validate.js';
+import { type FeedClientMessage, type Sink, type Subscription, subscriptionTo } from './subscription.js';
 
-/** The form of a feed's id, and its length. */
-const [idForm, longestId] = [/^(?!\.\.?(\/|$))[\w.~:@-]+(\/(?!\.\.?(\/|$))[\w.~:@-]+)*$/, 200];
-/** How long a publication is repeated unless it says so, in milliseconds. */
-const publishMs = 30_000;
+/** The longest id of a feed, in characters. */
+const longestId = 200;
 
 export interface FollowOptions {
   /**
@@ -73,174 +68,40 @@ export type Feed = string | FeedRef;
 /** The messages of a feed, and what the feed tells of itself. */
 export type MessageFrom<F extends Feed> = F extends FeedRef ? FeedMessageOf<F> | FeedNotice : FeedClientMessage;
 
-/** The types of messages that a definition has. */
-type TypesOf<Schemas extends FeedSchemas> = keyof Schemas & string;
-type InputOf<Schemas extends FeedSchemas, Type extends TypesOf<Schemas>> = Parameters<
-  NonNullable<Schemas[Type]['~standard']['types']> extends { readonly input: infer Input } ? (input: Input) => void : never
->[0];
-
 /** Follows feeds over one connection, reconnects by itself, and publishes. Made by `createFeedClient()`. */
-export class FeedClient {
-  private readonly options: ResolvedOptions;
-  private readonly backlog = new Backlog();
-  private readonly source: Source;
-  private readonly positions: Positions | undefined;
-  private readonly followed = new Set<Messages>();
-  /** The loads of the states of feeds that are on their way. */
-  private readonly reloads = new Map<string, Promise<string | undefined>>();
-  private readonly stopListening: () => void;
-  private isClosed = false;
-
-  /** @internal */
-  constructor(options: FeedClientOptions, makeSource: (options: ResolvedOptions, backlog: Backlog) => Source) {
-    this.options = resolveOptions(options);
-    const { resume, url } = this.options;
-    this.source = makeSource(this.options, this.backlog);
-    this.positions = resume && new Positions(resume, `nestjs-feed:${url}`, (feed) => this.source.at(feed));
-    this.stopListening = pageEvents({
-      look: (isNew) => this.source.look(isNew),
-      hide: () => {
-        this.positions?.store();
-        this.source.suspend();
-      },
-      show: () => this.source.resume(),
-    });
-  }
-
+export interface FeedClient {
   /** How the connection is: `status.value`, and an Observable of it. */
-  get status(): FeedObservable<FeedClientStatus> & { readonly value: FeedClientStatus } {
-    return this.source.status;
-  }
+  readonly status: FeedObservable<FeedClientStatus> & { readonly value: FeedClientStatus };
 
   /**
    * The messages of one feed, or of several: iterate over them, subscribe, or listen by type. All that a client follows shares one connection.
    *
    * @throws TypeError where a feed's id or an option is not valid
    */
-  follow<const F extends Feed>(feeds: F | readonly F[], options: FollowOptions = {}): FeedMessages<MessageFrom<F>> {
-    const all = [feeds].flat() as F[];
-    const ids = [...new Set(all.map(idOf))];
-    if (ids.length === 0) throw new TypeError('follow() needs a feed');
-    const { since, signal } = checked('follow', options, ['since', 'signal']);
-    if (since !== undefined && typeof since !== 'string')
-      throw new TypeError('follow(): since must be a string, such as a message id or earliest');
-    const refs = new Map(all.flatMap((feed) => (isRef(feed) ? [[feed.id, feed] as const] : [])));
-    const subscriptions: Subscription[] = [];
-    const leave = () => {
-      for (const subscription of subscriptions) this.source.leave(subscription);
-      subscriptions.length = 0;
-      this.followed.delete(messages);
-      signal?.removeEventListener('abort', close);
-    };
-    let left = ids.length;
-    const sink: Sink = {
-      next: (message) => messages.next(this.options.validate ? valid(message, refs.get(message.feed)) : message),
-      end: () => {
-        left -= 1;
-        if (left > 0) return;
-        leave();
-        messages.end();
-      },
-      fail: (error) => messages.fail(error),
-      onReset: this.options.onReset && ((feed) => this.reload(feed)),
-    };
-    const begin = () => {
-      this.followed.add(messages);
-      for (const feed of ids) {
-        const subscription = new Subscription(feed, since ?? this.positions?.begin(feed), sink);
-        subscriptions.push(subscription);
-        this.positions?.feeds.add(feed);
-        this.source.join(subscription);
-      }
-    };
-    const messages = new Messages(ids, this.backlog, begin, leave);
-    const close = () => messages.close();
-    if (signal?.aborted || this.isClosed) close();
-    else signal?.addEventListener('abort', close);
-    return messages as unknown as FeedMessages<MessageFrom<F>>;
-  }
+  follow<const F extends Feed>(feeds: F | readonly F[], options?: FollowOptions): FeedMessages<MessageFrom<F>>;
 
   /**
    * Publishes a message. While the server cannot be reached, or cannot take it, the request is repeated with the same `Idempotency-Key`, so that
    * the message is stored once.
    *
-   * @throws FeedClientError with what the server rejects it with, or, after `timeoutMs`, with what it could not be published for
+   * @throws FeedClientError with what the server rejects it with; after `timeoutMs`, what the last attempt failed with
    */
-  publish<Schemas extends FeedSchemas, Type extends TypesOf<Schemas>>(
+  publish<Schemas extends FeedSchemas, Type extends keyof Schemas & string>(
     feed: FeedRef<Schemas>,
     type: Type,
-    data: InputOf<Schemas, Type>,
+    data: StandardSchemaV1.InferInput<Schemas[Type]>,
     options?: Omit<PublishOptions, 'type'>,
   ): Promise<Published>;
   publish(feed: string, data: unknown, options?: PublishOptions): Promise<Published>;
-  async publish(feed: Feed, ...rest: unknown[]): Promise<Published> {
-    const [data, given = {}] = (typeof feed === 'string' ? rest : rest.slice(1)) as [unknown, PublishOptions?];
-    const options = checked('publish', given, ['type', 'key', 'expected', 'timeoutMs', 'signal']);
-    const { key = makeKey(), expected, timeoutMs = publishMs, signal } = options;
-    const type = typeof feed === 'string' ? options.type : rest[0] === 'message' ? undefined : (rest[0] as string);
-    const query = Object.entries({ type, expected }).flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const]));
-    const url = urlOf(this.options.url, [idOf(feed)], query, true);
-    const isText = typeof data === 'string';
-    const headers = { 'Content-Type': isText ? 'text/plain; charset=utf-8' : 'application/json', 'Idempotency-Key': key };
-    const init = { method: 'POST', headers, body: isText ? data : JSON.stringify(data), signal: signal ?? null };
-    const until = Date.now() + timeoutMs;
-    for (let attempt = 0; ; attempt += 1) {
-      try {
-        return (await (await request(this.options, url, init)).json()) as Published;
-      } catch (error) {
-        const delayMs = this.delayOf(error, attempt);
-        if (delayMs === undefined || signal?.aborted || Date.now() + delayMs > until)
-          throw error instanceof TokenError ? error.cause : error;
-        await new Promise((resolve) => setTimeout(resolve, delayMs));
-      }
-    }
-  }
 
   /** What is stored of one feed, or of several: up to 1,000 messages. */
-  async history<const F extends Feed>(feeds: F | readonly F[], options: HistoryQuery = {}): Promise<History<MessageFrom<F>>> {
-    const { signal, ...query } = checked('history', options, ['since', 'last', 'limit', 'signal']);
-    const entries = Object.entries(query).flatMap(([name, value]) => (value === undefined ? [] : [[name, `${value}`] as const]));
-    const ids = ([feeds].flat() as F[]).map(idOf);
-    const url = urlOf(this.options.url, ids, [['mode', 'once'], ...entries]);
-    try {
-      return (await (await request(this.options, url, { signal: signal ?? null })).json()) as History<MessageFrom<F>>;
-    } catch (error) {
-      throw error instanceof TokenError ? error.cause : error;
-    }
-  }
+  history<const F extends Feed>(feeds: F | readonly F[], options?: HistoryQuery): Promise<History<MessageFrom<F>>>;
 
   /** Where a feed is at this moment, or several feeds are. Read it before the state that the feed changes, and follow the feed from there. */
-  async position(feeds: Feed | readonly Feed[], { signal }: { signal?: AbortSignal } = {}): Promise<string> {
-    return (await this.history(feeds, { last: 1, ...(signal && { signal }) })).position;
-  }
+  position(feeds: Feed | readonly Feed[], options?: { readonly signal?: AbortSignal }): Promise<string>;
 
   /** Follows nothing any more: iterators end, Observables complete. */
-  close(): void {
-    if (this.isClosed) return;
-    this.isClosed = true;
-    for (const messages of [...this.followed]) messages.close();
-    this.positions?.close();
-    this.stopListening();
-    this.source.close();
-  }
-
-  /** One load for a feed, however many follow it. */
-  private reload(feed: string): Promise<string | undefined> {
-    const known = this.reloads.get(feed);
-    if (known) return known;
-    const load = (this.options.onReset as (feed: string) => Promise<string | undefined>)(feed).finally(() => this.reloads.delete(feed));
-    this.reloads.set(feed, load);
-    return load;
-  }
-
-  /** When to repeat a publication, in milliseconds; undefined where that would not help. */
-  private delayOf(error: unknown, attempt: number): number | undefined {
-    const { minMs, maxMs } = this.options.retry;
-    const { status, retryAfterMs } = error as Partial<FeedClientError>;
-    const isRejected = status !== undefined && status >= 400 && status < 500 && ![408, 425, 429].includes(status);
-    if (isRejected && !(status === 401 && this.options.hasTokens && attempt === 0)) return undefined;
-    return retryAfterMs ?? Math.min(maxMs, minMs * 2 ** attempt) * (0.5 + Math.random() / 2);
-  }
+  close(): void;
 }
 
 /**
@@ -248,8 +109,80 @@ export class FeedClient {
  *
  * @throws TypeError where an option is not valid
  */
-export function createFeedClient(options: FeedClientOptions): FeedClient {
-  return new FeedClient(options, (resolved, backlog) => new Hub(resolved, backlog.ready));
+export function createFeedClient(given: FeedClientOptions): FeedClient {
+  const options = resolveOptions(given);
+  const { url, resume, validate, onReset } = options;
+  const backlog = createBacklog();
+  const source: Source = createHub({ options, ready: backlog.ready });
+  // What few need is loaded when it is needed.
+  const positions = resume && import('./resume.js').then(({ createPositions }) => createPositions(resume, `nestjs-feed:${url}`, source.at));
+  const other = () => import('./publish.js');
+  const followed = new Set<Messages>();
+  /** The loads of the states of feeds that are on their way: one for a feed, however many follow it. */
+  const reloads = new Map<string, Promise<string | undefined>>();
+  const closing = new AbortController();
+
+  const reload = (feed: string) => {
+    const load = reloads.get(feed) ?? (onReset as NonNullable<typeof onReset>)(feed).finally(() => reloads.delete(feed));
+    reloads.set(feed, load);
+    return load;
+  };
+
+  const follow = (feeds: Feed | readonly Feed[], followOptions: FollowOptions = {}): FeedMessages => {
+    const all = [feeds].flat() as Feed[];
+    const ids = [...new Set(all.map(idOf))];
+    check('follow()', followOptions, { since: 'string', signal: 'signal object' });
+    const { since, signal } = followOptions;
+    if (ids.length === 0) throw new TypeError('follow() needs a feed');
+    const refs = new Map(all.map((feed, n) => [ids[n], isRef(feed) ? feed : undefined]));
+    const subscriptions: Subscription[] = [];
+    const close = () => made.end();
+    let left = ids.length;
+    let valid: ((message: FeedClientMessage, ref: FeedRef | undefined) => FeedClientMessage) | undefined;
+    const sink: Sink = {
+      next: (message) => made.next(valid ? valid(message, refs.get(message.feed)) : message),
+      end() {
+        left -= 1;
+        if (left === 0) close();
+      },
+      fail: (error) => made.end({ error }),
+      onReset: onReset && reload,
+    };
+    const begin = async () => {
+      followed.add(made);
+      const kept = await positions;
+      valid = validate ? (await import('./validate.js')).valid : undefined;
+      if (!followed.has(made)) return; // closed meanwhile
+      for (const feed of ids) subscriptions.push(subscriptionTo(feed, since ?? kept?.begin(feed), sink));
+      subscriptions.forEach(source.join);
+    };
+    const leave = () => {
+      followed.delete(made);
+      signal?.removeEventListener('abort', close);
+      subscriptions.forEach(source.leave);
+    };
+    const made = createMessages(ids, backlog, begin, leave);
+    signal?.addEventListener('abort', close);
+    if (signal?.aborted || closing.signal.aborted) close();
+    return made.messages;
+  };
+
+  listenToPage({ look: source.look, hide: () => positions?.then(({ store }) => store()), show: () => source.look(true) }, closing.signal);
+
+  return {
+    ...{ status: source.status, follow },
+    publish: async (feed: Feed, ...rest: unknown[]) => (await other()).publish(options, idOf(feed), isRef(feed), rest),
+    history: async (feeds: Feed | readonly Feed[], query: HistoryQuery) =>
+      (await other()).history(options, [feeds].flat().map(idOf), query),
+    position: async (feeds: Feed | readonly Feed[], query?: { signal?: AbortSignal }) =>
+      (await (await other()).history(options, [feeds].flat().map(idOf), { ...query, last: 1 })).position,
+    close() {
+      closing.abort();
+      for (const messages of [...followed]) messages.end();
+      positions?.then(({ close }) => close());
+      source.close();
+    },
+  } as unknown as FeedClient;
 }
 
 function isRef(feed: Feed): feed is FeedRef {
@@ -258,21 +191,6 @@ function isRef(feed: Feed): feed is FeedRef {
 
 function idOf(feed: Feed): string {
   const id = typeof feed === 'string' ? feed : feed?.id;
-  if (typeof id === 'string' && id.length <= longestId && idForm.test(id)) return id;
-  throw new TypeError(
-    `A feed's id is 1 to ${longestId} characters out of A-Z a-z 0-9 . _ ~ : @ -, with single slashes between them, not ${JSON.stringify(id)}`,
-  );
-}
-
-/** @throws TypeError that names what is no option */
-function checked<Options extends object>(method: string, options: Options, names: readonly (keyof Options & string)[]): Options {
-  if (typeof options !== 'object' || options === null) throw new TypeError(`${method}(): its options must be an object`);
-  const wrong = Object.keys(options).find((name) => !(names as readonly string[]).includes(name));
-  if (wrong !== undefined) throw new TypeError(`${method}(): ${wrong} is no option; the options are ${names.join(', ')}`);
-  return options;
-}
-
-/** It has to be unique, not secret: `crypto` is missing in React Native, and in pages without TLS. */
-function makeKey(): string {
-  return Array.from({ length: 3 }, () => Math.random().toString(36).slice(2)).join('');
+  if (typeof id === 'string' && id.length <= longestId && id.split('/').every((segment) => segmentForm.test(segment))) return id;
+  throw new TypeError(`A feed's id is up to ${longestId} of A-Z a-z 0-9 . _ ~ : @ - and single slashes, not ${JSON.stringify(id)}`);
 }

@@ -4,7 +4,7 @@ export { FeedClientError } from './errors.js';
 export {
   createFeedClient,
   type Feed,
-  FeedClient,
+  type FeedClient,
   type FollowOptions,
   type History,
   type HistoryQuery,

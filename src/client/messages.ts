@@ -1,5 +1,5 @@
 import type { Backlog } from './backlog.js';
-import { type FeedObservable, type FeedObserver, interoperable, toNext, type Unsubscribable } from './observable.js';
+import { type FeedObservable, type FeedObserver, interoperable, toObserver } from './observable.js';
 import type { FeedClientMessage } from './subscription.js';
 
 /** How many messages wait for an iterator before nothing more is read, and how few before it is read on. */
@@ -26,153 +26,112 @@ export interface FeedMessages<Message extends FeedClientMessage = FeedClientMess
   close(): void;
 }
 
-/** Gets messages, and is told once that there are no more. */
-interface Consumer {
+/** Passes the messages of feeds to those who consume them. */
+export interface Messages {
+  readonly messages: FeedMessages;
   next(message: FeedClientMessage): void;
-  error(error: unknown): void;
-  complete(): void;
+  /** There are no more: the feeds have ended, or with this error. */
+  end(failure?: { readonly error: unknown }): void;
 }
 
-/** What follows feeds passes their messages to all consumers. */
-export class Messages implements FeedMessages {
-  private readonly consumers = new Set<Consumer>();
-  private isOver = false;
-  private failure: { readonly error: unknown } | undefined = undefined;
-  private hasBegun = false;
+/**
+ * @param begin follows the feeds, once there is a consumer
+ * @param leave follows them no more
+ */
+export function createMessages(feeds: readonly string[], backlog: Backlog, begin: () => void, leave: () => void): Messages {
+  const consumers = new Set<readonly [FeedObserver<FeedClientMessage>]>();
+  let hasBegun = false;
+  /** What they ended with; undefined while there may be more. */
+  let over: { readonly failure?: { readonly error: unknown } | undefined } | undefined;
 
-  /**
-   * @param begin follows the feeds, once there is a consumer
-   * @param leave follows them no more
-   */
-  constructor(
-    readonly feeds: readonly string[],
-    private readonly backlog: Backlog,
-    private readonly begin: () => void,
-    private readonly leave: () => void,
-  ) {}
+  const tellEnd = ([consumer]: readonly [FeedObserver<FeedClientMessage>]) =>
+    attempt(() => {
+      if (!over?.failure) consumer.complete?.();
+      else if (consumer.error) consumer.error(over.failure.error);
+      else throw over.failure.error;
+    });
 
-  [Symbol.asyncIterator](): AsyncIterator<FeedClientMessage> {
-    const queue: FeedClientMessage[] = [];
-    let wake: (() => void) | undefined;
-    const push = () => {
-      wake?.();
-      wake = undefined;
+  const end: Messages['end'] = (failure) => {
+    if (over) return;
+    over = { failure };
+    leave();
+    [...consumers].forEach(tellEnd);
+  };
+
+  const add = (consumer: FeedObserver<FeedClientMessage>) => {
+    const entry = [consumer] as const; // one observer may subscribe twice
+    consumers.add(entry);
+    if (over) tellEnd(entry);
+    else if (!hasBegun) {
+      hasBegun = true;
+      begin();
+    }
+    return () => {
+      if (consumers.delete(entry) && consumers.size === 0) end();
     };
-    const consumer: Consumer = {
-      next: (message) => {
-        queue.push(message);
-        if (queue.length === mostWaiting) this.backlog.set(queue, true);
-        push();
-      },
-      error: push,
-      complete: push,
-    };
-    this.add(consumer);
-    const end = () => {
-      this.backlog.set(queue, false);
-      this.consumers.delete(consumer);
-    };
-    return {
-      next: async () => {
+  };
+
+  const messages = interoperable({
+    feeds,
+    subscribe: (observer: FeedObserver<FeedClientMessage> | ((message: FeedClientMessage) => void)) => ({
+      unsubscribe: add(toObserver(observer)),
+    }),
+    on: (type: string | undefined, listener: (message: never) => void) =>
+      add({
+        next: (message) => {
+          if ((message.type ?? 'message') === type) listener(message as never);
+        },
+        error() {}, // the status tells of it
+      }),
+    close: () => end(),
+    async *[Symbol.asyncIterator]() {
+      const queue: FeedClientMessage[] = [];
+      let wake = () => {};
+      const remove = add({
+        next(message) {
+          queue.push(message);
+          if (queue.length === mostWaiting) backlog.set(queue, true);
+          wake();
+        },
+        error: () => wake(),
+        complete: () => wake(),
+      });
+      try {
         for (;;) {
           const message = queue.shift();
-          if (queue.length === fewWaiting) this.backlog.set(queue, false);
-          if (message !== undefined) return { value: message, done: false };
-          if (this.isOver) {
-            end();
-            const { failure } = this;
-            this.failure = undefined;
-            if (failure) throw failure.error;
-            return { value: undefined, done: true };
+          if (queue.length <= fewWaiting) backlog.set(queue, false);
+          if (message !== undefined) yield message;
+          else if (over?.failure) throw over.failure.error;
+          else if (over) return;
+          else {
+            await new Promise<void>((resolve) => {
+              wake = resolve;
+            });
           }
-          await new Promise<void>((resolve) => {
-            wake = resolve;
-          });
         }
-      },
-      return: async () => {
-        queue.length = 0;
-        end();
-        this.close();
-        return { value: undefined, done: true };
-      },
-    };
-  }
+      } finally {
+        backlog.set(queue, false);
+        remove();
+      }
+    },
+  });
 
-  subscribe(observer: FeedObserver<FeedClientMessage> | ((message: FeedClientMessage) => void)): Unsubscribable {
-    const next = toNext(observer);
-    const told = typeof observer === 'function' ? {} : observer;
-    return this.addUnsubscribable({
-      next,
-      error: (error) => (told.error ? told.error(error) : report(error)),
-      complete: () => told.complete?.(),
-    });
-  }
-
-  on(type: string | undefined, listener: (message: never) => void): () => void {
-    const wanted = type === 'message' ? undefined : type;
-    const next = (message: FeedClientMessage) => {
-      if (message.type === wanted) listener(message as never);
-    };
-    return this.addUnsubscribable({ next, error() {}, complete() {} }).unsubscribe;
-  }
-
-  close(): void {
-    if (this.isOver) return;
-    this.leave();
-    this.end();
-  }
-
-  next(message: FeedClientMessage): void {
-    for (const consumer of [...this.consumers]) attempt(() => consumer.next(message));
-  }
-
-  end(): void {
-    if (this.isOver) return;
-    this.isOver = true;
-    for (const consumer of [...this.consumers]) attempt(() => consumer.complete());
-  }
-
-  fail(error: unknown): void {
-    if (this.isOver) return;
-    this.isOver = true;
-    this.failure = { error };
-    this.leave();
-    for (const consumer of [...this.consumers]) attempt(() => consumer.error(error));
-  }
-
-  private add(consumer: Consumer): void {
-    this.consumers.add(consumer);
-    if (this.hasBegun) return;
-    this.hasBegun = true;
-    if (!this.isOver) this.begin();
-  }
-
-  private addUnsubscribable(consumer: Consumer): Unsubscribable {
-    this.add(consumer);
-    if (this.isOver) attempt(() => (this.failure ? consumer.error(this.failure.error) : consumer.complete()));
-    return {
-      unsubscribe: () => {
-        this.consumers.delete(consumer);
-        if (this.consumers.size === 0) this.close();
-      },
-    };
-  }
+  return {
+    messages: messages as unknown as FeedMessages,
+    next(message) {
+      for (const [consumer] of [...consumers]) attempt(() => consumer.next?.(message));
+    },
+    end,
+  };
 }
-
-interoperable(Messages.prototype);
 
 /** What a listener throws is the application's: it is reported, and nobody else is kept from the message. */
 function attempt(call: () => void): void {
   try {
     call();
   } catch (error) {
-    report(error);
+    queueMicrotask(() => {
+      throw error;
+    });
   }
-}
-
-function report(error: unknown): void {
-  queueMicrotask(() => {
-    throw error;
-  });
 }

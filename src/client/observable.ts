@@ -14,17 +14,13 @@ export interface FeedObservable<T> {
   subscribe(observer: FeedObserver<T> | ((value: T) => void)): Unsubscribable;
 }
 
-export function toNext<T>(observer: FeedObserver<T> | ((value: T) => void)): (value: T) => void {
-  return typeof observer === 'function' ? (value) => observer(value) : (value) => observer.next?.(value);
+/** An observer, whichever way it was given. */
+export function toObserver<T>(observer: FeedObserver<T> | ((value: T) => void)): FeedObserver<T> {
+  return typeof observer === 'function' ? { next: observer } : observer;
 }
 
-/** Lets `from()` of RxJS, and of others, take objects of a class. RxJS looks for the name where it has no symbol. */
-export function interoperable(prototype: object): void {
-  for (const key of ['@@observable', (Symbol as { observable?: symbol }).observable]) {
-    if (key) Object.defineProperty(prototype, key, { value: itself });
-  }
-}
-
-function itself(this: unknown): unknown {
-  return this;
+/** Lets `from()` of RxJS, and of others, take an object: RxJS looks for a name where it has no symbol. */
+export function interoperable<T extends object>(observable: T): T {
+  const itself = () => observable;
+  return Object.assign(observable, { '@@observable': itself, [(Symbol as { observable?: symbol }).observable ?? '@@observable']: itself });
 }

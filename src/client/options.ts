@@ -36,68 +36,70 @@ export interface FeedClientOptions {
   fetch?: typeof fetch;
 }
 
-export interface ResolvedOptions {
+export interface ResolvedOptions extends Omit<FeedClientOptions, 'onReset'> {
   readonly url: URL;
   readonly token: () => string | null | undefined | Promise<string | null | undefined>;
   readonly hasTokens: boolean;
-  readonly headers: Readonly<Record<string, string>>;
   readonly retry: { readonly minMs: number; readonly maxMs: number };
-  readonly stallMs: number | undefined;
-  readonly share: boolean;
-  readonly resume: FeedStorage | undefined;
   readonly onReset: ((feed: string) => Promise<string | undefined>) | undefined;
-  readonly validate: boolean;
   readonly fetch: typeof fetch;
 }
 
-const names = ['url', 'token', 'headers', 'retry', 'stallMs', 'share', 'resume', 'onReset', 'validate', 'fetch'];
+/** What each option may be: `typeof` of a value that is allowed is a part of it. */
+type Kinds<Options> = Readonly<Record<keyof Options, string>>;
+
+const number = 'number of at least 0';
+const kinds: Kinds<FeedClientOptions> = {
+  url: 'string or URL object',
+  token: 'string or function',
+  headers: 'object',
+  retry: 'object',
+  stallMs: number,
+  share: 'boolean',
+  resume: 'storage object',
+  onReset: 'function',
+  validate: 'boolean',
+  fetch: 'function',
+};
 
 /**
- * Checks the options of a client.
+ * Checks options.
+ *
+ * @throws TypeError that names the option, and says what it may be
+ */
+export function check<Options extends object>(method: string, options: Options, kinds: Kinds<Options>): void {
+  for (const [name, value] of Object.entries(options)) {
+    const kind = kinds[name as keyof Options];
+    if (!kind) throw new TypeError(`${method}: ${name} is none of the options ${Object.keys(kinds).join(', ')}`);
+    const isValid = value === undefined || (kind.includes(typeof value) && value !== null && (typeof value !== 'number' || value >= 0));
+    if (!isValid) throw new TypeError(`${method}: ${name} must be a ${kind}`);
+  }
+}
+
+/**
+ * Checks the options of a client, and adds what is left out.
  *
  * @throws TypeError that names the option, and says what it may be
  */
 export function resolveOptions(options: FeedClientOptions): ResolvedOptions {
-  const check = (isValid: boolean, name: string, rule: string) => {
-    if (!isValid) throw new TypeError(`createFeedClient(): ${name} ${rule}`);
-  };
-  const isMs = (value: unknown) => Number.isFinite(value) && (value as number) >= 0;
-  const is = (type: string, value: unknown) => value === undefined || typeof value === type;
-  check(typeof options === 'object' && options !== null, 'its argument', 'must be an object of options');
-  for (const name of Object.keys(options)) check(names.includes(name), name, `is no option; the options are ${names.join(', ')}`);
-  const { url, token, headers = {}, retry = {}, stallMs, share, resume, onReset, validate, fetch = globalThis.fetch } = options;
-  const { minMs = 1000, maxMs = Math.max(30_000, minMs) } = retry ?? {};
-  const resolved = resolveUrl(url);
-  check(resolved !== undefined, 'url', 'must be the URL of the feeds, such as https://api.example.com/feeds');
-  check(is('string', token) || is('function', token), 'token', 'must be a string, or a function that returns one');
-  check(is('object', headers) && headers !== null, 'headers', 'must be an object');
-  check(is('object', retry) && isMs(minMs) && isMs(maxMs) && minMs <= maxMs, 'retry', 'must be { minMs, maxMs }, in milliseconds');
-  check(stallMs === undefined || isMs(stallMs), 'stallMs', 'must be a number of milliseconds, or 0');
-  check(is('boolean', share), 'share', 'must be true or false');
-  check(is('boolean', validate), 'validate', 'must be true or false');
-  check(resume === undefined || is('function', resume?.getItem), 'resume', 'must be a storage, such as sessionStorage');
-  check(is('function', onReset), 'onReset', 'must be a function');
-  check(typeof fetch === 'function', 'fetch', 'must be a function');
+  const { url, token, retry = {}, onReset, fetch = globalThis.fetch } = options;
+  check('createFeedClient()', options, kinds);
+  check('createFeedClient(): retry', retry, { minMs: number, maxMs: number });
+  const { minMs = 1000, maxMs = Math.max(30_000, minMs) } = retry;
+  const { location } = globalThis as { location?: { href: string } };
+  const base = new URL(url, location?.href); // it throws a TypeError that names the URL
+  base.pathname = base.pathname.replace(/\/+$/, '');
   return {
-    ...{ url: resolved as URL, headers, retry: { minMs, maxMs }, stallMs, resume },
-    ...{ share: share ?? false, validate: validate ?? false },
-    token: typeof token === 'function' ? token : () => token,
+    ...options,
+    ...{ url: base, retry: { minMs, maxMs } },
     hasTokens: typeof token === 'function',
-    onReset: onReset && (async (feed) => asPosition(await onReset(feed))),
+    token: typeof token === 'function' ? token : () => token,
+    onReset:
+      onReset &&
+      (async (feed) => {
+        const position = await onReset(feed);
+        return typeof position === 'string' ? position : undefined;
+      }),
     fetch: (...args) => fetch(...args), // a browser's must not be called as a method of something else
   };
-}
-
-function asPosition(value: unknown): string | undefined {
-  return typeof value === 'string' ? value : undefined;
-}
-
-function resolveUrl(url: unknown): URL | undefined {
-  try {
-    const resolved = new URL(url as string, (globalThis as { location?: { href: string } }).location?.href);
-    resolved.pathname = resolved.pathname.replace(/\/+$/, '');
-    return /^https?:$/.test(resolved.protocol) ? resolved : undefined;
-  } catch {
-    return undefined;
-  }
 }

@@ -13,23 +13,16 @@ export interface PageListener {
 }
 
 interface Target {
-  addEventListener(type: string, listener: (event: { persisted?: boolean }) => void): void;
-  removeEventListener(type: string, listener: (event: { persisted?: boolean }) => void): void;
+  addEventListener(type: string, listener: (event: { persisted?: boolean }) => void, options: { signal: AbortSignal }): void;
 }
 
-/** Listens to the events of the page, where there is one; returns what stops that. */
-export function pageEvents({ look, hide, show }: PageListener): () => void {
-  const { document, addEventListener } = globalThis as unknown as Partial<Target> & { document?: Target & { visibilityState: string } };
-  if (!document || !addEventListener) return () => {};
-  const page = globalThis as unknown as Target;
-  const all: [Target, string, (event: { persisted?: boolean }) => void][] = [
-    [page, 'online', () => look(true)],
-    [page, 'pagehide', hide],
-    [page, 'pageshow', ({ persisted }) => persisted && show()],
-    [document, 'visibilitychange', () => document.visibilityState === 'visible' && look(false)],
-  ];
-  for (const [target, type, listener] of all) target.addEventListener(type, listener);
-  return () => {
-    for (const [target, type, listener] of all) target.removeEventListener(type, listener);
-  };
+/** Listens to the events of the page, where there is one, until the signal is aborted. */
+export function listenToPage({ look, hide, show }: PageListener, signal: AbortSignal): void {
+  const page = globalThis as unknown as Target & { document?: Target & { visibilityState: string } };
+  const { document } = page;
+  document?.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && look(false), { signal });
+  if (!document || !page.addEventListener) return;
+  page.addEventListener('online', () => look(true), { signal });
+  page.addEventListener('pagehide', hide, { signal });
+  page.addEventListener('pageshow', ({ persisted }) => persisted && show(), { signal });
 }

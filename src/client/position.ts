@@ -3,13 +3,10 @@ export function isPosition(since: string | undefined): since is string {
   return /^[a-z0-9]{1,32}-\d+(\/|$)/.test(since ?? '');
 }
 
-/** The position of a message's id. */
-export function positionOf(id: string): string {
-  const slash = id.indexOf('/');
-  return slash < 0 ? id : id.slice(0, slash);
-}
-
-/** Whether one position comes after another. Those of different epochs cannot be compared: the newer one counts. */
+/**
+ * Whether one position comes after another. Ids of messages count as their positions. Those of different epochs cannot be
+ * compared: the newer one counts.
+ */
 export function isAfter(position: string, other: string): boolean {
   const dash = position.indexOf('-') + 1;
   return (

@@ -5,60 +5,51 @@ import { isPosition } from './position.js';
 const storeMs = 500;
 
 /** Keeps positions in a storage, from one page load to the next. */
-export class Positions {
-  private readonly known: Record<string, string>;
-  private timer: ReturnType<typeof setInterval> | undefined = undefined;
+export interface Positions {
+  /** Keeps the position of a feed from now on; returns where it goes on, undefined where the page has not followed it before. */
+  begin(feed: string): string | undefined;
+  /** The feed has ended: nothing is left to go on with. */
+  forget(feed: string): void;
+  /** Stores what has changed, now. */
+  store(): void;
+  close(): void;
+}
 
-  /**
-   * @param key the storage's item
-   * @param positionOf where the client is on a feed
-   */
-  constructor(
-    private readonly storage: FeedStorage,
-    private readonly key: string,
-    private readonly positionOf: (feed: string) => string | undefined,
-  ) {
-    this.known = read(storage, key);
-  }
-
-  /** Where a feed goes on; undefined where the page has not followed it before. */
-  begin(feed: string): string | undefined {
-    this.timer ??= setInterval(this.store, storeMs);
-    return this.known[feed];
-  }
-
-  /** The feed is over: nothing is left to go on with. */
-  forget(feed: string): void {
-    delete this.known[feed];
-    this.feeds.delete(feed);
-    this.write();
-  }
-
-  readonly feeds = new Set<string>();
-
-  readonly store = (): void => {
-    let hasChanged = false;
-    for (const feed of this.feeds) {
-      const position = this.positionOf(feed);
-      if (!isPosition(position) || this.known[feed] === position) continue;
-      this.known[feed] = position;
-      hasChanged = true;
-    }
-    if (hasChanged) this.write();
-  };
-
-  close(): void {
-    this.store();
-    clearInterval(this.timer);
-    this.timer = undefined;
-  }
-
-  /** A full storage, or one that a browser forbids, must not end the feeds. */
-  private write(): void {
+/**
+ * @param key the storage's item
+ * @param positionOf where the client is on a feed
+ */
+export function createPositions(storage: FeedStorage, key: string, positionOf: (feed: string) => string): Positions {
+  const known = read(storage, key);
+  const feeds = new Set<string>();
+  let timer: ReturnType<typeof setInterval> | undefined;
+  let written = '';
+  const store = () => {
+    for (const feed of feeds) if (isPosition(positionOf(feed))) known[feed] = positionOf(feed);
+    const text = JSON.stringify(known);
+    if (text === written) return;
+    written = text;
     try {
-      this.storage.setItem(this.key, JSON.stringify(this.known));
-    } catch {}
-  }
+      storage.setItem(key, text);
+    } catch {} // a full storage, or one that the browser forbids, must not end the feeds
+  };
+  return {
+    store,
+    begin(feed) {
+      timer ??= setInterval(store, storeMs);
+      feeds.add(feed);
+      return known[feed];
+    },
+    forget(feed) {
+      feeds.delete(feed);
+      delete known[feed];
+      store();
+    },
+    close() {
+      store();
+      clearInterval(timer);
+    },
+  };
 }
 
 function read(storage: FeedStorage, key: string): Record<string, string> {

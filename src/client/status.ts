@@ -1,4 +1,4 @@
-import { type FeedObserver, interoperable, toNext, type Unsubscribable } from './observable.js';
+import { type FeedObservable, interoperable, toObserver } from './observable.js';
 
 /** How the client's connection is. */
 export type FeedClientStatus =
@@ -15,23 +15,27 @@ export type FeedClientStatus =
   | { readonly state: 'failed'; readonly error: unknown; readonly until?: number };
 
 /** A value that changes: `value` is the present one, and each observer gets it at once. */
-export class Status {
-  value: FeedClientStatus = { state: 'idle' };
-  private readonly observers = new Set<(status: FeedClientStatus) => void>();
-
-  /** Calls `next` with the present status, and whenever it changes. */
-  subscribe(observer: FeedObserver<FeedClientStatus> | ((status: FeedClientStatus) => void)): Unsubscribable {
-    const next = toNext(observer);
-    this.observers.add(next);
-    next(this.value);
-    return { unsubscribe: () => void this.observers.delete(next) };
-  }
-
+export interface Status extends FeedObservable<FeedClientStatus> {
+  readonly value: FeedClientStatus;
   /** @internal */
-  set(status: FeedClientStatus): void {
-    this.value = status;
-    for (const next of [...this.observers]) next(status);
-  }
+  set(status: FeedClientStatus): void;
 }
 
-interoperable(Status.prototype);
+export function createStatus(): Status {
+  const observers = new Set<(status: FeedClientStatus) => void>();
+  const status = {
+    value: { state: 'idle' } as FeedClientStatus,
+    subscribe(observer: Parameters<Status['subscribe']>[0]) {
+      const told = toObserver(observer);
+      const tell = (value: FeedClientStatus) => told.next?.(value);
+      observers.add(tell);
+      tell(status.value);
+      return { unsubscribe: () => void observers.delete(tell) };
+    },
+    set(value: FeedClientStatus) {
+      status.value = value;
+      for (const tell of [...observers]) tell(value);
+    },
+  };
+  return interoperable(status);
+}

@@ -1,4 +1,4 @@
-import { isAfter, positionOf } from './position.js';
+import { isAfter } from './position.js';
 
 /** A message, as the client yields it. */
 export interface FeedClientMessage<Data = unknown, Type extends string | undefined = string | undefined> {
@@ -12,13 +12,10 @@ export interface FeedClientMessage<Data = unknown, Type extends string | undefin
   readonly time?: number;
 }
 
-/** The type of the message that tells that messages of a feed are lost. */
-const resetType = 'reset';
-
-/** What gets the messages of one feed. */
+/** What gets the messages of feeds. */
 export interface Sink {
   next(message: FeedClientMessage): void;
-  /** The feed has ended. */
+  /** A feed has ended. */
   end(): void;
   fail(error: unknown): void;
   /** Loads the state of a feed that has lost messages; resolves with the position of that state. Undefined where nothing does. */
@@ -29,99 +26,79 @@ export interface Sink {
  * One consumer's part in a feed. Each message reaches it once and in order, whichever way it comes: by the connection of all feeds, or, until it
  * has caught up, by one of its own. What the former brings in the meantime is held.
  */
-export class Subscription {
-  /** Whether it gets its messages from a connection of its own, or waits for one. */
-  isCatchingUp = false;
-  private held: (FeedClientMessage | 'end')[] | undefined = [];
-  /** The last message that it had, or a position up to which it has all. */
-  private last: string | undefined = undefined;
-
-  constructor(
-    readonly feed: string,
-    private readonly begin: string | undefined,
-    private readonly sink: Sink,
-  ) {}
-
-  /** Where it has to begin, if it has to begin again before it has caught up. */
-  get since(): string | undefined {
-    return this.last ?? this.begin;
-  }
-
+export interface Subscription {
+  readonly feed: string;
+  /** Where it has to begin, while it has not caught up. */
+  readonly since: string | undefined;
+  /** Whether it still has to catch up, apart from the others. */
+  isCatchingUp: boolean;
   /** A message from the connection of all feeds. */
-  next(message: FeedClientMessage): void {
-    if (!this.held) this.deliver(message);
-    // What has no id, such as a snapshot, is for those who were there.
-    else if (!this.isCatchingUp || message.id !== undefined || message.type === resetType) this.held.push(message);
-  }
-
+  next(message: FeedClientMessage): void;
   /** A message from a connection of its own. */
-  replay(message: FeedClientMessage): void {
-    this.deliver(message);
-  }
-
+  replay(message: FeedClientMessage): void;
   /** Holds what comes, until `release()`. */
-  hold(): void {
-    this.held ??= [];
-  }
-
+  hold(): void;
   /**
    * Lets out what was held, and what comes.
    *
    * @param position up to there it has all; undefined where it takes what comes
    */
-  release(position?: string): void {
-    this.isCatchingUp = false;
-    this.skipTo(position);
-    const { held = [] } = this;
-    this.held = undefined;
-    for (const [n, entry] of held.entries()) {
-      if (this.isHolding) {
-        this.held = held.slice(n); // one of them was a reset
-        return;
-      }
-      if (entry === 'end') this.sink.end();
-      else this.deliver(entry);
+  release(position?: string): void;
+  end(): void;
+  fail(error: unknown): void;
+}
+
+/** The type of the message that tells that messages of a feed are lost. */
+const resetType = 'reset';
+
+export function subscriptionTo(feed: string, begin: string | undefined, sink: Sink): Subscription {
+  let held: (FeedClientMessage | undefined)[] | undefined = [];
+  /** The last message that it had, or a position up to which it has all. */
+  let last: string | undefined;
+  const hold = () => {
+    held ??= [];
+  };
+  const release = (position?: string) => {
+    subscription.isCatchingUp = false;
+    if (position !== undefined && (last === undefined || isAfter(position, last))) last = position;
+    const all = held ?? [];
+    held = undefined;
+    while (held === undefined && all.length > 0) {
+      const message = all.shift();
+      if (message) deliver(message);
+      else sink.end();
     }
-  }
-
-  private get isHolding(): boolean {
-    return this.held !== undefined;
-  }
-
-  end(): void {
-    if (this.held) this.held.push('end');
-    else this.sink.end();
-  }
-
-  fail(error: unknown): void {
-    this.sink.fail(error);
-  }
-
-  private skipTo(position: string | undefined): void {
-    if (position !== undefined && (this.last === undefined || isAfter(positionOf(position), positionOf(this.last)))) this.last = position;
-  }
-
-  private deliver(message: FeedClientMessage): void {
+    if (held) held = all; // one of them was a reset
+  };
+  const deliver = (message: FeedClientMessage) => {
     const { id, type } = message;
     if (type === resetType) {
-      this.last = id;
-      if (this.sink.onReset) void this.reload(this.sink.onReset);
-      else this.sink.next(message);
-      return;
+      last = id;
+      if (sink.onReset) {
+        hold();
+        sink.onReset(feed).then(release, sink.fail);
+        return;
+      }
+    } else if (id !== undefined) {
+      if (last !== undefined && !isAfter(id, last)) return;
+      last = id;
     }
-    if (id !== undefined) {
-      if (this.last !== undefined && !isAfter(positionOf(id), positionOf(this.last))) return;
-      this.last = id;
-    }
-    this.sink.next(message);
-  }
-
-  private async reload(onReset: (feed: string) => Promise<string | undefined>): Promise<void> {
-    this.hold();
-    try {
-      this.release(await onReset(this.feed));
-    } catch (error) {
-      this.fail(error);
-    }
-  }
+    sink.next(message);
+  };
+  const subscription: Subscription = {
+    ...{ feed, isCatchingUp: false, replay: deliver, hold, release, fail: sink.fail },
+    get since() {
+      return last ?? begin;
+    },
+    next(message) {
+      if (!held) deliver(message);
+      // What has no id, such as a snapshot, is for those who were there.
+      else if (!subscription.isCatchingUp || message.id !== undefined || message.type === resetType) held.push(message);
+    },
+    end() {
+      if (held) held.push(undefined);
+      else sink.end();
+    },
+  };
+  return subscription;
 }

@@ -11,8 +11,7 @@ export function valid(message: FeedClientMessage, ref: FeedRef | undefined): Fee
   const schema = ref?.definition.messages[message.type ?? 'message'];
   if (!schema) return message;
   const result = schema['~standard'].validate(message.data);
-  if (result instanceof Promise) throw new FeedClientError('A schema that validates asynchronously cannot check messages as they come.');
+  if (result instanceof Promise) throw new FeedClientError('A schema that checks messages as they come must not be asynchronous.');
   if (!result.issues) return { ...message, data: result.value };
-  const [{ message: reason } = { message: '' }] = result.issues;
-  throw new FeedClientError(`A message of the feed "${message.feed}" does not fit its schema: ${reason}`, { feed: message.feed });
+  throw new FeedClientError(`A message of the feed "${message.feed}" does not fit: ${result.issues[0]?.message}`, { feed: message.feed });
 }
