@@ -41,6 +41,16 @@ module.exports = {
       to: { path: '^(src|dist)/', pathNot: '^src/flood/' },
     },
     {
+      name: 'the-client-runs-anywhere',
+      comment: 'it knows of the module only what is defined for both',
+      severity: 'error',
+      from: { path: '^src/client/' },
+      to: {
+        path: '^src/|node_modules|^node:',
+        pathNot: '^src/client/|^src/feed/message/feed-definition\\.ts$|node_modules/@standard-schema',
+      },
+    },
+    {
       name: 'plain-node',
       comment: 'they know nothing of Nest',
       severity: 'error',

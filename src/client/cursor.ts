@@ -24,8 +24,10 @@ export class Cursor {
 
   /** A message has come. */
   move(feed: string, id: string, isLive: boolean): void {
-    if (isLive) this.#position = id;
-    else this.#starts.set(feed, id);
+    if (isLive) {
+      this.#position = id;
+      this.#starts.delete(feed);
+    } else this.#starts.set(feed, id);
   }
 
   /** All that is stored before a position has come, on these feeds. */

@@ -1,12 +1,13 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { type FeedMessageOf, type FeedNotice, type FeedRef, type FeedSchemas, segmentForm } from '../feed/message/feed-definition.js';
 import { createBacklog } from './backlog.js';
-import { createHub, type Source } from './hub.js';
+import { createHub } from './hub.js';
 import { createMessages, type FeedMessages, type Messages } from './messages.js';
 import type { FeedObservable } from './observable.js';
 import { check, type FeedClientOptions, resolveOptions } from './options.js';
 import { listenToPage } from './page.js';
-import type { FeedClientStatus } from './status.js';
+import type { History, HistoryQuery, Published, PublishOptions } from './publish.js';
+import { createStatus, type FeedClientStatus } from './status.js';
 import { type FeedClientMessage, type Sink, type Subscription, subscriptionTo } from './subscription.js';
 
 /** The longest id of a feed, in characters. */
@@ -20,46 +21,6 @@ export interface FollowOptions {
   readonly since?: string;
   /** Follows no more once it is aborted. */
   readonly signal?: AbortSignal;
-}
-
-export interface PublishOptions {
-  /** The type of the message. Default: none. */
-  readonly type?: string;
-  /** What names the publication, so that it is stored once however often it is repeated. Default: one that is made for it. */
-  readonly key?: string;
-  /** Publishes only where the feed has no message after this position. */
-  readonly expected?: string;
-  /** How long it is repeated while the server cannot be reached, in milliseconds. Default: 30000. */
-  readonly timeoutMs?: number;
-  readonly signal?: AbortSignal;
-}
-
-/** A message that was published. */
-export interface Published {
-  readonly id: string;
-  readonly feed: string;
-  /** How many subscribers the feed has in the process that answered. */
-  readonly subscribers: number;
-}
-
-export interface HistoryQuery {
-  /** Where to begin. Default: `earliest`. */
-  readonly since?: string;
-  /** How many of the last messages, 1 to 1000, of each feed; it excludes `since`. */
-  readonly last?: number;
-  /** The most messages, 1 to 1000. Default: 1000. */
-  readonly limit?: number;
-  readonly signal?: AbortSignal;
-}
-
-export interface History<Message = FeedClientMessage> {
-  readonly messages: readonly Message[];
-  /** Where to go on from, with `since`. */
-  readonly position: string;
-  /** Present where messages after `since` are gone. */
-  readonly reset?: true;
-  /** How the feeds have ended, where nothing comes behind the messages. */
-  readonly ended?: { readonly reason: 'completed' | 'failed' | 'stopped'; readonly message?: string };
 }
 
 /** A feed: its id, or a ref of its definition. */
@@ -111,11 +72,16 @@ export interface FeedClient {
  */
 export function createFeedClient(given: FeedClientOptions): FeedClient {
   const options = resolveOptions(given);
-  const { url, resume, validate, onReset } = options;
+  const { url, resume, validate, onReset, share } = options;
   const backlog = createBacklog();
-  const source: Source = createHub({ options, ready: backlog.ready });
+  const status = createStatus();
+  const context = { options, status, ready: backlog.ready };
   // What few need is loaded when it is needed.
-  const positions = resume && import('./resume.js').then(({ createPositions }) => createPositions(resume, `nestjs-feed:${url}`, source.at));
+  let source = share ? undefined : createHub(context);
+  const sharing = share ? import('./share.js') : undefined;
+  const positions =
+    resume &&
+    import('./resume.js').then(({ createPositions }) => createPositions(resume, `nestjs-feed:${url}`, (feed) => source?.at(feed)));
   const other = () => import('./publish.js');
   const followed = new Set<Messages>();
   /** The loads of the states of feeds that are on their way: one for a feed, however many follow it. */
@@ -141,7 +107,8 @@ export function createFeedClient(given: FeedClientOptions): FeedClient {
     let valid: ((message: FeedClientMessage, ref: FeedRef | undefined) => FeedClientMessage) | undefined;
     const sink: Sink = {
       next: (message) => made.next(valid ? valid(message, refs.get(message.feed)) : message),
-      end() {
+      end(feed) {
+        positions?.then(({ forget }) => forget(feed));
         left -= 1;
         if (left === 0) close();
       },
@@ -151,15 +118,17 @@ export function createFeedClient(given: FeedClientOptions): FeedClient {
     const begin = async () => {
       followed.add(made);
       const kept = await positions;
+      const shared = await sharing;
       valid = validate ? (await import('./validate.js')).valid : undefined;
       if (!followed.has(made)) return; // closed meanwhile
       for (const feed of ids) subscriptions.push(subscriptionTo(feed, since ?? kept?.begin(feed), sink));
-      subscriptions.forEach(source.join);
+      source ??= shared?.canShare() ? shared.createShared(context) : createHub(context);
+      for (const subscription of subscriptions) source.join(subscription);
     };
     const leave = () => {
       followed.delete(made);
       signal?.removeEventListener('abort', close);
-      subscriptions.forEach(source.leave);
+      for (const subscription of subscriptions) source?.leave(subscription);
     };
     const made = createMessages(ids, backlog, begin, leave);
     signal?.addEventListener('abort', close);
@@ -167,10 +136,10 @@ export function createFeedClient(given: FeedClientOptions): FeedClient {
     return made.messages;
   };
 
-  listenToPage({ look: source.look, hide: () => positions?.then(({ store }) => store()), show: () => source.look(true) }, closing.signal);
+  listenToPage({ look: (isNew) => source?.look(isNew), hide: () => positions?.then(({ store }) => store()) }, closing.signal);
 
   return {
-    ...{ status: source.status, follow },
+    ...{ status, follow },
     publish: async (feed: Feed, ...rest: unknown[]) => (await other()).publish(options, idOf(feed), isRef(feed), rest),
     history: async (feeds: Feed | readonly Feed[], query: HistoryQuery) =>
       (await other()).history(options, [feeds].flat().map(idOf), query),
@@ -180,7 +149,7 @@ export function createFeedClient(given: FeedClientOptions): FeedClient {
       closing.abort();
       for (const messages of [...followed]) messages.end();
       positions?.then(({ close }) => close());
-      source.close();
+      source?.close();
     },
   } as unknown as FeedClient;
 }
@@ -192,5 +161,5 @@ function isRef(feed: Feed): feed is FeedRef {
 function idOf(feed: Feed): string {
   const id = typeof feed === 'string' ? feed : feed?.id;
   if (typeof id === 'string' && id.length <= longestId && id.split('/').every((segment) => segmentForm.test(segment))) return id;
-  throw new TypeError(`A feed's id is up to ${longestId} of A-Z a-z 0-9 . _ ~ : @ - and single slashes, not ${JSON.stringify(id)}`);
+  throw new TypeError(`Not a feed's id, up to ${longestId} of A-Z a-z 0-9 . _ ~ : @ - and single slashes: ${JSON.stringify(id)}`);
 }

@@ -3,39 +3,16 @@ import { Cursor } from './cursor.js';
 import { FeedClientError, isFinal, type Refusal } from './errors.js';
 import type { ResolvedOptions } from './options.js';
 import { isAfter, isPosition } from './position.js';
-import { type Line, mute, poll, stream, TokenError } from './request.js';
+import { type Line, mute, stream, TokenError } from './request.js';
+import type { Source, Tap } from './source.js';
 import { createStatus, type Status } from './status.js';
 import type { FeedClientMessage, Subscription } from './subscription.js';
 import type { Watch } from './watch.js';
 
-/** Where streams are held back: how long the first poll waits, and the next ones, in seconds, and when a stream is tried again, in milliseconds. */
-const [firstPollSeconds, pollSeconds, pollingMs] = [1, 25, 600_000];
+/** When a stream is tried again where streams are held back, in milliseconds. */
+const pollingMs = 600_000;
 
-/** Where subscriptions get their messages from. */
-export interface Source {
-  readonly status: Status;
-  join(subscription: Subscription): void;
-  leave(subscription: Subscription): void;
-  /** Where it is on a feed that is followed, as `since` says it. */
-  at(feed: string): string;
-  /**
-   * Looks whether the connection is still there.
-   *
-   * @param isNew whether that of before is certainly not
-   */
-  look(isNew: boolean): void;
-  close(): void;
-}
-
-/** Told of what comes on the connection of all feeds. */
-export interface Tap {
-  next(message: FeedClientMessage, isLive: boolean): void;
-  mark(position: string, feeds: readonly string[]): void;
-  end(feed: string): void;
-  fail(feed: string, error: unknown): void;
-}
-
-interface HubContext {
+export interface HubContext {
   readonly options: ResolvedOptions;
   /** What has to be waited for before more is read. */
   readonly ready: () => Promise<void> | undefined;
@@ -136,15 +113,11 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
       if (await stream(options, receiver)) receiver.feeds.forEach(end);
       return retryMs ?? backoff(options, 0);
     }
-    const { messages, position, reset, ended } = await poll(
-      options,
-      receiver,
-      status.value.state === 'live' ? pollSeconds : firstPollSeconds,
-    );
-    if (reset) for (const feed of open) deliver({ feed, type: 'reset', data: { feed, oldest: null } });
+    const { poll } = await import('./poll.js');
+    const { messages, position, isOver } = await poll(options, receiver, status.value.state !== 'live');
     messages.forEach(deliver);
     mark(position, 'poll');
-    if (ended) receiver.feeds.forEach(end);
+    if (isOver) receiver.feeds.forEach(end);
     await ready();
     return 0;
   };
@@ -224,53 +197,17 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
     return !isAhead || !isOpen;
   };
 
-  /** Has a subscription that begins elsewhere catch up by a connection of its own, one after the other. */
-  const catchUp = (subscription: Subscription) =>
-    new Promise<void>((resolve) => {
-      const { feed, since, isCatchingUp } = subscription;
-      if (!isCatchingUp) return resolve();
-      const finish = (call: () => void) => {
-        own.close();
-        if (subscription.isCatchingUp) call();
-        resolve();
-      };
-      const own = createHub({
-        ...{ options, ready },
-        tap: {
-          next: (message) => subscription.isCatchingUp && subscription.replay(message),
-          mark: (position) => finish(() => subscription.release(position)),
-          end: () =>
-            finish(() => {
-              subscription.release();
-              subscription.end();
-            }),
-          fail: (_, error) => finish(() => subscription.fail(error)),
-        },
-      });
-      const ignore = () => {};
-      own.join({
-        feed,
-        since,
-        isCatchingUp: false,
-        next: ignore,
-        replay: ignore,
-        hold: ignore,
-        release: ignore,
-        end: ignore,
-        fail: ignore,
-      });
-    });
-
   return {
     status,
     at: (feed) => cursor.of(feed),
-    join(subscription) {
-      const { feed, since } = subscription;
+    join(subscription, since = subscription.since) {
+      const { feed } = subscription;
       const others = feeds.get(feed);
       if (others && !fits(feed, since)) {
         others.add(subscription);
         subscription.isCatchingUp = true;
-        catchingUp = catchingUp.then(() => catchUp(subscription));
+        const makeHub = (ownTap: Tap) => createHub({ options, ready, tap: ownTap });
+        catchingUp = catchingUp.then(async () => (await import('./catch-up.js')).catchUp(subscription, makeHub));
         return;
       }
       subscription.release(isPosition(since) ? since : undefined);

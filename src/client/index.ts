@@ -6,13 +6,10 @@ export {
   type Feed,
   type FeedClient,
   type FollowOptions,
-  type History,
-  type HistoryQuery,
-  type Published,
-  type PublishOptions,
 } from './feed-client.js';
 export type { FeedMessages } from './messages.js';
 export type { FeedObservable, FeedObserver, Unsubscribable } from './observable.js';
 export type { FeedClientOptions, FeedStorage, TokenSource } from './options.js';
+export type { History, HistoryQuery, Published, PublishOptions } from './publish.js';
 export type { FeedClientStatus } from './status.js';
 export type { FeedClientMessage } from './subscription.js';

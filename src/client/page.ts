@@ -8,8 +8,6 @@ export interface PageListener {
   look(isNew: boolean): void;
   /** The page is left, for good or until the user comes back to it. */
   hide(): void;
-  /** The user has come back to a page that was left. */
-  show(): void;
 }
 
 interface Target {
@@ -17,12 +15,12 @@ interface Target {
 }
 
 /** Listens to the events of the page, where there is one, until the signal is aborted. */
-export function listenToPage({ look, hide, show }: PageListener, signal: AbortSignal): void {
+export function listenToPage({ look, hide }: PageListener, signal: AbortSignal): void {
   const page = globalThis as unknown as Target & { document?: Target & { visibilityState: string } };
   const { document } = page;
   document?.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && look(false), { signal });
   if (!document || !page.addEventListener) return;
   page.addEventListener('online', () => look(true), { signal });
   page.addEventListener('pagehide', hide, { signal });
-  page.addEventListener('pageshow', ({ persisted }) => persisted && show(), { signal });
+  page.addEventListener('pageshow', ({ persisted }) => persisted && look(true), { signal }); // the user has come back to it
 }

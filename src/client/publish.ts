@@ -1,8 +1,48 @@
 import { backoff } from './backoff.js';
 import { isFinal, type Refusal } from './errors.js';
-import type { History, HistoryQuery, Published, PublishOptions } from './feed-client.js';
 import { check, type ResolvedOptions } from './options.js';
 import { type Query, request, TokenError, urlOf } from './request.js';
+import type { FeedClientMessage } from './subscription.js';
+
+export interface PublishOptions {
+  /** The type of the message. Default: none. */
+  readonly type?: string;
+  /** What names the publication, so that it is stored once however often it is repeated. Default: one that is made for it. */
+  readonly key?: string;
+  /** Publishes only where the feed has no message after this position. */
+  readonly expected?: string;
+  /** How long it is repeated while the server cannot be reached, in milliseconds. Default: 30000. */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** A message that was published. */
+export interface Published {
+  readonly id: string;
+  readonly feed: string;
+  /** How many subscribers the feed has in the process that answered. */
+  readonly subscribers: number;
+}
+
+export interface HistoryQuery {
+  /** Where to begin. Default: `earliest`. */
+  readonly since?: string;
+  /** How many of the last messages, 1 to 1000, of each feed; it excludes `since`. */
+  readonly last?: number;
+  /** The most messages, 1 to 1000. Default: 1000. */
+  readonly limit?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface History<Message = FeedClientMessage> {
+  readonly messages: readonly Message[];
+  /** Where to go on from, with `since`. */
+  readonly position: string;
+  /** Present where messages after `since` are gone. */
+  readonly reset?: true;
+  /** How the feeds have ended, where nothing comes behind the messages. */
+  readonly ended?: { readonly reason: 'completed' | 'failed' | 'stopped'; readonly message?: string };
+}
 
 /** How long a publication is repeated unless it says so, in milliseconds. */
 const publishMs = 30_000;

@@ -12,14 +12,6 @@ export interface Line extends Partial<FeedClientMessage> {
   readonly error?: { readonly code: string; readonly message: string };
 }
 
-/** The answer to a long poll. */
-export interface PollAnswer {
-  readonly messages: readonly FeedClientMessage[];
-  readonly position: string;
-  readonly reset?: boolean;
-  readonly ended?: object;
-}
-
 /** The token could not be had: not the server's fault, and not the line's. */
 export class TokenError {
   constructor(readonly cause: unknown) {}
@@ -31,7 +23,7 @@ export const mute = Symbol('mute');
 export type Query = readonly (readonly [name: string, value: string])[];
 
 /** How long a server may take for the head of a response, and something on the way for the first line behind it, in milliseconds. */
-const [headMs, muteMs] = [20_000, 5000];
+export const [headMs, muteMs] = [20_000, 5000];
 /** How many heartbeats may be missing. */
 const missedHeartbeats = 2.5;
 /** The most segments of a feed's id that a path has as they are. */
@@ -115,16 +107,8 @@ export function stream(options: ResolvedOptions, receiver: Receiver): Promise<bo
   });
 }
 
-/** Waits for the next messages, at most as long as this, and takes them as one answer. */
-export function poll(options: ResolvedOptions, receiver: Receiver, seconds: number): Promise<PollAnswer> {
-  const query: Query = [
-    ['mode', 'poll'],
-    ['wait', `${seconds}`],
-  ];
-  return ask(options, receiver, query, headMs + seconds * 1000, (response) => response.json() as Promise<PollAnswer>);
-}
-
-async function ask<Answer>(
+/** Asks for feeds, and reads the answer under a watch that begins with this limit, in milliseconds. */
+export async function ask<Answer>(
   options: ResolvedOptions,
   { feeds, since, signal, onWatch }: Receiver,
   query: Query,

@@ -19,13 +19,16 @@ export interface Positions {
  * @param key the storage's item
  * @param positionOf where the client is on a feed
  */
-export function createPositions(storage: FeedStorage, key: string, positionOf: (feed: string) => string): Positions {
+export function createPositions(storage: FeedStorage, key: string, positionOf: (feed: string) => string | undefined): Positions {
   const known = read(storage, key);
   const feeds = new Set<string>();
   let timer: ReturnType<typeof setInterval> | undefined;
   let written = '';
   const store = () => {
-    for (const feed of feeds) if (isPosition(positionOf(feed))) known[feed] = positionOf(feed);
+    for (const feed of feeds) {
+      const position = positionOf(feed);
+      if (isPosition(position)) known[feed] = position;
+    }
     const text = JSON.stringify(known);
     if (text === written) return;
     written = text;

@@ -16,7 +16,7 @@ export interface FeedClientMessage<Data = unknown, Type extends string | undefin
 export interface Sink {
   next(message: FeedClientMessage): void;
   /** A feed has ended. */
-  end(): void;
+  end(feed: string): void;
   fail(error: unknown): void;
   /** Loads the state of a feed that has lost messages; resolves with the position of that state. Undefined where nothing does. */
   readonly onReset: ((feed: string) => Promise<string | undefined>) | undefined;
@@ -66,7 +66,7 @@ export function subscriptionTo(feed: string, begin: string | undefined, sink: Si
     while (held === undefined && all.length > 0) {
       const message = all.shift();
       if (message) deliver(message);
-      else sink.end();
+      else sink.end(feed);
     }
     if (held) held = all; // one of them was a reset
   };
@@ -97,7 +97,7 @@ export function subscriptionTo(feed: string, begin: string | undefined, sink: Si
     },
     end() {
       if (held) held.push(undefined);
-      else sink.end();
+      else sink.end(feed);
     },
   };
   return subscription;
