@@ -139,6 +139,8 @@ describe.each(platforms)('defined feeds on %s', (platform) => {
     const unknown = defineFeed('strangers', { message: v.string() });
     await expect(served.feeds.publish(unknown(), 'message', 'x')).rejects.toThrow(TypeError);
     await expect(served.feeds.publishMany([unknown()], 'message', 'x')).rejects.toThrow(TypeError);
+    const [settled] = await served.feeds.publishAll([{ feed: unknown(), data: 'x' }]);
+    expect(settled).toMatchObject({ status: 'rejected', reason: expect.any(Error) });
   });
 
   it('publishes to many feeds what fits each of them, and else to none', async () => {

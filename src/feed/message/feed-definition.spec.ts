@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { transformSync } from '@swc/core';
 import * as v from 'valibot';
 import { defineFeed, type FeedMessageOf } from './feed-definition.js';
 
@@ -32,6 +34,16 @@ describe('defineFeed()', () => {
       expect(define).toThrow(`The pattern "${pattern}" must be a feed's id, whose segments may be a :name`);
     },
   );
+
+  it('is small and needs nothing, so that a browser may have it', () => {
+    const { code } = transformSync(readFileSync('src/feed/message/feed-definition.ts', 'utf8'), {
+      jsc: { target: 'es2022', parser: { syntax: 'typescript' }, minify: { compress: true, mangle: { toplevel: true } } },
+      module: { type: 'es6' },
+      minify: true,
+    });
+    expect(code).not.toContain('import');
+    expect(code.length).toBeLessThanOrEqual(500);
+  });
 
   it('types the parameters and the messages', () => {
     const never = () => {
