@@ -22,6 +22,7 @@ describe('defineFeed()', () => {
     (symbol) => {
       const name = () => prices({ symbol: symbol as string });
       expect(name).toThrow(TypeError);
+      expect(name).toThrow(expect.objectContaining({ code: 'FEED_ID' }));
       expect(name).toThrow(`prices/:symbol needs a :symbol of A-Z a-z 0-9 . _ ~ : @ -, not "${symbol ?? ''}"`);
     },
   );
@@ -31,7 +32,7 @@ describe('defineFeed()', () => {
     (pattern) => {
       const define = () => defineFeed(pattern, { message: schema });
       expect(define).toThrow(TypeError);
-      expect(define).toThrow(`The pattern "${pattern}" must be a feed's id, whose segments may be a :name`);
+      expect(define).toThrow(`"${pattern}" is no feed id, with :name segments or without`);
     },
   );
 
