@@ -61,7 +61,7 @@ export type FeedNotice =
   | { readonly feed: string; readonly type: 'reset'; readonly data: { readonly feed: string; readonly oldest: string | null } };
 
 /** The form of a segment of a feed's id. */
-const segmentForm = /^(?!\.\.?$)[\w.~:@-]+$/;
+export const segmentForm = /^(?!\.\.?$)[\w.~:@-]+$/;
 
 /**
  * Defines feeds and their messages, for the server and its clients alike.

@@ -1,0 +1,306 @@
+import { backoff } from './backoff.js';
+import { Cursor } from './cursor.js';
+import { FeedClientError, isFinal, type Refusal } from './errors.js';
+import type { ResolvedOptions } from './options.js';
+import { isAfter, isPosition } from './position.js';
+import { type Line, mute, poll, stream, TokenError } from './request.js';
+import { createStatus, type Status } from './status.js';
+import type { FeedClientMessage, Subscription } from './subscription.js';
+import type { Watch } from './watch.js';
+
+/** Where streams are held back: how long the first poll waits, and the next ones, in seconds, and when a stream is tried again, in milliseconds. */
+const [firstPollSeconds, pollSeconds, pollingMs] = [1, 25, 600_000];
+
+/** Where subscriptions get their messages from. */
+export interface Source {
+  readonly status: Status;
+  join(subscription: Subscription): void;
+  leave(subscription: Subscription): void;
+  /** Where it is on a feed that is followed, as `since` says it. */
+  at(feed: string): string;
+  /**
+   * Looks whether the connection is still there.
+   *
+   * @param isNew whether that of before is certainly not
+   */
+  look(isNew: boolean): void;
+  close(): void;
+}
+
+/** Told of what comes on the connection of all feeds. */
+export interface Tap {
+  next(message: FeedClientMessage, isLive: boolean): void;
+  mark(position: string, feeds: readonly string[]): void;
+  end(feed: string): void;
+  fail(feed: string, error: unknown): void;
+}
+
+interface HubContext {
+  readonly options: ResolvedOptions;
+  /** What has to be waited for before more is read. */
+  readonly ready: () => Promise<void> | undefined;
+  readonly status?: Status;
+  readonly cursor?: Cursor;
+  readonly tap?: Tap;
+  /** How long it waits for others to join before it connects for the first time, in milliseconds. Default: to the end of this turn. */
+  readonly gatherMs?: number;
+}
+
+/** Holds one connection for all feeds that are followed, reconnects, and knows where each goes on. */
+export function createHub({ options, ready, status = createStatus(), cursor = new Cursor(), tap, gatherMs = 0 }: HubContext): Source {
+  const feeds = new Map<string, Set<Subscription>>();
+  /** The feeds of the present request; none while there is none. */
+  let open: readonly string[] = [];
+  let isRunning = false;
+  let isLive = false;
+  let attempts = 0;
+  let pollUntil = 0;
+  /** When the server wants its client back, in milliseconds. */
+  let retryMs: number | undefined;
+  let restart = new AbortController();
+  let watch: Watch | undefined;
+  let skipWait: (() => void) | undefined;
+  let catchingUp = Promise.resolve();
+
+  const remove = (feed: string) => {
+    const all = feeds.get(feed) ?? [];
+    feeds.delete(feed);
+    cursor.forget(feed);
+    return all;
+  };
+
+  /** A feed has ended: those who follow it have all that it had. */
+  const end = (feed: string) => {
+    const all = remove(feed);
+    tap?.end(feed);
+    if (feeds.size === 0) status.set({ state: 'ended' });
+    for (const subscription of all) subscription.end();
+  };
+
+  const refuse = (error: unknown) => {
+    const { feed = '' } = error as Refusal;
+    const refused = feeds.has(feed) ? [feed] : [...feeds.keys()];
+    if (refused.length === feeds.size) status.set({ state: 'failed', error });
+    for (const name of refused) {
+      const all = remove(name);
+      tap?.fail(name, error);
+      for (const subscription of all) subscription.fail(error);
+    }
+  };
+
+  const goLive = (transport: 'stream' | 'poll') => {
+    isLive = true;
+    if (status.value.state !== 'live' || status.value.transport !== transport) status.set({ state: 'live', transport });
+  };
+
+  const deliver = (message: FeedClientMessage) => {
+    const { feed, id, type } = message;
+    if (id !== undefined) cursor.move(feed, id, isLive);
+    tap?.next(message, isLive);
+    for (const subscription of feeds.get(feed) ?? []) subscription.next(message);
+    if (type === 'end') end(feed);
+  };
+
+  const mark = (position: string, transport: 'stream' | 'poll') => {
+    cursor.mark(position, open);
+    tap?.mark(position, open);
+    goLive(transport);
+  };
+
+  const onLine = (line: Line) => {
+    if ('data' in line) deliver({ ...line, feed: line.feed ?? open[0] } as FeedClientMessage);
+    else if (line.heartbeatMs !== undefined) {
+      line.ended?.forEach(end);
+      if (line.position === undefined) goLive('stream'); // of a source there is nothing to catch up with
+    } else if (line.position !== undefined) mark(line.position, 'stream');
+    else if (line.error) throw new FeedClientError(line.error.message, line.error);
+    else retryMs = line.retry;
+  };
+
+  /** Asks once; resolves with the delay before the next time, in milliseconds. */
+  const ask = async (isPolling: boolean): Promise<number> => {
+    const { signal } = restart;
+    const onWatch = (present: Watch) => {
+      watch = present;
+    };
+    // What comes after the request is given up is not for those who follow now.
+    const receiver = {
+      feeds: open,
+      since: cursor.since(open),
+      signal,
+      onWatch,
+      onLine: (line: Line) => signal.aborted || onLine(line),
+      ready,
+    };
+    if (!isPolling) {
+      if (await stream(options, receiver)) receiver.feeds.forEach(end);
+      return retryMs ?? backoff(options, 0);
+    }
+    const { messages, position, reset, ended } = await poll(
+      options,
+      receiver,
+      status.value.state === 'live' ? pollSeconds : firstPollSeconds,
+    );
+    if (reset) for (const feed of open) deliver({ feed, type: 'reset', data: { feed, oldest: null } });
+    messages.forEach(deliver);
+    mark(position, 'poll');
+    if (ended) receiver.feeds.forEach(end);
+    await ready();
+    return 0;
+  };
+
+  /** What a failure means: the delay before the next attempt, in milliseconds; undefined where the server refuses. */
+  const judge = (error: unknown): number | undefined => {
+    attempts += 1;
+    if (error === mute) {
+      pollUntil = Date.now() + pollingMs;
+      return 0;
+    }
+    const { status: code, retryAfterMs } = error as Refusal;
+    if (code === 401 && options.hasTokens) return attempts === 1 ? 0 : backoff(options, attempts - 1);
+    if (isFinal(error as Refusal)) return undefined;
+    return retryAfterMs === undefined ? backoff(options, attempts - 1) : retryAfterMs * (1 + Math.random() / 2);
+  };
+
+  const wait = (ms: number, failure: unknown) => {
+    const isToken = failure instanceof TokenError;
+    const error = isToken ? failure.cause : failure;
+    const until = Date.now() + ms;
+    const isFailed = isToken || (failure as Refusal | undefined)?.status === 401;
+    status.set({ state: isFailed ? 'failed' : 'waiting', error, until });
+    return new Promise<void>((resolve) => {
+      skipWait = resolve;
+      setTimeout(resolve, ms);
+    });
+  };
+
+  const run = async () => {
+    isRunning = true;
+    await pause(gatherMs);
+    while (feeds.size > 0) {
+      const present = new AbortController();
+      restart = present;
+      open = [...feeds.keys()];
+      isLive = false;
+      retryMs = undefined;
+      const isPolling = Date.now() < pollUntil;
+      if (!isPolling || status.value.state !== 'live') status.set({ state: 'connecting' });
+      const openedAt = Date.now();
+      let delayMs: number | undefined;
+      let failure: unknown;
+      try {
+        delayMs = await ask(isPolling);
+      } catch (error) {
+        failure = error;
+        delayMs = present.signal.aborted ? 0 : judge(error);
+      }
+      if (isLive && Date.now() - openedAt > options.retry.minMs) attempts = 0;
+      open = [];
+      watch = undefined;
+      if (present.signal.aborted)
+        await pause(0); // others may follow in the same turn
+      else if (delayMs === undefined) refuse(failure);
+      else if (delayMs > 0 && feeds.size > 0) await wait(delayMs, failure);
+    }
+    isRunning = false;
+    if (!/failed|ended/.test(status.value.state)) status.set({ state: 'idle' });
+  };
+
+  /** Asks anew for what is followed now. What is called in one turn makes one request. */
+  const reopen = () => {
+    open = [];
+    restart.abort();
+    if (feeds.size === 0) skipWait?.();
+    else if (!isRunning) void run();
+  };
+
+  /** Whether a subscription can begin with what comes on the connection of all. */
+  const fits = (feed: string, since = 'new'): boolean => {
+    const at = cursor.of(feed);
+    const isOpen = open.includes(feed);
+    if (!isPosition(since) || !isPosition(at)) return isOpen ? isLive && since === 'latest' : since === at;
+    const isAhead = isAfter(at, since);
+    if (isAhead && !isOpen) cursor.begin(feed, since); // the others have a part of it already, which they skip
+    return !isAhead || !isOpen;
+  };
+
+  /** Has a subscription that begins elsewhere catch up by a connection of its own, one after the other. */
+  const catchUp = (subscription: Subscription) =>
+    new Promise<void>((resolve) => {
+      const { feed, since, isCatchingUp } = subscription;
+      if (!isCatchingUp) return resolve();
+      const finish = (call: () => void) => {
+        own.close();
+        if (subscription.isCatchingUp) call();
+        resolve();
+      };
+      const own = createHub({
+        ...{ options, ready },
+        tap: {
+          next: (message) => subscription.isCatchingUp && subscription.replay(message),
+          mark: (position) => finish(() => subscription.release(position)),
+          end: () =>
+            finish(() => {
+              subscription.release();
+              subscription.end();
+            }),
+          fail: (_, error) => finish(() => subscription.fail(error)),
+        },
+      });
+      const ignore = () => {};
+      own.join({
+        feed,
+        since,
+        isCatchingUp: false,
+        next: ignore,
+        replay: ignore,
+        hold: ignore,
+        release: ignore,
+        end: ignore,
+        fail: ignore,
+      });
+    });
+
+  return {
+    status,
+    at: (feed) => cursor.of(feed),
+    join(subscription) {
+      const { feed, since } = subscription;
+      const others = feeds.get(feed);
+      if (others && !fits(feed, since)) {
+        others.add(subscription);
+        subscription.isCatchingUp = true;
+        catchingUp = catchingUp.then(() => catchUp(subscription));
+        return;
+      }
+      subscription.release(isPosition(since) ? since : undefined);
+      if (others) others.add(subscription);
+      else {
+        feeds.set(feed, new Set([subscription]));
+        cursor.begin(feed, since);
+        reopen();
+      }
+    },
+    leave(subscription) {
+      const { feed } = subscription;
+      const all = feeds.get(feed);
+      subscription.isCatchingUp = false;
+      if (!all?.delete(subscription) || all.size > 0) return;
+      remove(feed);
+      reopen();
+    },
+    look(isNew) {
+      watch?.look();
+      if (isNew) restart.abort();
+      skipWait?.();
+    },
+    close() {
+      feeds.clear();
+      reopen();
+    },
+  };
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,137 @@
+import type { Backlog } from './backlog.js';
+import { type FeedObservable, type FeedObserver, interoperable, toObserver } from './observable.js';
+import type { FeedClientMessage } from './subscription.js';
+
+/** How many messages wait for an iterator before nothing more is read, and how few before it is read on. */
+const [mostWaiting, fewWaiting] = [1000, 500];
+
+/**
+ * The messages of one or several feeds: an async iterable, an Observable, and an emitter by type. It begins with its first consumer, and goes on
+ * until its feeds have ended, its signal is aborted, or `close()` is called; leaving a `for await` loop closes it.
+ */
+export interface FeedMessages<Message extends FeedClientMessage = FeedClientMessage>
+  extends AsyncIterable<Message>,
+    FeedObservable<Message> {
+  readonly feeds: readonly string[];
+  /** Calls a listener with each message of a type (`message` for those without one); the result removes it. */
+  on<Type extends Message['type'] | 'message' | 'end' | 'reset'>(
+    type: Type,
+    listener: (
+      message: Extract<Message, { type?: Type extends 'message' ? undefined : Type }> extends never
+        ? FeedClientMessage
+        : Extract<Message, { type?: Type extends 'message' ? undefined : Type }>,
+    ) => void,
+  ): () => void;
+  /** Follows no more. Iterators end, Observers are completed. */
+  close(): void;
+}
+
+/** Passes the messages of feeds to those who consume them. */
+export interface Messages {
+  readonly messages: FeedMessages;
+  next(message: FeedClientMessage): void;
+  /** There are no more: the feeds have ended, or with this error. */
+  end(failure?: { readonly error: unknown }): void;
+}
+
+/**
+ * @param begin follows the feeds, once there is a consumer
+ * @param leave follows them no more
+ */
+export function createMessages(feeds: readonly string[], backlog: Backlog, begin: () => void, leave: () => void): Messages {
+  const consumers = new Set<readonly [FeedObserver<FeedClientMessage>]>();
+  let hasBegun = false;
+  /** What they ended with; undefined while there may be more. */
+  let over: { readonly failure?: { readonly error: unknown } | undefined } | undefined;
+
+  const tellEnd = ([consumer]: readonly [FeedObserver<FeedClientMessage>]) =>
+    attempt(() => {
+      if (!over?.failure) consumer.complete?.();
+      else if (consumer.error) consumer.error(over.failure.error);
+      else throw over.failure.error;
+    });
+
+  const end: Messages['end'] = (failure) => {
+    if (over) return;
+    over = { failure };
+    leave();
+    [...consumers].forEach(tellEnd);
+  };
+
+  const add = (consumer: FeedObserver<FeedClientMessage>) => {
+    const entry = [consumer] as const; // one observer may subscribe twice
+    consumers.add(entry);
+    if (over) tellEnd(entry);
+    else if (!hasBegun) {
+      hasBegun = true;
+      begin();
+    }
+    return () => {
+      if (consumers.delete(entry) && consumers.size === 0) end();
+    };
+  };
+
+  const messages = interoperable({
+    feeds,
+    subscribe: (observer: FeedObserver<FeedClientMessage> | ((message: FeedClientMessage) => void)) => ({
+      unsubscribe: add(toObserver(observer)),
+    }),
+    on: (type: string | undefined, listener: (message: never) => void) =>
+      add({
+        next: (message) => {
+          if ((message.type ?? 'message') === type) listener(message as never);
+        },
+        error() {}, // the status tells of it
+      }),
+    close: () => end(),
+    async *[Symbol.asyncIterator]() {
+      const queue: FeedClientMessage[] = [];
+      let wake = () => {};
+      const remove = add({
+        next(message) {
+          queue.push(message);
+          if (queue.length === mostWaiting) backlog.set(queue, true);
+          wake();
+        },
+        error: () => wake(),
+        complete: () => wake(),
+      });
+      try {
+        for (;;) {
+          const message = queue.shift();
+          if (queue.length <= fewWaiting) backlog.set(queue, false);
+          if (message !== undefined) yield message;
+          else if (over?.failure) throw over.failure.error;
+          else if (over) return;
+          else {
+            await new Promise<void>((resolve) => {
+              wake = resolve;
+            });
+          }
+        }
+      } finally {
+        backlog.set(queue, false);
+        remove();
+      }
+    },
+  });
+
+  return {
+    messages: messages as unknown as FeedMessages,
+    next(message) {
+      for (const [consumer] of [...consumers]) attempt(() => consumer.next?.(message));
+    },
+    end,
+  };
+}
+
+/** What a listener throws is the application's: it is reported, and nobody else is kept from the message. */
+function attempt(call: () => void): void {
+  try {
+    call();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+}

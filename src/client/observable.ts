@@ -1,0 +1,26 @@
+/** What gets values, as in RxJS. */
+export interface FeedObserver<T> {
+  next?: (value: T) => void;
+  error?: (error: unknown) => void;
+  complete?: () => void;
+}
+
+export interface Unsubscribable {
+  unsubscribe(): void;
+}
+
+/** The part of an Observable that `from()` of RxJS takes. */
+export interface FeedObservable<T> {
+  subscribe(observer: FeedObserver<T> | ((value: T) => void)): Unsubscribable;
+}
+
+/** An observer, whichever way it was given. */
+export function toObserver<T>(observer: FeedObserver<T> | ((value: T) => void)): FeedObserver<T> {
+  return typeof observer === 'function' ? { next: observer } : observer;
+}
+
+/** Lets `from()` of RxJS, and of others, take an object: RxJS looks for a name where it has no symbol. */
+export function interoperable<T extends object>(observable: T): T {
+  const itself = () => observable;
+  return Object.assign(observable, { '@@observable': itself, [(Symbol as { observable?: symbol }).observable ?? '@@observable']: itself });
+}

@@ -1,0 +1,144 @@
+import { errorOf } from './errors.js';
+import type { ResolvedOptions } from './options.js';
+import type { FeedClientMessage } from './subscription.js';
+import { type Watch, watchOver } from './watch.js';
+
+/** What the server writes in a line: a message, or something about the connection. */
+export interface Line extends Partial<FeedClientMessage> {
+  readonly position?: string;
+  readonly heartbeatMs?: number;
+  readonly ended?: readonly string[];
+  readonly retry?: number;
+  readonly error?: { readonly code: string; readonly message: string };
+}
+
+/** The answer to a long poll. */
+export interface PollAnswer {
+  readonly messages: readonly FeedClientMessage[];
+  readonly position: string;
+  readonly reset?: boolean;
+  readonly ended?: object;
+}
+
+/** The token could not be had: not the server's fault, and not the line's. */
+export class TokenError {
+  constructor(readonly cause: unknown) {}
+}
+
+/** What a stream fails with whose head came, and nothing behind it: something on the way collects it. */
+export const mute = Symbol('mute');
+
+export type Query = readonly (readonly [name: string, value: string])[];
+
+/** How long a server may take for the head of a response, and something on the way for the first line behind it, in milliseconds. */
+const [headMs, muteMs] = [20_000, 5000];
+/** How many heartbeats may be missing. */
+const missedHeartbeats = 2.5;
+/** The most segments of a feed's id that a path has as they are. */
+const mostSegments = 4;
+
+/** The URL of a feed, or of several. */
+export function urlOf(base: URL, feeds: readonly string[], query: Query): URL {
+  const url = new URL(base);
+  const [feed = ''] = feeds;
+  if (feeds.length === 1) url.pathname += `/${feed.split('/').length > mostSegments ? encodeURIComponent(feed) : feed}`;
+  else for (const id of feeds) url.searchParams.append('id', id);
+  for (const [name, value] of query) url.searchParams.append(name, value);
+  return url;
+}
+
+/**
+ * Sends a request, with the token that is asked for at this moment.
+ *
+ * @throws TokenError, FeedClientError, and what `fetch` fails with
+ */
+export async function request({ fetch, token, headers }: ResolvedOptions, url: URL, init: RequestInit): Promise<Response> {
+  const all: Record<string, string> = { ...headers, ...(init.headers as Record<string, string>) };
+  try {
+    const value = await token();
+    if (value) all.Authorization = `Bearer ${value}`;
+  } catch (error) {
+    throw new TokenError(error);
+  }
+  const response = await fetch(url, { cache: 'no-store', ...init, headers: all } as RequestInit);
+  if (!response.ok) throw await errorOf(response);
+  return response;
+}
+
+/** What gets what comes. */
+export interface Receiver {
+  readonly feeds: readonly string[];
+  readonly since: readonly string[];
+  readonly signal: AbortSignal;
+  onWatch(watch: Watch): void;
+  onLine(line: Line): void;
+  /** What has to be waited for before more is read; undefined where nothing has to. */
+  ready(): Promise<void> | undefined;
+}
+
+/**
+ * Follows feeds until the response ends.
+ *
+ * @returns whether all of the feeds had ended before
+ * @throws the reason of the signal, `mute`, TokenError, FeedClientError, and what `fetch` fails with
+ */
+export function stream(options: ResolvedOptions, receiver: Receiver): Promise<boolean> {
+  const { onLine, ready } = receiver;
+  return ask(options, receiver, [['marks', '1']], headMs, async ({ status, body }, watch) => {
+    if (status === 204) return true;
+    if (!body) throw mute;
+    watch.limit(muteMs, mute);
+    const reader = body.getReader();
+    const decoder = new TextDecoder();
+    let stallMs = muteMs;
+    for (let rest = ''; ; ) {
+      const { done, value } = await reader.read();
+      if (done) return false;
+      watch.hear();
+      const lines = (rest + decoder.decode(value, { stream: true })).split('\n');
+      rest = lines.pop() as string;
+      for (const text of lines) {
+        if (text === '') continue;
+        const line = JSON.parse(text) as Line;
+        if (line.heartbeatMs !== undefined) {
+          stallMs = options.stallMs ?? line.heartbeatMs * missedHeartbeats;
+          watch.limit(stallMs);
+        }
+        onLine(line);
+      }
+      const wait = ready();
+      if (!wait) continue;
+      watch.limit(0); // the consumer is what is waited for
+      await wait;
+      watch.limit(stallMs);
+    }
+  });
+}
+
+/** Waits for the next messages, at most as long as this, and takes them as one answer. */
+export function poll(options: ResolvedOptions, receiver: Receiver, seconds: number): Promise<PollAnswer> {
+  const query: Query = [
+    ['mode', 'poll'],
+    ['wait', `${seconds}`],
+  ];
+  return ask(options, receiver, query, headMs + seconds * 1000, (response) => response.json() as Promise<PollAnswer>);
+}
+
+async function ask<Answer>(
+  options: ResolvedOptions,
+  { feeds, since, signal, onWatch }: Receiver,
+  query: Query,
+  limitMs: number,
+  read: (response: Response, watch: Watch) => Promise<Answer>,
+): Promise<Answer> {
+  const watch = watchOver(signal, limitMs);
+  onWatch(watch);
+  try {
+    const url = urlOf(options.url, feeds, [...query, ...since.map((start) => ['since', start] as const)]);
+    return await read(await request(options, url, { headers: { Accept: 'application/x-ndjson' }, signal: watch.signal }), watch);
+  } catch (error) {
+    throw watch.signal.aborted ? watch.signal.reason : error;
+  } finally {
+    watch.stop();
+  }
+}
