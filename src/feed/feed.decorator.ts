@@ -13,13 +13,15 @@ import {
 import { EMPTY, type ObservableInput } from 'rxjs';
 import { FeedOpener } from './connection/feed-opener.js';
 import type { InterceptedSource } from './connection/intercepted-source.js';
+import { FeedException } from './errors/feed-exception.js';
 import { interceptedOf } from './feed.interceptors.js';
 import type { AnyResponse } from './http/adapter.js';
 import { FeedRequest } from './http/feed-request.js';
 import { FEED_PATHS } from './http/feed-routes.js';
 import { decoratedParameters, FEED_LAST_GUARD, lastGuard } from './http/last-guard.js';
 import { documentFeed } from './http/openapi.js';
-import { checkFeedId } from './message/feed-id.js';
+import type { FeedRef } from './message/feed-definition.js';
+import { checkFeedId, feedIdOf } from './message/feed-id.js';
 import type { FeedItem } from './message/message.js';
 import type { RunOptions } from './run/run.js';
 import { Runs } from './run/runs.js';
@@ -34,7 +36,7 @@ export interface FeedRouteOptions {
    * The feed that a request's connection follows, or several: it gets what is published to them, and is counted under them.
    * Default: one named as the path of the request, such as `orders/42`.
    */
-  feed?: (request: { params: Record<string, string> }) => string | string[];
+  feed?: (request: { params: Record<string, string> }) => string | FeedRef | (string | FeedRef)[];
   /**
    * The method of the request. With `POST`, or with `QUERY` where Nest has it, a request has a body, which the application's parsers and
    * pipes have read before the handler is called. Default: `RequestMethod.GET`.
@@ -93,8 +95,7 @@ export function Feed(
 
     async function open(this: ThisParameterType<Handler>, args: unknown[]): Promise<unknown> {
       const request = args[arity] as IncomingMessage & { params: Record<string, string> };
-      const followed = feed?.(request);
-      const feeds = followed === undefined ? undefined : [followed].flat();
+      const feeds = feed && followedBy(feed, request);
       const call = async () => handler.apply(this, args.slice(0, arity));
       if (run) {
         const asked = FeedRequest.of(request);
@@ -151,6 +152,17 @@ export function Feed(
 export const FeedSignal = createParamDecorator(
   (_: unknown, context: ExecutionContext): AbortSignal => FeedRequest.of(context.switchToHttp().getRequest()).signal,
 );
+
+/** @throws FeedException FEED_ID (400) where the request has a value that makes no feed of a definition */
+function followedBy(feed: NonNullable<FeedRouteOptions['feed']>, request: { params: Record<string, string> }): string[] | undefined {
+  try {
+    const followed = feed(request);
+    return followed === undefined ? undefined : [followed].flat().map(feedIdOf);
+  } catch (error) {
+    if (!(error instanceof TypeError && 'code' in error && error.code === 'FEED_ID')) throw error;
+    throw new FeedException('FEED_ID', { message: error.message, cause: error });
+  }
+}
 
 /** RxJS checks that it really is an Observable or an iterable when it subscribes. */
 function sourceOf(value: unknown, handler: string): Source {

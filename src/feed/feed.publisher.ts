@@ -6,7 +6,7 @@ import type { FeedEnd } from './message/end.js';
 import type { FeedRef, FeedSchemas } from './message/feed-definition.js';
 import { checkFeedId, feedIdOf } from './message/feed-id.js';
 import { type Content, type FeedMessage, toFeedMessage } from './message/message.js';
-import { checkDefined } from './pubsub/definitions.js';
+import { checkDefined, untyped } from './pubsub/definitions.js';
 import type { PublishOptions } from './pubsub/publish-options.js';
 import type { Publisher } from './pubsub/publisher.js';
 import type { Router } from './pubsub/router.js';
@@ -56,14 +56,10 @@ export abstract class FeedPublisher extends FeedReader {
     data: StandardSchemaV1.InferInput<Schemas[Type]>,
     options?: TypedPublishOptions,
   ): Promise<FeedMessage<StandardSchemaV1.InferOutput<Schemas[Type]>>>;
-  async publish(feed: string | FeedRef, ...[first, second, third]: unknown[]): Promise<FeedMessage> {
-    const [message] =
-      typeof feed === 'object' && feed !== null
-        ? await this.send([checkDefined(this.publisher.definitions, feed)], second, {
-            ...(third as TypedPublishOptions),
-            type: first as string,
-          })
-        : await this.send([feed], first, (second as PublishOptions) ?? {});
+  async publish(feed: string | FeedRef, first: unknown, second: unknown = {}, third: TypedPublishOptions = {}): Promise<FeedMessage> {
+    const [message] = isRef(feed)
+      ? await this.send([checkDefined(this.publisher.definitions, feed)], second, { ...third, type: first as string })
+      : await this.send([feed], first, second as PublishOptions);
     return message as FeedMessage;
   }
 
@@ -83,14 +79,16 @@ export abstract class FeedPublisher extends FeedReader {
     data: StandardSchemaV1.InferInput<Schemas[Type]>,
     options?: Omit<TypedPublishOptions, 'expected'>,
   ): Promise<FeedMessage<StandardSchemaV1.InferOutput<Schemas[Type]>>[]>;
-  async publishMany(feeds: Iterable<string | FeedRef>, ...[first, second, third]: unknown[]): Promise<FeedMessage[]> {
+  async publishMany(
+    feeds: Iterable<string | FeedRef>,
+    first: unknown,
+    second: unknown = {},
+    third: TypedPublishOptions = {},
+  ): Promise<FeedMessage[]> {
     const named = [...feeds];
-    if (!named.some((feed) => typeof feed === 'object' && feed !== null)) {
-      return this.send([...new Set(named as string[])], first, (second as PublishOptions) ?? {});
-    }
-    const { definitions } = this.publisher;
-    const ids = new Set((named as FeedRef[]).map((feed) => checkDefined(definitions, feed)));
-    return this.send([...ids], second, { ...(third as TypedPublishOptions), type: first as string });
+    if (!named.some(isRef)) return this.send([...new Set(named as string[])], first, second as PublishOptions);
+    const ids = new Set((named as FeedRef[]).map((feed) => checkDefined(this.publisher.definitions, feed)));
+    return this.send([...ids], second, { ...third, type: first as string });
   }
 
   /**
@@ -99,7 +97,11 @@ export abstract class FeedPublisher extends FeedReader {
    * @returns what became of each, as `Promise.allSettled()` tells it: the message, or a FeedException as `publish()` throws it
    */
   publishAll(messages: Iterable<PublishOptions & { feed: string | FeedRef; data: unknown }>): Promise<PromiseSettledResult<FeedMessage>[]> {
-    return Promise.allSettled([...messages].map(({ feed, data, ...options }) => this.publish(feedIdOf(feed), data, options)));
+    return Promise.allSettled(
+      Array.from(messages, ({ feed, data, type, ...options }) =>
+        isRef(feed) ? this.publish(feed, type ?? untyped, data, options) : this.publish(feed, data, { ...options, type }),
+      ),
+    );
   }
 
   /**
@@ -159,4 +161,8 @@ export abstract class FeedPublisher extends FeedReader {
     // Called alone: a second parameter of the application's function is not ours to fill.
     return contentOf(serialize ? serialize(data) : data, type);
   };
+}
+
+function isRef(feed: string | FeedRef): feed is FeedRef {
+  return typeof feed === 'object' && feed !== null;
 }

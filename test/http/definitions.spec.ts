@@ -1,11 +1,12 @@
 import { EventEmitter, once } from 'node:events';
+import { Controller } from '@nestjs/common';
 import { toStandardJsonSchema } from '@valibot/to-json-schema';
 import { type } from 'arktype';
 import { firstValueFrom, toArray } from 'rxjs';
 import * as v from 'valibot';
 import * as z from 'zod';
-import { defineFeed, FeedException, type FeedMessageOf, type FeedNotice } from '../../src/index.js';
-import { asJson, closeAll, platforms, post, publishKey, type Served, serveFeeds } from '../support/serve.js';
+import { defineFeed, Feed, FeedException, type FeedMessageOf, type FeedNotice } from '../../src/index.js';
+import { asJson, closeAll, follow, platforms, post, publishKey, type Served, serveFeeds } from '../support/serve.js';
 
 const libraries = {
   valibot: {
@@ -42,10 +43,17 @@ const orders = defineFeed('orders/:id', {
 const closing = defineFeed('prices/closing', { message: v.object({ n: v.number() }) });
 const feedDefinitions = [prices, news, orders, closing, ...definitions.map(({ definition }) => definition)];
 
+@Controller('stocks')
+class PricesController {
+  @Feed(':symbol', { feed: ({ params }) => [prices({ symbol: params.symbol ?? '' }), 'news'] })
+  follow() {}
+}
+
 describe.each(platforms)('defined feeds on %s', (platform) => {
   let served: Served;
   beforeAll(async () => {
-    served = await serveFeeds(platform, { publishKey, public: true, bodyBytes: 2000, feeds: feedDefinitions });
+    const options = { publishKey, public: true, bodyBytes: 2000, feeds: feedDefinitions };
+    served = await serveFeeds(platform, options, { controllers: [PricesController] });
   });
   afterAll(closeAll);
 
@@ -139,6 +147,8 @@ describe.each(platforms)('defined feeds on %s', (platform) => {
     const unknown = defineFeed('strangers', { message: v.string() });
     await expect(served.feeds.publish(unknown(), 'message', 'x')).rejects.toThrow(TypeError);
     await expect(served.feeds.publishMany([unknown()], 'message', 'x')).rejects.toThrow(TypeError);
+    const [settled] = await served.feeds.publishAll([{ feed: unknown(), data: 'x' }]);
+    expect(settled).toMatchObject({ status: 'rejected', reason: expect.any(Error) });
   });
 
   it('publishes to many feeds what fits each of them, and else to none', async () => {
@@ -236,6 +246,19 @@ describe.each(platforms)('defined feeds on %s', (platform) => {
     );
     expect(await joined.whenEnded()).toEqual({ reason: 'completed' });
     expect((await storedOf('prices/run'))[0]).toEqual(['halt', 'ab']);
+  });
+
+  it('follows feeds of a definition on a route, and answers 400 where the request names none', async () => {
+    const { feeds } = served;
+    const peer = await follow(served, '/stocks/own?format=ndjson');
+    await feeds.publish(prices({ symbol: 'own' }), 'halt', 'now');
+    await peer.sees('"type":"halt"');
+    const answer = await fetch(`${served.url}/stocks/a%20b`);
+    expect(await answer.json()).toMatchObject({
+      statusCode: 400,
+      code: 'FEED_ID',
+      message: 'prices/:symbol needs a :symbol of A-Z a-z 0-9 . _ ~ : @ -, not "a b"',
+    });
   });
 
   it('takes a ref where it takes the id of a feed', async () => {

@@ -5,7 +5,7 @@ import { type } from 'arktype';
 import * as v from 'valibot';
 import * as z from 'zod';
 import { HealthModule } from '../../src/health/index.js';
-import { ApiFeed, defineFeed, Feed, withFeedItems } from '../../src/index.js';
+import { ApiFeed, type ApiFeedOptions, defineFeed, Feed, withFeedItems } from '../../src/index.js';
 import { MetricsModule } from '../../src/metrics/index.js';
 import { closeAll, platforms, serveFeeds } from '../support/serve.js';
 
@@ -150,6 +150,13 @@ describe.each(platforms)("the application's OpenAPI document on %s", (platform) 
       required: ['data'],
       properties: { id, data },
     });
+  });
+
+  it('rejects @ApiFeed() without messages', () => {
+    const rejected: ApiFeedOptions[] = [{}, { messages: {} }, { messages: { price: Price }, feed: news }];
+    for (const options of rejected) {
+      expect(() => ApiFeed(options)).toThrow(new TypeError('@ApiFeed() needs "messages" or "feed", with one message or more'));
+    }
   });
 
   it('describes the messages of a definition by what its schemas say, and any data where they cannot', async () => {

@@ -55,9 +55,12 @@ export function documentFeed(handler: object): void {
 /**
  * Describes the messages of a `@Feed()` route in the document that `@nestjs/swagger` makes of the application: for each format the schema of a
  * message. Pass the document to `withFeedItems()` to have it say so as OpenAPI 3.1 and 3.2 can.
+ *
+ * @throws TypeError unless one of `messages` and `feed` is given, and has a message
  */
 export function ApiFeed({ messages, feed, description: given = description }: ApiFeedOptions): MethodDecorator {
   const all = Object.entries<Data>(messages ?? feed?.messages ?? {});
+  if (all.length === 0 || (messages && feed)) throw new TypeError('@ApiFeed() needs "messages" or "feed", with one message or more');
   return (_target, _key, descriptor: PropertyDescriptor) => {
     const handler: object = descriptor.value;
     const models = all.map(([, data]) => data).filter((data) => modelOf(data) !== undefined);

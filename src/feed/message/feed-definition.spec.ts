@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { transformSync } from '@swc/core';
 import * as v from 'valibot';
 import { defineFeed, type FeedMessageOf } from './feed-definition.js';
 
@@ -20,6 +22,7 @@ describe('defineFeed()', () => {
     (symbol) => {
       const name = () => prices({ symbol: symbol as string });
       expect(name).toThrow(TypeError);
+      expect(name).toThrow(expect.objectContaining({ code: 'FEED_ID' }));
       expect(name).toThrow(`prices/:symbol needs a :symbol of A-Z a-z 0-9 . _ ~ : @ -, not "${symbol ?? ''}"`);
     },
   );
@@ -29,9 +32,21 @@ describe('defineFeed()', () => {
     (pattern) => {
       const define = () => defineFeed(pattern, { message: schema });
       expect(define).toThrow(TypeError);
-      expect(define).toThrow(`The pattern "${pattern}" must be a feed's id, whose segments may be a :name`);
+      expect(define).toThrow(`"${pattern}" is no feed id, with :name segments or without`);
     },
   );
+
+  it('is small and needs nothing, so that a browser may have it', () => {
+    // In a bundle, what a module exports to another has a short name as well.
+    const source = readFileSync('src/feed/message/feed-definition.ts', 'utf8').replace('export const', 'const');
+    const { code } = transformSync(source, {
+      jsc: { target: 'es2022', parser: { syntax: 'typescript' }, minify: { compress: true, mangle: { toplevel: true } } },
+      module: { type: 'es6' },
+      minify: true,
+    });
+    expect(code).not.toContain('import');
+    expect(code.length).toBeLessThanOrEqual(500);
+  });
 
   it('types the parameters and the messages', () => {
     const never = () => {

@@ -28,7 +28,7 @@ export interface FeedDescription<Schemas extends FeedSchemas = FeedSchemas> {
 
 /**
  * Feeds of one form, and what their messages are. Called with the values of the pattern's parameters, it names one of them; a value that is
- * empty, or has a slash or another character that no segment of an id has, throws a TypeError.
+ * empty, or has a slash or another character that no segment of an id has, throws a TypeError with the code FEED_ID.
  */
 export interface FeedDefinition<Pattern extends string = string, Schemas extends FeedSchemas = FeedSchemas>
   extends FeedDescription<Schemas> {
@@ -76,7 +76,7 @@ export function defineFeed<const Pattern extends string, Schemas extends FeedSch
 ): FeedDefinition<Pattern, Schemas> {
   const segments = pattern.split('/').map((segment) => {
     if (!segmentForm.test(segment) || /^:(?![a-z_]\w*$)/i.test(segment)) {
-      throw new TypeError(`The pattern "${pattern}" must be a feed's id, whose segments may be a :name`);
+      throw new TypeError(`"${pattern}" is no feed id, with :name segments or without`);
     }
     return segment;
   });
@@ -85,8 +85,9 @@ export function defineFeed<const Pattern extends string, Schemas extends FeedSch
       .map((segment) => {
         if (segment[0] !== ':') return segment;
         const value = `${values[segment.slice(1)] ?? ''}`;
-        if (!segmentForm.test(value)) throw new TypeError(`${pattern} needs a ${segment} of A-Z a-z 0-9 . _ ~ : @ -, not "${value}"`);
-        return value;
+        if (segmentForm.test(value)) return value;
+        const message = `${pattern} needs a ${segment} of A-Z a-z 0-9 . _ ~ : @ -, not "${value}"`;
+        throw Object.assign(new TypeError(message), { code: 'FEED_ID' });
       })
       .join('/'),
     definition,

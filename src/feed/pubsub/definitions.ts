@@ -9,7 +9,7 @@ import type { Content } from '../message/message.js';
 export type Serialise = (data: unknown, type: string | undefined) => Content;
 
 /** The key of messages without a type. */
-const untyped = 'message';
+export const untyped = 'message';
 /** The most issues that one error has. */
 const mostIssues = 20;
 
@@ -41,7 +41,10 @@ export class Definitions {
 
   /** The definition of a feed; undefined where it has none. */
   of(feed: string): FeedDescription | undefined {
-    return this.byFeed.get(feed) ?? this.byForm.find(({ form }) => form.test(feed))?.definition;
+    const own = this.byFeed.get(feed);
+    if (own) return own;
+    for (const { form, definition } of this.byForm) if (form.test(feed)) return definition;
+    return undefined;
   }
 
   /**
@@ -60,6 +63,7 @@ export class Definitions {
     type: string | undefined,
     serialise: Serialise,
   ): readonly (Content | Promise<Content>)[] {
+    if (feeds.length === 1) return [this.contentOf(feeds[0] as string, data, type, serialise)];
     const made = new Map<FeedDescription | undefined, Content | Promise<Content>>();
     return feeds.map((feed) => {
       const definition = this.of(feed);

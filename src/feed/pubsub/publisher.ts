@@ -45,10 +45,10 @@ export class Publisher {
    * Publishes the same to feeds whose ids are checked.
    *
    * @param serialise makes the content of the data, at once unless a schema has to check it first
-   * @throws FeedException FEED_MESSAGE (400), FEED_BODY_TOO_LARGE (413), FEED_ENDED, FEED_POSITION (409), FEED_KEY (422),
-   * FEED_TOO_MANY (429), FEED_BROKER (503); and what `serialise` throws
+   * @throws FeedException FEED_MESSAGE (400), and what `serialise` throws, at once; it rejects with FEED_BODY_TOO_LARGE (413), FEED_ENDED,
+   * FEED_POSITION (409), FEED_KEY (422), FEED_TOO_MANY (429), FEED_BROKER (503)
    */
-  async publish(feeds: readonly string[], data: unknown, options: PublishOptions, serialise: Serialise): Promise<StoredMessage[]> {
+  publish(feeds: readonly string[], data: unknown, options: PublishOptions, serialise: Serialise): Promise<StoredMessage[]> {
     if (this.definitions === undefined) return this.store(feeds, serialise(data, options.type), conditionsOf(options));
     const contents = this.definitions.contentsOf(feeds, data, options.type, serialise);
     const conditions = conditionsOf(options);
