@@ -1,9 +1,8 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { Controller, UseGuards } from '@nestjs/common';
 import { TokenGrant } from '../../src/feed/auth/grant.js';
 import { Feed, FeedAuthGuard, type FeedEvent, FeedTokenService } from '../../src/index.js';
 import { atEnd } from '../support/ends.js';
+import { collectGarbage } from '../support/garbage.js';
 import { Peer } from '../support/peer.js';
 import {
   asJson,
@@ -18,9 +17,6 @@ import {
   until,
 } from '../support/serve.js';
 import { jwtSecret } from '../support/tokens.js';
-
-setFlagsFromString('--expose-gc');
-const collectGarbage: () => void = runInNewContext('gc');
 
 @Controller('own')
 class OwnController {
