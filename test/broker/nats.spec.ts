@@ -5,7 +5,7 @@ import { connect, millis, type NatsConnection } from '@nats-io/transport-node';
 import { generate } from 'selfsigned';
 import type { HistoryBounds } from '../../src/feed/broker/broker.js';
 import { type NatsBrokerOptions, natsBroker } from '../../src/feed/broker/nats/index.js';
-import { leastLength } from '../../src/feed/broker/nats/nats-stream.js';
+import { leastLength } from '../../src/feed/broker/nats/nats-limits.js';
 import { BrokerUnavailableError, MessageTooLargeError } from '../../src/feed/errors/broker.errors.js';
 import { FeedOptionsError } from '../../src/feed/errors/feed-options.error.js';
 import type { StoredMessage } from '../../src/feed/message/message.js';

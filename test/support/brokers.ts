@@ -25,6 +25,8 @@ export interface BrokerKind {
   readonly name: 'memory' | 'redis' | 'nats';
   /** The client library, where there are several. */
   readonly client?: string;
+  /** The kind of its engine. Default: its name. */
+  readonly engine?: EngineKind;
   /** Makes a broker of one node; `port` leads to the engine. */
   make(port: number, bounds: HistoryBounds, prefix?: string): Promise<Broker>;
 }
@@ -45,13 +47,21 @@ const kinds: BrokerKind[] = [
   },
   { name: 'nats', make: async (port, bounds, prefix = 'a') => natsBroker(`nats://127.0.0.1:${port}?prefix=${prefix}`)({ ...bounds, log }) },
 ];
+/** What Debian has is NATS 2.9; from 2.11 on, messages may have a time to live of their own. */
+const nats211: BrokerKind = { ...(kinds.find(({ name }) => name === 'nats') as BrokerKind), engine: 'nats-2.11' };
+
+/** Has the suites that follow run on NATS 2.11 or later, instead of on all brokers. */
+export function onlyNats211(): void {
+  kinds.splice(0, kinds.length, nats211);
+}
 
 /** A suite for each broker; one whose engine is not on this machine is left out, as `tools/engines.mjs` says, which runs before the tests. */
 export function describeBrokers(title: string, body: (kind: BrokerKind) => void, some = kinds): void {
   const left = missing();
   for (const kind of some) {
-    const suite = left.includes(`${kind.name}-server`) ? describe.skip : describe;
-    suite(`${title} ${kind.name}${kind.client ? ` by ${kind.client}` : ''}`, () => body(kind));
+    const { name, client, engine = name } = kind;
+    const suite = left.includes(engine.replace(name, `${name}-server`)) ? describe.skip : describe;
+    suite(`${title} ${engine.replace('-', ' ')}${client ? ` by ${client}` : ''}`, () => body(kind));
   }
 }
 
@@ -59,6 +69,11 @@ export function describeBrokers(title: string, body: (kind: BrokerKind) => void,
 export function describeSharedBrokers(title: string, body: (kind: BrokerKind) => void): void {
   const shared = kinds.filter(({ name }) => name !== 'memory');
   describeBrokers(title, body, shared);
+}
+
+/** As `describeBrokers()`, with NATS in both versions. */
+export function describeServers(title: string, body: (kind: BrokerKind) => void): void {
+  describeBrokers(title, body, [...kinds, nats211]);
 }
 
 /** An engine, which ends with the test. */
@@ -69,8 +84,8 @@ export async function startEngine(kind: EngineKind, ...more: string[]): Promise<
 }
 
 /** An engine for a kind of broker; memory has none. */
-export async function engineOf({ name }: BrokerKind): Promise<Engine | undefined> {
-  return name === 'memory' ? undefined : startEngine(name);
+export async function engineOf({ name, engine }: BrokerKind): Promise<Engine | undefined> {
+  return name === 'memory' ? undefined : startEngine(engine ?? name);
 }
 
 /** A path of its own to an engine. */
