@@ -4,6 +4,7 @@ import type { Broker, HistoryBounds } from '../../src/feed/broker/broker.js';
 import { MemoryBroker } from '../../src/feed/broker/memory/memory-broker.js';
 import { natsBroker } from '../../src/feed/broker/nats/index.js';
 import { type RedisFactory, redisBroker } from '../../src/feed/broker/redis/index.js';
+import { RuleSet } from '../../src/feed/pubsub/rules.js';
 import { Engine, type EngineKind, missing } from '../../tools/engines.mjs';
 import { Link } from '../../tools/link.mjs';
 import { Node } from './broker-node.js';
@@ -47,8 +48,14 @@ const kinds: BrokerKind[] = [
   },
   { name: 'nats', make: async (port, bounds, prefix = 'a') => natsBroker(`nats://127.0.0.1:${port}?prefix=${prefix}`)({ ...bounds, log }) },
 ];
-/** What Debian has is NATS 2.9; from 2.11 on, messages may have a time to live of their own. */
-const nats211: BrokerKind = { ...(kinds.find(({ name }) => name === 'nats') as BrokerKind), engine: 'nats-2.11' };
+const nats = kinds.find(({ name }) => name === 'nats') as BrokerKind;
+/** What Debian has is NATS 2.9. From 2.11 on, messages may have a time to live of their own: here all have, since some feeds' stay. */
+const nats211: BrokerKind = {
+  ...nats,
+  engine: 'nats-2.11',
+  make: (port, bounds, prefix) =>
+    nats.make(port, { retention: new RuleSet({ 'kept/*': { keepNewest: true } }, bounds).retention, ...bounds }, prefix),
+};
 
 /** Has the suites that follow run on NATS 2.11 or later, instead of on all brokers. */
 export function onlyNats211(): void {
