@@ -62,6 +62,7 @@ function install() {
 function provideNats211(isDebian) {
   mkdirSync(own, { recursive: true });
   const target = join(own, 'nats-server-2.11');
+  rmSync(target, { force: true }); // a link may lead nowhere
   const [, major, minor] = /v(\d+)\.(\d+)/.exec(spawnSync('nats-server', ['--version'], { env, encoding: 'utf8' }).stdout ?? '') ?? [];
   if (Number(major) > 2 || Number(minor) >= 11) {
     const { stdout } = spawnSync('sh', ['-c', 'command -v nats-server'], { env, encoding: 'utf8' });

@@ -180,14 +180,23 @@ export class NatsSession implements ServerSession {
   private receive({ subject, data, sequence, time, pending }: Delivery): void {
     if (this.cause) return;
     this.arrive({ sequence, time, feed: feedOf(this.context.settings.prefix, subject), content: decode(data) });
-    if (pending === 0) this.arriveAtLast();
+    if (pending === 0 && sequence < this.lastAtStart) void this.passLast();
   }
 
-  /** Nothing more follows of what the stream had when this began: the last of it may be gone. */
+  /** Nothing seems to follow of what the stream had when this began: the last message of that may have expired. */
+  private async passLast(): Promise<void> {
+    try {
+      if (!(await this.stream.get(this.lastAtStart))) this.arriveAtLast();
+    } catch (error) {
+      this.end(error as Error);
+    }
+  }
+
+  /** All that the stream had when this began has arrived, or is gone. */
   private arriveAtLast(): void {
     const { lastAtStart: sequence, arrivals } = this;
     const before = arrivals.at(-1);
-    if (sequence <= (before?.sequence ?? this.context.feeds.offset)) return;
+    if (this.cause || sequence <= (before?.sequence ?? this.context.feeds.offset)) return;
     this.arrive({ sequence, time: before?.time ?? Number.NEGATIVE_INFINITY, feed: '', content: undefined });
   }
 
