@@ -257,8 +257,9 @@ describe('natsBroker()', () => {
   });
 
   it('tells followers of all feeds when messages have grown too old while it was cut off', async () => {
-    const { link, cut } = await linked({ historyTtlMs: 1000 });
-    const other = await node({}, { historyTtlMs: 1000 });
+    const bounds = { historyTtlMs: 1000, idempotencyMs: 1000 };
+    const { link, cut } = await linked(bounds);
+    const other = await node({}, bounds);
     await cut.subscribe('a', 'b', 'quiet');
     await other.count('a', 1, 2);
     await until(() => cut.of('a').length === 2);
