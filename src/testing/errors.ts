@@ -1,0 +1,45 @@
+import type { FeedMessage } from '../feed/message/message.js';
+
+/** A path could not be followed: there was no answer, it was not a feed, or it broke off. */
+export class FollowError extends Error {
+  override readonly name = 'FollowError';
+  readonly code = 'FOLLOW';
+
+  constructor(
+    message: string,
+    /** The status of the answer; undefined where there was none. */
+    readonly status?: number,
+    /** The body of an answer that is not a feed; undefined where there was none. */
+    readonly body?: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/** What a test waited for did not come in time. */
+export class FollowTimeoutError extends Error {
+  override readonly name = 'FollowTimeoutError';
+  readonly code = 'FOLLOW_TIMEOUT';
+
+  constructor(
+    message: string,
+    /** How long was waited, in milliseconds. */
+    readonly timeoutMs: number,
+  ) {
+    super(message);
+  }
+}
+
+/** The longest text in an error, in characters. */
+const longestText = 500;
+
+/** A text as errors show it. */
+export function shortened(text: string): string {
+  return text.length > longestText ? `${text.slice(0, longestText)}…` : text;
+}
+
+/** A message as errors show it: what the application gave it, in one line. */
+export function describeMessage({ type, data }: FeedMessage): string {
+  return shortened(JSON.stringify({ type, data }));
+}

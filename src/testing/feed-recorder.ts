@@ -1,0 +1,120 @@
+import type { Broker, BrokerContext, BrokerFactory, HistoryBounds } from '../feed/broker/broker.js';
+import { MemoryBroker } from '../feed/broker/memory/memory-broker.js';
+import { checkOptions } from '../feed/errors/option-rules.js';
+import { feedOptionRules } from '../feed/feed.options.js';
+import { checkFeedId, isFeedId } from '../feed/message/feed-id.js';
+import { type FeedMessage, type StoredMessage, toFeedMessage } from '../feed/message/message.js';
+import { FeedMessages, type MessageSource } from './messages.js';
+import { type TimeLimit, timeLimitRules } from './time-limit.js';
+
+/** Records in order, also what a subscriber publishes in response to a message. */
+class RecordingBroker extends MemoryBroker {
+  constructor(
+    bounds: HistoryBounds,
+    private readonly record: (message: StoredMessage) => void,
+  ) {
+    super(bounds);
+  }
+
+  protected override deliver(message: StoredMessage): void {
+    this.record(message);
+    super.deliver(message);
+  }
+}
+
+/**
+ * Records what an application publishes, in the place of its message broker. All works as with the memory broker: messages are stored and
+ * delivered in this process.
+ */
+export class FeedRecorder {
+  private recorded: StoredMessage[] = [];
+  /** By feed, how many of its messages have been taken by `next()` and `feed()`. */
+  private readonly taken = new Map<string, number>();
+  private wake: () => void = () => {};
+  private change = this.nextChange();
+
+  /**
+   * The broker: `FeedModule.forRoot({ broker: recorder.broker })`, or, in the place of another one,
+   * `.overrideProvider(Broker).useFactory({ factory: recorder.broker })`. History is then stored within the default bounds, without those of
+   * rules.
+   */
+  readonly broker: BrokerFactory = (context?: BrokerContext): Broker => new RecordingBroker(context ?? defaultBounds(), this.record);
+
+  /**
+   * What was published since the beginning, or since `clear()`, in order; the ends of feeds as well, as messages of the type `end`. Each call
+   * returns objects of its own.
+   *
+   * @param feed default: every feed
+   * @throws FeedException FEED_ID (400)
+   */
+  messages<T = unknown>(feed?: string): FeedMessage<T>[] {
+    if (feed !== undefined) checkFeedId(feed);
+    const found = feed === undefined ? this.recorded : this.recorded.filter((message) => message.feed === feed);
+    return found.map((message) => toFeedMessage(message) as FeedMessage<T>);
+  }
+
+  /**
+   * Waits for the next message of a feed: the first one that neither `next()` nor `feed()` has returned yet. It may have been published
+   * before.
+   *
+   * @param options `timeoutMs`: how long, in milliseconds. Default: 5000
+   * @throws FollowTimeoutError when it does not come in time; FeedException FEED_ID (400)
+   */
+  async next<T = unknown>(feed: string, options: TimeLimit = {}): Promise<FeedMessage<T>> {
+    const { value } = await this.feed(feed, options).next();
+    return value as FeedMessage<T>;
+  }
+
+  /**
+   * The messages of a feed as `next()` returns them, for a `for await` loop or `expectMessages()`. Leaving the loop leaves the rest to the next.
+   *
+   * @param options `timeoutMs`: how long each is waited for, in milliseconds. Default: 5000
+   * @throws FeedException FEED_ID (400); FeedOptionsError for a wrong option
+   */
+  feed(feed: string, options: TimeLimit = {}): FeedMessages {
+    const { timeoutMs } = checkOptions('FeedRecorder', timeLimitRules, options);
+    const source: MessageSource = {
+      name: `The recorded feed "${checkFeedId(feed)}"`,
+      take: () => this.take(feed),
+      more: async () => {
+        await this.change;
+        return true;
+      },
+      close: () => {},
+    };
+    return new FeedMessages(source, timeoutMs);
+  }
+
+  /** Forgets what was recorded. The feeds themselves stay as they are: positions go on, and history is still replayed. */
+  clear(): void {
+    this.recorded = [];
+    this.taken.clear();
+  }
+
+  private take(feed: string): FeedMessage | undefined {
+    const taken = this.taken.get(feed) ?? 0;
+    const message = this.recorded.filter((message) => message.feed === feed)[taken];
+    if (!message) return undefined;
+    this.taken.set(feed, taken + 1);
+    return toFeedMessage(message);
+  }
+
+  private readonly record = (message: StoredMessage): void => {
+    if (!isFeedId(message.feed)) return; // a feed of the module itself
+    this.recorded.push(message);
+    this.wake();
+    this.change = this.nextChange();
+  };
+
+  private nextChange(): Promise<void> {
+    return new Promise((resolve) => {
+      this.wake = resolve;
+    });
+  }
+}
+
+/** What the module stores of feeds by default. */
+function defaultBounds(): HistoryBounds {
+  const { historyLength, historyTtlMs, historyBytes, historyTotalBytes, idempotencyMs } = feedOptionRules;
+  return checkOptions('FeedRecorder', { historyLength, historyTtlMs, historyBytes, historyTotalBytes, idempotencyMs }, {});
+}

@@ -1,0 +1,64 @@
+import type { IncomingMessage } from 'node:http';
+import type { FeedMessage } from '../feed/message/message.js';
+import { FollowError } from './errors.js';
+import type { MessageSource } from './messages.js';
+
+/** The messages of a response in NDJSON. It is read no faster than they are taken. */
+export class ResponseSource implements MessageSource {
+  private readonly chunks: AsyncIterator<string>;
+  /** What has come and has not been taken. */
+  private lines: string[] = [];
+  /** The beginning of a line that has not come to its end. */
+  private rest = '';
+  /** Under way, for all who wait. */
+  private reading: Promise<boolean> | undefined;
+
+  /**
+   * @param leaving ends the connection
+   * @param signal aborted when the connection is ended, by that or by the test's own signal
+   */
+  constructor(
+    readonly name: string,
+    private readonly response: IncomingMessage,
+    private readonly leaving: AbortController,
+    private readonly signal: AbortSignal,
+  ) {
+    this.chunks = response.setEncoding('utf8')[Symbol.asyncIterator]();
+  }
+
+  take(): FeedMessage | undefined {
+    for (let line = this.lines.shift(); line !== undefined; line = this.lines.shift()) {
+      if (line === '') continue; // a heartbeat
+      const message = JSON.parse(line);
+      if ('data' in message) return message; // what has none is a position alone
+    }
+    return undefined;
+  }
+
+  more(): Promise<boolean> {
+    this.reading ??= this.read().finally(() => {
+      this.reading = undefined;
+    });
+    return this.reading;
+  }
+
+  close(): void {
+    this.leaving.abort();
+  }
+
+  private async read(): Promise<boolean> {
+    try {
+      const { value, done } = await this.chunks.next();
+      if (done) return false;
+      const lines = `${this.rest}${value}`.split('\n');
+      this.rest = lines.pop() as string;
+      this.lines.push(...lines);
+      return true;
+    } catch (error) {
+      if (this.leaving.signal.aborted) return false;
+      this.signal.throwIfAborted();
+      const message = `${this.name} broke off: ${(error as Error).message}`;
+      throw new FollowError(message, this.response.statusCode, undefined, { cause: error });
+    }
+  }
+}
