@@ -39,7 +39,17 @@ export function shortened(text: string): string {
   return text.length > longestText ? `${text.slice(0, longestText)}…` : text;
 }
 
-/** A message as errors show it: what the application gave it, in one line. */
-export function describeMessage({ type, data }: FeedMessage): string {
-  return shortened(JSON.stringify({ type, data }));
+/** How many messages an error shows. */
+export const mostShown = 5;
+
+/**
+ * Messages as errors show them: a line each, with what the application gave them.
+ *
+ * @param count how many there are
+ * @param last the last of them, `mostShown` or fewer
+ */
+export function describeMessages(count: number, last: readonly Readonly<FeedMessage>[]): string {
+  if (count === 0) return 'none.';
+  const lines = last.map(({ feed, type, data }) => `\n  ${shortened(JSON.stringify({ feed, type, data }))}`);
+  return `${count}${count > last.length ? `, the last ${last.length} of them` : ''}:${lines.join('')}`;
 }

@@ -4,6 +4,7 @@ import { checkOptions } from '../feed/errors/option-rules.js';
 import { feedOptionRules } from '../feed/feed.options.js';
 import { checkFeedId, isFeedId } from '../feed/message/feed-id.js';
 import { type FeedMessage, type StoredMessage, toFeedMessage } from '../feed/message/message.js';
+import { describeMessages, mostShown } from './errors.js';
 import { FeedMessages, type MessageSource } from './messages.js';
 import { type TimeLimit, timeLimitRules } from './time-limit.js';
 
@@ -80,6 +81,7 @@ export class FeedRecorder {
         await this.change;
         return true;
       },
+      describe: () => `So far, on all feeds: ${describeMessages(this.recorded.length, this.recorded.slice(-mostShown).map(toFeedMessage))}`,
       close: () => {},
     };
     return new FeedMessages(source, timeoutMs);

@@ -1,6 +1,6 @@
 import { checkOptions } from '../feed/errors/option-rules.js';
 import type { FeedMessage } from '../feed/message/message.js';
-import { describeMessage, FollowTimeoutError } from './errors.js';
+import { FollowTimeoutError } from './errors.js';
 import { overdue, type TimeLimit, timeLimitRules, within } from './time-limit.js';
 
 /** Where messages come from. */
@@ -11,12 +11,11 @@ export interface MessageSource {
   take(): FeedMessage | undefined;
   /** Resolves when there may be more to take, with false where there never will be. Waiting takes nothing. */
   more(): Promise<boolean>;
+  /** What has come so far, for an error. */
+  describe(): string;
   /** Nobody will take any more. */
   close(): void;
 }
-
-/** How many of the messages that have come an error shows. */
-const mostShown = 5;
 
 /**
  * The messages of a feed, one after the other, each waited for no longer than a time limit. Leaving a `for await` loop closes them.
@@ -24,8 +23,6 @@ const mostShown = 5;
  * A wait that has failed takes nothing: the next one gets the message that comes later.
  */
 export class FeedMessages implements AsyncIterableIterator<FeedMessage> {
-  private count = 0;
-  private readonly last: FeedMessage[] = [];
   private isClosed = false;
 
   /** @internal */
@@ -51,10 +48,10 @@ export class FeedMessages implements AsyncIterableIterator<FeedMessage> {
     const givesUp = performance.now() + timeoutMs;
     while (!this.isClosed) {
       const value = this.source.take();
-      if (value) return this.note(value);
+      if (value) return { done: false, value };
       const outcome = await within(this.source.more(), Math.max(1, givesUp - performance.now()));
       if (outcome === overdue)
-        throw new FollowTimeoutError(`${this.name}: no message within ${timeoutMs} ms. ${this.history()}`, timeoutMs);
+        throw new FollowTimeoutError(`${this.name}: no message within ${timeoutMs} ms. ${this.source.describe()}`, timeoutMs);
       if (!outcome) break;
     }
     return { done: true, value: undefined };
@@ -74,19 +71,5 @@ export class FeedMessages implements AsyncIterableIterator<FeedMessage> {
 
   [Symbol.asyncIterator](): this {
     return this;
-  }
-
-  private note(value: FeedMessage): IteratorYieldResult<FeedMessage> {
-    this.count += 1;
-    this.last.push(value);
-    if (this.last.length > mostShown) this.last.shift();
-    return { done: false, value };
-  }
-
-  /** What has come so far, for an error. */
-  private history(): string {
-    if (this.count === 0) return 'None came before.';
-    const shown = this.last.map((message) => `\n  ${describeMessage(message)}`).join('');
-    return `${this.count} came before${this.count > this.last.length ? `, the last ${this.last.length} of them` : ''}:${shown}`;
   }
 }

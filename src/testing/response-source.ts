@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { FeedMessage } from '../feed/message/message.js';
-import { FollowError } from './errors.js';
+import { describeMessages, FollowError, mostShown } from './errors.js';
 import type { MessageSource } from './messages.js';
 
 /** The messages of a response in NDJSON. It is read no faster than they are taken. */
@@ -10,6 +10,9 @@ export class ResponseSource implements MessageSource {
   private lines: string[] = [];
   /** The beginning of a line that has not come to its end. */
   private rest = '';
+  /** How many have been taken, and the last of them. */
+  private count = 0;
+  private last: FeedMessage[] = [];
   /** Under way, for all who wait. */
   private reading: Promise<boolean> | undefined;
 
@@ -30,9 +33,16 @@ export class ResponseSource implements MessageSource {
     for (let line = this.lines.shift(); line !== undefined; line = this.lines.shift()) {
       if (line === '') continue; // a heartbeat
       const message = JSON.parse(line);
-      if ('data' in message) return message; // what has none is a position alone
+      if (!('data' in message)) continue; // a position alone
+      this.count += 1;
+      this.last = [...this.last, message].slice(-mostShown);
+      return message;
     }
     return undefined;
+  }
+
+  describe(): string {
+    return `So far: ${describeMessages(this.count, this.last)}`;
   }
 
   more(): Promise<boolean> {

@@ -137,14 +137,14 @@ describe.each(platforms)('follow() on %s', (platform) => {
     const { app, feeds } = await serveOwn();
     const messages = await follow(app, '/feeds/a', { timeoutMs: 50 });
     expect((await rejected(messages.next(), FollowTimeoutError)).message).toMatch(
-      /^GET http:\S+\/feeds\/a: no message within 50 ms\. None came before\.$/,
+      /^GET http:\S+\/feeds\/a: no message within 50 ms\. So far: none\.$/,
     );
     for (let n = 1; n <= 6; n += 1) await feeds.publish('a', n, { type: 'count' });
     for (let n = 1; n <= 6; n += 1) await messages.next({ timeoutMs: 5000 });
     const late = await rejected(messages.next({ timeoutMs: 60 }), FollowTimeoutError);
     expect(late).toMatchObject({ timeoutMs: 60, code: 'FOLLOW_TIMEOUT' });
-    const shown = [2, 3, 4, 5, 6].map((n) => `\n  {"type":"count","data":${n}}`).join('');
-    expect(late.message.split('no message ')[1]).toBe(`within 60 ms. 6 came before, the last 5 of them:${shown}`);
+    const shown = [2, 3, 4, 5, 6].map((n) => `\n  {"feed":"a","type":"count","data":${n}}`).join('');
+    expect(late.message.split('no message ')[1]).toBe(`within 60 ms. So far: 6, the last 5 of them:${shown}`);
     expect(late.stack).toContain('follow.spec.ts');
     await feeds.publish('a', 'after all');
     expect((await messages.next({ timeoutMs: 5000 })).value).toMatchObject({ data: 'after all' });
