@@ -18,9 +18,9 @@ export class FollowError extends Error {
 }
 
 /** What a test waited for did not come in time. */
-export class FollowTimeoutError extends Error {
-  override readonly name = 'FollowTimeoutError';
-  readonly code = 'FOLLOW_TIMEOUT';
+export class FeedTimeoutError extends Error {
+  override readonly name = 'FeedTimeoutError';
+  readonly code = 'FEED_TIMEOUT';
 
   constructor(
     message: string,

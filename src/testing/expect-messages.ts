@@ -2,7 +2,7 @@ import { AssertionError, deepStrictEqual } from 'node:assert';
 import { checkOptions } from '../feed/errors/option-rules.js';
 import { isJsonData, textOf } from '../feed/message/content.js';
 import { type FeedMessage, isMessage } from '../feed/message/message.js';
-import { FollowTimeoutError } from './errors.js';
+import { FeedTimeoutError } from './errors.js';
 import type { FeedMessages } from './messages.js';
 import { type TimeLimit, timeLimitRules } from './time-limit.js';
 
@@ -33,7 +33,7 @@ export async function expectMessages(
       if (value) came.push(value);
       else ending = ', and the feed ended';
     } catch (error) {
-      if (!(error instanceof FollowTimeoutError)) throw error;
+      if (!(error instanceof FeedTimeoutError)) throw error;
       ending = ` within ${timeoutMs} ms`;
     }
   }

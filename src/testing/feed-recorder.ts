@@ -59,11 +59,11 @@ export class FeedRecorder {
    * before.
    *
    * @param options `timeoutMs`: how long, in milliseconds. Default: 5000
-   * @throws FollowTimeoutError when it does not come in time; FeedException FEED_ID (400)
+   * @throws FeedTimeoutError when it does not come in time; FeedException FEED_ID (400)
    */
   async next<T = unknown>(feed: string, options: TimeLimit = {}): Promise<FeedMessage<T>> {
-    const { value } = await this.feed(feed, options).next();
-    return value as FeedMessage<T>;
+    const { value } = await this.feed<T>(feed, options).next();
+    return value as FeedMessage<T>; // a recorder has no end
   }
 
   /**
@@ -72,7 +72,7 @@ export class FeedRecorder {
    * @param options `timeoutMs`: how long each is waited for, in milliseconds. Default: 5000
    * @throws FeedException FEED_ID (400); FeedOptionsError for a wrong option
    */
-  feed(feed: string, options: TimeLimit = {}): FeedMessages {
+  feed<T = unknown>(feed: string, options: TimeLimit = {}): FeedMessages<T> {
     const { timeoutMs } = checkOptions('FeedRecorder', timeLimitRules, options);
     const source: MessageSource = {
       name: `The recorded feed "${checkFeedId(feed)}"`,

@@ -5,13 +5,17 @@ import type { INestApplication } from '@nestjs/common';
 import * as v from 'valibot';
 import { checkOptions } from '../feed/errors/option-rules.js';
 import { ndjson } from '../feed/format/ndjson.js';
-import { FollowError, FollowTimeoutError, shortened } from './errors.js';
+import { FeedTimeoutError, FollowError, shortened } from './errors.js';
 import { FeedMessages } from './messages.js';
 import { ResponseSource } from './response-source.js';
 import { overdue, type TimeLimit, timeLimitRules, within } from './time-limit.js';
 
 /** How a test follows a path. */
 export interface FollowOptions extends TimeLimit {
+  /** Method of the request. Default: `GET`, or `POST` where there is a body. */
+  method?: string;
+  /** Body of the request, sent as JSON. Default: none. */
+  body?: object;
   /** Headers of the request. `Accept` is always that of NDJSON. Default: `{}`. */
   headers?: Record<string, string>;
   /** The longest wait for the response to begin, and then for each message, in milliseconds. Default: 5000. */
@@ -22,6 +26,8 @@ export interface FollowOptions extends TimeLimit {
 
 const followRules = {
   ...timeLimitRules,
+  method: v.optional(v.string('must be the name of a method')),
+  body: v.optional(v.custom<object>((value) => typeof value === 'object' && value !== null, 'must be an object')),
   headers: v.optional(v.record(v.string(), v.string('must be text'), 'must be an object of header names and values'), {}),
   signal: v.optional(v.instance(AbortSignal, 'must be an AbortSignal')),
 };
@@ -37,20 +43,26 @@ const starting = new WeakMap<INestApplication, Promise<unknown>>();
  * @param path the path of a feed, and perhaps a query: `/orders/7?since=earliest`
  * @param options see `FollowOptions`
  * @returns the messages, `{ id?, feed?, type?, data, time? }`. Where a client has everything of a feed that has ended (204), there are none
- * @throws FollowError with `status` and `body` where the request is answered with anything but a feed, or not at all; FollowTimeoutError
+ * @throws FollowError with `status` and `body` where the request is answered with anything but a feed, or not at all; FeedTimeoutError
  * when no response begins in time; FeedOptionsError for a wrong option
  */
-export async function follow(app: INestApplication | string | URL, path: string, options: FollowOptions = {}): Promise<FeedMessages> {
-  const { headers, timeoutMs, signal } = checkOptions('follow()', followRules, options);
+export async function follow<T = unknown>(
+  app: INestApplication | string | URL,
+  path: string,
+  options: FollowOptions = {},
+): Promise<FeedMessages<T>> {
+  const { method, body, headers, timeoutMs, signal } = checkOptions('follow()', followRules, options);
   signal?.throwIfAborted();
-  const name = `${(await baseOf(app)).replace(/\/+$/, '')}/${path.replace(/^\/+/, '')}`;
+  const url = `${(await baseOf(app)).replace(/\/+$/, '')}/${path.replace(/^\/+/, '')}`;
+  const call = { url, method: method ?? (body ? 'POST' : 'GET'), headers, body };
+  const name = `${call.method} ${url}`;
   const leaving = new AbortController();
   const ending = signal ? AbortSignal.any([signal, leaving.signal]) : leaving.signal;
   try {
-    const response = await within(get(name, headers, ending), timeoutMs);
-    if (response === overdue) throw new FollowTimeoutError(`GET ${name}: no response within ${timeoutMs} ms`, timeoutMs);
+    const response = await within(ask(call, name, ending), timeoutMs);
+    if (response === overdue) throw new FeedTimeoutError(`${name}: no response within ${timeoutMs} ms`, timeoutMs);
     await checkAnswer(name, response, timeoutMs);
-    return new FeedMessages(new ResponseSource(`GET ${name}`, response, leaving, ending), timeoutMs);
+    return new FeedMessages(new ResponseSource(name, response, leaving, ending), timeoutMs);
   } catch (error) {
     leaving.abort();
     throw error;
@@ -60,24 +72,31 @@ export async function follow(app: INestApplication | string | URL, path: string,
 /** @throws FollowError where the answer has no messages in NDJSON */
 async function checkAnswer(name: string, response: IncomingMessage, timeoutMs: number): Promise<void> {
   const { statusCode: status = 0 } = response;
-  const isFeed = response.headers['content-type']?.startsWith(ndjson.mediaType) ?? false;
-  if (status === 204 || (status === 200 && isFeed)) return;
-  const text = status === 200 ? overdue : await within(textOf(response), timeoutMs); // what is answered well may have no end
-  if (text === overdue) throw new FollowError(`GET ${name} was answered ${status}, but not as ${ndjson.mediaType}`, status);
-  throw new FollowError(`GET ${name} was answered ${status}: ${shortened(text) || 'no body'}`, status, text);
+  const isSuccess = status >= 200 && status <= 299;
+  if (status === 204 || (isSuccess && response.headers['content-type']?.startsWith(ndjson.mediaType))) return;
+  const text = isSuccess ? overdue : await within(textOf(response), timeoutMs); // what succeeds may have no end
+  if (text === overdue) throw new FollowError(`${name} was answered ${status}, but not as ${ndjson.mediaType}`, status);
+  throw new FollowError(`${name} was answered ${status}: ${shortened(text) || 'no body'}`, status, text);
+}
+
+interface Call {
+  readonly url: string;
+  readonly method: string;
+  readonly headers: Record<string, string>;
+  readonly body?: object | undefined;
 }
 
 /** Unlike `fetch()`, Node's own client tells a body that breaks off from one that ends, also where the connection is not kept alive. */
-function get(url: string, headers: Record<string, string>, signal: AbortSignal): Promise<IncomingMessage> {
-  const call = url.startsWith('https:') ? requestHttps : requestHttp;
+function ask({ url, method, headers, body }: Call, name: string, signal: AbortSignal): Promise<IncomingMessage> {
+  const start = url.startsWith('https:') ? requestHttps : requestHttp;
+  const type = body && { 'content-type': 'application/json' };
   return new Promise((resolve, reject) => {
-    const request = call(url, { headers: { ...headers, accept: ndjson.mediaType }, signal, agent: false }, resolve);
+    const request = start(url, { method, headers: { ...type, ...headers, accept: ndjson.mediaType }, signal, agent: false }, resolve);
     request.on('error', (error) => {
-      reject(
-        signal.aborted ? signal.reason : new FollowError(`GET ${url} failed: ${error.message}`, undefined, undefined, { cause: error }),
-      );
+      const failure = () => new FollowError(`${name} failed: ${error.message}`, undefined, undefined, { cause: error });
+      reject(signal.aborted ? signal.reason : failure());
     });
-    request.end();
+    request.end(body && JSON.stringify(body));
   });
 }
 

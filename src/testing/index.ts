@@ -1,5 +1,5 @@
 export type { FeedMessage } from '../feed/message/message.js';
-export { FollowError, FollowTimeoutError } from './errors.js';
+export { FeedTimeoutError, FollowError } from './errors.js';
 export { expectMessages } from './expect-messages.js';
 export { FeedRecorder } from './feed-recorder.js';
 export type { FollowOptions } from './follow.js';

@@ -1,6 +1,6 @@
 import { checkOptions } from '../feed/errors/option-rules.js';
 import type { FeedMessage } from '../feed/message/message.js';
-import { FollowTimeoutError } from './errors.js';
+import { FeedTimeoutError } from './errors.js';
 import { overdue, type TimeLimit, timeLimitRules, within } from './time-limit.js';
 
 /** Where messages come from. */
@@ -22,7 +22,7 @@ export interface MessageSource {
  *
  * A wait that has failed takes nothing: the next one gets the message that comes later.
  */
-export class FeedMessages implements AsyncIterableIterator<FeedMessage> {
+export class FeedMessages<T = unknown> implements AsyncIterableIterator<FeedMessage<T>> {
   private isClosed = false;
 
   /** @internal */
@@ -41,17 +41,17 @@ export class FeedMessages implements AsyncIterableIterator<FeedMessage> {
    *
    * @param options `timeoutMs`: how long, in milliseconds. Default: as the messages were asked for
    * @returns `{ value, done: false }`, or `{ done: true }` where the feed has ended in good order or the messages are closed
-   * @throws FollowTimeoutError when no message comes in time, with those that came before; FollowError when the response breaks off
+   * @throws FeedTimeoutError when no message comes in time, with those that came before; FollowError when the response breaks off
    */
-  async next(options: TimeLimit = {}): Promise<IteratorResult<FeedMessage, undefined>> {
+  async next(options: TimeLimit = {}): Promise<IteratorResult<FeedMessage<T>, undefined>> {
     const { timeoutMs } = checkOptions('next()', timeLimitRules, { ...options, timeoutMs: options.timeoutMs ?? this.timeoutMs });
     const givesUp = performance.now() + timeoutMs;
     while (!this.isClosed) {
       const value = this.source.take();
-      if (value) return { done: false, value };
+      if (value) return { done: false, value: value as FeedMessage<T> };
       const outcome = await within(this.source.more(), Math.max(1, givesUp - performance.now()));
       if (outcome === overdue)
-        throw new FollowTimeoutError(`${this.name}: no message within ${timeoutMs} ms. ${this.source.describe()}`, timeoutMs);
+        throw new FeedTimeoutError(`${this.name}: no message within ${timeoutMs} ms. ${this.source.describe()}`, timeoutMs);
       if (!outcome) break;
     }
     return { done: true, value: undefined };
@@ -64,7 +64,7 @@ export class FeedMessages implements AsyncIterableIterator<FeedMessage> {
   }
 
   /** What a `for await` loop calls when it is left: closes. */
-  async return(): Promise<IteratorResult<FeedMessage, undefined>> {
+  async return(): Promise<IteratorResult<FeedMessage<T>, undefined>> {
     await this.close();
     return { done: true, value: undefined };
   }

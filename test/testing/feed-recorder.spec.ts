@@ -1,7 +1,8 @@
+import { jest } from '@jest/globals';
 import { Injectable, Module } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import { Broker, FeedModule, FeedService } from '../../src/index.js';
-import { FeedRecorder, FollowTimeoutError, follow } from '../../src/testing/index.js';
+import { FeedRecorder, FeedTimeoutError, follow } from '../../src/testing/index.js';
 import { closeAll, platforms, serveFeeds } from '../support/serve.js';
 
 /** What an application that is tested does with the module. */
@@ -69,7 +70,7 @@ describe('a recorder', () => {
     expect((await next).id).toBe(recorder.messages('orders/7')[1]?.id);
     expect(await other).toMatchObject({ feed: 'orders/8' });
     const late = await recorder.next('orders/7', { timeoutMs: 20 }).catch((error: unknown) => error);
-    expect(late).toBeInstanceOf(FollowTimeoutError);
+    expect(late).toBeInstanceOf(FeedTimeoutError);
     expect((late as Error).message).toBe(
       'The recorded feed "orders/7": no message within 20 ms. So far, on all feeds: 6, the last 5 of them:\n' +
         '  {"feed":"audit","data":"7"}\n  {"feed":"orders/8","type":"change","data":{"status":"sent"}}\n' +
@@ -79,6 +80,15 @@ describe('a recorder', () => {
     await orders.send('7');
     expect((await recorder.next('orders/7')).id).toBe(recorder.messages('orders/7')[2]?.id);
     await module.close();
+  });
+
+  it('has real time limits where a test fakes the time', async () => {
+    jest.useFakeTimers({ doNotFake: ['Date'] });
+    try {
+      await expect(recorder.next('a', { timeoutMs: 10 })).rejects.toThrow(FeedTimeoutError);
+    } finally {
+      jest.useRealTimers();
+    }
   });
 
   it('goes on where a loop over a feed was left', async () => {

@@ -1,8 +1,8 @@
-import { Controller, ForbiddenException, Get, Param } from '@nestjs/common';
+import { Body, Controller, ForbiddenException, Get, Param, RequestMethod } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { NEVER } from 'rxjs';
 import { Feed, type FeedMessage, FeedService, FeedSignal } from '../../src/index.js';
-import { FollowError, FollowTimeoutError, follow } from '../../src/testing/index.js';
+import { FeedTimeoutError, FollowError, follow } from '../../src/testing/index.js';
 import { adapterOf, closeAll, feedModule, platforms, serveFeeds, until } from '../support/serve.js';
 
 @Controller('own')
@@ -32,6 +32,11 @@ class OwnController {
   @Feed('long/:times')
   async *long(@Param('times') times: string) {
     for (let n = 0; n < Number(times); n += 1) yield { n, text: '€'.repeat(1000) };
+  }
+
+  @Feed('answers', { method: RequestMethod.POST })
+  *answer(@Body() { prompt }: { prompt: string }) {
+    yield { answer: prompt };
   }
 
   @Get('plain')
@@ -81,6 +86,16 @@ describe.each(platforms)('follow() on %s', (platform) => {
     expect((await messages.next()).value).toMatchObject({ data: 2 });
     const resumed = await follow(new URL(url), 'feeds/orders/7?since=earliest&marks=1');
     expect((await resumed.next()).value).toMatchObject({ data: 1 });
+  });
+
+  it('sends a body to routes of other methods', async () => {
+    const { app } = await serveOwn();
+    const messages = await follow<{ answer: string }>(app, '/own/answers', { body: { prompt: 'why €?' } });
+    expect(messages.name).toMatch(/^POST /);
+    expect((await messages.next()).value?.data.answer).toBe('why €?');
+    expect(await messages.next()).toEqual({ done: true, value: undefined });
+    const { message } = await rejected(follow(app, '/own/answers', { method: 'DELETE' }), FollowError);
+    expect(message).toMatch(/^DELETE http:\S+ was answered 404: /);
   });
 
   it('ends the connection when its loop is left', async () => {
@@ -136,13 +151,13 @@ describe.each(platforms)('follow() on %s', (platform) => {
   it('says what it waited for, and what has come so far, when its time is over', async () => {
     const { app, feeds } = await serveOwn();
     const messages = await follow(app, '/feeds/a', { timeoutMs: 50 });
-    expect((await rejected(messages.next(), FollowTimeoutError)).message).toMatch(
+    expect((await rejected(messages.next(), FeedTimeoutError)).message).toMatch(
       /^GET http:\S+\/feeds\/a: no message within 50 ms\. So far: none\.$/,
     );
     for (let n = 1; n <= 6; n += 1) await feeds.publish('a', n, { type: 'count' });
     for (let n = 1; n <= 6; n += 1) await messages.next({ timeoutMs: 5000 });
-    const late = await rejected(messages.next({ timeoutMs: 60 }), FollowTimeoutError);
-    expect(late).toMatchObject({ timeoutMs: 60, code: 'FOLLOW_TIMEOUT' });
+    const late = await rejected(messages.next({ timeoutMs: 60 }), FeedTimeoutError);
+    expect(late).toMatchObject({ timeoutMs: 60, code: 'FEED_TIMEOUT' });
     const shown = [2, 3, 4, 5, 6].map((n) => `\n  {"feed":"a","type":"count","data":${n}}`).join('');
     expect(late.message.split('no message ')[1]).toBe(`within 60 ms. So far: 6, the last 5 of them:${shown}`);
     expect(late.stack).toContain('follow.spec.ts');
@@ -152,7 +167,7 @@ describe.each(platforms)('follow() on %s', (platform) => {
 
   it('leaves where no response begins in time', async () => {
     const { app, feeds } = await serveOwn();
-    const { message } = await rejected(follow(app, '/own/late', { timeoutMs: 50 }), FollowTimeoutError);
+    const { message } = await rejected(follow(app, '/own/late', { timeoutMs: 50 }), FeedTimeoutError);
     expect(message).toMatch(/own\/late: no response within 50 ms$/);
     await until(() => feeds.counts().open === 0);
   });
@@ -188,5 +203,6 @@ describe('follow()', () => {
     );
     await expect(follow(url, '/', { timeout: 1 } as never)).rejects.toThrow('follow() has no option "timeout"');
     await expect(follow(url, '/', { headers: { a: 1 } } as never)).rejects.toThrow('follow()\'s option "headers.a" must be text');
+    await expect(follow(url, '/', { body: 'text' } as never)).rejects.toThrow('follow()\'s option "body" must be an object');
   });
 });
