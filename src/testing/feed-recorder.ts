@@ -29,8 +29,8 @@ class RecordingBroker extends MemoryBroker {
  */
 export class FeedRecorder {
   private recorded: StoredMessage[] = [];
-  /** By feed, how many of its messages have been taken by `next()` and `feed()`. */
-  private readonly taken = new Map<string, number>();
+  /** By feed, what neither `next()` nor `feed()` has returned yet. */
+  private readonly untaken = new Map<string, StoredMessage[]>();
   private wake: () => void = () => {};
   private change = this.nextChange();
 
@@ -90,20 +90,21 @@ export class FeedRecorder {
   /** Forgets what was recorded. The feeds themselves stay as they are: positions go on, and history is still replayed. */
   clear(): void {
     this.recorded = [];
-    this.taken.clear();
+    this.untaken.clear();
   }
 
   private take(feed: string): FeedMessage | undefined {
-    const taken = this.taken.get(feed) ?? 0;
-    const message = this.recorded.filter((message) => message.feed === feed)[taken];
-    if (!message) return undefined;
-    this.taken.set(feed, taken + 1);
-    return toFeedMessage(message);
+    const message = this.untaken.get(feed)?.shift();
+    return message && toFeedMessage(message);
   }
 
   private readonly record = (message: StoredMessage): void => {
-    if (!isFeedId(message.feed)) return; // a feed of the module itself
+    const { feed } = message;
+    if (!isFeedId(feed)) return; // one of the module's own
     this.recorded.push(message);
+    const untaken = this.untaken.get(feed);
+    if (untaken) untaken.push(message);
+    else this.untaken.set(feed, [message]);
     this.wake();
     this.change = this.nextChange();
   };

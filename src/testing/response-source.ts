@@ -67,7 +67,7 @@ export class ResponseSource implements MessageSource {
     } catch (error) {
       if (this.leaving.signal.aborted) return false;
       this.signal.throwIfAborted();
-      const message = `${this.name} broke off: ${(error as Error).message}`;
+      const message = `${this.name} broke off: ${(error as Error).message}. ${this.describe()}`;
       throw new FollowError(message, this.response.statusCode, undefined, { cause: error });
     }
   }

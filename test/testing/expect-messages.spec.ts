@@ -41,6 +41,9 @@ describe.each(platforms)('expectMessages() on %s', (platform) => {
       { feed: 'a', type: 'end', data: { reason: 'completed' } },
     ]);
     await expectMessages(messages, []);
+    const typed = await follow<number[]>(app, '/feeds/a?since=earliest');
+    await expectMessages(typed, [{ type: 'one', data: { n: 1, at } }]);
+    expect((await typed.next()).value?.data.length).toBe('text'.length);
   });
 
   it('shows the difference where other messages come', async () => {
