@@ -308,7 +308,7 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
     const text = 'x'.repeat(1000);
     for (let n = 0; n < 5000; n += 1) await served.feeds.publish('a', `${n}:${text}`);
     await first;
-        const seen = [(await first).value];
+    const seen = [(await first).value];
     await served.feeds.finish('a');
     for (let next = await iterator.next(); !next.done && next.value.type !== 'end'; next = await iterator.next()) seen.push(next.value);
     const numbers = seen.map(({ type, data }) => type ?? Number((data as string).split(':')[0]));
