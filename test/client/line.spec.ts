@@ -7,7 +7,7 @@ import {
   type FeedClientStatus,
 } from '../../src/client/index.js';
 import { Line } from '../support/line.js';
-import { closeAll, type ModuleOptions, platforms, type Served, serveFeeds, until } from '../support/serve.js';
+import { closeAll, type ModuleOptions, platforms, publishKey, type Served, serveFeeds, until } from '../support/serve.js';
 import { jwtSecret, now, sign } from '../support/tokens.js';
 
 describe.each(platforms)('the client behind a line that fails, on %s', (platform) => {
@@ -115,7 +115,9 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
   });
 
   it('waits as long as the server says', async () => {
-    await start({ maxConnections: 0 } as ModuleOptions);
+    await start({ maxConnections: 1 });
+    collect(makeClient().follow('other'));
+    await until(() => served.feeds.counts().open === 1);
     const client = makeClient();
     const at = Date.now();
     collect(client.follow('a'));
@@ -277,8 +279,8 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
   });
 
   it('publishes once, however often it has to repeat that', async () => {
-    await start();
-    const client = makeClient();
+    await start({ publishKey });
+    const client = makeClient({ token: publishKey });
     const a = collect(client.follow('a'));
     await until(() => isLive(client));
     line.set('refuses');
@@ -295,6 +297,7 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
     expect(await client.position('a')).toBe(id.split('/')[0]);
     await expect(client.publish('a', 'x', { type: 'end' })).rejects.toMatchObject({ status: 400, code: 'FEED_MESSAGE' });
     line.set('refuses');
+    line.cut();
     await expect(client.publish('a', 'x', { timeoutMs: 50 })).rejects.toThrow();
   });
 
@@ -364,7 +367,7 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
         await until(() => readers.every(({ all }, at) => all.length >= (expected[at]?.length ?? 0)));
         for (const [at, reader] of readers.entries()) expect(reader.data()).toEqual(expected[at]);
         client.close();
-        await until(() => line.open === 0);
+        line.cut();
       }),
       { numRuns: Number(process.env.CLIENT_RUNS ?? 25) },
     );

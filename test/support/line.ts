@@ -101,10 +101,12 @@ export class Line {
     server.on('data', (chunk: Buffer) => {
       all = Buffer.concat([all, chunk]);
       const end = all.indexOf('\r\n\r\n');
-      if (!isHead || end < 0) return;
-      isHead = false;
-      client.write(all.subarray(0, end + 4));
-      all = all.subarray(end + 4);
+      if (isHead && end >= 0) {
+        isHead = /content-length/i.test(all.toString('latin1', 0, end));
+        const ready = isHead ? all.length : end + 4;
+        client.write(all.subarray(0, ready));
+        all = all.subarray(ready);
+      }
     });
     server.on('end', () => client.end(all));
   }
