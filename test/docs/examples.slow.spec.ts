@@ -1,9 +1,11 @@
 import { type Browser, chromium, type Page } from 'playwright-core';
-import { chromiumArgs, missing } from '../../tools/engines.mjs';
-import { Run } from '../support/run.js';
+import { chromiumArgs, Engine, missing } from '../../tools/engines.mjs';
+import { Run, type Served } from '../support/run.js';
 import { until } from '../support/until.js';
 
-const inBrowser = missing().includes('chromium') ? describe.skip : describe;
+const absent = missing();
+const inBrowser = absent.includes('chromium') ? describe.skip : describe;
+const withRedis = absent.includes('redis-server') ? it.skip : it;
 
 afterEach(() => Run.endAll());
 
@@ -35,8 +37,7 @@ inBrowser('the examples in Chromium', () => {
     await other.click('#stop');
     for (const tab of [page, other]) await until(async () => (await text(tab, '#state')).startsWith('stopped'));
     expect(await text(page, '#answer')).toBe(await text(other, '#answer'));
-    // Each tab comes back once, and is told that there is nothing more.
-    for (const tab of [page, other]) await until(async () => (await text(tab, '#state')).includes('closed for good'));
+    for (const tab of [page, other]) await until(async () => (await text(tab, '#status')) === 'ended');
 
     await page.click('button.main');
     await until(async () => (await text(page, '#state')).startsWith('completed'));
@@ -45,5 +46,58 @@ inBrowser('the examples in Chromium', () => {
     await page.reload();
     await until(async () => (await text(page, '#state')).startsWith('completed'));
     expect(await text(page, '#answer')).toBe(whole);
+    await until(async () => (await text(page, '#status')) === 'ended');
+  });
+
+  describe('chat', () => {
+    const start = (env: Record<string, string> = {}) => Run.serving(['tools/example.mjs', 'chat'], /open http:\/\/\S+:\d+/, env);
+    const said = (page: Page) => page.$$eval('#said li', (items) => items.map((item) => item.lastChild?.textContent));
+    const shows = (page: Page, ...wanted: string[]) => until(async () => `${await said(page)}` === `${wanted}`);
+
+    async function enter(example: Served, name: string): Promise<Page> {
+      const page = await (await browser.newContext()).newPage();
+      await page.goto(example.url);
+      await page.fill('#join input', name);
+      await page.click('#join button');
+      await until(async () => (await text(page, '#status')) === 'live');
+      return page;
+    }
+
+    async function say(page: Page, ...messages: string[]): Promise<void> {
+      for (const message of messages) {
+        await page.fill('#say input', message);
+        await page.press('#say input', 'Enter');
+      }
+    }
+
+    /** Two people talk, the server is killed, and one of them goes on. */
+    async function restart(env: Record<string, string> = {}): Promise<Served> {
+      const example = await start(env);
+      const [ann, bob] = [await enter(example, 'ann'), await enter(example, 'bob')];
+      await say(ann, 'one');
+      for (const page of [ann, bob]) await shows(page, 'one');
+      example.child.kill('SIGKILL');
+      for (const page of [ann, bob]) await until(async () => (await text(page, '#status')) === 'waiting');
+      await say(ann, 'two', 'three');
+      const again = await start({ ...env, PORT: `${example.port}` });
+      for (const page of [ann, bob]) await shows(page, 'one', 'two', 'three');
+      await say(bob, 'four');
+      for (const page of [ann, bob]) {
+        await shows(page, 'one', 'two', 'three', 'four');
+        await until(async () => `${(await page.$$eval('#here li', (all) => all.map((one) => one.textContent))).sort()}` === 'ann,bob');
+      }
+      return again;
+    }
+
+    it('shows all that is said once and in order, also what is said while its server is down', async () => {
+      await restart();
+    });
+
+    withRedis('on Redis, shows those who come later what was said before a restart', async () => {
+      const redis = await Engine.start('redis');
+      const example = await restart({ REDIS_URL: redis.url });
+      await shows(await enter(example, 'eve'), 'one', 'two', 'three', 'four');
+      await redis.stop();
+    });
   });
 });
