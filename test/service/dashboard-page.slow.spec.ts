@@ -193,7 +193,7 @@ inBrowser('the page of the dashboard in Chromium', () => {
     const service = await start();
     const page = await (await browser.newContext()).newPage();
     let pages = 0;
-    await page.route('**/dashboard/feed', (route) => (pages > 1 ? route.continue() : route.fulfill({ status: 502 })));
+    await page.route('**/dashboard/feed?*', (route) => (pages > 2 ? route.continue() : route.fulfill({ status: 502 })));
     await page.route('**/dashboard/now', (route) => {
       pages += 1;
       return pages > 2 ? route.continue() : route.fulfill({ contentType: 'text/html', body: '<p>Back soon</p>' });
@@ -201,7 +201,7 @@ inBrowser('the page of the dashboard in Chromium', () => {
     await page.goto(`${service.url}/dashboard`);
     await shows(page, '#state', 'polling');
     await shows(page, '#state', 'live');
-    expect(pages).toBe(3);
+    expect(pages).toBeGreaterThan(2);
   });
 
   it('reconnects where its connection falls silent without an end', async () => {
@@ -214,7 +214,7 @@ inBrowser('the page of the dashboard in Chromium', () => {
       client.on('error', () => {}).on('close', () => node.destroy());
       node.on('error', () => {}).on('close', () => client.destroy());
       node.on('data', (sent) => {
-        if (!sent.includes('text/event-stream')) return;
+        if (!sent.includes('application/x-ndjson')) return;
         feed = node;
         feeds += 1;
       });
