@@ -16,11 +16,12 @@ inBrowser('the examples in Chromium', () => {
   });
   afterAll(() => browser?.close());
 
+  const start = (name: string, env: Record<string, string> = {}) => Run.serving(['tools/example.mjs', name], /open http:\/\/\S+:\d+/, env);
   const text = async (page: Page, selector: string) => (await page.textContent(selector)) ?? '';
   const words = async (page: Page) => (await text(page, '#answer')).split(' ').length - 1;
 
   it('tokens: an answer goes on after a reload and in another tab, is stopped from there, and ends for good', async () => {
-    const example = await Run.serving(['tools/example.mjs', 'tokens'], /open http:\/\/\S+:\d+/);
+    const example = await start('tokens');
     const context = await browser.newContext();
     const page = await context.newPage();
     await page.goto(example.url);
@@ -49,8 +50,59 @@ inBrowser('the examples in Chromium', () => {
     await until(async () => (await text(page, '#status')) === 'ended');
   });
 
+  it('prices: go on when the server is restarted', async () => {
+    const example = await start('prices');
+    const page = await browser.newPage();
+    const complaints: string[] = [];
+    page.on('pageerror', (error) => complaints.push(String(error)));
+    const prices = () => page.$$eval('li output', (all) => all.map((one) => Number(one.textContent)));
+    await page.goto(example.url);
+    await until(async () => (await prices()).every((price) => price > 0));
+    example.child.kill('SIGKILL');
+    await until(async () => (await text(page, '#status')) === 'waiting');
+    const before = await prices();
+    await start('prices', { PORT: `${example.port}` });
+    await until(async () => (await prices()).every((price, n) => price !== before[n]));
+    expect(complaints).toEqual([]);
+  });
+
+  it('progress: a job is shown from where it is, and to its end', async () => {
+    const example = await start('progress');
+    const page = await browser.newPage();
+    await page.goto(example.url);
+    await page.click('button');
+    await until(async () => (await text(page, 'output')).startsWith('step'));
+    await page.reload();
+    await until(async () => (await text(page, 'output')).startsWith('step'));
+    await until(async () => (await text(page, 'output')) === 'all 40 steps done');
+    expect(await page.isEnabled('button')).toBe(true);
+    await page.reload();
+    await until(async () => (await text(page, 'output')) === 'all 40 steps done');
+    await page.goto(`${example.url}/#unknown`);
+    await page.reload();
+    await until(async () => (await text(page, 'output')) === 'this job no longer exists');
+  });
+
+  withRedis('redis: what is drawn in one process is seen in another, also by those who come later', async () => {
+    const redis = await Engine.start('redis');
+    const [one, other] = [await start('redis', { REDIS_URL: redis.url }), await start('redis', { REDIS_URL: redis.url })];
+    const pages = [await browser.newPage(), await browser.newPage(), await browser.newPage()];
+    const [first, second, third] = pages as [Page, Page, Page];
+    const pixels = "((canvas) => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some((value) => value > 0))";
+    const isDrawn = (page: Page) => page.evaluate<boolean>(`${pixels}(document.querySelector('canvas'))`);
+    await first.goto(one.url);
+    await second.goto(other.url);
+    for (const page of [first, second]) await until(async () => (await text(page, '#status')) === 'live');
+    await until(async () => (await second.$$eval('li', (all) => all.length)) === 2);
+    expect(await isDrawn(second)).toBe(false);
+    await first.click('canvas');
+    for (const page of [first, second]) await until(() => isDrawn(page));
+    await third.goto(other.url);
+    await until(() => isDrawn(third));
+    await redis.stop();
+  });
+
   describe('chat', () => {
-    const start = (env: Record<string, string> = {}) => Run.serving(['tools/example.mjs', 'chat'], /open http:\/\/\S+:\d+/, env);
     const said = (page: Page) => page.$$eval('#said li', (items) => items.map((item) => item.lastChild?.textContent));
     const shows = (page: Page, ...wanted: string[]) => until(async () => `${await said(page)}` === `${wanted}`);
 
@@ -72,14 +124,14 @@ inBrowser('the examples in Chromium', () => {
 
     /** Two people talk, the server is killed, and one of them goes on. */
     async function restart(env: Record<string, string> = {}): Promise<Served> {
-      const example = await start(env);
+      const example = await start('chat', env);
       const [ann, bob] = [await enter(example, 'ann'), await enter(example, 'bob')];
       await say(ann, 'one');
       for (const page of [ann, bob]) await shows(page, 'one');
       example.child.kill('SIGKILL');
       for (const page of [ann, bob]) await until(async () => (await text(page, '#status')) === 'waiting');
       await say(ann, 'two', 'three');
-      const again = await start({ ...env, PORT: `${example.port}` });
+      const again = await start('chat', { ...env, PORT: `${example.port}` });
       for (const page of [ann, bob]) await shows(page, 'one', 'two', 'three');
       await say(bob, 'four');
       for (const page of [ann, bob]) {
