@@ -111,6 +111,23 @@ inBrowser('the page of the dashboard in Chromium', () => {
     expect(await page.$$eval('#log span', (all) => all.map((one) => one.textContent))).toEqual(['2', '1']);
   });
 
+  it('shows the end of the feed that it follows', async () => {
+    const service = await start();
+    await publish(service, 'a', 1);
+    const page = await open(service);
+    await page.fill('#follow-form [name=id]', 'a');
+    await page.check('#follow-form [name=kept]');
+    await page.press('#follow-form [name=id]', 'Enter');
+    await shows(page, '#follow-state', 'a: following · 1 message');
+    expect((await service.publish('/test/a?end', '')).status).toBe(201);
+    await shows(page, '#follow-state', 'a: ended · 2 messages');
+    expect(await page.isVisible('#stop')).toBe(false);
+    await page.press('#follow-form [name=id]', 'Enter');
+    await shows(page, '#follow-state', 'a: ended · 2 messages');
+    expect(await page.$$eval('#log b', (all) => all.map((one) => one.textContent))).toEqual(['end']);
+    expect(complaints).toEqual([]);
+  });
+
   it('can be used with the keyboard alone', async () => {
     const service = await start();
     await service.follow('/test/news');
