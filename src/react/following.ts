@@ -56,7 +56,7 @@ export function useFollowing<Kept extends { readonly following: Following }>(
 ): Kept {
   const client = useFeedClient();
   const all = [feeds ?? []].flat() as Feed[];
-  const key = all.map(idOf).sort().join();
+  const key = [...new Set(all.map(idOf))].sort().join();
   const makeAnew = () => make(new Following(client, key, all, since));
   const [before, keep] = useState(makeAnew);
   const isSame = before.following.client === client && before.following.key === key;
