@@ -122,7 +122,7 @@ inBrowser.each(platforms)('nestjs-feed/react in Chromium on %s', (platform) => {
   });
 
   it('begins anew with another feed, while other components miss nothing', async () => {
-    await open();
+    await open({ historyLength: 100_000 });
     const log = { id: 'log', kind: 'log', feeds: 'log' } as const;
     await show(log, { id: 'x', kind: 'newest', feeds: 'a' });
     await isFollowed('a', 'log');
