@@ -1,4 +1,4 @@
-export type EngineKind = 'redis' | 'sentinel' | 'nats';
+export type EngineKind = 'redis' | 'sentinel' | 'nats' | 'nats-2.11';
 
 /** The environment in which the programs are found. */
 export const env: NodeJS.ProcessEnv;

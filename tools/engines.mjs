@@ -2,21 +2,28 @@
 // killed, paused and restarted. As a program (`node tools/engines.mjs`), it has them installed where that can be done: as root on Debian.
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 
-/** Only root has the folders that Debian installs servers to in its PATH. */
-export const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/usr/local/sbin` };
+/** Where programs are that were not installed to the system. */
+const own = fileURLToPath(new URL('../node_modules/.cache/engines', import.meta.url));
 
-/** What belongs to the system, because no npm package brings it: by program, how to ask for its version, and its package in Debian. */
+/** Only root has the folders that Debian installs servers to in its PATH. */
+export const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/usr/local/sbin:${own}` };
+
+/**
+ * What belongs to the system, because no npm package brings it: by program, how to ask for its version, and its package in Debian. Without
+ * one, it is had on some systems only, and does not fail a CI that has none.
+ */
 const programs = {
   'redis-server': { version: '--version', debian: 'redis-server' },
   'nats-server': { version: '--version', debian: 'nats-server' },
+  'nats-server-2.11': { version: '--version' },
   nginx: { version: '-v', debian: 'nginx-light' },
   promtool: { version: '--version', debian: 'prometheus' },
   chromium: { version: '--version', debian: 'chromium' },
@@ -39,13 +46,67 @@ export function missing() {
 /** Installs what is missing, where that can be done; returns what is missing all the same. */
 function install() {
   const wanted = missing();
-  if (wanted.length === 0 || process.getuid?.() !== 0 || !existsSync('/etc/debian_version')) return wanted;
-  const packages = wanted.map((program) => programs[program].debian);
-  console.error(`> apt-get install ${packages.join(' ')}`);
-  // What is installed must not start as a service of the machine: the tests have their own.
-  const script = `apt-get -qq update && apt-get -qq install -y --no-install-recommends ${packages.join(' ')}`;
-  spawnSync('sh', ['-c', script], { env: { ...env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' }, stdio: ['ignore', 'ignore', 2] });
+  const isDebian = process.getuid?.() === 0 && existsSync('/etc/debian_version');
+  const packages = wanted.flatMap((program) => programs[program].debian ?? []);
+  if (isDebian && packages.length > 0) {
+    console.error(`> apt-get install ${packages.join(' ')}`);
+    // What is installed must not start as a service of the machine: the tests have their own.
+    const script = `apt-get -qq update && apt-get -qq install -y --no-install-recommends ${packages.join(' ')}`;
+    spawnSync('sh', ['-c', script], { env: { ...env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' }, stdio: ['ignore', 'ignore', 2] });
+  }
+  if (wanted.includes('nats-server-2.11')) provideNats211(isDebian);
   return missing();
+}
+
+/** Has `nats-server-2.11` lead to NATS 2.11 or later: the system's, or, where that is older, one that is unpacked from a later Debian. */
+function provideNats211(isDebian) {
+  mkdirSync(own, { recursive: true });
+  const target = join(own, 'nats-server-2.11');
+  rmSync(target, { force: true }); // a link may lead nowhere
+  const [, major, minor] = /v(\d+)\.(\d+)/.exec(spawnSync('nats-server', ['--version'], { env, encoding: 'utf8' }).stdout ?? '') ?? [];
+  if (Number(major) > 2 || Number(minor) >= 11) {
+    const { stdout } = spawnSync('sh', ['-c', 'command -v nats-server'], { env, encoding: 'utf8' });
+    symlinkSync(stdout.trim(), target);
+  } else if (isDebian) {
+    console.error('> nats-server of a later Debian');
+    const folder = mkdtempSync(join(own, 'debian-'));
+    try {
+      unpackFrom('forky', 'nats-server', folder);
+      renameSync(join(folder, 'usr/sbin/nats-server'), target);
+    } catch (error) {
+      console.error(error.message);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  }
+}
+
+/** Unpacks a package of another release of Debian into a folder, from where the system has its own; the system does not hear of it. */
+function unpackFrom(release, name, folder) {
+  const run = (command, ...args) => {
+    const { status, stdout } = spawnSync(command, args, { cwd: folder, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 2] });
+    if (status !== 0) throw new Error(`${command} ${args.at(-1)} failed`);
+    return stdout;
+  };
+  const targets = run('apt-get', 'indextargets', '--format', '$(CODENAME) $(COMPONENT) $(REPO_URI)', 'Created-By: Packages');
+  const uri = targets
+    .split('\n')
+    .find((line) => /^[a-z]+ main /.test(line))
+    ?.split(' ')[2];
+  const signed = '[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]';
+  writeFileSync(join(folder, 'sources.list'), `deb ${signed} ${uri} ${release} main\n`);
+  mkdirSync(join(folder, 'lists'));
+  const settings = {
+    'Dir::Etc::SourceList': join(folder, 'sources.list'),
+    'Dir::Etc::SourceParts': '-',
+    'Dir::State::Lists': join(folder, 'lists'),
+    'Dir::Cache': folder,
+    'APT::Sandbox::User': 'root', // no other user can write to the folder
+  };
+  const options = Object.entries(settings).flatMap(([setting, value]) => ['-o', `${setting}=${value}`]);
+  run('apt-get', '-qq', ...options, 'update');
+  run('apt-get', '-qq', ...options, 'download', name);
+  run('sh', '-c', `dpkg -x ${name}_*.deb .`);
 }
 
 export async function freePort() {
@@ -81,6 +142,7 @@ const kinds = {
     url: (port) => `nats://127.0.0.1:${port}`,
   },
 };
+kinds['nats-2.11'] = { ...kinds.nats, program: 'nats-server-2.11' };
 
 /** What halts a process for the rest of each 100 ms in which it has had its share. In a thread of its own: it must keep time. */
 const slowing = `
@@ -199,6 +261,6 @@ if (import.meta.url === pathToFileURL(process.argv[1]).href) {
   const left = install();
   if (left.length > 0) {
     console.error(`tests left out, because these programs are missing: ${left.join(', ')}`);
-    if (process.env.CI) process.exit(1);
+    if (process.env.CI && left.some((program) => programs[program].debian)) process.exit(1);
   }
 }

@@ -1,17 +1,18 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import { type FeedMessageOf, type FeedNotice, type FeedRef, type FeedSchemas, segmentForm } from '../feed/message/feed-definition.js';
-import { createBacklog } from './backlog.js';
+import type { FeedMessageOf, FeedNotice, FeedRef, FeedSchemas } from '../feed/message/feed-definition.js';
+import { type Feed, idOf } from './feed-id.js';
 import { createHub } from './hub.js';
 import { createMessages, type FeedMessages, type Messages } from './messages.js';
 import type { FeedObservable } from './observable.js';
 import { check, type FeedClientOptions, resolveOptions } from './options.js';
 import { listenToPage } from './page.js';
 import type { History, HistoryQuery, Published, PublishOptions } from './publish.js';
+import type { Positions } from './resume.js';
 import { createStatus, type FeedClientStatus } from './status.js';
 import { type FeedClientMessage, type Sink, type Subscription, subscriptionTo } from './subscription.js';
 
-/** The longest id of a feed, in characters. */
-const longestId = 200;
+/** How often it is looked whether consumers have caught up, where some are behind, in milliseconds. */
+const drainMs = 10;
 
 export interface FollowOptions {
   /**
@@ -22,9 +23,6 @@ export interface FollowOptions {
   /** Follows no more once it is aborted. */
   readonly signal?: AbortSignal;
 }
-
-/** A feed: its id, or a ref of its definition. */
-export type Feed = string | FeedRef;
 
 /** The messages of a feed, and what the feed tells of itself. */
 export type MessageFrom<F extends Feed> = F extends FeedRef ? FeedMessageOf<F> | FeedNotice : FeedClientMessage;
@@ -73,16 +71,24 @@ export interface FeedClient {
 export function createFeedClient(given: FeedClientOptions): FeedClient {
   const options = resolveOptions(given);
   const { url, resume, validate, onReset, share } = options;
-  const backlog = createBacklog();
+  /** The consumers that have enough to do. */
+  const full = new Set<object>();
+  const drained = async () => {
+    while (full.size > 0) await new Promise((resolve) => setTimeout(resolve, drainMs));
+  };
   const status = createStatus();
-  const context = { options, status, ready: backlog.ready };
+  const context = { options, status, ready: () => (full.size > 0 ? drained() : undefined) };
   // What few need is loaded when it is needed.
   let source = share ? undefined : createHub(context);
+  let kept: Positions | undefined;
   const sharing = share ? import('./share.js') : undefined;
   const positions =
     resume &&
     import('./resume.js').then(({ createPositions }) => createPositions(resume, `nestjs-feed:${url}`, (feed) => source?.at(feed)));
-  const other = () => import('./publish.js');
+  const lazily =
+    (name: 'publish' | 'history' | 'position') =>
+    async (...args: unknown[]) =>
+      ((await import('./publish.js'))[name] as (...args: unknown[]) => unknown)(options, ...args);
   const followed = new Set<Messages>();
   /** The loads of the states of feeds that are on their way: one for a feed, however many follow it. */
   const reloads = new Map<string, Promise<string | undefined>>();
@@ -97,18 +103,23 @@ export function createFeedClient(given: FeedClientOptions): FeedClient {
   const follow = (feeds: Feed | readonly Feed[], followOptions: FollowOptions = {}): FeedMessages => {
     const all = [feeds].flat() as Feed[];
     const ids = [...new Set(all.map(idOf))];
-    check('follow()', followOptions, { since: 'string', signal: 'signal object' });
+    check('follow', followOptions, { since: 'string', signal: 'signal object' });
     const { since, signal } = followOptions;
     if (ids.length === 0) throw new TypeError('follow() needs a feed');
-    const refs = new Map(all.map((feed, n) => [ids[n], isRef(feed) ? feed : undefined]));
     const subscriptions: Subscription[] = [];
     const close = () => made.end();
     let left = ids.length;
-    let valid: ((message: FeedClientMessage, ref: FeedRef | undefined) => FeedClientMessage) | undefined;
+    let valid: ((message: FeedClientMessage) => FeedClientMessage) | undefined;
     const sink: Sink = {
-      next: (message) => made.next(valid ? valid(message, refs.get(message.feed)) : message),
+      next(message) {
+        try {
+          made.next(valid ? valid(message) : message);
+        } catch (error) {
+          made.end({ error });
+        }
+      },
       end(feed) {
-        positions?.then(({ forget }) => forget(feed));
+        kept?.forget(feed);
         left -= 1;
         if (left === 0) close();
       },
@@ -117,9 +128,9 @@ export function createFeedClient(given: FeedClientOptions): FeedClient {
     };
     const begin = async () => {
       followed.add(made);
-      const kept = await positions;
+      kept = await positions;
       const shared = await sharing;
-      valid = validate ? (await import('./validate.js')).valid : undefined;
+      valid = validate ? (await import('./validate.js')).validator(all) : undefined;
       if (!followed.has(made)) return; // closed meanwhile
       for (const feed of ids) subscriptions.push(subscriptionTo(feed, since ?? kept?.begin(feed), sink));
       source ??= shared?.canShare() ? shared.createShared(context) : createHub(context);
@@ -130,36 +141,22 @@ export function createFeedClient(given: FeedClientOptions): FeedClient {
       signal?.removeEventListener('abort', close);
       for (const subscription of subscriptions) source?.leave(subscription);
     };
-    const made = createMessages(ids, backlog, begin, leave);
+    const made = createMessages(ids, full, () => begin().catch((error) => made.end({ error })), leave);
     signal?.addEventListener('abort', close);
     if (signal?.aborted || closing.signal.aborted) close();
     return made.messages;
   };
 
-  listenToPage({ look: (isNew) => source?.look(isNew), hide: () => positions?.then(({ store }) => store()) }, closing.signal);
+  listenToPage({ look: (isNew) => source?.look(isNew), hide: () => kept?.store() }, closing.signal);
 
   return {
     ...{ status, follow },
-    publish: async (feed: Feed, ...rest: unknown[]) => (await other()).publish(options, idOf(feed), isRef(feed), rest),
-    history: async (feeds: Feed | readonly Feed[], query: HistoryQuery) =>
-      (await other()).history(options, [feeds].flat().map(idOf), query),
-    position: async (feeds: Feed | readonly Feed[], query?: { signal?: AbortSignal }) =>
-      (await (await other()).history(options, [feeds].flat().map(idOf), { ...query, last: 1 })).position,
+    ...{ publish: lazily('publish'), history: lazily('history'), position: lazily('position') },
     close() {
       closing.abort();
       for (const messages of [...followed]) messages.end();
-      positions?.then(({ close }) => close());
+      kept?.close();
       source?.close();
     },
   } as unknown as FeedClient;
-}
-
-function isRef(feed: Feed): feed is FeedRef {
-  return typeof feed !== 'string';
-}
-
-function idOf(feed: Feed): string {
-  const id = typeof feed === 'string' ? feed : feed?.id;
-  if (typeof id === 'string' && id.length <= longestId && id.split('/').every((segment) => segmentForm.test(segment))) return id;
-  throw new TypeError(`Not a feed's id, up to ${longestId} of A-Z a-z 0-9 . _ ~ : @ - and single slashes: ${JSON.stringify(id)}`);
 }

@@ -9,6 +9,8 @@ import { createStatus, type Status } from './status.js';
 import type { FeedClientMessage, Subscription } from './subscription.js';
 import type { Watch } from './watch.js';
 
+/** How many feeds the server takes on one connection. */
+const mostFeeds = 100;
 /** When a stream is tried again where streams are held back, in milliseconds. */
 const pollingMs = 600_000;
 
@@ -208,6 +210,10 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
         subscription.isCatchingUp = true;
         const makeHub = (ownTap: Tap) => createHub({ options, ready, tap: ownTap });
         catchingUp = catchingUp.then(async () => (await import('./catch-up.js')).catchUp(subscription, makeHub));
+        return;
+      }
+      if (!others && feeds.size === mostFeeds) {
+        subscription.fail(new FeedClientError(`At most ${mostFeeds} feeds.`));
         return;
       }
       subscription.release(isPosition(since) ? since : undefined);

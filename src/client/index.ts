@@ -3,10 +3,10 @@ export { defineFeed } from '../feed/message/feed-definition.js';
 export { FeedClientError } from './errors.js';
 export {
   createFeedClient,
-  type Feed,
   type FeedClient,
   type FollowOptions,
 } from './feed-client.js';
+export type { Feed } from './feed-id.js';
 export type { FeedMessages } from './messages.js';
 export type { FeedObservable, FeedObserver, Unsubscribable } from './observable.js';
 export type { FeedClientOptions, FeedStorage, TokenSource } from './options.js';

@@ -1,4 +1,3 @@
-import type { Backlog } from './backlog.js';
 import { type FeedObservable, type FeedObserver, interoperable, toObserver } from './observable.js';
 import type { FeedClientMessage } from './subscription.js';
 
@@ -35,10 +34,11 @@ export interface Messages {
 }
 
 /**
+ * @param full has the consumers that have enough to do: nothing more is read for the time being
  * @param begin follows the feeds, once there is a consumer
  * @param leave follows them no more
  */
-export function createMessages(feeds: readonly string[], backlog: Backlog, begin: () => void, leave: () => void): Messages {
+export function createMessages(feeds: readonly string[], full: Set<object>, begin: () => void, leave: () => void): Messages {
   const consumers = new Set<readonly [FeedObserver<FeedClientMessage>]>();
   let hasBegun = false;
   /** What they ended with; undefined while there may be more. */
@@ -90,7 +90,7 @@ export function createMessages(feeds: readonly string[], backlog: Backlog, begin
       const remove = add({
         next(message) {
           queue.push(message);
-          if (queue.length === mostWaiting) backlog.set(queue, true);
+          if (queue.length === mostWaiting) full.add(queue);
           wake();
         },
         error: () => wake(),
@@ -99,7 +99,7 @@ export function createMessages(feeds: readonly string[], backlog: Backlog, begin
       try {
         for (;;) {
           const message = queue.shift();
-          if (queue.length <= fewWaiting) backlog.set(queue, false);
+          if (queue.length <= fewWaiting) full.delete(queue);
           if (message !== undefined) yield message;
           else if (over?.failure) throw over.failure.error;
           else if (over) return;
@@ -110,7 +110,7 @@ export function createMessages(feeds: readonly string[], backlog: Backlog, begin
           }
         }
       } finally {
-        backlog.set(queue, false);
+        full.delete(queue);
         remove();
       }
     },

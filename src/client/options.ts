@@ -19,7 +19,7 @@ export interface FeedClientOptions {
    * milliseconds. What the server says (`Retry-After`, `retry`) takes precedence. Default: 1000 and 30000.
    */
   retry?: { readonly minMs?: number; readonly maxMs?: number };
-  /** Silence after which the line counts as dead, in milliseconds. Default: 2.5 of the server's heartbeats. 0: never. */
+  /** Silence after which the line counts as dead, in milliseconds. Default: 2.5 of the server's heartbeats, and 20000 for an answer. 0: never. */
   stallMs?: number;
   /** Whether all tabs of an origin use one connection, where the browser has Web Locks and `BroadcastChannel`. Default: false. */
   share?: boolean;
@@ -48,15 +48,15 @@ export interface ResolvedOptions extends Omit<FeedClientOptions, 'onReset'> {
 /** What each option may be: `typeof` of a value that is allowed is a part of it. */
 type Kinds<Options> = Readonly<Record<keyof Options, string>>;
 
-const number = 'number of at least 0';
+const number = 'number >= 0';
 const kinds: Kinds<FeedClientOptions> = {
-  url: 'string or URL object',
+  url: 'string or object',
   token: 'string or function',
   headers: 'object',
   retry: 'object',
   stallMs: number,
   share: 'boolean',
-  resume: 'storage object',
+  resume: 'object',
   onReset: 'function',
   validate: 'boolean',
   fetch: 'function',
@@ -83,8 +83,8 @@ export function check<Options extends object>(method: string, options: Options, 
  */
 export function resolveOptions(options: FeedClientOptions): ResolvedOptions {
   const { url, token, retry = {}, onReset, fetch = globalThis.fetch } = options;
-  check('createFeedClient()', options, kinds);
-  check('createFeedClient(): retry', retry, { minMs: number, maxMs: number });
+  check('createFeedClient', options, kinds);
+  check('retry', retry, { minMs: number, maxMs: number });
   const { minMs = 1000, maxMs = Math.max(30_000, minMs) } = retry;
   const { location } = globalThis as { location?: { href: string } };
   const base = new URL(url, location?.href); // it throws a TypeError that names the URL

@@ -1,6 +1,6 @@
 /** Whether `since` is a position, or a message's id, and not one of the words that `since` may be. */
 export function isPosition(since: string | undefined): since is string {
-  return /^[a-z0-9]{1,32}-\d+(\/|$)/.test(since ?? '');
+  return /^\w+-\d+(\/|$)/.test(since ?? '');
 }
 
 /**

@@ -1,5 +1,6 @@
 import { backoff } from './backoff.js';
 import { isFinal, type Refusal } from './errors.js';
+import { type Feed, idOf, isRef } from './feed-id.js';
 import { check, type ResolvedOptions } from './options.js';
 import { type Query, request, TokenError, urlOf } from './request.js';
 import type { FeedClientMessage } from './subscription.js';
@@ -52,17 +53,17 @@ const publishMs = 30_000;
  *
  * @param rest the type, where the feed is defined, the data, and the options
  */
-export async function publish(options: ResolvedOptions, feed: string, isDefined: boolean, rest: unknown[]): Promise<Published> {
-  const [type, data, given = {}] = (isDefined ? rest : [undefined, ...rest]) as [string | undefined, unknown, PublishOptions?];
-  check('publish()', given, {
+export async function publish(options: ResolvedOptions, feed: Feed, ...rest: unknown[]): Promise<Published> {
+  const [type, data, given = {}] = (isRef(feed) ? rest : [undefined, ...rest]) as [string | undefined, unknown, PublishOptions?];
+  check('publish', given, {
     type: 'string',
     key: 'string',
     expected: 'string',
-    timeoutMs: 'number of at least 0',
+    timeoutMs: 'number >= 0',
     signal: 'signal object',
   });
   const { key = makeKey(), expected, timeoutMs = publishMs, signal = null } = given;
-  const url = urlOf(options.url, [feed], queryOf({ type: type === 'message' ? undefined : (type ?? given.type), expected }));
+  const url = urlOf(options.url, [idOf(feed)], queryOf({ type: type === 'message' ? undefined : (type ?? given.type), expected }));
   const isText = typeof data === 'string';
   const headers = { 'Content-Type': isText ? 'text/plain' : 'application/json', 'Idempotency-Key': key };
   const until = Date.now() + timeoutMs;
@@ -79,9 +80,15 @@ export async function publish(options: ResolvedOptions, feed: string, isDefined:
   }
 }
 
-export function history(options: ResolvedOptions, feeds: readonly string[], { signal, ...query }: HistoryQuery = {}): Promise<History> {
-  check('history()', query, { since: 'string', last: 'number', limit: 'number' });
-  return answerTo<History>(options, urlOf(options.url, feeds, queryOf({ mode: 'once', ...query })), { signal: signal ?? null });
+export async function history(options: ResolvedOptions, feeds: Feed | readonly Feed[], given: HistoryQuery = {}): Promise<History> {
+  check('history', given, { since: 'string', last: 'number', limit: 'number', signal: 'signal object' });
+  const { signal = null, ...query } = given;
+  const url = urlOf(options.url, ([feeds].flat() as Feed[]).map(idOf), queryOf({ mode: 'once', ...query }));
+  return answerTo<History>(options, url, { signal });
+}
+
+export async function position(options: ResolvedOptions, feeds: Feed | readonly Feed[], given?: { signal?: AbortSignal }): Promise<string> {
+  return (await history(options, feeds, { ...given, last: 1 })).position;
 }
 
 async function answerTo<Answer>(options: ResolvedOptions, url: URL, init: RequestInit): Promise<Answer> {

@@ -76,11 +76,13 @@ export interface Receiver {
  */
 export function stream(options: ResolvedOptions, receiver: Receiver): Promise<boolean> {
   const { onLine, ready } = receiver;
-  return ask(options, receiver, [['marks', '1']], headMs, async ({ status, body }, watch) => {
+  return ask(options, receiver, [['marks', '1']], options.stallMs || headMs, async ({ status, body }, watch) => {
     if (status === 204) return true;
     if (!body) throw mute;
     watch.limit(muteMs, mute);
     const reader = body.getReader();
+    // Where the response is ending, aborting the request may leave a read of Node's that never settles.
+    watch.signal.addEventListener('abort', () => void reader.cancel().catch(() => {}));
     const decoder = new TextDecoder();
     let stallMs = muteMs;
     for (let rest = ''; ; ) {
@@ -119,7 +121,10 @@ export async function ask<Answer>(
   onWatch(watch);
   try {
     const url = urlOf(options.url, feeds, [...query, ...since.map((start) => ['since', start] as const)]);
-    return await read(await request(options, url, { headers: { Accept: 'application/x-ndjson' }, signal: watch.signal }), watch);
+    const response = await request(options, url, { headers: { Accept: 'application/x-ndjson' }, signal: watch.signal });
+    const answer = await read(response, watch);
+    watch.signal.throwIfAborted();
+    return answer;
   } catch (error) {
     throw watch.signal.aborted ? watch.signal.reason : error;
   } finally {

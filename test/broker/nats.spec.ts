@@ -5,7 +5,7 @@ import { connect, millis, type NatsConnection } from '@nats-io/transport-node';
 import { generate } from 'selfsigned';
 import type { HistoryBounds } from '../../src/feed/broker/broker.js';
 import { type NatsBrokerOptions, natsBroker } from '../../src/feed/broker/nats/index.js';
-import { leastLength } from '../../src/feed/broker/nats/nats-stream.js';
+import { leastLength } from '../../src/feed/broker/nats/nats-limits.js';
 import { BrokerUnavailableError, MessageTooLargeError } from '../../src/feed/errors/broker.errors.js';
 import { FeedOptionsError } from '../../src/feed/errors/feed-options.error.js';
 import type { StoredMessage } from '../../src/feed/message/message.js';
@@ -257,8 +257,9 @@ describe('natsBroker()', () => {
   });
 
   it('tells followers of all feeds when messages have grown too old while it was cut off', async () => {
-    const { link, cut } = await linked({ historyTtlMs: 1000 });
-    const other = await node({}, { historyTtlMs: 1000 });
+    const bounds = { historyTtlMs: 1000, idempotencyMs: 1000 };
+    const { link, cut } = await linked(bounds);
+    const other = await node({}, bounds);
     await cut.subscribe('a', 'b', 'quiet');
     await other.count('a', 1, 2);
     await until(() => cut.of('a').length === 2);

@@ -4,12 +4,12 @@ import type { StoredMessage } from '../../src/feed/message/message.js';
 import { type FeedRules, RuleSet } from '../../src/feed/pubsub/rules.js';
 import type { Engine } from '../../tools/engines.mjs';
 import { type Node, numbers, positionOf } from '../support/broker-node.js';
-import { type BrokerKind, describeBrokers, engineOf, nodeOf, roomy } from '../support/brokers.js';
+import { type BrokerKind, describeServers, engineOf, nodeOf, roomy } from '../support/brokers.js';
 import { until } from '../support/until.js';
 
 const completed = endContent({ reason: 'completed' });
 
-describeBrokers('the broker contract, what rules say is stored:', (kind: BrokerKind) => {
+describeServers('the broker contract, what rules say is stored:', (kind: BrokerKind) => {
   let engine: Engine | undefined;
   beforeEach(async () => {
     engine = await engineOf(kind);

@@ -6,7 +6,7 @@ import { parse, parseAllDocuments } from 'yaml';
 import { packages } from '../../tools/pack.mjs';
 
 const read = (path: string) => readFileSync(path, 'utf8');
-const { scripts, dependencies, devDependencies } = JSON.parse(read('package.json'));
+const { scripts, dependencies, devDependencies, repository, homepage, bugs } = JSON.parse(read('package.json'));
 const startCommand: string = scripts.start.replace(/.*\bexec /, '');
 const manifests = readdirSync('deploy/kubernetes').map((name) => `deploy/kubernetes/${name}`);
 
@@ -58,6 +58,12 @@ describe('what is deployed', () => {
     for (const document of parseAllDocuments(read(path), { merge: true, customTags })) {
       expect([...document.errors, ...document.warnings]).toEqual([]);
     }
+  });
+
+  it('leads from its page on npm to the sources, the documentation and the reports of bugs', () => {
+    const repositoryPage = repository.url.replace(/^git\+(.*)\.git$/, '$1');
+    expect(repositoryPage).toMatch(/^https:\/\/github\.com\/[\w-]+\/[\w-]+$/);
+    expect([homepage, bugs]).toEqual([`${repositoryPage}#readme`, `${repositoryPage}/issues`]);
   });
 
   it('is found by what refers to it', () => {

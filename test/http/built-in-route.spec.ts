@@ -1,4 +1,5 @@
 import { Observable, Subject } from 'rxjs';
+import { atEnd } from '../support/ends.js';
 import { Peer } from '../support/peer.js';
 import { feedModule, platforms, type Served, serve, until } from '../support/serve.js';
 
@@ -164,5 +165,22 @@ describe.each(platforms)('a feed on %s', (platform) => {
     await until(() => served.feeds.counts().open === 1);
     expect(served.feeds.counts().closed.completed).toBe(closed.completed + 2);
     third.leave();
+  });
+
+  it('ends the followers of a feed without looking at those of others', async () => {
+    const paths = ['/test/a', ...Array.from({ length: 100 }, (_, n) => `/test/b${n}`)];
+    const peers = await Promise.all(paths.map((path) => Peer.get(served.port, path)));
+    await Promise.all(peers.map((peer) => peer.sees('hello')));
+    // The sizes of the sets that `end()` walks through.
+    const { [Symbol.iterator]: iterate } = Set.prototype;
+    atEnd(() => Object.assign(Set.prototype, { [Symbol.iterator]: iterate }));
+    const sizes: number[] = [];
+    Set.prototype[Symbol.iterator] = function () {
+      sizes.push(this.size);
+      return iterate.call(this);
+    };
+    expect(served.feeds.end('a')).toBe(1);
+    expect(Math.max(...sizes)).toBeLessThan(10);
+    await peers[0]?.closed();
   });
 });

@@ -1,5 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { inspect } from 'node:util';
 import { Controller, Get, Param, Req, Res } from '@nestjs/common';
+import { instanceToPlain } from 'class-transformer';
 import { concat, firstValueFrom, NEVER, of, take, toArray } from 'rxjs';
 import { Feed, type FeedConnection, FeedService } from '../../src/index.js';
 import { Peer } from '../support/peer.js';
@@ -179,6 +181,21 @@ describe.each(platforms)('publishing on %s', (platform) => {
     await expect(feeds.publish('a', new Uint8Array([0xff]))).rejects.toThrow(/UTF-8/);
     await expect(feeds.publishMany(['a', ''], 1)).rejects.toMatchObject({ code: 'FEED_ID' });
     expect(feeds.counts().messages).toBe(3);
+  });
+
+  it('gives messages that are the same when they are copied, cloned, serialised and logged', async () => {
+    await start();
+    const { feeds } = served;
+    const subscribed = firstValueFrom(feeds.messages('a'));
+    const published = await feeds.publish('a', { price: 1 }, { type: 'price' });
+    const whole = { id: published.id, feed: 'a', type: 'price', data: { price: 1 }, time: published.time };
+    for (const message of [published, await subscribed, await firstValueFrom(feeds.messages('a', { since: 'earliest' }))]) {
+      expect({ ...message }).toStrictEqual(whole);
+      expect(structuredClone(message)).toEqual(whole);
+      expect(instanceToPlain(message)).toEqual(whole);
+      expect(JSON.parse(JSON.stringify(message))).toEqual(whole);
+      expect(inspect(message)).toBe(inspect(whole));
+    }
   });
 
   it('gives its messages to the application, from where it wants', async () => {

@@ -60,6 +60,15 @@ describe.each(platforms)('FeedModule on %s', (platform) => {
     expect(await (await fetch(`${served.url}/orders`)).json()).toEqual([0]);
   });
 
+  it('a @Feed() route without FeedModule stops the start, which names the module', async () => {
+    @Controller('orders')
+    class OrdersController {
+      @Feed(':id')
+      follow() {}
+    }
+    await expect(serve(platform, { controllers: [OrdersController] })).rejects.toThrow(/FeedModule\.forRoot\(\)/);
+  });
+
   it('there is no built-in route without a path', async () => {
     const served = await serve(platform, { imports: [FeedModule.forRoot()] });
     for (const path of ['/feeds/1', '/feeds?id=1', '/1', '/']) expect([path, (await fetch(served.url + path)).status]).toEqual([path, 404]);

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { Run } from '../support/run.js';
@@ -11,6 +12,12 @@ async function expectFailure(run: Run, line: string): Promise<void> {
 }
 
 describe('the start of the service', () => {
+  it('comes after an installation that prints nothing on which a newcomer cannot act', () => {
+    const { PATH, HOME } = process.env;
+    const { status, stderr } = spawnSync('npm', ['ci', '--dry-run', '--offline'], { encoding: 'utf8', env: { PATH, HOME } });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  });
+
   it.each([
     ['FEED_ADAPTER', 'koa', 'FEED_ADAPTER must be express or fastify, not "koa"'],
     ['HOST', 'no.such.host.invalid', 'HOST no.such.host.invalid is not an address of this machine'],

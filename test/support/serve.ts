@@ -30,7 +30,7 @@ export interface Served {
   url: string;
 }
 
-/** The applications that are served; one that is closed twice is closed once. */
+/** The applications that are served; Nest's proxies let nobody replace `close()`, so that a hook tells which have been closed. */
 const running = new Set<INestApplication>();
 
 /** Express's adapter makes its server without options. */
@@ -57,14 +57,14 @@ export async function serve(
   metadata: ModuleMetadata,
   prepare: (app: INestApplication) => void = () => {},
 ): Promise<Served> {
-  class Root {}
+  class Root {
+    onApplicationShutdown(): void {
+      running.delete(app);
+    }
+  }
   const adapter = typeof platform === 'string' ? adapterOf(platform) : platform;
   const app = await NestFactory.create({ module: Root, ...metadata }, adapter, { logger: false, abortOnError: false });
-  const close = app.close.bind(app);
   running.add(app);
-  app.close = async () => {
-    if (running.delete(app)) await close();
-  };
   prepare(app);
   await app.listen(0, '127.0.0.1');
   const { port } = app.getHttpServer().address() as AddressInfo;

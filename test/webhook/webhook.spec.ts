@@ -238,7 +238,7 @@ describe('the webhook', () => {
     emit(4);
     await webhook.close();
     expect(webhook.counts()).toMatchObject({ sent: 3, waiting: 1 });
-    await until(() => errors.length === 4);
+    await until(() => errors.length >= 4);
     expect(errors[0]).toMatch(/^The webhook's listener failed: Error: the listener failed\n/);
   });
 
@@ -265,7 +265,8 @@ describe('the webhook', () => {
     expect(second?.headers['webhook-id']).toBe(first?.headers['webhook-id']);
     await until(() => webhook.counts().sent === 1);
     expect(first?.socket.destroyed).toBe(true);
-    expect(notes.lines).toEqual([`${receiver.url} failing: no response within 50 ms`, `${receiver.url} working after 1`]);
+    // On a busy machine further requests run out of time.
+    expect(notes.lines).toEqual([`${receiver.url} failing: no response within 50 ms`, expect.stringMatching(/ working after \d+$/)]);
   });
 
   it.each([301, 302, 303, 307, 308])('does not follow a redirect (%i)', async (status) => {

@@ -35,6 +35,9 @@ export class AgeList {
   private newest: Entry | undefined = undefined;
   /** The timer of the next expiry. */
   expiry: NodeJS.Timeout | undefined = undefined;
+  /** The offset up to which messages may have expired that this process never had, and when it learnt that. */
+  missed = 0;
+  missedTime = 0;
 
   /**
    * @param ttlMs how long its messages are stored, in milliseconds

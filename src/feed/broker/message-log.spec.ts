@@ -25,6 +25,29 @@ const withRules = (rules: FeedRules, bounds: Partial<HistoryBounds> = {}): Histo
 const all = Number.POSITIVE_INFINITY;
 
 describe('a log with rules', () => {
+  it('tells of each feed by its time to live that messages may have expired before they arrived', () => {
+    let now = 1000;
+    const rules = { short: { historyTtlMs: 50 }, 'kept/*': { historyTtlMs: 50, keepNewest: true } };
+    const log = new MessageLog('e', withRules(rules), () => now);
+    for (const [n, feed] of ['short', 'plain', 'kept/a', 'short'].entries()) log.append(storedMessage(feed, 'e', n + 1, now, text(1)));
+    now += 10;
+    log.missExpired(50, 2);
+    const read = (feed: string, offset: number) => {
+      const { isReset, messages } = log.read(feed, { epoch: 'e', offset }, all);
+      return [isReset, ...messages.map((message) => message.offset)];
+    };
+    expect([read('short', 1), read('short', 2)]).toEqual([
+      [true, 4],
+      [false, 4],
+    ]);
+    expect([read('plain', 0), read('kept/a', 0), read('quiet', 0)]).toEqual([[false, 2], [false, 3], [false]]);
+    expect(log.read('short', 'earliest', all)).toMatchObject({ isReset: true, messages: [{ offset: 4 }] });
+    expect([log.read('short', { time: now }, all).isReset, log.read('short', { time: now + 1 }, all).isReset]).toEqual([true, false]);
+    log.clear('short');
+    log.missExpired(50, 7);
+    expect([log.lastOffsetOf('short'), log.lastOffsetOf('plain'), log.lastOffsetOf('kept/a')]).toEqual([7, 2, 3]);
+  });
+
   const feeds = ['plain', 'short', 'long', 'kept/short', 'kept/long', 'few'];
   const step = fc.oneof(
     { weight: 6, arbitrary: fc.record({ kind: fc.constant('publish' as const), feed: fc.constantFrom(...feeds), length: fc.nat(200) }) },

@@ -8,6 +8,8 @@ import { TrimmedOffsets } from './trimmed-offsets.js';
 /** The shortest time between two removals of expired messages, in milliseconds. */
 const expiryStepMs = 1000;
 
+const nothingMissed = { missed: 0, missedTime: 0 };
+
 /** The recent messages of all feeds in this process's memory, within bounds. */
 export class MessageLog {
   /** The offset of the last message. */
@@ -67,7 +69,9 @@ export class MessageLog {
     this.dropExpired();
     const log = this.logs.get(feed);
     const { epoch, offset: end } = this;
-    const trimmed = Math.max(log?.trimmed ?? this.trimmed.offsetOf(feed), this.allTrimmed);
+    const { missed } = this.expiryOf(feed);
+    while (log?.first && log.first.message.offset <= missed) this.drop(log.first);
+    const trimmed = Math.max(log?.trimmed ?? this.trimmed.offsetOf(feed), this.allTrimmed, missed);
     const isKnown = isPosition(start) && start.epoch === epoch && start.offset >= trimmed && start.offset <= end;
     const { messages, hasMore } = pageFrom(firstOf(log, start, isKnown), limitBytes);
     const [first] = messages;
@@ -85,7 +89,8 @@ export class MessageLog {
   private isCut(log: FeedLog | undefined, feed: string, start: Start, trimmed: number): boolean {
     if (start === 'earliest') return trimmed > 0;
     if (typeof start === 'string' || !('time' in start)) return false;
-    return trimmed > 0 && Math.max(log?.trimmedTime ?? this.trimmed.timeOf(feed), this.allTrimmedTime) >= start.time;
+    const { missedTime } = this.expiryOf(feed);
+    return trimmed > 0 && Math.max(log?.trimmedTime ?? this.trimmed.timeOf(feed), this.allTrimmedTime, missedTime) >= start.time;
   }
 
   /** The newest message of a feed, if it is stored. */
@@ -95,7 +100,7 @@ export class MessageLog {
 
   /** The offset of the last message that a feed ever had, or a later one up to which it has none. */
   lastOffsetOf(feed: string): number {
-    return this.newestOf(feed)?.offset ?? Math.max(this.trimmed.offsetOf(feed), this.allTrimmed);
+    return this.newestOf(feed)?.offset ?? Math.max(this.trimmed.offsetOf(feed), this.allTrimmed, this.expiryOf(feed).missed);
   }
 
   /** Whether the newest message of a feed is its end. */
@@ -129,6 +134,16 @@ export class MessageLog {
     this.allTrimmedTime = this.now();
   }
 
+  /**
+   * Messages up to an offset may have expired before this process had them, of all feeds with a time to live. What it has of these feeds up to
+   * there is older.
+   */
+  missExpired(ttlMs: number, offset: number): void {
+    const list = this.lists.find((each) => each.ttlMs === ttlMs) as AgeList;
+    list.missed = Math.max(list.missed, offset);
+    list.missedTime = this.now();
+  }
+
   clearAll(): void {
     for (const list of this.lists) list.clear();
     this.logs.clear();
@@ -142,6 +157,12 @@ export class MessageLog {
     const log: FeedLog = { feed, bounds, list: this.listOf(bounds), ...begun };
     this.logs.set(feed, log);
     return log;
+  }
+
+  /** What of a feed has expired unseen; nothing where its newest message stays. */
+  private expiryOf(feed: string): Pick<AgeList, 'missed' | 'missedTime'> {
+    const bounds = boundsOf(this.bounds, feed);
+    return bounds.keepNewest ? nothingMissed : this.listOf(bounds);
   }
 
   private listOf({ historyTtlMs }: FeedBounds): AgeList {

@@ -214,7 +214,7 @@ export class FeedOpener {
 
   private makeTransport(request: IncomingMessage, response: ServerResponse): Transport {
     const isAlone = claimSocket(request);
-    if (request.httpVersionMajor === 1) request.socket.setKeepAlive(true, keepAliveMs);
+    if (request.httpVersionMajor === 1) request.socket.setKeepAlive?.(true, keepAliveMs); // a request that was injected has no real socket
     return handOver(request, response, isAlone) ?? plainResponse(request, response);
   }
 }

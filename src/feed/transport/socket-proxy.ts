@@ -121,6 +121,17 @@ export class SocketProxy extends Duplex {
     else this.onWritable = callback;
   }
 
+  /** What Node's HTTP code writes together, as a head and a body, goes out together. */
+  override _writev(chunks: { chunk: Buffer | string; encoding: BufferEncoding }[], callback: () => void): void {
+    const { socket } = this;
+    let isWritable = true;
+    socket.cork();
+    for (const { chunk, encoding } of chunks) isWritable = this.isDetached || socket.write(chunk, encoding);
+    socket.uncork();
+    if (isWritable) callback();
+    else this.onWritable = callback;
+  }
+
   override _final(callback: () => void): void {
     if (!this.isDetached) this.socket.end();
     callback();

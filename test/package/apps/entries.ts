@@ -6,6 +6,7 @@ import { MetricsModule } from 'nestjs-feed/metrics';
 import { natsBroker } from 'nestjs-feed/nats';
 import { FeedProvider, useFeed } from 'nestjs-feed/react';
 import { redisBroker } from 'nestjs-feed/redis';
+import { expectMessages, type FeedMessages, FeedRecorder, follow } from 'nestjs-feed/testing';
 import { type WebhookBody, WebhookModule } from 'nestjs-feed/webhook';
 import { from, map, type Observable } from 'rxjs';
 
@@ -29,3 +30,12 @@ export const load = (url: string): Promise<FloodReport> => flood({ url, connecti
 export const bodyOf = (text: string): WebhookBody => JSON.parse(text);
 export const useSum = (): number => useFeed('prices', { reduce: (sum, { data }) => sum + Number(data), initial: 0 }).state;
 export { FeedProvider };
+
+export const recorder = new FeedRecorder();
+export const recording: FeedOptions = { broker: recorder.broker };
+export const changes = (url: string, signal: AbortSignal): Promise<FeedMessages> => follow(url, '/orders/7', { signal, timeoutMs: 100 });
+export const status = async (): Promise<string> => (await recorder.next<{ status: string }>('orders/7')).data.status;
+export async function print(url: string, signal: AbortSignal) {
+  for await (const { id, data } of await changes(url, signal)) console.log(id, data);
+  await expectMessages(recorder.feed('orders/7'), [{ status: 'sent' }], { timeoutMs: 100 });
+}

@@ -66,7 +66,7 @@ export class MemoryBroker implements Broker {
   }
 
   /** One message after the other: what a subscriber publishes in response to one is delivered when that has reached all. */
-  private deliver(message: StoredMessage): void {
+  protected deliver(message: StoredMessage): void {
     this.undelivered.push(message);
     if (this.undelivered.length > 1) return;
     try {

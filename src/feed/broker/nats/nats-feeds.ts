@@ -15,8 +15,11 @@ export class NatsFeeds {
   completeAt = Number.NEGATIVE_INFINITY;
   private readonly sinks = new Map<string, MessageSink>();
   private log: MessageLog | undefined = undefined;
-  /** Feeds that may have lost messages in the gaps up to `suspectsEnd`, with the offset of the last message for which that was decided. */
-  private readonly suspects = new Map<string, number>();
+  /**
+   * Feeds that may have lost messages in the gaps up to `suspectsEnd`: with the offset of the last message for which that was decided, and
+   * the end of the last gap that may have been theirs.
+   */
+  private readonly suspects = new Map<string, { readonly decided: number; readonly gapEnd: number }>();
   private suspectsEnd = 0;
   /** The offset of the last message that arrived after a gap. */
   private gapEnd = 0;
@@ -114,10 +117,11 @@ export class NatsFeeds {
     const isHistory = offset <= this.historyEnd;
     const sink = isHistory ? undefined : this.sinks.get(feed);
     // A loss is told behind what has been delivered already.
-    const decided = isHistory && this.silentEnd < 0 ? undefined : this.suspects.get(feed);
-    if (decided !== undefined) {
-      this.suspects.set(feed, offset);
-      if (decided < this.gapEnd) {
+    const suspect = isHistory && this.silentEnd < 0 ? undefined : this.suspects.get(feed);
+    if (suspect) {
+      const { decided, gapEnd } = suspect;
+      this.suspects.set(feed, { decided: offset, gapEnd });
+      if (decided < Math.min(this.gapEnd, gapEnd)) {
         log.forget(feed, offset - 1);
         sink?.lost(message);
       }
@@ -132,9 +136,13 @@ export class NatsFeeds {
     this.resolveSuspects();
   }
 
-  /** The feeds may have lost messages after the last one that arrived; those that they still have up to `end` will arrive. */
-  suspect(feeds: Iterable<string>, end: number): void {
-    for (const feed of feeds) this.suspects.set(feed, unresolved);
+  /**
+   * The feeds may have lost messages after the last one that arrived; those that they still have up to `end` will arrive.
+   *
+   * @param gapEnd the end of the last gap that may be theirs. Default: each gap may
+   */
+  suspect(feeds: Iterable<string>, end: number, gapEnd = Number.POSITIVE_INFINITY): void {
+    for (const feed of feeds) this.suspects.set(feed, { decided: unresolved, gapEnd });
     this.suspectsEnd = Math.max(this.suspectsEnd, end);
     this.resolveSuspects();
   }
@@ -142,12 +150,22 @@ export class NatsFeeds {
   /** Any feed may have lost messages up to an offset. */
   suspectAll(trimmed: number, end: number): void {
     this.log?.forgetAll(trimmed);
-    this.suspect(this.sinks.keys(), end);
+    this.suspect(this.sinks.keys(), end, trimmed + 1);
+  }
+
+  /** Feeds whose messages expire by a time to live may have lost some up to an offset. */
+  suspectExpired(ttlMs: number, trimmed: number, end: number): void {
+    this.log?.missExpired(ttlMs, trimmed);
+    const feeds = [...this.sinks.keys()].filter((feed) => {
+      const { historyTtlMs, keepNewest } = boundsOf(this.bounds, feed);
+      return historyTtlMs === ttlMs && !keepNewest;
+    });
+    this.suspect(feeds, end, trimmed + 1);
   }
 
   /** Forgets the suspects that have been decided: the next inspection finds out about later gaps. */
   forgetResolved(): void {
-    for (const [feed, decided] of this.suspects) if (decided !== unresolved) this.suspects.delete(feed);
+    for (const [feed, { decided }] of this.suspects) if (decided !== unresolved) this.suspects.delete(feed);
   }
 
   /** The newest message that this process stores of a feed. */
@@ -185,7 +203,7 @@ export class NatsFeeds {
   private resolveSuspects(): void {
     const { offset } = this;
     if (this.suspects.size === 0 || offset < this.suspectsEnd) return;
-    for (const [feed, decided] of this.suspects) {
+    for (const [feed, { decided }] of this.suspects) {
       if (decided !== unresolved) continue;
       this.log?.forget(feed, offset);
       if (offset > this.silentEnd) this.sinks.get(feed)?.lost(undefined);

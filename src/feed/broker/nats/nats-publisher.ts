@@ -62,8 +62,9 @@ export class NatsPublisher {
     await this.arrival(await this.send(feed, clearMark), before);
   }
 
-  private send(feed: string, data: Uint8Array, options?: Partial<JetStreamPublishOptions>): Promise<PubAck> {
-    return this.client.publish(subjectOf(this.context.settings.prefix, feed), data, options);
+  private send(feed: string, data: Uint8Array, options: Partial<JetStreamPublishOptions> = {}): Promise<PubAck> {
+    const ttl = this.stream.ttlOf(feed, options.msgID !== undefined);
+    return this.client.publish(subjectOf(this.context.settings.prefix, feed), data, ttl ? { ...options, ttl } : options);
   }
 
   private sendOn({ key, expected }: PublishConditions, feed: string, data: Uint8Array): Promise<PubAck> {

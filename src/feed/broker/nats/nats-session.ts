@@ -44,6 +44,8 @@ export class NatsSession implements ServerSession {
   readonly publisher: NatsPublisher;
   private readonly waiters = new Waiters();
   private arrivals: Arrival[] = [];
+  /** The sequence of the last message that the stream had when this began. */
+  private lastAtStart = 0;
   private isInspecting = false;
   /** Gaps before messages up to this sequence have been inspected. */
   private inspectedUpTo = 0;
@@ -119,16 +121,13 @@ export class NatsSession implements ServerSession {
     let state = await this.stream.prepare(feeds.epoch === undefined);
     state = await renewRewritten(this.stream, feeds, state);
     if (feeds.epoch !== state.epoch) feeds.begin(state.epoch, state.last, await commonEnd(this.stream, feeds, state.last));
+    this.lastAtStart = state.last;
     const { pending } = await this.stream.consume(
       feeds.offset + 1,
       (delivery) => this.receive(delivery),
       (cause) => this.end(cause),
     );
-    if (pending === 0 && state.last > feeds.offset) {
-      // All messages since then are gone.
-      feeds.suspectAll(state.last, state.last);
-      feeds.skip(state.last);
-    }
+    if (pending === 0) this.arriveAtLast();
     await this.catchUp();
     this.scheduleCheck();
   }
@@ -178,9 +177,31 @@ export class NatsSession implements ServerSession {
     }
   }
 
-  private receive({ subject, data, sequence, time }: Delivery): void {
+  private receive({ subject, data, sequence, time, pending }: Delivery): void {
     if (this.cause) return;
-    this.arrivals.push({ sequence, time, feed: feedOf(this.context.settings.prefix, subject), content: decode(data) });
+    this.arrive({ sequence, time, feed: feedOf(this.context.settings.prefix, subject), content: decode(data) });
+    if (pending === 0 && sequence < this.lastAtStart) void this.passLast();
+  }
+
+  /** Nothing seems to follow of what the stream had when this began: the last message of that may have expired. */
+  private async passLast(): Promise<void> {
+    try {
+      if (!(await this.stream.get(this.lastAtStart))) this.arriveAtLast();
+    } catch (error) {
+      this.end(error as Error);
+    }
+  }
+
+  /** All that the stream had when this began has arrived, or is gone. */
+  private arriveAtLast(): void {
+    const { lastAtStart: sequence, arrivals } = this;
+    const before = arrivals.at(-1);
+    if (this.cause || sequence <= (before?.sequence ?? this.context.feeds.offset)) return;
+    this.arrive({ sequence, time: before?.time ?? Number.NEGATIVE_INFINITY, feed: '', content: undefined });
+  }
+
+  private arrive(arrival: Arrival): void {
+    this.arrivals.push(arrival);
     if (!this.isInspecting) this.deliverArrivals();
   }
 
@@ -216,22 +237,51 @@ export class NatsSession implements ServerSession {
   }
 
   /**
-   * A message is missing because its feed has as many newer ones as the stream stores, or because the stream's oldest messages expired or
-   * had too many bytes. Which ones those were is not known: every feed may have lost messages before the first that is left, unless
-   * the time was too short and the bytes too few for that.
+   * A message is missing because its feed has as many newer ones as the stream stores, because its own time to live is over, or because the
+   * stream's oldest messages expired or had too many bytes. Which ones those were is not known: every feed may have lost messages before
+   * the first that is left, unless the time was too short and the bytes too few for that.
    */
   private async findLosses(): Promise<void> {
     const { feeds } = this.context;
-    const { first, last, feeds: full, maxAgeMs, maxBytes } = await this.stream.full();
+    const { first, last, at, full, maxAgeMs, maxBytes, ttlsMs } = await this.stream.losses();
     const largest = (this.connection.info?.max_payload ?? Number.POSITIVE_INFINITY) + 1024;
     const isYoung = performance.now() - feeds.completeAt < maxAgeMs && (last - feeds.offset) * largest < maxBytes;
     feeds.forgetResolved();
-    const isTrimmed = full.length > 0 && (first <= feeds.offset + 1 || isYoung);
-    if (!isTrimmed) feeds.suspectAll(first > feeds.offset + 1 ? first - 1 : this.inspectedUpTo - 1, last);
+    const gaps = ttlsMs.length > 0 ? this.gaps(at) : [];
+    let hasExpired = false;
+    for (const ttlMs of ttlsMs) {
+      const gap = gaps.findLast(({ ageMs }) => ageMs >= ttlMs);
+      if (gap) feeds.suspectExpired(ttlMs, gap.end, last);
+      hasExpired ||= gap !== undefined;
+    }
+    const isExplained = (full.length > 0 || hasExpired) && (first <= feeds.offset + 1 || isYoung);
+    if (!isExplained) feeds.suspectAll(first > feeds.offset + 1 ? first - 1 : this.inspectedUpTo - 1, last);
     for (let n = 0; n < full.length; n += requestsAtOnce) {
       const some = await Promise.all(full.slice(n, n + requestsAtOnce).map(async (feed) => ((await this.hasLost(feed)) ? [feed] : [])));
       feeds.suspect(some.flat(), last);
     }
+  }
+
+  /**
+   * The gaps between arrivals that are inspected: the sequence of the last message that is missing, and how old the first can be.
+   *
+   * @param now the time by the clock of the server, by which messages expire
+   */
+  private gaps(now: number): { readonly end: number; readonly ageMs: number }[] {
+    const { feeds } = this.context;
+    const mostMs = performance.now() - feeds.completeAt;
+    const gaps: { end: number; ageMs: number }[] = [];
+    let before: Pick<Arrival, 'sequence' | 'time'> = {
+      sequence: feeds.offset,
+      time: feeds.timeOf(feeds.offset) ?? Number.NEGATIVE_INFINITY,
+    };
+    for (const arrival of this.arrivals) {
+      const { sequence } = arrival;
+      if (sequence > this.inspectedUpTo) break;
+      if (sequence > before.sequence + 1) gaps.push({ end: sequence - 1, ageMs: Math.min(mostMs, now - before.time) });
+      before = arrival;
+    }
+    return gaps;
   }
 
   /** A feed loses its oldest messages first: where the last one that arrived is still stored, all later ones are. */

@@ -15,25 +15,16 @@ import {
 } from '@nats-io/jetstream';
 import { createInbox, type Msg, millis, type NatsConnection, nanos } from '@nats-io/transport-node';
 import type { StoredMessage } from '../../message/message.js';
-import { allBounds, type HistoryBounds, longestTtlMs } from '../broker.js';
+import { allBounds, type HistoryBounds } from '../broker.js';
 import { newEpoch } from '../epoch.js';
 import type { NatsSettings } from './nats.options.js';
 import { feedOf } from './nats-codec.js';
+import { limitsOf, ttlOf } from './nats-limits.js';
 
 const streamNotFound = 10_059;
 const noJetStreamForAccount = 10_039;
 /** How often an idle consumer sends a heartbeat, in milliseconds. */
 export const heartbeatMs = 1000;
-/** The shortest time that NATS accepts. */
-const leastAgeMs = 100;
-/**
- * Messages of each feed that the stream stores at least: a consumer misses messages that are trimmed before they are delivered, and a
- * burst may be published faster than it is delivered. A process's own log stores no more than the bounds of history.
- */
-export const leastLength = 2048;
-/** Bytes that the stream stores at least: fewer would be filled by a few large messages. */
-const leastBytes = 16 * 2 ** 20;
-
 /** How often the stream is asked for while it is being created, and how long it is waited for in between, in milliseconds. */
 const mostTries = 100;
 const retryMs = 20;
@@ -57,6 +48,20 @@ export interface Delivery {
   readonly delivered: number;
   /** In milliseconds since 1970. */
   readonly time: number;
+  /** How many messages of the stream follow. */
+  readonly pending: number;
+}
+
+/** What may be missing of a stream. */
+export interface StreamLosses extends StreamState {
+  /** When this was so, by the clock of the server, in milliseconds since 1970. */
+  readonly at: number;
+  /** The feeds that have as many messages as the stream stores of one: only they may have lost some to newer ones. */
+  readonly full: readonly string[];
+  readonly maxAgeMs: number;
+  readonly maxBytes: number;
+  /** The times to live of feeds whose messages may have expired one by one. */
+  readonly ttlsMs: readonly number[];
 }
 
 /** The JetStream stream that has all messages of a prefix, over one connection. */
@@ -64,6 +69,8 @@ export class NatsStream {
   readonly name: string;
   /** When the consumer last sent something, by `performance.now()`. */
   heardAt = performance.now();
+  /** Messages that live for less than this, in milliseconds, have a time to live of their own. Before NATS 2.11, none has. */
+  private ownTtlBelowMs = 0;
 
   private constructor(
     private readonly connection: NatsConnection,
@@ -86,7 +93,7 @@ export class NatsStream {
    */
   async prepare(updates: boolean): Promise<StreamState> {
     const { streams } = this.manager;
-    let limits = this.limits();
+    let limits = limitsOf(this.bounds, this.settings.replicas);
     let info: StreamInfo;
     try {
       info = await this.info();
@@ -105,35 +112,46 @@ export class NatsStream {
         description: describe(limits.max_msgs_per_subject, ''),
         ...limits,
       });
-      return this.state();
+      return this.prepare(false);
     }
     if (!describes(info.config)) throw new Error(`the stream "${this.name}" belongs to another application: choose another prefix`);
     // An operator may have given it more.
     limits = { ...limits, num_replicas: Math.max(limits.num_replicas, info.config.num_replicas) };
+    // NATS takes this from no stream that has it.
+    if (info.config.allow_msg_ttl) limits = { ...limits, allow_msg_ttl: true };
     const isOther = Object.entries(limits).some(([name, value]) => info.config[name as keyof StreamConfig] !== value);
     if (updates && isOther) {
       const least = Math.min(shortest(info.config), limits.max_msgs_per_subject);
       info = await streams.update(this.name, { ...info.config, ...limits, description: describe(least, generationOf(info.config)) });
     }
+    this.noteTtls(info);
     return stateOf(info);
+  }
+
+  /** The time to live that a message has of its own, in seconds. */
+  ttlOf(feed: string, hasKey: boolean): string | undefined {
+    return this.ownTtlBelowMs === 0 ? undefined : ttlOf(this.bounds, feed, hasKey, this.ownTtlBelowMs);
   }
 
   async state(): Promise<StreamState> {
     return stateOf(await this.info());
   }
 
-  /** The state, and the feeds that have as many messages as the stream stores of one: only they may have lost some to newer ones. */
-  async full(): Promise<StreamState & { readonly feeds: readonly string[]; readonly maxAgeMs: number; readonly maxBytes: number }> {
+  /** What may be missing of the stream. */
+  async losses(): Promise<StreamLosses> {
     const { prefix } = this.settings;
     const info = await this.info({ subjects_filter: `${prefix}.>` });
     const least = shortest(info.config);
     const full = Object.entries(info.state.subjects ?? {}).filter(([, count]) => count >= least);
     const { max_age, max_bytes } = info.config;
+    const ttlsMs = allBounds(this.bounds).flatMap(({ historyTtlMs, keepNewest }) => (keepNewest ? [] : historyTtlMs));
     return {
       ...stateOf(info),
-      feeds: full.map(([subject]) => feedOf(prefix, subject)),
+      at: Date.parse((info as { ts?: string }).ts as string),
+      full: full.map(([subject]) => feedOf(prefix, subject)),
       maxAgeMs: max_age === 0 ? Number.POSITIVE_INFINITY : millis(max_age),
       maxBytes: max_bytes,
+      ttlsMs: this.ownTtlBelowMs > 0 ? [...new Set(ttlsMs)] : [],
     };
   }
 
@@ -195,6 +213,11 @@ export class NatsStream {
     return { pending: num_pending };
   }
 
+  private noteTtls({ config: { allow_msg_ttl, max_age } }: StreamInfo): void {
+    if (!allow_msg_ttl) this.ownTtlBelowMs = 0;
+    else this.ownTtlBelowMs = max_age === 0 ? Number.POSITIVE_INFINITY : millis(max_age);
+  }
+
   /** What NATS says of the stream: another node may be creating it, and NATS (2.9) then answers before it knows when that was. */
   private async info(options?: Partial<StreamInfoRequestOptions>): Promise<StreamInfo> {
     for (let n = 0; n < mostTries; n += 1) {
@@ -212,21 +235,6 @@ export class NatsStream {
     if (headers?.code !== 100) fail(new Error(`the consumer ended: ${headers?.code} ${headers?.description}`));
     else if (stalled) this.connection.publish(stalled);
     else message.respond();
-  }
-
-  /** What each process stores of a feed is up to its own log: the stream has room for the feed with the widest bounds. */
-  private limits() {
-    const { bounds } = this;
-    const { historyTotalBytes, idempotencyMs } = bounds;
-    const keepsNewest = allBounds(bounds).some(({ keepNewest }) => keepNewest);
-    return {
-      max_msgs_per_subject: Math.max(leastLength, ...allBounds(bounds).map(({ historyLength }) => historyLength)),
-      // NATS knows no key for longer than a message. Where newest messages stay, it finds them only by storing all, as far as bytes allow.
-      max_age: keepsNewest ? 0 : nanos(Math.max(longestTtlMs(bounds), idempotencyMs, leastAgeMs)),
-      max_bytes: Math.max(historyTotalBytes, leastBytes),
-      duplicate_window: nanos(Math.max(idempotencyMs, leastAgeMs)),
-      num_replicas: this.settings.replicas,
-    };
   }
 }
 
@@ -273,5 +281,6 @@ function deliveryOf({ subject, data, reply = '' }: Msg): Delivery {
     sequence: Number(tokens[at]),
     delivered: Number(tokens[at + 1]),
     time: Number(tokens[at + 2]?.slice(0, -6)),
+    pending: Number(tokens[at + 3]),
   };
 }

@@ -1,6 +1,7 @@
 import { Test } from '@nestjs/testing';
 import { ClsModule } from 'nestjs-cls';
-import { FeedModule, FeedService } from 'nestjs-feed';
+import { Broker, FeedModule, FeedService } from 'nestjs-feed';
+import { expectMessages, FeedRecorder } from 'nestjs-feed/testing';
 import { firstValueFrom } from 'rxjs';
 import { OrdersController } from './orders.controller.js';
 
@@ -14,6 +15,25 @@ describe('OrdersController', () => {
     await new Promise((resolve) => setImmediate(resolve));
     expect(await module.get(OrdersController).change('7', { status: 'sent' })).toMatchObject({ status: 'sent' });
     expect(await message).toMatchObject({ feed: 'orders/7', data: { status: 'sent' } });
+    await module.close();
+  });
+
+  it('publishes what a recorder has, in the place of a broker', async () => {
+    const recorder = new FeedRecorder();
+    const module = await Test.createTestingModule({
+      imports: [FeedModule.forRoot({ broker: () => Promise.reject(new Error('out of reach')) }), ClsModule.forRoot({ global: true })],
+      controllers: [OrdersController],
+    })
+      .overrideProvider(Broker)
+      .useFactory({ factory: recorder.broker })
+      .compile();
+    const controller = module.get(OrdersController);
+    await controller.change('7', { status: 'sent' });
+    await controller.place('8');
+    await expectMessages(recorder.feed('orders/7'), [{ status: 'sent', request: 'undefined' }]); // there is none
+    expect(recorder.messages()).toMatchObject([{ feed: 'orders/7' }, { feed: 'orders/8', data: { id: '8' } }]);
+    await expect(expectMessages(recorder.feed('orders/8'), [{ id: '9' }])).rejects.toThrow(/1 of 1 expected messages came[\s\S]*id: '9'/);
+    await expect(recorder.next('orders/9', { timeoutMs: 10 })).rejects.toThrow(/"orders\/9": no message within 10 ms/);
     await module.close();
   });
 

@@ -4,6 +4,7 @@ import { JwtService } from '@nestjs/jwt';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { Test } from '@nestjs/testing';
+import { expectMessages, follow as followApp } from 'nestjs-feed/testing';
 import { io } from 'socket.io-client';
 import request from 'supertest';
 import { AppModule } from '../src/app.module.js';
@@ -85,6 +86,24 @@ describe.each(['express', 'fastify'])('the shop on %s', (platform) => {
     await follow(`${feeds}/news?since=earliest`, /^said$/m);
     const health = await fetch(`${await app.getUrl()}/api/health`);
     expect([health.status, await health.json()]).toMatchObject([200, { status: 'ok' }]);
+  });
+
+  it('is tested with what the package has for that', async () => {
+    await expect(followApp(app, '/api/v1/orders/10/changes')).rejects.toThrow(/orders\/10\/changes was answered 401: .*Unauthorized/);
+    const changes = await followApp(app, '/api/v1/orders/10/changes', { headers: bearer });
+    for (const status of ['paid', 'sent'])
+      await request(app.getHttpServer()).post('/api/v1/orders/10').set(bearer).send({ status }).expect(201);
+    await expectMessages(changes, [
+      { status: 'paid', request: 'string' },
+      { feed: 'orders/10', type: undefined, data: { status: 'sent', request: 'string' } },
+    ]);
+    await changes.close();
+    const steps: unknown[] = [];
+    for await (const { data } of await followApp(await app.getUrl(), '/api/v1/orders/10/steps')) if (steps.push(data) === 2) break;
+    expect(steps).toEqual([
+      { order: '10', step: 1 },
+      { order: '10', step: 2 },
+    ]);
   });
 
   it('follows a source on a public route', async () => {
