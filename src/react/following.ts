@@ -1,5 +1,6 @@
 import { useState } from 'react';
 import type { MessageFrom } from '../client/feed-client.js';
+import { idOf } from '../client/feed-id.js';
 import type { Feed, FeedClient, FeedClientMessage, FeedObserver } from '../client/index.js';
 import { useFeedClient } from './provider.js';
 
@@ -63,8 +64,4 @@ export function useFollowing<Kept extends { readonly following: Following }>(
   const kept = isSame ? before : makeAnew();
   if (!isSame) keep(kept);
   return kept;
-}
-
-function idOf(feed: Feed): string {
-  return typeof feed === 'string' ? feed : feed.id;
 }

@@ -7,7 +7,7 @@ export type { MaybeFeeds, ReducedFeed };
 
 export interface FeedHookOptions {
   /** Where to begin, as `follow()` of the client takes it. It is read when the feeds are followed for the first time. Default: with the next message. */
-  readonly since?: string;
+  readonly since?: string | undefined;
 }
 
 export interface FeedReducer<M, State> extends FeedHookOptions {

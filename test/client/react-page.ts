@@ -87,7 +87,7 @@ export function App({
       React.ActivityProps,
       'children'
     > as React.ActivityProps;
-    return h(Activity, props, element);
+    return Activity ? h(Activity, props, element) : element; // React 18 has none
   });
   const props = client ? { client } : { options: options as FeedClientOptions };
   return h(StrictMode, null, h(FeedProvider, props, ...shown));

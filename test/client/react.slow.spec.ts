@@ -1,13 +1,17 @@
+import { execFile } from 'node:child_process';
 import { createRequire } from 'node:module';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
 import { Controller, Get, Header } from '@nestjs/common';
 import { build } from 'esbuild';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { chromiumArgs, missing } from '../../tools/engines.mjs';
-import { closeAll, type ModuleOptions, platforms, publishKey, type Served, serveFeeds, until } from '../support/serve.js';
+import { temporaryFolder } from '../support/ends.js';
+import { closeAll, type ModuleOptions, publishKey, type Served, serveFeeds, until } from '../support/serve.js';
 import type * as ReactPage from './react-page.js';
 import type { Part } from './react-page.js';
 
+const run = promisify(execFile);
 const inBrowser = missing().includes('chromium') ? describe.skip : describe;
 
 let html = '';
@@ -25,23 +29,36 @@ const options = { url: '/feeds', retry: { minMs: 10, maxMs: 100 } };
 const withKey = { ...options, token: publishKey };
 
 /** The page's own code, as React's developers run it: strict mode does nothing in production. */
-async function bundle(): Promise<string> {
+async function bundle(version: string): Promise<string> {
+  const alias: Record<string, string> = {};
+  if (version !== 'newest') {
+    const folder = await temporaryFolder();
+    const names = ['react', 'react-dom'];
+    const packages = names.map((name) => `${name}@${version}`);
+    await run('npm', ['install', '--prefix', folder, '--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund', ...packages]);
+    for (const name of names) alias[name] = join(folder, 'node_modules', name);
+  }
   const { outputFiles } = await build({
     entryPoints: ['test/client/react-page.ts'],
-    ...{ bundle: true, write: false, format: 'iife', globalName: 'page', logLevel: 'silent' },
+    ...{ bundle: true, write: false, format: 'iife', globalName: 'page', logLevel: 'silent', alias },
     define: { 'process.env.NODE_ENV': '"development"' },
   });
   return (outputFiles[0] as { text: string }).text;
 }
 
-inBrowser.each(platforms)('nestjs-feed/react in Chromium on %s', (platform) => {
+inBrowser.each([
+  ['express', 'newest'],
+  ['fastify', 'newest'],
+  ['express', '18'],
+] as const)('nestjs-feed/react in Chromium on %s, with React %s', (platform, version) => {
+  const itInNewest = version === 'newest' ? it : it.skip;
   let browser: Browser;
   let script: string;
   let served: Served;
   let page: Page;
 
   beforeAll(async () => {
-    script = await bundle();
+    script = await bundle(version);
     browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: chromiumArgs });
   });
   afterAll(() => browser?.close());
@@ -152,7 +169,7 @@ inBrowser.each(platforms)('nestjs-feed/react in Chromium on %s', (platform) => {
     expect(served.feeds.counts().open).toBe(1);
   });
 
-  it('goes on from where it was when a component is hidden and shown again', async () => {
+  itInNewest('goes on from where it was when a component is hidden and shown again', async () => {
     await open();
     const part = { id: 'log', kind: 'log', feeds: 'a', since: 'earliest' } as const;
     await publish('a', 1);
@@ -257,7 +274,7 @@ inBrowser.each(platforms)('nestjs-feed/react in Chromium on %s', (platform) => {
     expect(after.commits.a).toBe(after.commits.all);
   });
 
-  it('takes over what a server has rendered', async () => {
+  itInNewest('takes over what a server has rendered', async () => {
     const { renderToString } = createRequire(resolve('package.json'))('react-dom/server') as typeof import('react-dom/server');
     const { createElement } = await import('react');
     const { App } = await import('./react-page.js');
