@@ -57,6 +57,12 @@ module.exports = {
       },
     },
     {
+      name: 'react-knows-the-client-alone',
+      severity: 'error',
+      from: { path: '^src/react/' },
+      to: { path: '^src/|node_modules|^node:', pathNot: '^src/(react|client)/|node_modules/(@types/)?react/' },
+    },
+    {
       name: 'plain-node',
       comment: 'they know nothing of Nest',
       severity: 'error',
@@ -66,8 +72,8 @@ module.exports = {
     {
       name: 'a-client-library-stays-in-its-entry',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/(feed/broker/(redis|nats)|metrics|health|service)/|^src/app\\.module\\.ts$' },
-      to: { path: 'node_modules/(ioredis|@nats-io|prom-client|@nestjs/(terminus|platform-|schedule|swagger))/' },
+      from: { path: '^src/', pathNot: '^src/(feed/broker/(redis|nats)|metrics|health|react|service)/|^src/app\\.module\\.ts$' },
+      to: { path: 'node_modules/((@types/)?react|ioredis|@nats-io|prom-client|@nestjs/(terminus|platform-|schedule|swagger))/' },
     },
     ...floors.map((floor) => ({
       name: 'imports-run-downwards',

@@ -18,8 +18,8 @@ interface Target {
 export function listenToPage({ look, hide }: PageListener, signal: AbortSignal): void {
   const page = globalThis as unknown as Target & { document?: Target & { visibilityState: string } };
   const { document } = page;
-  document?.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && look(false), { signal });
-  if (!document || !page.addEventListener) return;
+  if (!document) return;
+  document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && look(false), { signal });
   page.addEventListener('online', () => look(true), { signal });
   page.addEventListener('pagehide', hide, { signal });
   page.addEventListener('pageshow', ({ persisted }) => persisted && look(true), { signal }); // the user has come back to it

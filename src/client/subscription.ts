@@ -3,13 +3,13 @@ import { isAfter } from './position.js';
 /** A message, as the client yields it. */
 export interface FeedClientMessage<Data = unknown, Type extends string | undefined = string | undefined> {
   /** Its position and its feed; undefined for what is not stored, such as items of a source. */
-  readonly id?: string;
+  readonly id?: string | undefined;
   readonly feed: string;
   /** Undefined for messages without a type. */
-  readonly type?: Type;
+  readonly type?: Type | undefined;
   readonly data: Data;
   /** When it was stored, in milliseconds since 1970. */
-  readonly time?: number;
+  readonly time?: number | undefined;
 }
 
 /** What gets the messages of feeds. */

@@ -19,7 +19,7 @@ const absent = missing();
 afterEach(() => Run.endAll());
 
 /** The checks, by language; '' and text are what programs say. */
-const languages = ['', 'text', 'ts', 'js', 'json', 'jsonc', 'yaml', 'nginx', 'sh'];
+const languages = ['', 'text', 'ts', 'tsx', 'js', 'json', 'jsonc', 'yaml', 'nginx', 'sh'];
 
 it.each(blocks.map(({ place, language }) => [place, language]))('%s is in a language that is checked: %s', (_, language) => {
   expect(languages).toContain(language);
@@ -29,10 +29,10 @@ describe('ts', () => {
   let faults: Map<string, string[]>;
 
   beforeAll(() => {
-    faults = compile(blocksIn('ts'));
+    faults = compile(blocksIn('ts', 'tsx'));
   });
 
-  it.each(blocksIn('ts').map(({ place }) => place))('%s type-checks against the sources', (place) => {
+  it.each(blocksIn('ts', 'tsx').map(({ place }) => place))('%s type-checks against the sources', (place) => {
     expect(faults.get(place)).toEqual([]);
   });
 });

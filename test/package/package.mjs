@@ -31,7 +31,8 @@ function hold(isSo, complaint) {
 /** What an application has, less what is optional. */
 const host = (name, file, versions, without) => {
   const nest = ['common', 'core', ...platforms.map((platform) => `platform-${platform}`)].map((part) => [`@nestjs/${part}`, versions.nest]);
-  const others = { rxjs: '^7.8.0', 'reflect-metadata': '^0.2.0', '@types/node': manifest.devDependencies['@types/node'] };
+  const types = ['node', 'react'].map((name) => [`@types/${name}`, manifest.devDependencies[`@types/${name}`]]);
+  const others = { rxjs: '^7.8.0', 'reflect-metadata': '^0.2.0', ...Object.fromEntries(types) };
   const dependencies = { 'nestjs-feed': `file:${file}`, ...Object.fromEntries(nest), ...others, typescript: versions.typescript };
   return new Host(join(folder, name), dependencies, without);
 };

@@ -30,9 +30,10 @@ function tell({ file, start, messageText }: ts.Diagnostic): string {
 export function compile(blocks: readonly Block[]): Map<string, string[]> {
   const { config } = ts.readConfigFile('tsconfig.json', ts.sys.readFile);
   const { options } = ts.parseJsonConfigFileContent({ ...config, files: [], include: [] }, ts.sys, root);
-  Object.assign(options, { noEmit: true, noUnusedLocals: false, noUnusedParameters: false, moduleDetection: ts.ModuleDetectionKind.Force });
+  Object.assign(options, { noEmit: true, noUnusedLocals: false, noUnusedParameters: false });
+  Object.assign(options, { moduleDetection: ts.ModuleDetectionKind.Force, jsx: ts.JsxEmit.ReactJSX });
   options.paths = entries();
-  const files = new Map(blocks.map((block) => [join(root, 'test', `${block.place.replaceAll(/[/:]/g, '-')}.ts`), block]));
+  const files = new Map(blocks.map((block) => [join(root, 'test', `${block.place.replaceAll(/[/:]/g, '-')}.${block.language}`), block]));
   const host = ts.createCompilerHost(options);
   const { fileExists, readFile } = host;
   host.fileExists = (name) => files.has(name) || fileExists(name);

@@ -4,6 +4,7 @@ import { type FloodReport, flood } from 'nestjs-feed/flood';
 import { FeedHealthIndicator, HealthModule } from 'nestjs-feed/health';
 import { MetricsModule } from 'nestjs-feed/metrics';
 import { natsBroker } from 'nestjs-feed/nats';
+import { FeedProvider, useFeed } from 'nestjs-feed/react';
 import { redisBroker } from 'nestjs-feed/redis';
 import { expectMessages, type FeedMessages, FeedRecorder, follow } from 'nestjs-feed/testing';
 import { type WebhookBody, WebhookModule } from 'nestjs-feed/webhook';
@@ -27,6 +28,8 @@ export const prices = (feeds: FeedService): Observable<unknown> => feeds.message
 export const isUp = (indicator: FeedHealthIndicator) => indicator.isHealthy('feeds');
 export const load = (url: string): Promise<FloodReport> => flood({ url, connections: 10 });
 export const bodyOf = (text: string): WebhookBody => JSON.parse(text);
+export const useSum = (): number => useFeed('prices', { reduce: (sum, { data }) => sum + Number(data), initial: 0 }).state;
+export { FeedProvider };
 
 export const recorder = new FeedRecorder();
 export const recording: FeedOptions = { broker: recorder.broker };
