@@ -4,6 +4,14 @@ import type { FeedClientMessage } from './subscription.js';
 /** How many messages wait for an iterator before nothing more is read, and how few before it is read on. */
 const [mostWaiting, fewWaiting] = [1000, 500];
 
+/** Those of a union that have a type; where it tells no types apart, any message. */
+type OfType<Message, Type> =
+  Extract<Message, { type: Type extends 'message' ? undefined : Type }> extends infer Found
+    ? [Found] extends [never]
+      ? FeedClientMessage
+      : Found
+    : never;
+
 /**
  * The messages of one or several feeds: an async iterable, an Observable, and an emitter by type. It begins with its first consumer, and goes on
  * until its feeds have ended, its signal is aborted, or `close()` is called; leaving a `for await` loop closes it.
@@ -13,13 +21,9 @@ export interface FeedMessages<Message extends FeedClientMessage = FeedClientMess
     FeedObservable<Message> {
   readonly feeds: readonly string[];
   /** Calls a listener with each message of a type (`message` for those without one); the result removes it. */
-  on<Type extends Message['type'] | 'message' | 'end' | 'reset'>(
+  on<Type extends NonNullable<Message['type']> | 'message' | 'end' | 'reset'>(
     type: Type,
-    listener: (
-      message: Extract<Message, { type?: Type extends 'message' ? undefined : Type }> extends never
-        ? FeedClientMessage
-        : Extract<Message, { type?: Type extends 'message' ? undefined : Type }>,
-    ) => void,
+    listener: (message: OfType<Message, Type>) => void,
   ): () => void;
   /** Follows no more. Iterators end, Observers are completed. */
   close(): void;

@@ -1,0 +1,98 @@
+import * as v from 'valibot';
+import { createFeedClient, defineFeed, type FeedClientError, type FeedClientOptions } from '../../src/client/index.js';
+import { closeAll, platforms, serveFeeds, until } from '../support/serve.js';
+
+describe("the client's options", () => {
+  it.each([
+    [{ url: '/feeds' }, /Invalid URL/],
+    [{}, /Invalid URL/],
+    [{ url: 7 }, 'createFeedClient: url must be a string or object'],
+    [{ url: 'http://a/feeds', token: 7 }, 'createFeedClient: token must be a string or function'],
+    [{ url: 'http://a/feeds', stallMs: -1 }, 'createFeedClient: stallMs must be a number >= 0'],
+    [{ url: 'http://a/feeds', stallMs: Number.NaN }, 'createFeedClient: stallMs must be a number >= 0'],
+    [{ url: 'http://a/feeds', retry: 1000 }, 'createFeedClient: retry must be a object'],
+    [{ url: 'http://a/feeds', retry: { minMs: '1' } }, 'retry: minMs must be a number >= 0'],
+    [{ url: 'http://a/feeds', retry: { min: 1 } }, 'retry: min is none of minMs, maxMs'],
+    [{ url: 'http://a/feeds', resume: null }, 'createFeedClient: resume must be a object'],
+    [{ url: 'http://a/feeds', onReset: true }, 'createFeedClient: onReset must be a function'],
+    [{ url: 'http://a/feeds', shared: true }, /^createFeedClient: shared is none of url, token, headers/],
+  ])('%j is an error that names what is wrong', (options, message) => {
+    expect(() => createFeedClient(options as unknown as FeedClientOptions)).toThrow(
+      expect.objectContaining({ name: 'TypeError', message: expect.stringMatching(message) }),
+    );
+  });
+
+  it('names what is wrong with what is followed', () => {
+    const client = createFeedClient({ url: 'http://127.0.0.1:9/feeds' });
+    for (const wrong of ['', 'a b', '/a', 'a//b', '../a', 'x'.repeat(201), undefined, 7]) {
+      expect(() => client.follow(wrong as string)).toThrow(/^Not a feed's id \(1 to 200 of A-Z a-z 0-9/);
+    }
+    expect(() => client.follow([])).toThrow('follow() needs a feed');
+    expect(() => client.follow('a', { since: 7 } as never)).toThrow('follow: since must be a string');
+    expect(() => client.follow('a', { sinse: '1' } as never)).toThrow('follow: sinse is none of since, signal');
+    expect(client.status.value).toEqual({ state: 'idle' });
+  });
+
+  it('names what is wrong with what is published or read', async () => {
+    const client = createFeedClient({ url: 'http://127.0.0.1:9/feeds' });
+    await expect(client.publish('a b', 1)).rejects.toThrow(/^Not a feed's id/);
+    await expect(client.publish('a', 1, { typ: 'x' } as never)).rejects.toThrow(
+      'publish: typ is none of type, key, expected, timeoutMs, signal',
+    );
+    await expect(client.history('a', { last: '20' } as never)).rejects.toThrow('history: last must be a number');
+  });
+});
+
+describe.each(platforms)('typed feeds on %s', (platform) => {
+  afterEach(closeAll);
+
+  const price = v.object({ value: v.number() });
+  const prices = defineFeed('prices/:symbol', { price, halt: v.object({ reason: v.string() }), message: v.string() });
+
+  it('know the data of each type, on both sides', async () => {
+    const { url, feeds } = await serveFeeds(platform, { feeds: [prices], publishKey: 'key' });
+    const client = createFeedClient({ url: `${url}/feeds`, token: 'key' });
+    const abc = prices({ symbol: 'abc' });
+    const messages = client.follow(abc);
+    const seen: unknown[] = [];
+    messages.on('price', ({ data }) => seen.push(data.value.toFixed(1)));
+    messages.on('halt', ({ data }) => seen.push(data.reason.length));
+    messages.on('message', ({ data }) => seen.push(data.toUpperCase()));
+    messages.subscribe((message) => {
+      if (message.type === 'price') seen.push(message.data.value);
+      // @ts-expect-error: a halt has no value
+      if (message.type === 'halt') seen.push(message.data.value);
+    });
+    await until(() => client.status.value.state === 'live');
+    await client.publish(abc, 'price', { value: 12.5 });
+    await feeds.publish(abc, 'halt', { reason: 'news' });
+    await client.publish(abc, 'message', 'quiet');
+    await until(() => seen.length === 5);
+    expect(seen).toEqual(['12.5', 12.5, 4, undefined, 'QUIET']);
+    // @ts-expect-error: a price is a number
+    await expect(client.publish(abc, 'price', { value: '12' })).rejects.toMatchObject({ status: 400, code: 'FEED_MESSAGE' });
+    // @ts-expect-error: there is no such type
+    await expect(client.publish(abc, 'volume', { value: 1 })).rejects.toMatchObject({ status: 400 });
+    client.close();
+  });
+
+  it('end their follower with an error where a client is asked to check them, and one does not fit', async () => {
+    const { url, feeds } = await serveFeeds(platform);
+    const client = createFeedClient({ url: `${url}/feeds`, validate: true });
+    const errors: FeedClientError[] = [];
+    const [checked, plain]: unknown[][] = [[], []];
+    client
+      .follow(prices({ symbol: 'abc' }))
+      .subscribe({ next: ({ data }) => checked?.push(data), error: (error) => errors.push(error as FeedClientError) });
+    client.follow('prices/abc').subscribe(({ data }) => plain?.push(data));
+    await until(() => client.status.value.state === 'live');
+    await feeds.publish('prices/abc', { value: 1, other: 2 }, { type: 'price' });
+    await feeds.publish('prices/abc', { value: '2' }, { type: 'price' });
+    await until(() => plain?.length === 2);
+    expect(checked).toEqual([{ value: 1 }]);
+    expect(errors).toMatchObject([
+      { name: 'FeedClientError', feed: 'prices/abc', message: expect.stringMatching(/^A message of the feed "prices.abc" does not fit: /) },
+    ]);
+    client.close();
+  });
+});
