@@ -20,7 +20,13 @@ const above = (floor) => `^src/(feed/(${[...floors.slice(floors.indexOf(floor) +
 module.exports = {
   forbidden: [
     { name: 'no-circles', severity: 'error', from: {}, to: { circular: true } },
-    { name: 'no-unresolved', severity: 'error', from: {}, to: { couldNotResolve: true } },
+    {
+      name: 'no-unresolved',
+      comment: 'the dashboard serves the client below its own files',
+      severity: 'error',
+      from: {},
+      to: { couldNotResolve: true, pathNot: '^\\./client/index\\.js$' },
+    },
     {
       name: 'feed-is-the-bottom',
       severity: 'error',

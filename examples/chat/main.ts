@@ -1,9 +1,18 @@
 import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { BadRequestException, Body, ConflictException, Controller, Injectable, Logger, Module, Post } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FeedModule, FeedService, FeedTokenService } from 'nestjs-feed';
+import { redisBroker } from 'nestjs-feed/redis';
 import { concatMap, type Subscription } from 'rxjs';
 import { pageOf } from '../page.ts';
+
+/** Of the tokens. It outlives the process, so that those who have joined stay when the server is restarted. */
+function readSecret(): string {
+  const file = new URL('secret', import.meta.url);
+  if (!existsSync(file)) writeFileSync(file, randomBytes(32).toString('base64url'), { mode: 0o600 });
+  return readFileSync(file, 'utf8');
+}
 
 /**
  * Each client follows `room`, `here` and `at/<name>`, and publishes to `say/<name>`, which is relayed to the room: the token decides under
@@ -33,10 +42,11 @@ class Room {
     return this.people.has(name);
   }
 
+  /** Relays also what was said before the client was seen, as while it reconnects: by its key, each message is in the room once. */
   private relay(from: string): Subscription {
     return this.feeds
-      .messages(`say/${from}`)
-      .pipe(concatMap(({ data }) => this.feeds.publish('room', { from, text: `${data}` }, { type: 'said' })))
+      .messages(`say/${from}`, { since: 'earliest' })
+      .pipe(concatMap(({ id, data }) => this.feeds.publish('room', { from, text: `${data}` }, { type: 'said', key: id })))
       .subscribe({ error: (error) => this.logger.error(error) });
   }
 }
@@ -57,7 +67,14 @@ class ChatController {
 }
 
 @Module({
-  imports: [FeedModule.forRoot({ path: 'feeds', jwtSecret: randomBytes(32).toString('base64url'), rules: { here: { replay: 'newest' } } })],
+  imports: [
+    FeedModule.forRoot({
+      path: 'feeds',
+      jwtSecret: readSecret(),
+      rules: { here: { replay: 'newest' } },
+      broker: process.env.REDIS_URL ? redisBroker(process.env.REDIS_URL) : 'memory',
+    }),
+  ],
   controllers: [ChatController, pageOf(import.meta.url)],
   providers: [Room],
 })

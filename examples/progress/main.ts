@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Controller, HttpCode, Logger, Module, NotFoundException, Param, Post } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Feed, FeedModule, FeedService } from 'nestjs-feed';
-import { of, takeWhile } from 'rxjs';
+import { map, of, takeWhile } from 'rxjs';
 import { pageOf } from '../page.ts';
 
 const steps = 40;
@@ -36,7 +36,10 @@ class JobsController {
     const last = this.jobs.get(id);
     if (!last) throw new NotFoundException();
     if (last.type === 'done') return of(last);
-    return this.feeds.messages(`progress/${id}`).pipe(takeWhile(({ type }) => type !== 'done', true));
+    return this.feeds.messages(`progress/${id}`).pipe(
+      takeWhile(({ type }) => type !== 'done', true),
+      map(({ type, data }) => ({ type, data })),
+    );
   }
 
   private async run(id: string): Promise<void> {

@@ -10,10 +10,6 @@ import { pageOf } from '../page.ts';
 class DrawingController {
   constructor(private readonly feeds: FeedService) {}
 
-  /** Everything that was drawn in any of the processes, as long as Redis stores it. */
-  @Feed('drawing')
-  follow(): void {}
-
   @Post('drawing')
   @HttpCode(204)
   async draw(@Body('line') line: unknown): Promise<void> {
@@ -21,7 +17,7 @@ class DrawingController {
     await this.feeds.publish('drawing', { by: process.pid, line });
   }
 
-  @Feed('processes')
+  @Feed('cluster/processes')
   processes() {
     return timer(0, 1000).pipe(map(() => ({ me: process.pid, nodes: this.feeds.cluster().map(({ name, open }) => ({ name, open })) })));
   }
@@ -30,6 +26,8 @@ class DrawingController {
 @Module({
   imports: [
     FeedModule.forRoot({
+      path: 'feeds',
+      public: true,
       broker: redisBroker(process.env.REDIS_URL ?? 'redis://127.0.0.1:6379'),
       nodeName: `${process.pid}`,
       // A drawing consists of many pieces of lines, and should still be there tomorrow.

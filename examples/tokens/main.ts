@@ -24,7 +24,7 @@ class AnswersController {
   constructor(private readonly feeds: FeedService) {}
 
   /** A run outlives its clients: the first request starts it, all others follow it, from the first word or from where they were. */
-  @Feed(':id', { run: { type: 'token' } })
+  @Feed(':id', { feed: ({ params }) => `${params.id}`, run: { type: 'token' } })
   answer(@FeedSignal() signal: AbortSignal, @Query('prompt') prompt = 'nothing'): AsyncGenerator<string> {
     return model(prompt, signal);
   }
@@ -32,7 +32,7 @@ class AnswersController {
   @Delete(':id')
   @HttpCode(204)
   async stop(@Param('id') id: string): Promise<void> {
-    await this.feeds.stop(`answers/${id}`);
+    await this.feeds.stop(id);
   }
 }
 

@@ -42,6 +42,7 @@ function sideBySide(): [options: Record<string, unknown>, parts: Parts] {
       history: flag('only the fifth part: what a million messages leave behind'),
       embedded: flag('only the sixth part: what a connection takes in an application with middleware and pages'),
       once: flag('only the seventh part: what a client waits for history in one answer'),
+      page: flag('only the eighth part: what following costs a page, by the client and by EventSource'),
       routeRounds: whole('rounds of the second part', 5),
       chart: text('draw a chart as well', 'FILE.svg'),
       ...output,
@@ -52,10 +53,10 @@ function sideBySide(): [options: Record<string, unknown>, parts: Parts] {
       if (serversOf(only).length === 0) throw new Error(`--only ${only} names none of ${servers.map(({ name }) => name).join(', ')}`);
     },
   );
-  const { connections, period, duration, rounds, only, routes, churn, fanout, history, embedded, once, chart } = options;
+  const { connections, period, duration, rounds, only, routes, churn, fanout, history, embedded, once, page, chart } = options;
   const contest = { servers: serversOf(only), connections, duration, rounds };
   /** Whether a part is meant: one that is asked for by name leaves the others out. */
-  const all = ![routes, churn, fanout, history, embedded, once].includes(true);
+  const all = ![routes, churn, fanout, history, embedded, once, page].includes(true);
   async function* parts(): Parts {
     if (all) {
       const heading = `${connections} connections, a chunk every ${period} ms, ${runs(rounds)}; Node ${process.version}, ${cpus().length} CPUs`;
@@ -71,6 +72,7 @@ function sideBySide(): [options: Record<string, unknown>, parts: Parts] {
     if (fanout ?? all) yield ['fanout', await (await import('./fanout.js')).fanout(contest)];
     if (history ?? all) yield ['history', await (await import('./memory.js')).history()];
     if (embedded ?? all) yield ['embedded', await (await import('./embedded.js')).embedded(connections, rounds)];
+    if (page ?? all) yield ['page', await (await import('./page.js')).page(rounds)];
     if (once ?? all) yield ['once', await (await import('./once.js')).once(rounds)];
   }
   return [options, parts()];

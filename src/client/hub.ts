@@ -87,9 +87,11 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
   };
 
   const onLine = (line: Line) => {
-    if ('data' in line) deliver({ ...line, feed: line.feed ?? open[0] } as FeedClientMessage);
+    // A route may have another name for a feed than its path has.
+    const only = open.length === 1 ? open[0] : undefined;
+    if ('data' in line) deliver({ ...line, feed: only ?? line.feed } as FeedClientMessage);
     else if (line.heartbeatMs !== undefined) {
-      line.ended?.forEach(end);
+      for (const feed of line.ended ?? []) end(only ?? feed);
       if (line.position === undefined) goLive('stream'); // of a source there is nothing to catch up with
     } else if (line.position !== undefined) mark(line.position, 'stream');
     else if (line.error) throw new FeedClientError(line.error.message, line.error);
@@ -140,9 +142,8 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
   const wait = (ms: number, failure: unknown) => {
     const isToken = failure instanceof TokenError;
     const error = isToken ? failure.cause : failure;
-    const until = Date.now() + ms;
     const isFailed = isToken || (failure as Refusal | undefined)?.status === 401;
-    status.set({ state: isFailed ? 'failed' : 'waiting', error, until });
+    status.set({ state: isFailed ? 'failed' : 'waiting', error, until: Date.now() + ms });
     return new Promise<void>((resolve) => {
       skipWait = resolve;
       setTimeout(resolve, ms);

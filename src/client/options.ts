@@ -70,7 +70,7 @@ const kinds: Kinds<FeedClientOptions> = {
 export function check<Options extends object>(method: string, options: Options, kinds: Kinds<Options>): void {
   for (const [name, value] of Object.entries(options)) {
     const kind = kinds[name as keyof Options];
-    if (!kind) throw new TypeError(`${method}: ${name} is none of the options ${Object.keys(kinds).join(', ')}`);
+    if (!kind) throw new TypeError(`${method}: ${name} is none of ${Object.keys(kinds).join(', ')}`);
     const isValid = value === undefined || (kind.includes(typeof value) && value !== null && (typeof value !== 'number' || value >= 0));
     if (!isValid) throw new TypeError(`${method}: ${name} must be a ${kind}`);
   }

@@ -2,8 +2,9 @@ import { backoff } from './backoff.js';
 import { isFinal, type Refusal } from './errors.js';
 import { type Feed, idOf, isRef } from './feed-id.js';
 import { check, type ResolvedOptions } from './options.js';
-import { type Query, request, TokenError, urlOf } from './request.js';
+import { headMs, type Query, request, TokenError, urlOf } from './request.js';
 import type { FeedClientMessage } from './subscription.js';
+import { watchOver } from './watch.js';
 
 export interface PublishOptions {
   /** The type of the message. Default: none. */
@@ -45,6 +46,8 @@ export interface History<Message = FeedClientMessage> {
   readonly ended?: { readonly reason: 'completed' | 'failed' | 'stopped'; readonly message?: string };
 }
 
+/** Of a caller that has none. */
+const never = new AbortController().signal;
 /** How long a publication is repeated unless it says so, in milliseconds. */
 const publishMs = 30_000;
 
@@ -62,40 +65,57 @@ export async function publish(options: ResolvedOptions, feed: Feed, ...rest: unk
     timeoutMs: 'number >= 0',
     signal: 'signal object',
   });
-  const { key = makeKey(), expected, timeoutMs = publishMs, signal = null } = given;
+  const { key = makeKey(), expected, timeoutMs = publishMs, signal = never } = given;
   const url = urlOf(options.url, [idOf(feed)], queryOf({ type: type === 'message' ? undefined : (type ?? given.type), expected }));
   const isText = typeof data === 'string';
   const headers = { 'Content-Type': isText ? 'text/plain' : 'application/json', 'Idempotency-Key': key };
+  const init = { method: 'POST', headers, body: isText ? data : JSON.stringify(data) };
   const until = Date.now() + timeoutMs;
   for (let attempt = 0; ; attempt += 1) {
     try {
-      return await answerTo<Published>(options, url, { method: 'POST', headers, body: isText ? data : JSON.stringify(data), signal });
+      return await answerTo<Published>(options, url, init, signal, Math.min(headMs, until - Date.now()));
     } catch (error) {
+      signal.throwIfAborted();
       const { status, retryAfterMs } = error as Refusal;
       const mayHelp = !isFinal(error as Refusal) || (status === 401 && options.hasTokens && attempt === 0);
       const delayMs = retryAfterMs ?? backoff(options, attempt);
-      if (!mayHelp || signal?.aborted || Date.now() + delayMs > until) throw error;
-      await new Promise((resolve) => setTimeout(resolve, delayMs));
+      if (!mayHelp || Date.now() + delayMs > until) throw error;
+      await new Promise<unknown>((resolve) => {
+        setTimeout(resolve, delayMs);
+        signal.addEventListener('abort', resolve);
+      });
+      signal.throwIfAborted();
     }
   }
 }
 
 export async function history(options: ResolvedOptions, feeds: Feed | readonly Feed[], given: HistoryQuery = {}): Promise<History> {
   check('history', given, { since: 'string', last: 'number', limit: 'number', signal: 'signal object' });
-  const { signal = null, ...query } = given;
+  const { signal = never, ...query } = given;
   const url = urlOf(options.url, ([feeds].flat() as Feed[]).map(idOf), queryOf({ mode: 'once', ...query }));
-  return answerTo<History>(options, url, { signal });
+  return answerTo<History>(options, url, {}, signal, headMs);
 }
 
 export async function position(options: ResolvedOptions, feeds: Feed | readonly Feed[], given?: { signal?: AbortSignal }): Promise<string> {
   return (await history(options, feeds, { ...given, last: 1 })).position;
 }
 
-async function answerTo<Answer>(options: ResolvedOptions, url: URL, init: RequestInit): Promise<Answer> {
+/** @param limitMs how long the answer may take, in milliseconds */
+async function answerTo<Answer>(
+  options: ResolvedOptions,
+  url: URL,
+  init: RequestInit,
+  signal: AbortSignal,
+  limitMs: number,
+): Promise<Answer> {
+  const watch = watchOver(signal, limitMs);
   try {
-    return (await (await request(options, url, init)).json()) as Answer;
+    return (await (await request(options, url, { ...init, signal: watch.signal })).json()) as Answer;
   } catch (error) {
+    if (watch.signal.aborted) throw watch.signal.reason;
     throw error instanceof TokenError ? error.cause : error;
+  } finally {
+    watch.stop();
   }
 }
 

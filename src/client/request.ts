@@ -33,7 +33,8 @@ const mostSegments = 4;
 export function urlOf(base: URL, feeds: readonly string[], query: Query): URL {
   const url = new URL(base);
   const [feed = ''] = feeds;
-  if (feeds.length === 1) url.pathname += `/${feed.split('/').length > mostSegments ? encodeURIComponent(feed) : feed}`;
+  const path = feed.split('/').length > mostSegments ? encodeURIComponent(feed) : feed;
+  if (feeds.length === 1) url.pathname = `${url.pathname.replace(/\/$/, '')}/${path}`;
   else for (const id of feeds) url.searchParams.append('id', id);
   for (const [name, value] of query) url.searchParams.append(name, value);
   return url;

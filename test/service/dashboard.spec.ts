@@ -44,6 +44,15 @@ describe.each(platforms)('the dashboard on %s', (platform) => {
     for (const path of ['files/index.html', 'files/..%2Fdashboard.module.js', 'files/constructor', 'other']) {
       expect([path, (await fetch(`${service.url}/dashboard/${path}`)).status]).toEqual([path, 404]);
     }
+    // Each script finds those that it imports, the client's among them, by its own address.
+    const scripts = new Set([`${service.url}/dashboard/files/app.js`]);
+    for (const url of scripts) {
+      const file = await fetch(url);
+      expect([url, file.status, file.headers.get('content-type')]).toEqual([url, 200, 'text/javascript; charset=utf-8']);
+      for (const [, path] of (await file.text()).matchAll(/\b(?:from |import\()'(\..+?)'/g)) scripts.add(new URL(path as string, url).href);
+    }
+    expect([...scripts]).toContain(`${service.url}/dashboard/files/client/hub.js`);
+    expect([...scripts]).toContain(`${service.url}/dashboard/files/feed/message/feed-definition.js`);
     const slash = await fetch(`${service.url}/dashboard/`, { redirect: 'manual' });
     expect([slash.status, slash.headers.get('location')]).toEqual([308, '../dashboard']);
   });

@@ -65,10 +65,10 @@ export class DashboardController {
   }
 
   /** @throws NotFoundException (404) */
-  @Get('files/:name')
+  @Get(['files/:name', 'files/:folder/:name', 'files/:folder/:inner/:name'])
   @Header('Cache-Control', 'no-cache')
-  file(@Param('name') name: string, @Res({ passthrough: true }) reply: Reply): string {
-    const file = this.files.get(name);
+  file(@Param() { folder, inner, name }: Record<string, string>, @Res({ passthrough: true }) reply: Reply): string {
+    const file = this.files.get([folder, inner, name].filter(Boolean).join('/'));
     if (!file) throw new NotFoundException();
     reply.header('Content-Type', file.type);
     return file.text;

@@ -4,7 +4,11 @@ import { extname } from 'node:path';
 
 const { resolve } = createRequire(import.meta.url);
 
-const folder = new URL('page/', import.meta.url);
+/** A file by its path below `dashboard/files`, and where it is. */
+type File = [path: string, url: URL | string];
+
+/** What the client has of the module: its scripts find each other as they do in the package. */
+const shared = 'feed/message/feed-definition.js';
 
 /** The files of the chart library. */
 const library: Record<string, string> = { 'uplot.js': 'uplot/dist/uPlot.iife.min.js', 'uplot.css': 'uplot/dist/uPlot.min.css' };
@@ -25,17 +29,25 @@ export class DashboardFiles {
   ) {}
 
   static async read(): Promise<DashboardFiles> {
-    const own = (await readdir(folder)).map((name): [string, URL | string] => [name, new URL(name, folder)]);
-    const charts = Object.entries(library).map(([name, path]): [string, URL | string] => [name, resolve(path)]);
-    const texts = [...own, ...charts].map(async ([name, path]): Promise<[string, string]> => [name, await readFile(path, 'utf8')]);
+    const files: File[] = [
+      ...(await filesIn(new URL('page/', import.meta.url))),
+      ...(await filesIn(new URL('../../client/', import.meta.url), 'client/')),
+      [shared, new URL(`../../${shared}`, import.meta.url)],
+      ...Object.entries(library).map(([path, name]): File => [path, resolve(name)]),
+    ];
+    const texts = files.map(async ([path, url]): Promise<[string, string]> => [path, await readFile(url, 'utf8')]);
     return new DashboardFiles(new Map(await Promise.all(texts)));
   }
 
   /** A file that the page loads, and its media type. */
-  get(name: string): { type: string; text: string } | undefined {
-    const [type, text] = [types[extname(name)], this.texts.get(name)];
+  get(path: string): { type: string; text: string } | undefined {
+    const [type, text] = [types[extname(path)], this.texts.get(path)];
     return type === undefined || text === undefined ? undefined : { type, text };
   }
+}
+
+async function filesIn(folder: URL, path = ''): Promise<File[]> {
+  return (await readdir(folder)).filter((name) => !/\.(map|ts)$/.test(name)).map((name) => [path + name, new URL(name, folder)]);
 }
 
 /**

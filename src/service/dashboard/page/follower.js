@@ -1,29 +1,9 @@
+import { createFeedClient } from './client/index.js';
 import { write } from './table.js';
 import { clock, count } from './text.js';
 
 /** The most messages that are shown. */
 const maxMessages = 200;
-/** The delay before reconnecting, in milliseconds. */
-const reconnectMs = 2000;
-
-/** Yields the lines of a response as they arrive. */
-async function* linesOf(response) {
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = '';
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    const lines = (rest + value).split('\n');
-    rest = lines.pop();
-    yield* lines.filter((line) => line !== '');
-  }
-}
-
-/** The message of an error response. */
-async function messageOf(response) {
-  const body = await response.json().catch(() => ({}));
-  return body.message ?? `The service responded with status ${response.status}.`;
-}
 
 /** A message as an item of the list. Its content is shown as text, never as HTML. */
 function itemOf({ id, type, data }) {
@@ -50,7 +30,7 @@ export class FeedFollower {
   #list = document.querySelector('#log > ol');
   #stop = document.getElementById('stop');
   #pending = [];
-  #abort;
+  #feeds;
   #received = 0;
 
   /** @param feeds the path of the feeds */
@@ -75,73 +55,58 @@ export class FeedFollower {
     document.getElementById('follow').scrollIntoView({ block: 'nearest' });
   }
 
-  async follow(id, token, kept) {
+  follow(id, token, kept) {
     this.#end();
-    const abort = new AbortController();
-    this.#abort = abort;
     this.#received = 0;
     this.#list.replaceChildren();
     this.#log.hidden = true;
+    const feeds = createFeedClient({ url: this.feeds, token });
+    const stop = () => {
+      this.#stop.hidden = true;
+    };
+    this.#feeds = feeds;
     this.#stop.hidden = false;
-    let last;
-    for (;;) {
-      this.#showState(`${id}: connecting`);
-      try {
-        const isAccepted = await this.#read(id, { token, kept, last, signal: abort.signal }, (message) => {
-          last = message.id ?? last;
-        });
-        if (!isAccepted) break;
-        this.#showState(`${id}: ended, reconnecting`);
-      } catch {
-        if (abort.signal.aborted) return;
-        this.#showState(`${id}: connection lost, reconnecting`);
-      }
-      await new Promise((resolve) => setTimeout(resolve, reconnectMs));
-      if (abort.signal.aborted) return;
+    try {
+      feeds.follow(id, kept ? { since: 'earliest' } : {}).subscribe({
+        next: (message) => this.#show(id, message),
+        error: stop,
+        complete: stop,
+      });
+      feeds.status.subscribe((status) => feeds === this.#feeds && this.#showStatus(id, status));
+    } catch (error) {
+      stop(); // it is no id
+      this.#showStatus(id, { state: 'failed', error });
     }
-    this.#stop.hidden = true;
   }
 
-  /** Reads a feed to its end. Returns false if the request is rejected. */
-  async #read(id, { token, kept, last, signal }, onMessage) {
-    const headers = { Accept: 'application/x-ndjson' };
-    if (token) headers.Authorization = `Bearer ${token}`;
-    if (last) headers['Last-Event-ID'] = last;
-    const path = `${this.feeds}/${encodeURIComponent(id)}${kept ? '?since=earliest' : ''}`;
-    const response = await fetch(path, { headers, signal, cache: 'no-store' });
-    if (!response.ok) {
-      this.#showState(`${id}: ${await messageOf(response)}`);
-      return false;
-    }
-    this.#showProgress(id);
-    for await (const line of linesOf(response)) {
-      const message = JSON.parse(line);
-      onMessage(message);
-      this.#received += 1;
-      this.#show(id, message);
-    }
-    return true;
+  #showStatus(id, { state, error }) {
+    const reason = error?.status ? error.message : error ? 'connection lost' : 'ended';
+    const states = {
+      connecting: 'connecting',
+      live: 'following',
+      waiting: `${reason}, reconnecting`,
+      ended: 'ended',
+      failed: error?.message,
+    };
+    const progress = this.#received === 0 ? 'no messages yet' : `${count(this.#received)} ${this.#received === 1 ? 'message' : 'messages'}`;
+    if (state in states) this.#showState(`${id}: ${states[state]}`, /live|ended/.test(state) ? ` · ${progress}` : '');
   }
 
   /** Messages are rendered together, once for each frame of the browser. */
   #show(id, message) {
+    this.#received += 1;
     this.#pending.push(message);
     if (this.#pending.length > maxMessages) this.#pending.shift();
     if (this.#pending.length > 1) return;
-    const abort = this.#abort;
+    const feeds = this.#feeds;
     requestAnimationFrame(() => {
       const messages = this.#pending.splice(0);
-      if (abort !== this.#abort) return;
+      if (feeds !== this.#feeds) return;
       this.#log.hidden = false;
       this.#list.prepend(...messages.map(itemOf).reverse());
       while (this.#list.childElementCount > maxMessages) this.#list.lastElementChild.remove();
-      this.#showProgress(id);
+      this.#showStatus(id, feeds.status.value);
     });
-  }
-
-  #showProgress(id) {
-    const progress = this.#received === 0 ? 'no messages yet' : `${count(this.#received)} ${this.#received === 1 ? 'message' : 'messages'}`;
-    this.#showState(`${id}: following`, ` · ${progress}`);
   }
 
   #showState(state, progress = '') {
@@ -150,11 +115,11 @@ export class FeedFollower {
   }
 
   #end() {
-    const isFollowing = this.#abort !== undefined;
-    this.#abort?.abort();
-    this.#abort = undefined;
+    const feeds = this.#feeds;
+    this.#feeds = undefined;
+    feeds?.close();
     this.#stop.hidden = true;
     if (this.#received === 0) this.#showState('');
-    else if (isFollowing) this.#showState(this.#state.textContent.replace(/[^:]*$/, ' stopped'), this.#progress.textContent);
+    else if (feeds) this.#showState(this.#state.textContent.replace(/[^:]*$/, ' stopped'), this.#progress.textContent);
   }
 }

@@ -1,8 +1,11 @@
+import { createFeedClient } from './client/index.js';
+
 /** Silence after which the numbers count as old, in milliseconds. */
 const silenceMs = 4000;
-/** How often the page polls while it cannot follow the feed, and after how many polls it tries the feed again. */
-const pollMs = 2000;
-const pollsPerTry = 3;
+/** How often the page polls while it cannot follow the feed, and the longest that it waits before it tries the feed again. */
+const [pollMs, maxMs] = [2000, 6000];
+
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /**
  * Gets the numbers: from the service's feed, or by polling while that is rejected.
@@ -11,10 +14,10 @@ const pollsPerTry = 3;
  * @param onState gets `live`, `polling` (the feed is rejected, as at the connection limit) or `lost`
  */
 export function followNumbers(onNumbers, onState) {
+  const feeds = createFeedClient({ url: 'dashboard', stallMs: silenceMs, retry: { maxMs } });
+  const isLive = () => feeds.status.value.state === 'live';
   let receivedAt = performance.now();
-  let openedAt = receivedAt;
-  let polls = 0;
-  let source;
+  let isPolling = false;
 
   const receive = (numbers, state) => {
     onNumbers(numbers);
@@ -22,40 +25,32 @@ export function followNumbers(onNumbers, onState) {
     onState(state);
   };
 
-  const open = () => {
-    openedAt = performance.now();
-    source = new EventSource('dashboard/feed');
-    source.onmessage = ({ data }) => {
-      polls = 0;
-      receive(JSON.parse(data), 'live');
-    };
-    // The browser reconnects by itself after a lost connection, and not after a rejection.
-    source.onerror = () => {
-      if (source.readyState === EventSource.CLOSED) poll();
-    };
-  };
+  const follow = () =>
+    feeds.follow('feed').subscribe({
+      next: ({ data }) => receive(data, 'live'),
+      error: () => setTimeout(follow, maxMs), // what rejects it may be something else, such as a proxy
+    });
 
-  // Runs only while the source is closed, so that there is one loop.
   const poll = async () => {
     try {
       const response = await fetch('dashboard/now', { signal: AbortSignal.timeout(pollMs * 2) });
       if (response.status === 401) location.reload();
-      if (response.ok) receive(await response.json(), 'polling');
+      const numbers = response.ok && (await response.json());
+      if (numbers && !isLive()) receive(numbers, 'polling');
     } catch {
       // The service is down, or something else responds in its place, such as a proxy.
     }
-    polls += 1;
-    setTimeout(polls % pollsPerTry === 0 ? open : poll, pollMs);
   };
 
+  feeds.status.subscribe(async ({ state }) => {
+    if (isPolling || !/waiting|failed/.test(state)) return;
+    isPolling = true;
+    for (; !isLive(); await sleep(pollMs)) await poll();
+    isPolling = false;
+  });
+
   setInterval(() => {
-    const now = performance.now();
-    if (now - receivedAt > silenceMs) onState('lost');
-    // To the browser, a connection that broke without notice is still open, and one that hangs is still connecting.
-    if (now - Math.max(receivedAt, openedAt) > silenceMs && source.readyState !== EventSource.CLOSED) {
-      source.close();
-      poll();
-    }
+    if (performance.now() - receivedAt > silenceMs) onState('lost');
   }, 500);
-  open();
+  follow();
 }
