@@ -11,15 +11,16 @@ export interface PageListener {
 }
 
 interface Target {
-  addEventListener?(type: string, listener: (event: { persisted?: boolean }) => void, options: { signal: AbortSignal }): void;
+  addEventListener(type: string, listener: (event: { persisted?: boolean }) => void, options: { signal: AbortSignal }): void;
 }
 
 /** Listens to the events of the page, where there is one, until the signal is aborted. */
 export function listenToPage({ look, hide }: PageListener, signal: AbortSignal): void {
-  const page = globalThis as Target & { document?: Target & { visibilityState: string } };
+  const page = globalThis as unknown as Target & { document?: Target & { visibilityState: string } };
   const { document } = page;
-  document?.addEventListener?.('visibilitychange', () => document.visibilityState === 'visible' && look(false), { signal });
-  page.addEventListener?.('online', () => look(true), { signal });
-  page.addEventListener?.('pagehide', hide, { signal });
-  page.addEventListener?.('pageshow', ({ persisted }) => persisted && look(true), { signal }); // the user has come back to it
+  if (!document) return;
+  document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && look(false), { signal });
+  page.addEventListener('online', () => look(true), { signal });
+  page.addEventListener('pagehide', hide, { signal });
+  page.addEventListener('pageshow', ({ persisted }) => persisted && look(true), { signal }); // the user has come back to it
 }

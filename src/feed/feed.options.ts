@@ -35,7 +35,7 @@ export interface FeedOptions extends AuthOptions, LimitOptions {
    */
   maxConnections?: number;
   /**
-   * The most unsent bytes of one connection; beyond, it ends as `slow`. Over TLS, HTTP/2 and responses that are not handed over, one turn of
+   * The most unsent bytes of one connection, in its transport and in its send queue, each; beyond, it ends as `slow`. Over TLS, HTTP/2 and responses that are not handed over, one turn of
    * the event loop may bring 16 times as much; of a conflated feed, one message waits whatever its size. Default: 65536.
    */
   bufferBytes?: number;

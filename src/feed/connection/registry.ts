@@ -18,7 +18,7 @@ const drainStepMs = 5;
 
 /** What connections may hold, and how long. */
 export interface RegistryOptions extends KeepAliveOptions {
-  /** Unsent bytes of one connection. */
+  /** Unsent bytes of one connection, in its transport and in its send queue, each. */
   readonly bufferBytes: number;
   /** Unsent bytes of all connections together. */
   readonly totalBufferBytes: number;

@@ -23,7 +23,7 @@ export function marked(format: Format): Format {
   return format === ndjson ? markedNdjson : format;
 }
 
-/** All formats, and all that connections have of them. */
+/** All formats, and all that `labelled()` and `marked()` make of them: each has an encoder. */
 export const variants: readonly Format[] = [...formats, labelledText, markedNdjson];
 
 /**

@@ -1,4 +1,7 @@
-/** Why connections end: counts, logs, events and health answers use these words. */
+/**
+ * Why connections end: counts, logs, events and health answers use these words. `Connection.end()` drops or sends what waits, by the reason, and
+ * `Sender.finish()` ends the response accordingly.
+ */
 export const endReasons = [
   /** the client left, or its connection broke */
   'client',
