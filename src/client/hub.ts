@@ -142,9 +142,8 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
   const wait = (ms: number, failure: unknown) => {
     const isToken = failure instanceof TokenError;
     const error = isToken ? failure.cause : failure;
-    const until = Date.now() + ms;
     const isFailed = isToken || (failure as Refusal | undefined)?.status === 401;
-    status.set({ state: isFailed ? 'failed' : 'waiting', error, until });
+    status.set({ state: isFailed ? 'failed' : 'waiting', error, until: Date.now() + ms });
     return new Promise<void>((resolve) => {
       skipWait = resolve;
       setTimeout(resolve, ms);

@@ -8,7 +8,7 @@ import { FeedProvider, useFeed, useFeedClient, useFeedMessages, useFeedStatus } 
 /** A component that is to be shown. */
 export interface Part {
   readonly id: string;
-  readonly kind: 'newest' | 'log' | 'listener' | 'status' | 'publisher';
+  readonly kind: 'newest' | 'log' | 'listener' | 'observer' | 'status' | 'publisher';
   readonly feeds?: string | readonly string[] | null;
   readonly since?: string;
   readonly isHidden?: boolean;
@@ -56,6 +56,14 @@ function Listener({ id, feeds, since }: Part): ReactElement {
   return output(id, null);
 }
 
+function Observing({ id, feeds, since }: Part): ReactElement {
+  const heard = seen.heard[id] ?? [];
+  seen.heard[id] = heard;
+  const note = (what: unknown) => heard.push(what);
+  useFeedMessages(feeds, { next: ({ data }) => note(data), error: () => note('failed'), complete: () => note('complete') }, { since });
+  return output(id, null);
+}
+
 function Status({ id }: Part): ReactElement {
   const status = useFeedStatus();
   useEffect(() => {
@@ -69,7 +77,7 @@ function Publisher({ id }: Part): ReactElement {
   return h('button', { id, type: 'button', onClick: () => client.publish('said', 'clicked') }, 'Publish');
 }
 
-const kinds = { newest: Newest, log: Log, listener: Listener, status: Status, publisher: Publisher };
+const kinds = { newest: Newest, log: Log, listener: Listener, observer: Observing, status: Status, publisher: Publisher };
 
 /** What a page shows; on a server as well. */
 export function App({

@@ -62,9 +62,10 @@ inBrowser.each([
     browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: chromiumArgs });
   });
   afterAll(() => browser?.close());
-  const open = async (moduleOptions: ModuleOptions = {}) => {
+  const open = async (moduleOptions: ModuleOptions = {}, init: () => void = () => {}) => {
     served = await serveFeeds(platform, moduleOptions, { controllers: [PageController] });
     page = await browser.newPage();
+    await page.addInitScript(init);
     await page.goto(`${served.url}/page`);
     await page.addScriptTag({ content: script });
   };
@@ -185,18 +186,24 @@ inBrowser.each([
 
   it('tells of the end of feeds, and of errors', async () => {
     await open({ publishKey, public: false });
-    await show({ id: 'a', kind: 'newest', feeds: 'a' }, { id: 'status', kind: 'status' });
+    const observer: Part = { id: 'observer', kind: 'observer', feeds: 'a' };
+    await show({ id: 'a', kind: 'newest', feeds: 'a' }, observer, { id: 'status', kind: 'status' });
     await until(async () => (await shown('a')).error !== undefined);
+    expect((await seen()).heard.observer).toEqual(['failed']);
     expect((await shown('status')).state).toBe('failed');
     await page.close();
     await closeAll();
 
     await open();
-    await show({ id: 'a', kind: 'newest', feeds: 'a' }, { id: 'both', kind: 'log', feeds: ['a', 'b'] }, { id: 'status', kind: 'status' });
+    await show({ id: 'a', kind: 'newest', feeds: 'a' }, { id: 'both', kind: 'log', feeds: ['a', 'b'] }, observer, {
+      id: 'status',
+      kind: 'status',
+    });
     await isFollowed('a', 'b');
     await publish('a', 'last');
     await served.feeds.finish('a');
     await until(async () => (await shown('a')).ended);
+    expect((await seen()).heard.observer).toEqual(['last', { reason: 'completed' }, 'complete']);
     expect((await shown('a')).message.data).toBe('last');
     await until(async () => (await shown('both')).state.length === 2);
     expect(await shown('both')).toEqual({ state: ['last', 'end'], ended: false });
@@ -272,6 +279,18 @@ inBrowser.each([
     expect(commits).toBeLessThan(500);
     expect(commits).toBeLessThanOrEqual(2 * after.frames + 5);
     expect(after.commits.a).toBe(after.commits.all);
+  });
+
+  it('renders where no frames are drawn, as in a hidden tab', async () => {
+    await open({}, () => {
+      (globalThis as unknown as { requestAnimationFrame: () => number }).requestAnimationFrame = () => 0;
+    });
+    await show({ id: 'all', kind: 'log', feeds: 'a' });
+    await isFollowed('a');
+    for (const n of count(1, 3)) {
+      await publish('a', n);
+      await until(async () => (await shown('all')).state.length === n);
+    }
   });
 
   itInNewest('takes over what a server has rendered', async () => {
