@@ -293,23 +293,29 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
 
   it('gives each who follows a feed what a client of its own would get', async () => {
     await start({ rules: { 'prices/*': { replay: 'newest' } } });
-    await publish('a', 1, 2, 3);
+    await publish('a', 1, 2);
+    const position = await served.feeds.position('a');
+    await publish('a', 3);
     await publish('prices/x', 10, 11);
     const client = makeClient();
     const live = collect(client.follow(['a', 'prices/x']));
     await until(() => isLive(client));
     await publish('a', 4);
     await until(() => live.all.length === 2);
-    const [all, last, price] = [
+    const [after, now, all, last, price] = [
+      collect(client.follow('a', { since: position })),
+      collect(client.follow('a', { since: await served.feeds.position('a') })),
       collect(client.follow('a', { since: 'earliest' })),
       collect(client.follow('a', { since: '-2' })),
       collect(client.follow('prices/x')),
     ];
-    await until(() => all.all.length === 4 && last.all.length === 2 && price.all.length === 1);
+    await until(() => after.all.length === 2 && all.all.length === 4 && last.all.length === 2 && price.all.length === 1);
     await publish('a', 5);
     await publish('prices/x', 12);
     await until(() => all.all.length === 5 && last.all.length === 3 && price.all.length === 2 && live.all.length === 4);
     expect(live.data()).toEqual([11, 4, 5, 12]);
+    await until(() => after.all.length === 3 && now.all.length === 1);
+    expect([after.data(), now.data()]).toEqual([[3, 4, 5], [5]]);
     expect(all.data()).toEqual([1, 2, 3, 4, 5]);
     expect(last.data()).toEqual([3, 4, 5]);
     expect(price.data()).toEqual([11, 12]);

@@ -88,7 +88,7 @@ export class Line {
       client.destroy();
       server.destroy();
     };
-    client.on('close', end);
+    client.on('end', end).on('close', end); // a client that leaves: none sends on half a connection
     client.pipe(server);
     if (this.mode !== 'collects') {
       server.pipe(client);
