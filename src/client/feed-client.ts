@@ -57,7 +57,7 @@ export interface FeedClient {
   history<const F extends Feed>(feeds: F | readonly F[], options?: HistoryQuery): Promise<History<MessageFrom<F>>>;
 
   /** Where a feed is at this moment, or several feeds are. Read it before the state that the feed changes, and follow the feed from there. */
-  position(feeds: Feed | readonly Feed[], options?: { readonly signal?: AbortSignal }): Promise<string>;
+  position(feeds: Feed | readonly Feed[], options?: Pick<HistoryQuery, 'timeoutMs' | 'signal'>): Promise<string>;
 
   /** Follows nothing any more: iterators end, Observables complete. */
   close(): void;

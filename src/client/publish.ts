@@ -33,6 +33,8 @@ export interface HistoryQuery {
   readonly last?: number;
   /** The most messages, 1 to 1000. Default: 1000. */
   readonly limit?: number;
+  /** How long the request is repeated while the server cannot be reached, in milliseconds. Default: 30000. */
+  readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -48,8 +50,8 @@ export interface History<Message = FeedClientMessage> {
 
 /** Of a caller that has none. */
 const never = new AbortController().signal;
-/** How long a publication is repeated unless it says so, in milliseconds. */
-const publishMs = 30_000;
+/** How long a request is repeated unless it says so, in milliseconds. */
+const repeatMs = 30_000;
 
 /**
  * Publishes, and repeats it as long as it may help.
@@ -65,57 +67,56 @@ export async function publish(options: ResolvedOptions, feed: Feed, ...rest: unk
     timeoutMs: 'number >= 0',
     signal: 'signal object',
   });
-  const { key = makeKey(), expected, timeoutMs = publishMs, signal = never } = given;
+  const { key = makeKey(), expected, timeoutMs, signal = never } = given;
   const url = urlOf(options.url, [idOf(feed)], queryOf({ type: type === 'message' ? undefined : (type ?? given.type), expected }));
   const isText = typeof data === 'string';
   const headers = { 'Content-Type': isText ? 'text/plain' : 'application/json', 'Idempotency-Key': key };
-  const init = { method: 'POST', headers, body: isText ? data : JSON.stringify(data) };
-  const until = Date.now() + timeoutMs;
-  for (let attempt = 0; ; attempt += 1) {
-    try {
-      return await answerTo<Published>(options, url, init, signal, Math.min(headMs, until - Date.now()));
-    } catch (error) {
-      signal.throwIfAborted();
-      const { status, retryAfterMs } = error as Refusal;
-      const mayHelp = !isFinal(error as Refusal) || (status === 401 && options.hasTokens && attempt === 0);
-      const delayMs = retryAfterMs ?? backoff(options, attempt);
-      if (!mayHelp || Date.now() + delayMs > until) throw error;
-      await new Promise<unknown>((resolve) => {
-        setTimeout(resolve, delayMs);
-        signal.addEventListener('abort', resolve);
-      });
-      signal.throwIfAborted();
-    }
-  }
+  return repeated<Published>(options, url, { method: 'POST', headers, body: isText ? data : JSON.stringify(data) }, signal, timeoutMs);
 }
 
 export async function history(options: ResolvedOptions, feeds: Feed | readonly Feed[], given: HistoryQuery = {}): Promise<History> {
-  check('history', given, { since: 'string', last: 'number', limit: 'number', signal: 'signal object' });
-  const { signal = never, ...query } = given;
+  check('history', given, { since: 'string', last: 'number', limit: 'number', timeoutMs: 'number >= 0', signal: 'signal object' });
+  const { signal = never, timeoutMs, ...query } = given;
   const url = urlOf(options.url, ([feeds].flat() as Feed[]).map(idOf), queryOf({ mode: 'once', ...query }));
-  return answerTo<History>(options, url, {}, signal, headMs);
+  return repeated<History>(options, url, {}, signal, timeoutMs);
 }
 
-export async function position(options: ResolvedOptions, feeds: Feed | readonly Feed[], given?: { signal?: AbortSignal }): Promise<string> {
+export async function position(
+  options: ResolvedOptions,
+  feeds: Feed | readonly Feed[],
+  given?: Pick<HistoryQuery, 'timeoutMs' | 'signal'>,
+): Promise<string> {
   return (await history(options, feeds, { ...given, last: 1 })).position;
 }
 
-/** @param limitMs how long the answer may take, in milliseconds */
-async function answerTo<Answer>(
+/** Sends a request, and repeats it as long as it may help. */
+async function repeated<Answer>(
   options: ResolvedOptions,
   url: URL,
   init: RequestInit,
   signal: AbortSignal,
-  limitMs: number,
+  timeoutMs = repeatMs,
 ): Promise<Answer> {
-  const watch = watchOver(signal, limitMs);
-  try {
-    return (await (await request(options, url, { ...init, signal: watch.signal })).json()) as Answer;
-  } catch (error) {
-    if (watch.signal.aborted) throw watch.signal.reason;
-    throw error instanceof TokenError ? error.cause : error;
-  } finally {
-    watch.stop();
+  const until = Date.now() + timeoutMs;
+  for (let attempt = 0; ; attempt += 1) {
+    const watch = watchOver(signal, Math.max(1, Math.min(headMs, until - Date.now())));
+    try {
+      return (await (await request(options, url, { ...init, signal: watch.signal })).json()) as Answer;
+    } catch (failure) {
+      signal.throwIfAborted();
+      const error = watch.signal.aborted ? watch.signal.reason : failure instanceof TokenError ? failure.cause : failure;
+      const { status, retryAfterMs } = (error ?? {}) as Refusal;
+      const mayHelp = !isFinal({ status }) || (status === 401 && options.hasTokens && attempt === 0);
+      const delayMs = retryAfterMs ?? backoff(options, attempt);
+      if (!mayHelp || Date.now() + delayMs > until) throw error;
+      await new Promise<unknown>((resolve) => {
+        setTimeout(resolve, delayMs);
+        signal.addEventListener('abort', resolve, { once: true });
+      });
+      signal.throwIfAborted();
+    } finally {
+      watch.stop();
+    }
   }
 }
 

@@ -319,7 +319,7 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
     expect(all.data()).toEqual([1, 2, 3, 4, 5]);
     expect(last.data()).toEqual([3, 4, 5]);
     expect(price.data()).toEqual([11, 12]);
-    await until(() => line.open === 1);
+    await until(() => served.feeds.counts().open === 1);
   });
 
   it('keeps its position in a storage, from one page to the next', async () => {
@@ -366,8 +366,6 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
     const left = client.publish('a', 'x', { signal: leaving.signal });
     leaving.abort(new Error('left'));
     await expect(left).rejects.toThrow('left');
-    line.set('collects');
-    await expect(client.publish('a', 'x'.repeat(70_000))).rejects.toMatchObject({ status: 413 });
   });
 
   it('reads no faster than its consumers', async () => {

@@ -49,8 +49,10 @@ export class Watched {
     let after = await this.rest();
     // A socket whose client was still sending when it was refused stays for a second, so that its client can read why.
     for (let n = 0; n < mostWaits && after.descriptors > before.descriptors; n += 1) after = await this.rest();
-    const kept = ({ resources, descriptors }: Held) => ({ resources: { ...resources, Timeout: 0, Immediate: 0 }, descriptors });
-    expect(kept(after)).toEqual(kept(before));
+    const kept = ({ resources, descriptors }: Held) => ({ ...resources, Timeout: 0, Immediate: 0, descriptors });
+    // A socket of before may have been closed meanwhile.
+    const more = Object.entries(kept(after)).filter(([name, count]) => count > ((kept(before) as Record<string, number>)[name] ?? 0));
+    expect(more).toEqual([]);
     expect(after.heapBytes - before.heapBytes).toBeLessThan(heapRoom + historyBytes);
     await served.stop();
     const megabytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MB`;
