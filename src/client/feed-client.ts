@@ -105,7 +105,7 @@ export function createFeedClient(given: FeedClientOptions): FeedClient {
     const ids = [...new Set(all.map(idOf))];
     check('follow', followOptions, { since: 'string', signal: 'signal object' });
     const { since, signal } = followOptions;
-    if (ids.length === 0) throw new TypeError('follow() needs a feed');
+    if (ids.length === 0) throw new TypeError('follow: no feed');
     const subscriptions: Subscription[] = [];
     const close = () => made.end();
     let left = ids.length;

@@ -145,8 +145,11 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
     const isFailed = isToken || (failure as Refusal | undefined)?.status === 401;
     status.set({ state: isFailed ? 'failed' : 'waiting', error, until: Date.now() + ms });
     return new Promise<void>((resolve) => {
-      skipWait = resolve;
-      setTimeout(resolve, ms);
+      const timer = setTimeout(resolve, ms);
+      skipWait = () => {
+        clearTimeout(timer); // it would keep a process of Node's
+        resolve();
+      };
     });
   };
 

@@ -86,14 +86,15 @@ export function resolveOptions(options: FeedClientOptions): ResolvedOptions {
   check('createFeedClient', options, kinds);
   check('retry', retry, { minMs: number, maxMs: number });
   const { minMs = 1000, maxMs = Math.max(30_000, minMs) } = retry;
+  const hasTokens = typeof token === 'function';
   const { location } = globalThis as { location?: { href: string } };
   const base = new URL(url, location?.href); // it throws a TypeError that names the URL
   base.pathname = base.pathname.replace(/\/+$/, '');
   return {
     ...options,
     ...{ url: base, retry: { minMs, maxMs } },
-    hasTokens: typeof token === 'function',
-    token: typeof token === 'function' ? token : () => token,
+    hasTokens,
+    token: hasTokens ? (token as ResolvedOptions['token']) : () => token as string,
     onReset:
       onReset &&
       (async (feed) => {

@@ -27,7 +27,7 @@ describe("the client's options", () => {
     for (const wrong of ['', 'a b', '/a', 'a//b', '../a', 'x'.repeat(201), undefined, 7]) {
       expect(() => client.follow(wrong as string)).toThrow(/^Not a feed's id \(1 to 200 of A-Z a-z 0-9/);
     }
-    expect(() => client.follow([])).toThrow('follow() needs a feed');
+    expect(() => client.follow([])).toThrow('follow: no feed');
     expect(() => client.follow('a', { since: 7 } as never)).toThrow('follow: since must be a string');
     expect(() => client.follow('a', { sinse: '1' } as never)).toThrow('follow: sinse is none of since, signal');
     expect(client.status.value).toEqual({ state: 'idle' });
