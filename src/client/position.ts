@@ -8,8 +8,7 @@ export function isPosition(since: string | undefined): since is string {
  * compared: the newer one counts.
  */
 export function isAfter(position: string, other: string): boolean {
-  const dash = position.indexOf('-') + 1;
-  return (
-    position.slice(0, dash) !== other.slice(0, dash) || Number.parseInt(position.slice(dash), 10) > Number.parseInt(other.slice(dash), 10)
-  );
+  const [epoch, offset] = position.split(/[-/]/);
+  const [otherEpoch, otherOffset] = other.split(/[-/]/);
+  return epoch !== otherEpoch || Number(offset) > Number(otherOffset);
 }
