@@ -1,6 +1,8 @@
+import { getEventListeners } from 'node:events';
+import { jest } from '@jest/globals';
 import { Controller } from '@nestjs/common';
 import { concat, NEVER, of } from 'rxjs';
-import { createFeedClient, type FeedClient, type FeedClientMessage, type FeedClientOptions } from '../../src/client/index.js';
+import { createFeedClient, defineFeed, type FeedClient, type FeedClientMessage, type FeedClientOptions } from '../../src/client/index.js';
 import { Feed } from '../../src/index.js';
 import { closeAll, feedModule, serve, serveFeeds } from '../support/serve.js';
 
@@ -60,6 +62,12 @@ class Asked {
 }
 const message = (n: number, feed = 'a', epoch = 'e') => ({ id: `${epoch}-${n}/${feed}`, feed, time: 1, data: n });
 const end = (n: number, feed = 'a') => ({ id: `e-${n}/${feed}`, feed, type: 'end', time: 1, data: { reason: 'completed' } });
+
+/** Something on the way that collects streams: their head comes, and nothing behind it. */
+const collecting = (async (url: URL, init: RequestInit) =>
+  url.searchParams.has('mode')
+    ? fetch(url, init)
+    : new Response(new ReadableStream({ start: (body) => init.signal?.addEventListener('abort', () => body.error(init.signal?.reason)) }))) as typeof fetch;
 
 let clients: FeedClient[] = [];
 const wire = (options: Partial<FeedClientOptions> = {}) => {
@@ -151,6 +159,32 @@ describe('messages', () => {
     own.line(message(2), end(3));
     await soon(() => late.isOver, 500);
     expect(late).toMatchObject({ all: [1, 2, 'end'], isOver: true });
+  });
+
+  it('share: a tab that catches up to the end of a feed ends', async () => {
+    withLocks(fakeLocks());
+    const url = `http://feeds.test/${Math.random()}`;
+    const [first, second] = [wire({ share: true, url }), wire({ share: true, url })];
+    collect(first.client.follow('a'));
+    (await first.request(0)).open('e-1').line({ position: 'e-1' });
+    await first.isLive();
+    const late = collect(second.client.follow('a', { since: 'earliest' }));
+    (await first.request(1)).open('e-0').line(message(1), end(2)); // here before it is on the connection of all
+    await soon(() => late.isOver, 500);
+    expect(late).toMatchObject({ all: [1, 'end'], isOver: true });
+  });
+
+  it('validate: nothing comes after the error', async () => {
+    let loaded: (position: string) => void = () => {};
+    const { client, request } = wire({ validate: true, onReset: () => new Promise((resolve) => void (loaded = resolve)) });
+    const validate = (value: unknown) => (value === 2 ? { issues: [{ message: 'is 2' }] } : { value });
+    const schema = { '~standard': { version: 1, vendor: 'test', validate } } as never;
+    const a = collect(client.follow(defineFeed('a', { message: schema })()));
+    (await request(0)).open('e-0').line({ feed: 'a', type: 'reset', data: {} }, message(1), message(2), message(3));
+    await pause(50);
+    loaded('e-0');
+    await pause(50);
+    expect(a).toMatchObject({ all: [1], isOver: true });
   });
 
   it('a second follower misses nothing, where the connection of the first one has to be repeated', async () => {
@@ -308,6 +342,49 @@ describe('messages', () => {
     collect(next.client.follow('a'));
     expect((await next.request(0)).since).toEqual(['e-3']);
   });
+
+  it('resume: a loop that has not taken its messages gets them after the page is loaded again', async () => {
+    const kept = new Map<string, string>();
+    const resume = { getItem: (key: string) => kept.get(key) ?? null, setItem: (key: string, value: string) => void kept.set(key, value) };
+    const { client, request } = wire({ resume });
+    const iterator = client.follow('a')[Symbol.asyncIterator]();
+    const first = iterator.next();
+    (await request(0)).open('e-0').line({ position: 'e-0' }, message(1), message(2), message(3));
+    await first; // and the page is left while this one is being worked on
+    await pause(600);
+    const next = wire({ resume: { ...resume, setItem: () => {} } });
+    collect(next.client.follow('a'));
+    expect((await next.request(0)).since).toEqual(['e-1']);
+  });
+
+  it('resume: a feed may be called constructor', async () => {
+    const { client, asked } = wire({ resume: { getItem: () => null, setItem: () => {} } });
+    collect(client.follow('constructor'));
+    expect(await soon(() => asked.length > 0, 500)).toBe(true);
+  });
+
+  it('polls: a feed that begins with its last two has no more than these, where the answer is cut short', async () => {
+    const served = await serveFeeds('express', { historyLength: 5000 });
+    for (let n = 0; n < 1100; n += 1) await served.feeds.publish('a', n);
+    for (let n = 0; n < 5; n += 1) await served.feeds.publish('b', n);
+    const client = createFeedClient({ url: `${served.url}/feeds`, fetch: collecting });
+    clients.push(client);
+    const a = collect(client.follow('a', { since: 'earliest' }));
+    const b = collect(client.follow('b', { since: '-2' }));
+    await soon(() => a.all.length === 1100, 9000);
+    await pause(100);
+    expect([a.all.length, b.all]).toEqual([1100, [3, 4]]);
+  });
+
+  it('polls: a feed begins with what its rule replays', async () => {
+    const served = await serveFeeds('express', { rules: { p: { replay: 'newest' } } });
+    await served.feeds.publish('p', 1);
+    const client = createFeedClient({ url: `${served.url}/feeds`, fetch: collecting });
+    clients.push(client);
+    const p = collect(client.follow('p'));
+    await soon(() => client.status.value.state === 'live', 9000);
+    expect(p.all).toEqual([1]);
+  });
 });
 
 describe('hangs and loops', () => {
@@ -436,6 +513,45 @@ describe('hangs and loops', () => {
     expect(again).toBeDefined();
   });
 
+  it('a part of the client that could not be loaded once fails its follower, and is loaded for the next one', async () => {
+    const uncaught: unknown[] = [];
+    const note = (error: unknown) => uncaught.push(error);
+    process.on('unhandledRejection', note);
+    let count = 0;
+    const catchUp = jest.fn(async (subscription: { release(position?: string): void }) => subscription.release('e-1'));
+    jest.resetModules();
+    jest.unstable_mockModule('../../src/client/catch-up.js', () => ({
+      get catchUp() {
+        count += 1;
+        if (count === 1) throw new TypeError('Failed to fetch dynamically imported module'); // as the import would
+        return catchUp;
+      },
+    }));
+    try {
+      const fresh = (await import('../../src/client/index.js')).createFeedClient;
+      const asked: Asked[] = [];
+      const client = fresh({
+        url: 'http://feeds.test/feeds',
+        fetch: ((url: URL, { signal }: { signal: AbortSignal }) => asked[asked.push(new Asked(url, signal)) - 1]?.response) as never,
+      });
+      clients.push(client);
+      collect(client.follow('a'));
+      await soon(() => asked.length === 1);
+      asked[0]?.response.catch(() => {});
+      asked[0]?.open('e-1').line({ position: 'e-1' });
+      await soon(() => client.status.value.state === 'live');
+      const one = collect(client.follow('a', { since: 'earliest' }));
+      await pause(50);
+      collect(client.follow('a', { since: 'earliest' }));
+      await pause(50);
+      expect([one.isOver, catchUp.mock.calls.length, uncaught]).toEqual([true, 1, []]);
+    } finally {
+      process.off('unhandledRejection', note);
+      jest.unstable_unmockModule('../../src/client/catch-up.js');
+      jest.resetModules();
+    }
+  });
+
   it('return() of an iterator leaves, also while next() waits', async () => {
     const { client, request, isLive } = wire();
     const iterator = client.follow('a')[Symbol.asyncIterator]();
@@ -494,19 +610,57 @@ describe('hangs and loops', () => {
     await pause(100);
     channel.close();
     leaving.abort();
-    expect(asked.filter(({ isOpen }) => isOpen).map(({ url: { pathname } }) => pathname.split('/').at(-1))).toEqual(['b']);
+    expect(asked.filter(({ isOpen }) => isOpen).map(({ url: { pathname, searchParams } }) => searchParams.getAll('id')[0] ?? pathname.split('/').at(-1))).toEqual(['b']);
   });
 
   it('close() leaves no timer behind', async () => {
-    const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
-    const before = timers();
-    const { client, request } = wire();
-    collect(client.follow('a'));
-    (await request(0)).answer(503, {}, { 'retry-after': '3600' });
-    await soon(() => client.status.value.state === 'waiting');
-    client.close();
-    await pause(20);
-    expect(timers()).toBeLessThanOrEqual(before);
+    const { setTimeout: set } = globalThis;
+    const left = new Set<unknown>();
+    const clear = globalThis.clearTimeout;
+    globalThis.setTimeout = ((call: () => void, ms: number) => {
+      const timer = set(() => {
+        left.delete(timer);
+        call();
+      }, ms);
+      if (ms > 60_000) left.add(timer);
+      return timer;
+    }) as never;
+    globalThis.clearTimeout = ((timer: never) => {
+      left.delete(timer);
+      clear(timer);
+    }) as never;
+    try {
+      const { client, request } = wire();
+      collect(client.follow('a'));
+      (await request(0)).answer(503, {}, { 'retry-after': '3600' });
+      await soon(() => client.status.value.state === 'waiting');
+      client.close();
+      await pause(20);
+      expect(left.size).toBe(0); // Node would not exit for an hour
+    } finally {
+      for (const timer of left) clear(timer as never);
+      Object.assign(globalThis, { setTimeout: set, clearTimeout: clear });
+    }
+  });
+
+  it('stallMs: Infinity is refused, or does not spin', async () => {
+    let isRefused = false;
+    let count = 0;
+    const { setTimeout: set } = globalThis;
+    globalThis.setTimeout = ((call: () => void, ms: number) => {
+      if (ms === Number.POSITIVE_INFINITY) count += 1;
+      return set(call, ms);
+    }) as never;
+    try {
+      const { client } = wire({ stallMs: Number.POSITIVE_INFINITY });
+      collect(client.follow('a'));
+      await pause(300);
+    } catch {
+      isRefused = true;
+    } finally {
+      globalThis.setTimeout = set;
+    }
+    expect(isRefused || count < 3).toBe(true);
   });
 });
 
@@ -527,7 +681,6 @@ describe('publish, options, observers', () => {
   });
 
   it('publish() leaves no listener on its signal', async () => {
-    const { getEventListeners } = await import('node:events');
     const { signal } = new AbortController();
     let count = 0;
     const client = createFeedClient({
@@ -547,7 +700,7 @@ describe('publish, options, observers', () => {
     try {
       expect(() => createFeedClient({ url: undefined as never })).toThrow(/url/);
     } finally {
-      delete (globalThis as Record<string, unknown>).location;
+      Reflect.deleteProperty(globalThis, 'location');
     }
   });
 
@@ -574,5 +727,66 @@ describe('publish, options, observers', () => {
     messages.close();
     await pause(100);
     expect(client.status.value).toEqual({ state: 'idle' });
+  });
+
+  it('publish() takes any JSON value, on express too', async () => {
+    const served = await serveFeeds('express', { publishKey: 'k'.repeat(32) });
+    const client = createFeedClient({ url: `${served.url}/feeds`, token: 'k'.repeat(32) });
+    await expect(client.publish('a', 1)).resolves.toMatchObject({ feed: 'a' });
+  });
+
+  it('share: the error of a status is an Error in each tab', async () => {
+    withLocks(fakeLocks());
+    const url = `http://feeds.test/${Math.random()}`;
+    const [first, second] = [wire({ share: true, url, retry: { minMs: 500 } }), wire({ share: true, url })];
+    collect(first.client.follow('a'));
+    collect(second.client.follow('a'));
+    await pause(150);
+    (await first.request(0)).answer(502);
+    await soon(() => second.client.status.value.state === 'waiting');
+    const { error } = second.client.status.value as { error: unknown };
+    expect(error instanceof Error).toBe(true);
+  });
+
+  it('share: a tab that is refused its only feed does not say that it is live', async () => {
+    withLocks(fakeLocks());
+    const url = `http://feeds.test/${Math.random()}`;
+    const [first, second] = [wire({ share: true, url }), wire({ share: true, url })];
+    collect(first.client.follow('a'));
+    (await first.request(0)).open('e-0').line({ position: 'e-0' });
+    await first.isLive();
+    const secret = collect(second.client.follow('secret'));
+    (await first.request(1)).answer(403, { code: 'FEED_FORBIDDEN', feed: 'secret' });
+    (await first.request(2)).open('e-0').line({ position: 'e-0' });
+    await soon(() => secret.isOver && first.client.status.value.state === 'live');
+    await pause(50);
+    expect(second.client.status.value.state).not.toBe('live');
+  });
+
+  it('headers may be Headers, or are refused', async () => {
+    let sent: unknown;
+    const make = () =>
+      createFeedClient({
+        url: 'http://feeds.test/feeds',
+        headers: new Headers({ 'x-tenant': '7' }) as never,
+        fetch: async (_, init) => {
+          sent = new Headers(init?.headers).get('x-tenant');
+          return new Response('{"messages":[],"position":"e-1"}');
+        },
+      });
+    let client: FeedClient | undefined;
+    try {
+      client = make();
+    } catch {}
+    await client?.history('a');
+    expect(client === undefined || sent === '7').toBe(true);
+  });
+
+  it('waiting has an error where an answer was no stream at all', async () => {
+    const { client, request } = wire({ retry: { minMs: 300 } });
+    collect(client.follow('a'));
+    (await request(0)).answer(200, '<html>Sign in to this network</html>');
+    await soon(() => client.status.value.state === 'waiting');
+    expect((client.status.value as { error?: unknown }).error).toBeDefined();
   });
 });
