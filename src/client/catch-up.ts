@@ -12,12 +12,14 @@ export function catchUp(subscription: Subscription, makeHub: (tap: Tap) => Sourc
     if (!isCatchingUp) return resolve();
     const finish = (call: () => void) => {
       hub.close();
+      subscription.stop = undefined;
       if (subscription.isCatchingUp) call();
       resolve();
     };
+    const release = (position?: string) => finish(() => subscription.release(position));
     const hub = makeHub({
       next: (message) => subscription.isCatchingUp && subscription.replay(message),
-      mark: (position) => finish(() => subscription.release(position)),
+      mark: release,
       end: () =>
         finish(() => {
           subscription.release();
@@ -25,6 +27,9 @@ export function catchUp(subscription: Subscription, makeHub: (tap: Tap) => Sourc
         }),
       fail: (_, error) => finish(() => subscription.fail(error)),
     });
+    subscription.stop = () => finish(() => {});
+    // Of a source there is nothing to catch up with.
+    hub.status.subscribe(({ state }) => state === 'live' && release());
     const ignore = () => {};
     // What comes is taken from the tap.
     hub.join({ feed, since, isCatchingUp, next: ignore, replay: ignore, hold: ignore, release: ignore, end: ignore, fail: ignore });

@@ -134,7 +134,7 @@ export function createFeedClient(given: FeedClientOptions): FeedClient {
       if (!followed.has(made)) return; // closed meanwhile
       for (const feed of ids) subscriptions.push(subscriptionTo(feed, since ?? kept?.begin(feed), sink));
       source ??= shared?.canShare() ? shared.createShared(context) : createHub(context);
-      for (const subscription of subscriptions) source.join(subscription);
+      for (const subscription of subscriptions) if (followed.has(made)) source.join(subscription);
     };
     const leave = () => {
       followed.delete(made);

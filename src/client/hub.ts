@@ -39,6 +39,8 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
   let restart = new AbortController();
   let watch: Watch | undefined;
   let skipWait: (() => void) | undefined;
+  /** Those that begin elsewhere than the others of their feed. They catch up one after the other, while those are live, or there would be a gap. */
+  const pending = new Set<Subscription>();
   let catchingUp = Promise.resolve();
 
   const remove = (feed: string) => {
@@ -67,14 +69,25 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
     }
   };
 
+  const catchUp = () => {
+    if (!isLive) return;
+    for (const subscription of pending) {
+      const makeHub = (ownTap: Tap) => createHub({ options, ready, tap: ownTap });
+      const begin = async () => (await import('./catch-up.js')).catchUp(subscription, makeHub);
+      catchingUp = catchingUp.then(begin).catch(subscription.fail);
+    }
+    pending.clear();
+  };
+
   const goLive = (transport: 'stream' | 'poll') => {
     isLive = true;
     if (status.value.state !== 'live' || status.value.transport !== transport) status.set({ state: 'live', transport });
+    catchUp();
   };
 
   const deliver = (message: FeedClientMessage) => {
     const { feed, id, type } = message;
-    if (id !== undefined) cursor.move(feed, id, isLive);
+    if (isPosition(id)) cursor.move(feed, id, isLive);
     tap?.next(message, isLive);
     for (const subscription of feeds.get(feed) ?? []) subscription.next(message);
     if (type === 'end') end(feed);
@@ -182,12 +195,13 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
       else if (delayMs > 0 && feeds.size > 0) await wait(delayMs, failure);
     }
     isRunning = false;
-    if (!/failed|ended/.test(status.value.state)) status.set({ state: 'idle' });
+    if (!/failed|ended/.test(status.value.state) || 'until' in status.value) status.set({ state: 'idle' });
   };
 
   /** Asks anew for what is followed now. What is called in one turn makes one request. */
   const reopen = () => {
     open = [];
+    isLive = false;
     restart.abort();
     if (feeds.size === 0) skipWait?.();
     else if (!isRunning) void run();
@@ -198,9 +212,7 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
     const at = cursor.of(feed);
     const isOpen = open.includes(feed);
     if (!isPosition(since) || !isPosition(at)) return isOpen ? isLive && since === 'latest' : since === at;
-    const isAhead = isAfter(at, since);
-    if (isAhead && !isOpen) cursor.begin(feed, since); // the others have a part of it already, which they skip
-    return !isAhead || !isOpen;
+    return !isAfter(at, since);
   };
 
   return {
@@ -212,8 +224,8 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
       if (others && !fits(feed, since)) {
         others.add(subscription);
         subscription.isCatchingUp = true;
-        const makeHub = (ownTap: Tap) => createHub({ options, ready, tap: ownTap });
-        catchingUp = catchingUp.then(async () => (await import('./catch-up.js')).catchUp(subscription, makeHub));
+        pending.add(subscription);
+        catchUp();
         return;
       }
       if (!others && feeds.size === mostFeeds) {
@@ -232,6 +244,8 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
       const { feed } = subscription;
       const all = feeds.get(feed);
       subscription.isCatchingUp = false;
+      subscription.stop?.();
+      pending.delete(subscription);
       if (!all?.delete(subscription) || all.size > 0) return;
       remove(feed);
       reopen();
@@ -242,6 +256,7 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
       skipWait?.();
     },
     close() {
+      for (const all of feeds.values()) for (const subscription of all) subscription.stop?.();
       feeds.clear();
       reopen();
     },

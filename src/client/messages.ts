@@ -1,3 +1,4 @@
+import { attempt } from './attempt.js';
 import { type FeedObservable, type FeedObserver, interoperable, toObserver } from './observable.js';
 import type { FeedClientMessage } from './subscription.js';
 
@@ -91,14 +92,18 @@ export function createMessages(feeds: readonly string[], full: Set<object>, begi
     async *[Symbol.asyncIterator]() {
       const queue: FeedClientMessage[] = [];
       let wake = () => {};
+      const leave = () => {
+        full.delete(queue);
+        wake();
+      };
       const remove = add({
         next(message) {
           queue.push(message);
           if (queue.length === mostWaiting) full.add(queue);
           wake();
         },
-        error: () => wake(),
-        complete: () => wake(),
+        error: leave,
+        complete: leave,
       });
       try {
         for (;;) {
@@ -123,19 +128,8 @@ export function createMessages(feeds: readonly string[], full: Set<object>, begi
   return {
     messages: messages as unknown as FeedMessages,
     next(message) {
-      for (const [consumer] of [...consumers]) attempt(() => consumer.next?.(message));
+      for (const entry of [...consumers]) if (!over && consumers.has(entry)) attempt(() => entry[0].next?.(message));
     },
     end,
   };
-}
-
-/** What a listener throws is the application's: it is reported, and nobody else is kept from the message. */
-function attempt(call: () => void): void {
-  try {
-    call();
-  } catch (error) {
-    queueMicrotask(() => {
-      throw error;
-    });
-  }
 }
