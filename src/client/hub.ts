@@ -259,6 +259,7 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
       for (const all of feeds.values()) for (const subscription of all) subscription.stop?.();
       feeds.clear();
       reopen();
+      status.set({ state: 'idle' });
     },
   };
 }

@@ -89,39 +89,50 @@ export function createMessages(feeds: readonly string[], full: Set<object>, begi
         error() {}, // the status tells of it
       }),
     close: () => end(),
-    async *[Symbol.asyncIterator]() {
+    [Symbol.asyncIterator]() {
       const queue: FeedClientMessage[] = [];
       let wake = () => {};
+      let isLeft = false;
       const leave = () => {
         full.delete(queue);
         wake();
       };
-      const remove = add({
-        next(message) {
-          queue.push(message);
-          if (queue.length === mostWaiting) full.add(queue);
-          wake();
-        },
-        error: leave,
-        complete: leave,
-      });
-      try {
-        for (;;) {
-          const message = queue.shift();
-          if (queue.length <= fewWaiting) full.delete(queue);
-          if (message !== undefined) yield message;
-          else if (over?.failure) throw over.failure.error;
-          else if (over) return;
-          else {
-            await new Promise<void>((resolve) => {
-              wake = resolve;
-            });
+      const iterator = (async function* () {
+        const remove = add({
+          next(message) {
+            queue.push(message);
+            if (queue.length === mostWaiting) full.add(queue);
+            wake();
+          },
+          error: leave,
+          complete: leave,
+        });
+        try {
+          while (!isLeft) {
+            const message = queue.shift();
+            if (queue.length <= fewWaiting) full.delete(queue);
+            if (message !== undefined) yield message;
+            else if (over?.failure) throw over.failure.error;
+            else if (over) return;
+            else {
+              await new Promise<void>((resolve) => {
+                wake = resolve;
+              });
+            }
           }
+        } finally {
+          full.delete(queue);
+          remove();
         }
-      } finally {
-        full.delete(queue);
-        remove();
-      }
+      })();
+      const end = iterator.return.bind(iterator);
+      // A generator that waits would not leave before the next message.
+      iterator.return = (value) => {
+        isLeft = true;
+        wake();
+        return end(value);
+      };
+      return iterator;
     },
   });
 
