@@ -1,12 +1,26 @@
 import type { Source, Tap } from './source.js';
 import type { Subscription } from './subscription.js';
 
+/** Those that somebody lets catch up already. */
+const busy = new WeakSet<Set<Subscription>>();
+
 /**
- * Has a subscription that begins elsewhere than the others of its feed catch up, by a connection of its own.
+ * Has subscriptions that begin elsewhere than the others of their feeds catch up, one after the other, by a connection of their own.
  *
+ * @param pending those that come meanwhile are a part of it
  * @param makeHub makes what holds that connection
  */
-export function catchUp(subscription: Subscription, makeHub: (tap: Tap) => Source): Promise<void> {
+export async function catchUp(pending: Set<Subscription>, makeHub: (tap: Tap) => Source): Promise<void> {
+  if (busy.has(pending)) return;
+  busy.add(pending);
+  for (const subscription of pending) {
+    pending.delete(subscription);
+    await follow(subscription, makeHub);
+  }
+  busy.delete(pending);
+}
+
+function follow(subscription: Subscription, makeHub: (tap: Tap) => Source): Promise<void> {
   return new Promise<void>((resolve) => {
     const { feed, since, isCatchingUp } = subscription;
     if (!isCatchingUp) return resolve();

@@ -41,7 +41,6 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
   let skipWait: (() => void) | undefined;
   /** Those that begin elsewhere than the others of their feed. They catch up one after the other, while those are live, or there would be a gap. */
   const pending = new Set<Subscription>();
-  let catchingUp = Promise.resolve();
 
   const remove = (feed: string) => {
     const all = feeds.get(feed) ?? [];
@@ -69,14 +68,14 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
     }
   };
 
+  const makeHub = (ownTap: Tap) => createHub({ options, ready, tap: ownTap });
   const catchUp = () => {
-    if (!isLive) return;
-    for (const subscription of pending) {
-      const makeHub = (ownTap: Tap) => createHub({ options, ready, tap: ownTap });
-      const begin = async () => (await import('./catch-up.js')).catchUp(subscription, makeHub);
-      catchingUp = catchingUp.then(begin).catch(subscription.fail);
-    }
-    pending.clear();
+    if (!isLive || pending.size === 0) return;
+    import('./catch-up.js')
+      .then((part) => part.catchUp(pending, makeHub))
+      .catch((error) => {
+        for (const subscription of pending) subscription.fail(error);
+      });
   };
 
   const goLive = (transport: 'stream' | 'poll') => {

@@ -187,7 +187,13 @@ describe('messages', () => {
 
   it('validate: nothing comes after the error', async () => {
     let loaded: (position: string) => void = () => {};
-    const { client, request } = wire({ validate: true, onReset: () => new Promise((resolve) => void (loaded = resolve)) });
+    const { client, request } = wire({
+      validate: true,
+      onReset: () =>
+        new Promise((resolve) => {
+          loaded = resolve;
+        }),
+    });
     const validate = (value: unknown) => (value === 2 ? { issues: [{ message: 'is 2' }] } : { value });
     const schema = { '~standard': { version: 1, vendor: 'test', validate } } as never;
     const a = collect(client.follow(defineFeed('a', { message: schema })()));
@@ -283,7 +289,12 @@ describe('messages', () => {
 
   it('messages wait for onReset also where a follower catches up', async () => {
     let loaded: (position: string) => void = () => {};
-    const { client, request, isLive } = wire({ onReset: () => new Promise((resolve) => void (loaded = resolve)) });
+    const { client, request, isLive } = wire({
+      onReset: () =>
+        new Promise((resolve) => {
+          loaded = resolve;
+        }),
+    });
     collect(client.follow('a'));
     (await request(0)).open('e-5').line({ position: 'e-5' });
     await isLive();
@@ -306,7 +317,12 @@ describe('messages', () => {
 
   it('nothing comes after complete: onReset is over when the client is closed', async () => {
     let loaded: (position: string) => void = () => {};
-    const { client, request } = wire({ onReset: () => new Promise((resolve) => void (loaded = resolve)) });
+    const { client, request } = wire({
+      onReset: () =>
+        new Promise((resolve) => {
+          loaded = resolve;
+        }),
+    });
     const messages = client.follow('a', { since: 'e-1' });
     const a = collect(messages);
     (await request(0)).open('e-1').line({ feed: 'a', type: 'reset', data: {} }, message(5), { position: 'e-5' });
@@ -529,7 +545,10 @@ describe('hangs and loops', () => {
     const note = (error: unknown) => uncaught.push(error);
     process.on('unhandledRejection', note);
     let count = 0;
-    const catchUp = jest.fn(async (subscription: { release(position?: string): void }) => subscription.release('e-1'));
+    const catchUp = jest.fn(async (pending: Set<{ release(position?: string): void }>) => {
+      for (const subscription of pending) subscription.release('e-1');
+      pending.clear();
+    });
     jest.resetModules();
     jest.unstable_mockModule('../../src/client/catch-up.js', () => ({
       get catchUp() {
