@@ -5,7 +5,7 @@ import { isAfter } from './position.js';
  * replayed, a feed that begins elsewhere, or of which something has come, has its own.
  */
 export class Cursor {
-  #position: string | undefined = undefined;
+  #position: string | undefined;
   readonly #starts = new Map<string, string>();
 
   /** A feed begins where `since` says, or as one that is new. */
@@ -44,7 +44,7 @@ export class Cursor {
   /** What the query of a request for some feeds says. */
   since(feeds: readonly string[]): string[] {
     const starts = feeds.map((feed) => this.of(feed).split('/')[0]);
-    const [first = ''] = starts;
+    const [first] = starts as [string];
     if (starts.every((start) => start === first)) return first === 'new' ? [] : [first];
     return feeds.map((feed, n) => `${starts[n]}/${feed}`);
   }

@@ -34,7 +34,7 @@ export function urlOf(base: URL, feeds: readonly string[], query: Query): URL {
   const url = new URL(base);
   const [feed = ''] = feeds;
   const path = feed.split('/').length > mostSegments ? encodeURIComponent(feed) : feed;
-  if (feeds.length === 1) url.pathname = `${url.pathname.replace(/\/$/, '')}/${path}`;
+  if (feeds.length === 1) url.pathname = `${url.pathname.replace(/\/+$/, '')}/${path}`;
   else for (const id of feeds) url.searchParams.append('id', id);
   for (const [name, value] of query) url.searchParams.append(name, value);
   return url;

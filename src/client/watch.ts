@@ -32,7 +32,8 @@ export function watchOver(outer: AbortSignal, firstMs: number): Watch {
   };
   const abort = () => controller.abort(outer.reason);
   const limit: Watch['limit'] = (newMs, newError = new FeedClientError('The server is silent.')) => {
-    [ms, error] = [newMs, newError];
+    ms = newMs;
+    error = newError;
     hear();
     look();
   };
