@@ -23,18 +23,21 @@ export class FeedClientError extends Error implements Refusal {
   }
 }
 
+/** More than this, and half of it again, would be too much for a timer, which would end at once: eleven days, in milliseconds. */
+export const longestMs = 1e9;
+
 /** Reads what a server says of a request that it refuses. */
 export async function errorOf(response: Response): Promise<FeedClientError> {
   const { status, headers } = response;
   const body = (await response.json().catch(() => undefined)) as Record<string, never> | null | undefined;
-  const { message = `The answer was ${status}.`, code, feed, retryAfter } = body ?? {};
+  const { message = `The answer was ${status} (${headers.get('content-type')}).`, code, feed, retryAfter } = body ?? {};
   // A page of another origin sees no header that the server does not expose to it, but the body.
   const after = headers.get('retry-after') ?? retryAfter ?? '';
-  const retryAfterMs = Number(after) * 1000 || Date.parse(after) - Date.now() || undefined;
-  return new FeedClientError(message, { status, code, feed, retryAfterMs });
+  const ms = +after * 1000 || Date.parse(after) - Date.now();
+  return new FeedClientError(message, { status, code, feed, retryAfterMs: ms > 0 ? Math.min(ms, longestMs) : undefined });
 }
 
 /** Whether it would not help to repeat a request that was refused with this. */
-export function isFinal({ status = 0 }: Refusal): boolean {
-  return status >= 400 && status < 500 && ![408, 425, 429].includes(status);
+export function isFinal({ status }: Refusal): boolean {
+  return /^4(?!08|25|29)/.test(`${status}`);
 }

@@ -70,7 +70,7 @@ export interface FeedClient {
  */
 export function createFeedClient(given: FeedClientOptions): FeedClient {
   const options = resolveOptions(given);
-  const { url, resume, validate, onReset, share } = options;
+  const { resume, validate, onReset, share } = options;
   /** The consumers that have enough to do. */
   const full = new Set<object>();
   const drained = async () => {
@@ -83,8 +83,7 @@ export function createFeedClient(given: FeedClientOptions): FeedClient {
   let kept: Positions | undefined;
   const sharing = share ? import('./share.js') : undefined;
   const positions =
-    resume &&
-    import('./resume.js').then(({ createPositions }) => createPositions(resume, `nestjs-feed:${url}`, (feed) => source?.at(feed)));
+    resume && import('./resume.js').then(({ createPositions }) => createPositions(options, (feed) => source?.at(feed)));
   const lazily =
     (name: 'publish' | 'history' | 'position') =>
     async (...args: unknown[]) =>
@@ -132,13 +131,14 @@ export function createFeedClient(given: FeedClientOptions): FeedClient {
       const shared = await sharing;
       valid = validate ? (await import('./validate.js')).validator(all) : undefined;
       if (!followed.has(made)) return; // closed meanwhile
-      for (const feed of ids) subscriptions.push(subscriptionTo(feed, since ?? kept?.begin(feed), sink));
+      for (const feed of ids) subscriptions.push(subscriptionTo(feed, since ?? kept?.begin(feed, made), sink));
       source ??= shared?.canShare() ? shared.createShared(context) : createHub(context);
       for (const subscription of subscriptions) if (followed.has(made)) source.join(subscription);
     };
     const leave = () => {
       followed.delete(made);
       signal?.removeEventListener('abort', close);
+      kept?.leave(made);
       for (const subscription of subscriptions) source?.leave(subscription);
     };
     const made = createMessages(ids, full, () => begin().catch((error) => made.end({ error })), leave);
@@ -155,7 +155,6 @@ export function createFeedClient(given: FeedClientOptions): FeedClient {
     close() {
       closing.abort();
       for (const messages of [...followed]) messages.end();
-      kept?.close();
       source?.close();
     },
   } as unknown as FeedClient;

@@ -12,8 +12,8 @@ export interface FeedClientOptions {
   url: string | URL;
   /** What `Authorization: Bearer` has. It never becomes a part of a URL. Default: none. */
   token?: TokenSource;
-  /** Headers of each request. Default: none. */
-  headers?: Readonly<Record<string, string>>;
+  /** Headers of each request: an object, or `Headers`. Default: none. */
+  headers?: Readonly<Record<string, string>> | Headers;
   /**
    * Delays before the client reconnects: at random from half of a delay to all of it, which begins at `minMs` and doubles up to `maxMs`, in
    * milliseconds. What the server says (`Retry-After`, `retry`) takes precedence. Default: 1000 and 30000.
@@ -83,7 +83,7 @@ export function check<Options extends object>(method: string, options: Options, 
  */
 export function resolveOptions(options: FeedClientOptions): ResolvedOptions {
   const { url, token, retry = {}, onReset, fetch = globalThis.fetch } = options;
-  check('createFeedClient', options, kinds);
+  check('createFeedClient', { ...options, url: url ?? null }, kinds);
   check('retry', retry, { minMs: number, maxMs: number });
   const { minMs = 1000, maxMs = Math.max(30_000, minMs) } = retry;
   const hasTokens = typeof token === 'function';

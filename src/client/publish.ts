@@ -70,7 +70,7 @@ export async function publish(options: ResolvedOptions, feed: Feed, ...rest: unk
   const { key = makeKey(), expected, timeoutMs, signal = never } = given;
   const url = urlOf(options.url, [idOf(feed)], queryOf({ type: type === 'message' ? undefined : (type ?? given.type), expected }));
   const isText = typeof data === 'string';
-  const headers = { 'Content-Type': isText ? 'text/plain' : 'application/json', 'Idempotency-Key': key };
+  const headers = { 'content-type': isText ? 'text/plain' : 'application/json', 'idempotency-key': key };
   return repeated<Published>(options, url, { method: 'POST', headers, body: isText ? data : JSON.stringify(data) }, signal, timeoutMs);
 }
 

@@ -34,7 +34,7 @@ export function urlOf(base: URL, feeds: readonly string[], query: Query): URL {
   const url = new URL(base);
   const [feed = ''] = feeds;
   const path = feed.split('/').length > mostSegments ? encodeURIComponent(feed) : feed;
-  if (feeds.length === 1) url.pathname = `${url.pathname.replace(/\/$/, '')}/${path}`;
+  if (feeds.length === 1) url.pathname = `${url.pathname.replace(/\/+$/, '')}/${path}`;
   else for (const id of feeds) url.searchParams.append('id', id);
   for (const [name, value] of query) url.searchParams.append(name, value);
   return url;
@@ -46,15 +46,17 @@ export function urlOf(base: URL, feeds: readonly string[], query: Query): URL {
  * @throws TokenError, FeedClientError, and what `fetch` fails with
  */
 export async function request({ fetch, token, headers }: ResolvedOptions, url: URL, init: RequestInit): Promise<Response> {
-  const all: Record<string, string> = { ...headers, ...(init.headers as Record<string, string>) };
+  // All names are in lower case, so that the client's own take the place of the others.
+  const all: Record<string, string> = { ...Object.fromEntries(new Headers(headers)), ...(init.headers as Record<string, string>) };
   try {
     const value = await token();
-    if (value) all.Authorization = `Bearer ${value}`;
+    if (value) all.authorization = `Bearer ${value}`;
   } catch (error) {
     throw new TokenError(error);
   }
   const response = await fetch(url, { cache: 'no-store', ...init, headers: all } as RequestInit);
-  if (!response.ok) throw await errorOf(response);
+  // Where a network wants its user to sign in, say, the answer is a page.
+  if (!response.ok || !/json/.test(response.headers.get('content-type') ?? 'json')) throw await errorOf(response);
   return response;
 }
 
@@ -122,7 +124,7 @@ export async function ask<Answer>(
   onWatch(watch);
   try {
     const url = urlOf(options.url, feeds, [...query, ...since.map((start) => ['since', start] as const)]);
-    const response = await request(options, url, { headers: { Accept: 'application/x-ndjson' }, signal: watch.signal });
+    const response = await request(options, url, { headers: { accept: 'application/x-ndjson' }, signal: watch.signal });
     const answer = await read(response, watch);
     watch.signal.throwIfAborted();
     return answer;

@@ -1,4 +1,4 @@
-import type { FeedStorage } from './options.js';
+import type { FeedStorage, ResolvedOptions } from './options.js';
 import { isPosition } from './position.js';
 
 /** How often positions are stored, in milliseconds. */
@@ -6,59 +6,74 @@ const storeMs = 500;
 
 /** Keeps positions in a storage, from one page load to the next. */
 export interface Positions {
-  /** Keeps the position of a feed from now on; returns where it goes on, undefined where the page has not followed it before. */
-  begin(feed: string): string | undefined;
+  /**
+   * Keeps the position of a feed from now on, for one who follows it.
+   *
+   * @returns where it goes on; undefined where no page has followed it before
+   */
+  begin(feed: string, follower: object): string | undefined;
+  /** Stores where a follower's feeds are for the last time. */
+  leave(follower: object): void;
   /** The feed has ended: nothing is left to go on with. */
   forget(feed: string): void;
   /** Stores what has changed, now. */
   store(): void;
-  close(): void;
 }
 
-/**
- * @param key the storage's item
- * @param positionOf where the client is on a feed
- */
-export function createPositions(storage: FeedStorage, key: string, positionOf: (feed: string) => string | undefined): Positions {
-  const known = read(storage, key);
-  const feeds = new Set<string>();
+/** @param positionOf where the client is on a feed */
+export function createPositions({ url, resume }: ResolvedOptions, positionOf: (feed: string) => string | undefined): Positions {
+  const storage = resume as FeedStorage;
+  const key = `nestjs-feed:${url}`;
+  const followers = new Map<object, Set<string>>();
+  /** What this page has stored. */
+  const stored = new Map<string, string | undefined>();
   let timer: ReturnType<typeof setInterval> | undefined;
-  let written = '';
-  const store = () => {
-    for (const feed of feeds) {
-      const position = positionOf(feed);
-      if (isPosition(position)) known[feed] = position;
+
+  /** Other tabs may have stored theirs in the meantime: only these feeds are changed. */
+  const write = (changes: Iterable<readonly [feed: string, position: string | undefined]>) => {
+    const all = read(storage, key);
+    for (const [feed, position] of changes) {
+      all[feed] = position;
+      stored.set(feed, position);
     }
-    const text = JSON.stringify(known);
-    if (text === written) return;
-    written = text;
     try {
-      storage.setItem(key, text);
+      storage.setItem(key, JSON.stringify(all));
     } catch {} // a full storage, or one that the browser forbids, must not end the feeds
+  };
+  const store = () => {
+    const feeds = [...new Set([...followers.values()].flatMap((followed) => [...followed]))];
+    const changes = feeds.map((feed) => [feed, positionOf(feed)] as const);
+    const changed = changes.filter(([feed, position]) => isPosition(position) && position !== stored.get(feed));
+    if (changed.length > 0) write(changed);
   };
   return {
     store,
-    begin(feed) {
+    begin(feed, follower) {
       timer ??= setInterval(store, storeMs);
-      feeds.add(feed);
-      return known[feed];
+      followers.set(follower, (followers.get(follower) ?? new Set()).add(feed));
+      const position = read(storage, key)[feed];
+      return isPosition(position) ? position : undefined;
+    },
+    leave(follower) {
+      store();
+      followers.delete(follower);
+      if (followers.size > 0) return;
+      clearInterval(timer);
+      timer = undefined;
     },
     forget(feed) {
-      feeds.delete(feed);
-      delete known[feed];
-      store();
-    },
-    close() {
-      store();
-      clearInterval(timer);
+      for (const followed of followers.values()) followed.delete(feed);
+      write([[feed, undefined]]);
     },
   };
 }
 
-function read(storage: FeedStorage, key: string): Record<string, string> {
+/** A feed may have any name, such as `constructor`: so it has no prototype. */
+function read(storage: FeedStorage, key: string): Record<string, string | undefined> {
+  const all = Object.create(null);
   try {
-    return JSON.parse(storage.getItem(key) ?? '{}') ?? {};
+    return Object.assign(all, JSON.parse(storage.getItem(key) ?? '{}'));
   } catch {
-    return {};
+    return all;
   }
 }

@@ -1,4 +1,4 @@
-import { FeedClientError } from './errors.js';
+import { FeedClientError, longestMs } from './errors.js';
 
 /** Ends a request on which nothing comes for too long, without a timer for each byte. */
 export interface Watch {
@@ -27,12 +27,13 @@ export function watchOver(outer: AbortSignal, firstMs: number): Watch {
     clearTimeout(timer);
     if (ms === 0) return;
     const leftMs = heardAt + ms - Date.now();
-    if (leftMs > 0) timer = setTimeout(look, leftMs);
+    if (leftMs > 0) timer = setTimeout(look, Math.min(leftMs, longestMs));
     else controller.abort(error);
   };
   const abort = () => controller.abort(outer.reason);
   const limit: Watch['limit'] = (newMs, newError = new FeedClientError('The server is silent.')) => {
-    [ms, error] = [newMs, newError];
+    ms = newMs;
+    error = newError;
     hear();
     look();
   };
