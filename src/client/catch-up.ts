@@ -24,8 +24,11 @@ function follow(subscription: Subscription, makeHub: (tap: Tap) => Source): Prom
   return new Promise<void>((resolve) => {
     const { feed, since, isCatchingUp } = subscription;
     if (!isCatchingUp) return resolve();
+    const ignore = () => {};
+    // What comes is taken from the tap.
+    const own = { feed, since, isCatchingUp, next: ignore, replay: ignore, hold: ignore, release: ignore, end: ignore, fail: ignore };
     const finish = (call: () => void) => {
-      hub.close();
+      hub.leave(own);
       subscription.stop = undefined;
       if (subscription.isCatchingUp) call();
       resolve();
@@ -44,8 +47,6 @@ function follow(subscription: Subscription, makeHub: (tap: Tap) => Source): Prom
     subscription.stop = () => finish(() => {});
     // Of a source there is nothing to catch up with.
     hub.status.subscribe(({ state }) => state === 'live' && release());
-    const ignore = () => {};
-    // What comes is taken from the tap.
-    hub.join({ feed, since, isCatchingUp, next: ignore, replay: ignore, hold: ignore, release: ignore, end: ignore, fail: ignore });
+    hub.join(own);
   });
 }

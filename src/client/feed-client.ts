@@ -82,8 +82,7 @@ export function createFeedClient(given: FeedClientOptions): FeedClient {
   let source = share ? undefined : createHub(context);
   let kept: Positions | undefined;
   const sharing = share ? import('./share.js') : undefined;
-  const positions =
-    resume && import('./resume.js').then(({ createPositions }) => createPositions(options, (feed) => source?.at(feed)));
+  const positions = resume && import('./resume.js').then(({ createPositions }) => createPositions(options, (feed) => source?.at(feed)));
   const lazily =
     (name: 'publish' | 'history' | 'position') =>
     async (...args: unknown[]) =>
@@ -155,7 +154,7 @@ export function createFeedClient(given: FeedClientOptions): FeedClient {
     close() {
       closing.abort();
       for (const messages of [...followed]) messages.end();
-      source?.close();
+      source?.close?.();
     },
   } as unknown as FeedClient;
 }

@@ -33,6 +33,7 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
   let isRunning = false;
   let isLive = false;
   let attempts = 0;
+  let isPolling = false;
   let pollUntil = 0;
   /** When the server wants its client back, in milliseconds. */
   let retryMs: number | undefined;
@@ -78,9 +79,9 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
       });
   };
 
-  const goLive = (transport: 'stream' | 'poll') => {
+  const goLive = () => {
     isLive = true;
-    if (status.value.state !== 'live' || status.value.transport !== transport) status.set({ state: 'live', transport });
+    if (status.value.state !== 'live') status.set({ state: 'live', transport: isPolling ? 'poll' : 'stream' });
     catchUp();
   };
 
@@ -92,10 +93,10 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
     if (type === 'end') end(feed);
   };
 
-  const mark = (position: string, transport: 'stream' | 'poll') => {
+  const mark = (position: string) => {
     cursor.mark(position, open);
     tap?.mark(position, open);
-    goLive(transport);
+    goLive();
   };
 
   const onLine = (line: Line) => {
@@ -104,14 +105,14 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
     if ('data' in line) deliver({ ...line, feed: only ?? line.feed } as FeedClientMessage);
     else if (line.heartbeatMs !== undefined) {
       for (const feed of line.ended ?? []) end(only ?? feed);
-      if (line.position === undefined) goLive('stream'); // of a source there is nothing to catch up with
-    } else if (line.position !== undefined) mark(line.position, 'stream');
+      if (line.position === undefined) goLive(); // of a source there is nothing to catch up with
+    } else if (line.position !== undefined) mark(line.position);
     else if (line.error) throw new FeedClientError(line.error.message, line.error);
     else retryMs = line.retry;
   };
 
   /** Asks once; resolves with the delay before the next time, in milliseconds. */
-  const ask = async (isPolling: boolean): Promise<number> => {
+  const ask = async (): Promise<number> => {
     const { signal } = restart;
     const onWatch = (present: Watch) => {
       watch = present;
@@ -132,7 +133,7 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
     const { poll } = await import('./poll.js');
     const { messages, position, isOver } = await poll(options, receiver, status.value.state !== 'live');
     messages.forEach(deliver);
-    mark(position, 'poll');
+    mark(position);
     if (isOver) receiver.feeds.forEach(end);
     await ready();
     return 0;
@@ -140,22 +141,21 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
 
   /** What a failure means: the delay before the next attempt, in milliseconds; undefined where the server refuses. */
   const judge = (error: unknown): number | undefined => {
+    const delayMs = backoff(options, attempts);
     attempts += 1;
     if (error === mute) {
       pollUntil = Date.now() + pollingMs;
       return 0;
     }
     const { status: code, retryAfterMs } = error as Refusal;
-    if (code === 401 && options.hasTokens) return attempts === 1 ? 0 : backoff(options, attempts - 1);
+    if (code === 401 && options.hasTokens) return attempts === 1 ? 0 : delayMs;
     if (isFinal(error as Refusal)) return undefined;
-    return retryAfterMs === undefined ? backoff(options, attempts - 1) : retryAfterMs * (1 + Math.random() / 2);
+    return retryAfterMs ? retryAfterMs * (1 + Math.random() / 2) : delayMs;
   };
 
   const wait = (ms: number, failure: unknown) => {
-    const isToken = failure instanceof TokenError;
-    const error = isToken ? failure.cause : failure;
-    const isFailed = isToken || (failure as Refusal | undefined)?.status === 401;
-    status.set({ state: isFailed ? 'failed' : 'waiting', error, until: Date.now() + ms });
+    const state = (failure as Refusal | undefined)?.status === 401 ? 'failed' : 'waiting';
+    status.set({ state, error: failure instanceof TokenError ? failure.cause : failure, until: Date.now() + ms });
     return new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, ms);
       skipWait = () => {
@@ -174,13 +174,13 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
       open = [...feeds.keys()];
       isLive = false;
       retryMs = undefined;
-      const isPolling = Date.now() < pollUntil;
+      isPolling = Date.now() < pollUntil;
       if (!isPolling || status.value.state !== 'live') status.set({ state: 'connecting' });
       const openedAt = Date.now();
       let delayMs: number | undefined;
       let failure: unknown;
       try {
-        delayMs = await ask(isPolling);
+        delayMs = await ask();
       } catch (error) {
         failure = error;
         delayMs = present.signal.aborted ? 0 : judge(error);
@@ -194,7 +194,6 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
       else if (delayMs > 0 && feeds.size > 0) await wait(delayMs, failure);
     }
     isRunning = false;
-    if (!/failed|ended/.test(status.value.state) || 'until' in status.value) status.set({ state: 'idle' });
   };
 
   /** Asks anew for what is followed now. What is called in one turn makes one request. */
@@ -202,8 +201,12 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
     open = [];
     isLive = false;
     restart.abort();
-    if (feeds.size === 0) skipWait?.();
-    else if (!isRunning) void run();
+    if (feeds.size > 0) {
+      if (!isRunning) void run();
+      return;
+    }
+    status.set({ state: 'idle' });
+    skipWait?.();
   };
 
   /** Whether a subscription can begin with what comes on the connection of all. */
@@ -253,12 +256,6 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
       watch?.look();
       if (isNew) restart.abort();
       skipWait?.();
-    },
-    close() {
-      for (const all of feeds.values()) for (const subscription of all) subscription.stop?.();
-      feeds.clear();
-      reopen();
-      status.set({ state: 'idle' });
     },
   };
 }

@@ -14,6 +14,8 @@ export interface Line extends Partial<FeedClientMessage> {
 
 /** The token could not be had: not the server's fault, and not the line's. */
 export class TokenError {
+  readonly status = 401;
+
   constructor(readonly cause: unknown) {}
 }
 

@@ -233,8 +233,8 @@ export function createShared(context: HubContext & { readonly status: Status }):
       else post({ to: 'leader', call: 'look' });
     },
     close() {
+      for (const all of others.values()) for (const subscription of all.values()) hub?.leave(subscription);
       closing.abort();
-      hub?.close();
       channel.close();
     },
   };
