@@ -82,8 +82,7 @@ export function createFeedClient(given: FeedClientOptions): FeedClient {
   let source = share ? undefined : createHub(context);
   let kept: Positions | undefined;
   const sharing = share ? import('./share.js') : undefined;
-  const positions =
-    resume && import('./resume.js').then(({ createPositions }) => createPositions(options, (feed) => source?.at(feed)));
+  const positions = resume && import('./resume.js').then(({ createPositions }) => createPositions(options, (feed) => source?.at(feed)));
   const lazily =
     (name: 'publish' | 'history' | 'position') =>
     async (...args: unknown[]) =>
