@@ -30,7 +30,7 @@ export const longestMs = 1e9;
 export async function errorOf(response: Response): Promise<FeedClientError> {
   const { status, headers } = response;
   const body = (await response.json().catch(() => undefined)) as Record<string, never> | null | undefined;
-  const { message = `The answer was ${status} (${headers.get('content-type')}).`, code, feed, retryAfter } = body ?? {};
+  const { message = `The answer was ${status}.`, code, feed, retryAfter } = body ?? {};
   // A page of another origin sees no header that the server does not expose to it, but the body.
   const after = headers.get('retry-after') ?? retryAfter ?? '';
   const ms = +after * 1000 || Date.parse(after) - Date.now();

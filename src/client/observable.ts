@@ -9,9 +9,20 @@ export interface Unsubscribable {
   unsubscribe(): void;
 }
 
-/** The part of an Observable that `from()` of RxJS takes. */
-export interface FeedObservable<T> {
+declare global {
+  // As RxJS declares it: an application need not have it.
+  interface SymbolConstructor {
+    readonly observable: symbol;
+  }
+}
+
+export interface FeedSubscribable<T> {
   subscribe(observer: FeedObserver<T> | ((value: T) => void)): Unsubscribable;
+}
+
+/** The part of an Observable that `from()` of RxJS takes. */
+export interface FeedObservable<T> extends FeedSubscribable<T> {
+  [Symbol.observable](): FeedSubscribable<T>;
 }
 
 /** An observer, whichever way it was given. */
@@ -20,7 +31,7 @@ export function toObserver<T>(observer: FeedObserver<T> | ((value: T) => void)):
 }
 
 /** Lets `from()` of RxJS, and of others, take an object: RxJS looks for a name where it has no symbol. */
-export function interoperable<T extends object>(observable: T): T {
+export function interoperable<T extends object>(observable: T): T & { [Symbol.observable](): T } {
   const itself = () => observable;
-  return Object.assign(observable, { '@@observable': itself, [(Symbol as { observable?: symbol }).observable ?? '@@observable']: itself });
+  return Object.assign(observable, { '@@observable': itself, [Symbol.observable ?? '@@observable']: itself }) as never;
 }

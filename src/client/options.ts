@@ -87,8 +87,7 @@ export function resolveOptions(options: FeedClientOptions): ResolvedOptions {
   check('retry', retry, { minMs: number, maxMs: number });
   const { minMs = 1000, maxMs = Math.max(30_000, minMs) } = retry;
   const hasTokens = typeof token === 'function';
-  const { location } = globalThis as { location?: { href: string } };
-  const base = new URL(url, location?.href); // it throws a TypeError that names the URL
+  const base = new URL(url, (globalThis as { location?: { href: string } }).location?.href); // it throws a TypeError that names the URL
   base.pathname = base.pathname.replace(/\/+$/, '');
   return {
     ...options,

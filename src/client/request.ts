@@ -1,4 +1,4 @@
-import { errorOf } from './errors.js';
+import { errorOf, FeedClientError } from './errors.js';
 import type { ResolvedOptions } from './options.js';
 import type { FeedClientMessage } from './subscription.js';
 import { type Watch, watchOver } from './watch.js';
@@ -36,7 +36,7 @@ export function urlOf(base: URL, feeds: readonly string[], query: Query): URL {
   const url = new URL(base);
   const [feed = ''] = feeds;
   const path = feed.split('/').length > mostSegments ? encodeURIComponent(feed) : feed;
-  if (feeds.length === 1) url.pathname = `${url.pathname.replace(/\/+$/, '')}/${path}`;
+  if (feeds.length === 1) url.pathname = url.pathname.replace(/\/*$/, `/${path}`);
   else for (const id of feeds) url.searchParams.append('id', id);
   for (const [name, value] of query) url.searchParams.append(name, value);
   return url;
@@ -59,8 +59,7 @@ export async function request({ fetch, token, headers }: ResolvedOptions, url: U
   });
   if (value) all.authorization = `Bearer ${value}`;
   const response = await fetch(url, { cache: 'no-store', ...init, headers: all } as RequestInit);
-  // Where a network wants its user to sign in, say, the answer is a page.
-  if (!response.ok || !/json/.test(response.headers.get('content-type') ?? 'json')) throw await errorOf(response);
+  if (!response.ok) throw await errorOf(response);
   return response;
 }
 
@@ -83,9 +82,11 @@ export interface Receiver {
  */
 export function stream(options: ResolvedOptions, receiver: Receiver): Promise<boolean> {
   const { onLine, ready } = receiver;
-  return ask(options, receiver, [['marks', '1']], options.stallMs || headMs, async ({ status, body }, watch) => {
+  return ask(options, receiver, [['marks', '1']], options.stallMs || headMs, async ({ status, body, headers }, watch) => {
     if (status === 204) return true;
     if (!body) throw mute;
+    // Such as the page where the user of a network has to sign in.
+    if (!/json/.test(headers.get('content-type') ?? 'json')) throw new FeedClientError('The answer is no feed.');
     watch.limit(muteMs, mute);
     const reader = body.getReader();
     // Where the response is ending, aborting the request may leave a read of Node's that never settles.
