@@ -3,8 +3,6 @@ export function attempt(call: () => void): void {
   try {
     call();
   } catch (error) {
-    queueMicrotask(() => {
-      throw error;
-    });
+    void Promise.reject(error);
   }
 }

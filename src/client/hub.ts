@@ -1,5 +1,5 @@
 import { backoff } from './backoff.js';
-import { Cursor } from './cursor.js';
+import { type Cursor, createCursor } from './cursor.js';
 import { FeedClientError, isFinal, type Refusal } from './errors.js';
 import type { ResolvedOptions } from './options.js';
 import { isAfter, isPosition } from './position.js';
@@ -26,7 +26,7 @@ export interface HubContext {
 }
 
 /** Holds one connection for all feeds that are followed, reconnects, and knows where each goes on. */
-export function createHub({ options, ready, status = createStatus(), cursor = new Cursor(), tap, gatherMs = 0 }: HubContext): Source {
+export function createHub({ options, ready, status = createStatus(), cursor = createCursor(), tap, gatherMs = 0 }: HubContext): Source {
   const feeds = new Map<string, Set<Subscription>>();
   /** The feeds of the present request; none while there is none. */
   let open: readonly string[] = [];
@@ -114,15 +114,14 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
   /** Asks once; resolves with the delay before the next time, in milliseconds. */
   const ask = async (): Promise<number> => {
     const { signal } = restart;
-    const onWatch = (present: Watch) => {
-      watch = present;
-    };
     // What comes after the request is given up is not for those who follow now.
     const receiver = {
       feeds: open,
       since: cursor.since(open),
       signal,
-      onWatch,
+      onWatch: (present: Watch) => {
+        watch = present;
+      },
       onLine: (line: Line) => signal.aborted || onLine(line),
       ready,
     };
@@ -130,12 +129,7 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
       if (await stream(options, receiver)) receiver.feeds.forEach(end);
       return retryMs ?? backoff(options, 0);
     }
-    const { poll } = await import('./poll.js');
-    const { messages, position, isOver } = await poll(options, receiver, status.value.state !== 'live');
-    messages.forEach(deliver);
-    mark(position);
-    if (isOver) receiver.feeds.forEach(end);
-    await ready();
+    await (await import('./poll.js')).poll(options, receiver, status.value.state !== 'live');
     return 0;
   };
 

@@ -43,9 +43,8 @@ export interface Messages {
  * @param begin follows the feeds, once there is a consumer
  * @param leave follows them no more
  */
-export function createMessages(feeds: readonly string[], full: Set<object>, begin: () => void, leave: () => void): Messages {
+export function createMessages(feeds: readonly string[], full: Set<object>, begin: (() => void) | undefined, leave: () => void): Messages {
   const consumers = new Set<readonly [FeedObserver<FeedClientMessage>]>();
-  let hasBegun = false;
   /** What they ended with; undefined while there may be more. */
   let over: { readonly failure?: { readonly error: unknown } | undefined } | undefined;
 
@@ -67,10 +66,8 @@ export function createMessages(feeds: readonly string[], full: Set<object>, begi
     const entry = [consumer] as const; // one observer may subscribe twice
     consumers.add(entry);
     if (over) tellEnd(entry);
-    else if (!hasBegun) {
-      hasBegun = true;
-      begin();
-    }
+    else begin?.();
+    begin = undefined;
     return () => {
       if (consumers.delete(entry) && consumers.size === 0) end();
     };

@@ -19,16 +19,20 @@ interface Polled {
   readonly isCut: boolean;
 }
 
-/** Waits for the next messages, where streams are held back. What is cut short is gone on with: the last of these answers is returned. */
-export async function poll(options: ResolvedOptions, receiver: Receiver, isFirst: boolean): Promise<Polled> {
+/** Waits for the next messages, where streams are held back, and passes on what comes as a stream would. What is cut short is gone on with. */
+export async function poll(options: ResolvedOptions, receiver: Receiver, isFirst: boolean): Promise<void> {
   const { feeds, onLine, ready } = receiver;
   const [start] = receiver.since;
   let since = receiver.since.length > 1 || feeds.length === 1 ? [...receiver.since] : feeds.map((feed) => `${start ?? 'new'}/${feed}`);
   for (;;) {
     const polled = await pollOnce(options, { ...receiver, since }, isFirst);
-    const { messages, position, isCut } = polled;
-    if (!isCut) return polled;
+    const { messages, position, isCut, isOver } = polled;
     for (const message of messages) onLine(message as Line);
+    if (!isCut) {
+      onLine({ position });
+      if (isOver) onLine({ position, heartbeatMs: 0, ended: feeds });
+      return ready();
+    }
     // A feed that begins with its last two, of which none has come, begins behind this position: it is asked for these again.
     const begun = new Set(messages.filter(({ id }) => id !== undefined).map(({ feed }) => feed));
     since =

@@ -1,4 +1,4 @@
-import { Cursor } from './cursor.js';
+import { createCursor } from './cursor.js';
 import { FeedClientError, type Refusal } from './errors.js';
 import { createHub, type HubContext } from './hub.js';
 import { isPosition } from './position.js';
@@ -56,7 +56,7 @@ export function createShared(context: HubContext & { readonly status: Status }):
   const { locks } = (globalThis as unknown as { navigator: { locks: Locks } }).navigator;
   const closing = new AbortController();
   const { signal } = closing;
-  const cursor = new Cursor();
+  const cursor = createCursor();
   /** The subscriptions of this tab, and those of them that have been let out. */
   const mine = new Map<number, Subscription>();
   const released = new Set<number>();
