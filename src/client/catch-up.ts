@@ -1,23 +1,42 @@
 import type { Source, Tap } from './source.js';
 import type { Subscription } from './subscription.js';
 
+/** Those that somebody lets catch up already. */
+const busy = new WeakSet<Set<Subscription>>();
+
 /**
- * Has a subscription that begins elsewhere than the others of its feed catch up, by a connection of its own.
+ * Has subscriptions that begin elsewhere than the others of their feeds catch up, one after the other, by a connection of their own.
  *
+ * @param pending those that come meanwhile are a part of it
  * @param makeHub makes what holds that connection
  */
-export function catchUp(subscription: Subscription, makeHub: (tap: Tap) => Source): Promise<void> {
+export async function catchUp(pending: Set<Subscription>, makeHub: (tap: Tap) => Source): Promise<void> {
+  if (busy.has(pending)) return;
+  busy.add(pending);
+  for (const subscription of pending) {
+    pending.delete(subscription);
+    await follow(subscription, makeHub);
+  }
+  busy.delete(pending);
+}
+
+function follow(subscription: Subscription, makeHub: (tap: Tap) => Source): Promise<void> {
   return new Promise<void>((resolve) => {
     const { feed, since, isCatchingUp } = subscription;
     if (!isCatchingUp) return resolve();
+    const ignore = () => {};
+    // What comes is taken from the tap.
+    const own = { feed, since, isCatchingUp, next: ignore, replay: ignore, hold: ignore, release: ignore, end: ignore, fail: ignore };
     const finish = (call: () => void) => {
-      hub.close();
+      hub.leave(own);
+      subscription.stop = undefined;
       if (subscription.isCatchingUp) call();
       resolve();
     };
+    const release = (position?: string) => finish(() => subscription.release(position));
     const hub = makeHub({
       next: (message) => subscription.isCatchingUp && subscription.replay(message),
-      mark: (position) => finish(() => subscription.release(position)),
+      mark: release,
       end: () =>
         finish(() => {
           subscription.release();
@@ -25,8 +44,9 @@ export function catchUp(subscription: Subscription, makeHub: (tap: Tap) => Sourc
         }),
       fail: (_, error) => finish(() => subscription.fail(error)),
     });
-    const ignore = () => {};
-    // What comes is taken from the tap.
-    hub.join({ feed, since, isCatchingUp, next: ignore, replay: ignore, hold: ignore, release: ignore, end: ignore, fail: ignore });
+    subscription.stop = () => finish(() => {});
+    // Of a source there is nothing to catch up with.
+    hub.status.subscribe(({ state }) => state === 'live' && release());
+    hub.join(own);
   });
 }

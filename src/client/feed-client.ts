@@ -132,7 +132,7 @@ export function createFeedClient(given: FeedClientOptions): FeedClient {
       if (!followed.has(made)) return; // closed meanwhile
       for (const feed of ids) subscriptions.push(subscriptionTo(feed, since ?? kept?.begin(feed, made), sink));
       source ??= shared?.canShare() ? shared.createShared(context) : createHub(context);
-      for (const subscription of subscriptions) source.join(subscription);
+      for (const subscription of subscriptions) if (followed.has(made)) source.join(subscription);
     };
     const leave = () => {
       followed.delete(made);
@@ -154,7 +154,7 @@ export function createFeedClient(given: FeedClientOptions): FeedClient {
     close() {
       closing.abort();
       for (const messages of [...followed]) messages.end();
-      source?.close();
+      source?.close?.();
     },
   } as unknown as FeedClient;
 }

@@ -33,13 +33,15 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
   let isRunning = false;
   let isLive = false;
   let attempts = 0;
+  let isPolling = false;
   let pollUntil = 0;
   /** When the server wants its client back, in milliseconds. */
   let retryMs: number | undefined;
   let restart = new AbortController();
   let watch: Watch | undefined;
   let skipWait: (() => void) | undefined;
-  let catchingUp = Promise.resolve();
+  /** Those that begin elsewhere than the others of their feed. They catch up one after the other, while those are live, or there would be a gap. */
+  const pending = new Set<Subscription>();
 
   const remove = (feed: string) => {
     const all = feeds.get(feed) ?? [];
@@ -67,23 +69,34 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
     }
   };
 
-  const goLive = (transport: 'stream' | 'poll') => {
+  const makeHub = (ownTap: Tap) => createHub({ options, ready, tap: ownTap });
+  const catchUp = () => {
+    if (!isLive || pending.size === 0) return;
+    import('./catch-up.js')
+      .then((part) => part.catchUp(pending, makeHub))
+      .catch((error) => {
+        for (const subscription of pending) subscription.fail(error);
+      });
+  };
+
+  const goLive = () => {
     isLive = true;
-    if (status.value.state !== 'live' || status.value.transport !== transport) status.set({ state: 'live', transport });
+    if (status.value.state !== 'live') status.set({ state: 'live', transport: isPolling ? 'poll' : 'stream' });
+    catchUp();
   };
 
   const deliver = (message: FeedClientMessage) => {
     const { feed, id, type } = message;
-    if (id !== undefined) cursor.move(feed, id, isLive);
+    if (isPosition(id)) cursor.move(feed, id, isLive);
     tap?.next(message, isLive);
     for (const subscription of feeds.get(feed) ?? []) subscription.next(message);
     if (type === 'end') end(feed);
   };
 
-  const mark = (position: string, transport: 'stream' | 'poll') => {
+  const mark = (position: string) => {
     cursor.mark(position, open);
     tap?.mark(position, open);
-    goLive(transport);
+    goLive();
   };
 
   const onLine = (line: Line) => {
@@ -92,14 +105,14 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
     if ('data' in line) deliver({ ...line, feed: only ?? line.feed } as FeedClientMessage);
     else if (line.heartbeatMs !== undefined) {
       for (const feed of line.ended ?? []) end(only ?? feed);
-      if (line.position === undefined) goLive('stream'); // of a source there is nothing to catch up with
-    } else if (line.position !== undefined) mark(line.position, 'stream');
+      if (line.position === undefined) goLive(); // of a source there is nothing to catch up with
+    } else if (line.position !== undefined) mark(line.position);
     else if (line.error) throw new FeedClientError(line.error.message, line.error);
     else retryMs = line.retry;
   };
 
   /** Asks once; resolves with the delay before the next time, in milliseconds. */
-  const ask = async (isPolling: boolean): Promise<number> => {
+  const ask = async (): Promise<number> => {
     const { signal } = restart;
     const onWatch = (present: Watch) => {
       watch = present;
@@ -120,7 +133,7 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
     const { poll } = await import('./poll.js');
     const { messages, position, isOver } = await poll(options, receiver, status.value.state !== 'live');
     messages.forEach(deliver);
-    mark(position, 'poll');
+    mark(position);
     if (isOver) receiver.feeds.forEach(end);
     await ready();
     return 0;
@@ -128,22 +141,21 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
 
   /** What a failure means: the delay before the next attempt, in milliseconds; undefined where the server refuses. */
   const judge = (error: unknown): number | undefined => {
+    const delayMs = backoff(options, attempts);
     attempts += 1;
     if (error === mute) {
       pollUntil = Date.now() + pollingMs;
       return 0;
     }
     const { status: code, retryAfterMs } = error as Refusal;
-    if (code === 401 && options.hasTokens) return attempts === 1 ? 0 : backoff(options, attempts - 1);
+    if (code === 401 && options.hasTokens) return attempts === 1 ? 0 : delayMs;
     if (isFinal(error as Refusal)) return undefined;
-    return retryAfterMs === undefined ? backoff(options, attempts - 1) : retryAfterMs * (1 + Math.random() / 2);
+    return retryAfterMs ? retryAfterMs * (1 + Math.random() / 2) : delayMs;
   };
 
   const wait = (ms: number, failure: unknown) => {
-    const isToken = failure instanceof TokenError;
-    const error = isToken ? failure.cause : failure;
-    const isFailed = isToken || (failure as Refusal | undefined)?.status === 401;
-    status.set({ state: isFailed ? 'failed' : 'waiting', error, until: Date.now() + ms });
+    const state = (failure as Refusal | undefined)?.status === 401 ? 'failed' : 'waiting';
+    status.set({ state, error: failure instanceof TokenError ? failure.cause : failure, until: Date.now() + ms });
     return new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, ms);
       skipWait = () => {
@@ -162,13 +174,13 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
       open = [...feeds.keys()];
       isLive = false;
       retryMs = undefined;
-      const isPolling = Date.now() < pollUntil;
+      isPolling = Date.now() < pollUntil;
       if (!isPolling || status.value.state !== 'live') status.set({ state: 'connecting' });
       const openedAt = Date.now();
       let delayMs: number | undefined;
       let failure: unknown;
       try {
-        delayMs = await ask(isPolling);
+        delayMs = await ask();
       } catch (error) {
         failure = error;
         delayMs = present.signal.aborted ? 0 : judge(error);
@@ -182,15 +194,19 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
       else if (delayMs > 0 && feeds.size > 0) await wait(delayMs, failure);
     }
     isRunning = false;
-    if (!/failed|ended/.test(status.value.state)) status.set({ state: 'idle' });
   };
 
   /** Asks anew for what is followed now. What is called in one turn makes one request. */
   const reopen = () => {
     open = [];
+    isLive = false;
     restart.abort();
-    if (feeds.size === 0) skipWait?.();
-    else if (!isRunning) void run();
+    if (feeds.size > 0) {
+      if (!isRunning) void run();
+      return;
+    }
+    status.set({ state: 'idle' });
+    skipWait?.();
   };
 
   /** Whether a subscription can begin with what comes on the connection of all. */
@@ -198,9 +214,7 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
     const at = cursor.of(feed);
     const isOpen = open.includes(feed);
     if (!isPosition(since) || !isPosition(at)) return isOpen ? isLive && since === 'latest' : since === at;
-    const isAhead = isAfter(at, since);
-    if (isAhead && !isOpen) cursor.begin(feed, since); // the others have a part of it already, which they skip
-    return !isAhead || !isOpen;
+    return !isAfter(at, since);
   };
 
   return {
@@ -212,8 +226,8 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
       if (others && !fits(feed, since)) {
         others.add(subscription);
         subscription.isCatchingUp = true;
-        const makeHub = (ownTap: Tap) => createHub({ options, ready, tap: ownTap });
-        catchingUp = catchingUp.then(async () => (await import('./catch-up.js')).catchUp(subscription, makeHub));
+        pending.add(subscription);
+        catchUp();
         return;
       }
       if (!others && feeds.size === mostFeeds) {
@@ -232,6 +246,8 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
       const { feed } = subscription;
       const all = feeds.get(feed);
       subscription.isCatchingUp = false;
+      subscription.stop?.();
+      pending.delete(subscription);
       if (!all?.delete(subscription) || all.size > 0) return;
       remove(feed);
       reopen();
@@ -240,10 +256,6 @@ export function createHub({ options, ready, status = createStatus(), cursor = ne
       watch?.look();
       if (isNew) restart.abort();
       skipWait?.();
-    },
-    close() {
-      feeds.clear();
-      reopen();
     },
   };
 }

@@ -1,3 +1,4 @@
+import { attempt } from './attempt.js';
 import { type FeedObservable, type FeedObserver, interoperable, toObserver } from './observable.js';
 import type { FeedClientMessage } from './subscription.js';
 
@@ -88,54 +89,58 @@ export function createMessages(feeds: readonly string[], full: Set<object>, begi
         error() {}, // the status tells of it
       }),
     close: () => end(),
-    async *[Symbol.asyncIterator]() {
+    [Symbol.asyncIterator]() {
       const queue: FeedClientMessage[] = [];
       let wake = () => {};
-      const remove = add({
-        next(message) {
-          queue.push(message);
-          if (queue.length === mostWaiting) full.add(queue);
-          wake();
-        },
-        error: () => wake(),
-        complete: () => wake(),
-      });
-      try {
-        for (;;) {
-          const message = queue.shift();
-          if (queue.length <= fewWaiting) full.delete(queue);
-          if (message !== undefined) yield message;
-          else if (over?.failure) throw over.failure.error;
-          else if (over) return;
-          else {
-            await new Promise<void>((resolve) => {
-              wake = resolve;
-            });
-          }
-        }
-      } finally {
+      let isLeft = false;
+      const leave = () => {
         full.delete(queue);
-        remove();
-      }
+        wake();
+      };
+      const iterator = (async function* () {
+        const remove = add({
+          next(message) {
+            queue.push(message);
+            if (queue.length === mostWaiting) full.add(queue);
+            wake();
+          },
+          error: leave,
+          complete: leave,
+        });
+        try {
+          while (!isLeft) {
+            const message = queue.shift();
+            if (queue.length <= fewWaiting) full.delete(queue);
+            if (message !== undefined) yield message;
+            else if (over?.failure) throw over.failure.error;
+            else if (over) return;
+            else {
+              await new Promise<void>((resolve) => {
+                wake = resolve;
+              });
+            }
+          }
+        } finally {
+          full.delete(queue);
+          remove();
+        }
+      })();
+      const end = iterator.return.bind(iterator);
+      // A generator that waits would not leave before the next message.
+      iterator.return = (value) => {
+        isLeft = true;
+        wake();
+        return end(value);
+      };
+      return iterator;
     },
   });
 
   return {
     messages: messages as unknown as FeedMessages,
     next(message) {
-      for (const [consumer] of [...consumers]) attempt(() => consumer.next?.(message));
+      for (const entry of [...consumers]) if (!over && consumers.has(entry)) attempt(() => entry[0].next?.(message));
     },
     end,
   };
-}
-
-/** What a listener throws is the application's: it is reported, and nobody else is kept from the message. */
-function attempt(call: () => void): void {
-  try {
-    call();
-  } catch (error) {
-    queueMicrotask(() => {
-      throw error;
-    });
-  }
 }

@@ -14,6 +14,8 @@ export interface Line extends Partial<FeedClientMessage> {
 
 /** The token could not be had: not the server's fault, and not the line's. */
 export class TokenError {
+  readonly status = 401;
+
   constructor(readonly cause: unknown) {}
 }
 
@@ -48,12 +50,14 @@ export function urlOf(base: URL, feeds: readonly string[], query: Query): URL {
 export async function request({ fetch, token, headers }: ResolvedOptions, url: URL, init: RequestInit): Promise<Response> {
   // All names are in lower case, so that the client's own take the place of the others.
   const all: Record<string, string> = { ...Object.fromEntries(new Headers(headers)), ...(init.headers as Record<string, string>) };
-  try {
-    const value = await token();
-    if (value) all.authorization = `Bearer ${value}`;
-  } catch (error) {
-    throw new TokenError(error);
-  }
+  // It may hang, as what it asks for may.
+  const value = await new Promise<string | null | undefined>((resolve, reject) => {
+    init.signal?.addEventListener('abort', () => reject(init.signal?.reason));
+    Promise.resolve()
+      .then(token)
+      .then(resolve, (cause) => reject(new TokenError(cause)));
+  });
+  if (value) all.authorization = `Bearer ${value}`;
   const response = await fetch(url, { cache: 'no-store', ...init, headers: all } as RequestInit);
   if (!response.ok) throw await errorOf(response);
   return response;

@@ -65,7 +65,9 @@ export function createShared(context: HubContext & { readonly status: Status }):
   const others = new Map<string, Map<number, Subscription>>();
   let count = 0;
 
-  const post = (note: Note) => channel.postMessage(note);
+  const post = (note: Note) => {
+    if (!signal.aborted) channel.postMessage(note);
+  };
 
   /** Where a subscription goes on. */
   const sinceOf = (n: number, { feed, since }: Subscription) => (released.has(n) ? cursor.of(feed) : since);
@@ -96,7 +98,10 @@ export function createShared(context: HubContext & { readonly status: Status }):
         // The first of a feed is not known to the hub yet.
         queueMicrotask(() => post({ to, n, call: 'release', position, at: leader.at(feed) }));
       },
-      end: () => post({ to, n, call: 'end' }),
+      end() {
+        // One that catches up comes to the end by itself.
+        if (!this.isCatchingUp) queueMicrotask(() => post({ to, n, call: 'end' }));
+      },
       fail: (error) => post({ to, n, call: 'fail', error: toPlain(error) }),
     };
   };
@@ -114,6 +119,8 @@ export function createShared(context: HubContext & { readonly status: Status }):
       };
       locks.request(`${name} ${other}`, { signal }, gone).catch(() => {});
     }
+    const before = all.get(n);
+    if (before) leader.leave(before); // it has asked before it heard of a new leader, and again then
     const subscription = remote(leader, other, n, feed, since);
     all.set(n, subscription);
     leader.join(subscription);
@@ -142,8 +149,10 @@ export function createShared(context: HubContext & { readonly status: Status }):
 
   const follow = (note: Note) => {
     if (note.call === 'lead') for (const [n, subscription] of mine) askToJoin(n, subscription);
-    else if (note.call === 'status') status.set(note.status);
-    else if (note.call === 'mark') cursor.mark(note.position, note.feeds);
+    else if (note.call === 'status') {
+      // What others follow is no status of a tab that follows nothing.
+      if (mine.size > 0) status.set(revivedStatus(note.status));
+    } else if (note.call === 'mark') cursor.mark(note.position, note.feeds);
     else if (note.call === 'next') {
       const { message, isLive } = note;
       if (message.id !== undefined) cursor.move(message.feed, message.id, isLive);
@@ -151,9 +160,14 @@ export function createShared(context: HubContext & { readonly status: Status }):
     } else if (note.to === tab && 'n' in note) {
       const subscription = note.call === 'end' || note.call === 'fail' ? forget(note.n) : mine.get(note.n);
       if (note.call === 'replay') subscription?.replay(note.message);
-      else if (note.call === 'end') subscription?.end();
-      else if (note.call === 'fail') subscription?.fail(revived(note.error));
-      else if (note.call === 'release' && subscription) {
+      else if (note.call === 'end') {
+        if (mine.size === 0) status.set({ state: 'ended' });
+        subscription?.end();
+      } else if (note.call === 'fail') {
+        const error = revived(note.error);
+        if (mine.size === 0) status.set({ state: 'failed', error });
+        subscription?.fail(error);
+      } else if (note.call === 'release' && subscription) {
         released.add(note.n);
         cursor.begin(subscription.feed, isPosition(cursor.of(subscription.feed)) ? cursor.of(subscription.feed) : note.at);
         subscription.release(note.position);
@@ -174,18 +188,19 @@ export function createShared(context: HubContext & { readonly status: Status }):
 
   const hold = () => new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
   // The tab's own lock first: a leader takes a tab without one for closed.
-  const there = new Promise<void>((resolve) => {
+  const there = new Promise<void>((resolve, reject) => {
     const held = () => {
       resolve();
       return hold();
     };
-    locks.request(`${name} ${tab}`, { signal }, held).catch(() => {});
+    locks.request(`${name} ${tab}`, { signal }, held).catch(reject);
   });
   const elected = () => {
     lead();
     return hold();
   };
-  void there.then(() => locks.request(name, { signal }, elected)).catch(() => {}); // it fails when the client is closed before
+  // It fails when the client is closed before. Where the browser forbids locks, the tab is on its own.
+  there.then(() => locks.request(name, { signal }, elected)).catch(() => signal.aborted || hub || lead());
 
   return {
     status,
@@ -201,22 +216,25 @@ export function createShared(context: HubContext & { readonly status: Status }):
       }
       const { feed, since } = subscription;
       if (![...mine].some(([other, { feed: followed }]) => other !== n && followed === feed)) cursor.begin(feed, since);
-      void there.then(() => mine.has(n) && !hub && askToJoin(n, subscription));
+      there.then(() => mine.has(n) && !hub && askToJoin(n, subscription)).catch(() => {});
     },
     leave(subscription) {
       const [n] = [...mine].find(([, other]) => other === subscription) ?? [];
       if (n === undefined) return;
       forget(n);
       if (hub) hub.leave(subscription);
-      else post({ to: 'leader', call: 'leave', tab, n });
+      else {
+        post({ to: 'leader', call: 'leave', tab, n });
+        if (mine.size === 0) status.set({ state: 'idle' });
+      }
     },
     look(isNew) {
       if (hub) hub.look(isNew);
       else post({ to: 'leader', call: 'look' });
     },
     close() {
+      for (const all of others.values()) for (const subscription of all.values()) hub?.leave(subscription);
       closing.abort();
-      hub?.close();
       channel.close();
     },
   };
@@ -231,6 +249,10 @@ function toPlain(error: unknown): Refusal & { readonly message: string } {
 function revived(error: unknown): FeedClientError {
   const { message, ...refusal } = error as Refusal & { message: string };
   return new FeedClientError(message, refusal);
+}
+
+function revivedStatus(status: FeedClientStatus): FeedClientStatus {
+  return 'error' in status ? { ...status, error: revived(status.error) } : status;
 }
 
 function plain(status: FeedClientStatus): FeedClientStatus {

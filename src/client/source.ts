@@ -15,7 +15,8 @@ export interface Source {
    * @param isNew whether that of before is certainly not
    */
   look(isNew: boolean): void;
-  close(): void;
+  /** Where there is more to close than what is followed. */
+  close?(): void;
 }
 
 /** Told of what comes on the connection of all feeds. */

@@ -1,3 +1,4 @@
+import { attempt } from './attempt.js';
 import { type FeedObservable, interoperable, toObserver } from './observable.js';
 
 /** How the client's connection is. */
@@ -34,7 +35,7 @@ export function createStatus(): Status {
     },
     set(value: FeedClientStatus) {
       status.value = value;
-      for (const tell of [...observers]) tell(value);
+      for (const tell of [...observers]) attempt(() => tell(value));
     },
   };
   return interoperable(status);

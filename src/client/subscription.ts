@@ -1,4 +1,4 @@
-import { isAfter } from './position.js';
+import { isAfter, isPosition } from './position.js';
 
 /** A message, as the client yields it. */
 export interface FeedClientMessage<Data = unknown, Type extends string | undefined = string | undefined> {
@@ -36,7 +36,9 @@ export interface Subscription {
   next(message: FeedClientMessage): void;
   /** A message from a connection of its own. */
   replay(message: FeedClientMessage): void;
-  /** Holds what comes, until `release()`. */
+  /** Ends its catching up, where it has begun. */
+  stop?: (() => void) | undefined;
+  /** Holds what comes, until `release()`; what was held before comes again. */
   hold(): void;
   /**
    * Lets out what was held, and what comes.
@@ -52,43 +54,56 @@ export interface Subscription {
 const resetType = 'reset';
 
 export function subscriptionTo(feed: string, begin: string | undefined, sink: Sink): Subscription {
+  /** What the connection of all feeds has brought that it does not take yet; undefined once it does. The end of the feed is undefined. */
   let held: (FeedClientMessage | undefined)[] | undefined = [];
+  /** What has come while the application loads the state. */
+  let loading: (FeedClientMessage | undefined)[] | undefined;
   /** The last message that it had, or a position up to which it has all. */
   let last: string | undefined;
-  const hold = () => {
-    held ??= [];
+  let isOver = false;
+  const skipTo = (position: string | undefined) => {
+    if (position && !(last && !isAfter(position, last))) last = position;
   };
-  const release = (position?: string) => {
-    subscription.isCatchingUp = false;
-    if (position !== undefined && (last === undefined || isAfter(position, last))) last = position;
-    const all = held ?? [];
-    held = undefined;
-    while (held === undefined && all.length > 0) {
-      const message = all.shift();
-      if (message) deliver(message);
-      else sink.end(feed);
-    }
-    if (held) held = all; // one of them was a reset
-  };
-  const deliver = (message: FeedClientMessage) => {
-    const { id, type } = message;
-    if (type === resetType) {
-      last = id;
-      if (sink.onReset) {
-        hold();
-        sink.onReset(feed).then(release, sink.fail);
-        return;
+  const deliver = (message: FeedClientMessage | undefined) => {
+    if (isOver) return;
+    if (loading) loading.push(message);
+    else if (!message) {
+      isOver = true;
+      sink.end(feed);
+    } else if (message.type === resetType && sink.onReset) {
+      last = message.id;
+      loading = [];
+      const loaded = (position: string | undefined) => {
+        const all = loading;
+        loading = undefined;
+        skipTo(position);
+        all?.forEach(deliver);
+      };
+      sink.onReset(feed).then(loaded, sink.fail);
+    } else {
+      const { id } = message;
+      if (message.type === resetType) last = id;
+      else if (isPosition(id)) {
+        if (last && !isAfter(id, last)) return;
+        last = id;
       }
-    } else if (id !== undefined) {
-      if (last !== undefined && !isAfter(id, last)) return;
-      last = id;
+      sink.next(message);
     }
-    sink.next(message);
   };
   const subscription: Subscription = {
-    ...{ feed, isCatchingUp: false, replay: deliver, hold, release, fail: sink.fail },
+    ...{ feed, isCatchingUp: false, replay: deliver, fail: sink.fail },
     get since() {
       return last ?? begin;
+    },
+    hold() {
+      held = [];
+    },
+    release(position) {
+      subscription.isCatchingUp = false;
+      skipTo(position);
+      const all = held;
+      held = undefined;
+      all?.forEach(deliver);
     },
     next(message) {
       if (!held) deliver(message);
@@ -97,7 +112,7 @@ export function subscriptionTo(feed: string, begin: string | undefined, sink: Si
     },
     end() {
       if (held) held.push(undefined);
-      else sink.end(feed);
+      else deliver(undefined);
     },
   };
   return subscription;

@@ -186,7 +186,7 @@ export interface ResolvedFeedOptions extends OwnOptions, ResolvedAuthOptions, Re
  * @throws FeedOptionsError naming the option, what it was and what is allowed
  */
 export function resolveFeedOptions(options: FeedOptions, { path, guards }: FeedModuleExtras = {}): ResolvedFeedOptions {
-  const given = checkOptions('FeedModule', feedOptionRules, options);
+  const given = checkOptions('FeedModule', feedOptionRules, options, ['path', 'guards', 'decorators', 'isGlobal']);
   const { source, intervalMs, drainMs, lameDuckMs } = given;
   if (lameDuckMs > drainMs) {
     const message = `FeedModule's option "lameDuckMs" is a part of the drain time: it must be ${drainMs} ("drainMs") or fewer milliseconds, not ${lameDuckMs}`;

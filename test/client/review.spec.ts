@@ -1,11 +1,12 @@
+import { getEventListeners, once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { jest } from '@jest/globals';
 import { Controller } from '@nestjs/common';
 import { concat, NEVER, of } from 'rxjs';
 import { createFeedClient, defineFeed, type FeedClient, type FeedClientMessage, type FeedClientOptions } from '../../src/client/index.js';
 import { Feed } from '../../src/index.js';
 import { closeAll, feedModule, serve, serveFeeds } from '../support/serve.js';
-
-// Each test is red for a fault of the client; what is wrong is in its comment.
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 /** Waits for a short time only: what is not so by then hangs. */
@@ -14,51 +15,64 @@ const soon = async (isSo: () => boolean, ms = 1500): Promise<boolean> => {
   return isSo();
 };
 
-/** A request, as a server would have it. */
+/** A request, which the test answers. */
 class Asked {
-  private resolve: (response: Response) => void = () => {};
-  private reject: (error: unknown) => void = () => {};
-  private body: ReadableStreamDefaultController<Uint8Array> | undefined;
-  readonly response = new Promise<Response>((resolve, reject) => {
-    this.resolve = resolve;
-    this.reject = reject;
-  });
+  readonly url: URL;
+
   constructor(
-    readonly url: URL,
-    readonly signal: AbortSignal,
+    request: IncomingMessage,
+    private readonly response: ServerResponse,
   ) {
-    signal.addEventListener('abort', () => this.cut(signal.reason));
+    this.url = new URL(request.url ?? '', base);
+    response.on('error', () => {});
   }
+
   get since(): string[] {
     return this.url.searchParams.getAll('since');
   }
+
+  /** Whether its client still waits for it. */
   get isOpen(): boolean {
-    return !this.signal.aborted;
+    return !this.response.closed;
   }
+
   answer(status: number, body: unknown = {}, headers: Record<string, string> = {}): void {
-    this.resolve(new Response(status === 204 ? null : JSON.stringify(body), { status, headers }));
+    this.response.writeHead(status, { 'Content-Type': 'application/json', ...headers }).end(JSON.stringify(body));
   }
+
   /** Answers with a stream that begins there. */
   open(position?: string): this {
-    this.resolve(new Response(new ReadableStream<Uint8Array>({ start: (body) => void (this.body = body) })));
+    this.response.writeHead(200, { 'Content-Type': 'application/x-ndjson' });
     return this.line({ position, heartbeatMs: 25_000 });
   }
+
   line(...lines: object[]): this {
-    for (const line of lines) this.body?.enqueue(new TextEncoder().encode(`${JSON.stringify(line)}\n`));
+    this.response.write(lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
     return this;
   }
-  cut(error: unknown = new TypeError('cut')): void {
-    this.reject(error);
-    try {
-      this.body?.error(error);
-    } catch {}
+
+  cut(): void {
+    this.response.destroy();
   }
+
   finish(): void {
-    try {
-      this.body?.close();
-    } catch {}
+    this.response.end();
   }
 }
+
+/** What each client has asked of the server, by a header of its own. */
+const askedBy = new Map<string, Asked[]>();
+const server = createServer((request, response) => askedBy.get(`${request.headers['x-client']}`)?.push(new Asked(request, response)));
+let base = '';
+beforeAll(async () => {
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+});
+afterAll(() => {
+  server.closeAllConnections();
+  server.close();
+});
+
 const message = (n: number, feed = 'a', epoch = 'e') => ({ id: `${epoch}-${n}/${feed}`, feed, time: 1, data: n });
 const end = (n: number, feed = 'a') => ({ id: `e-${n}/${feed}`, feed, type: 'end', time: 1, data: { reason: 'completed' } });
 
@@ -71,15 +85,11 @@ const collecting = (async (url: URL, init: RequestInit) =>
       )) as typeof fetch;
 
 let clients: FeedClient[] = [];
-const wire = (options: Partial<FeedClientOptions> = {}) => {
+const wire = (options: Partial<FeedClientOptions> = {}, create = createFeedClient) => {
   const asked: Asked[] = [];
-  const fetch = ((url: URL, { signal }: { signal: AbortSignal }) => {
-    const request = new Asked(url, signal);
-    request.response.catch(() => {});
-    asked.push(request);
-    return request.response;
-  }) as unknown as typeof globalThis.fetch;
-  const client = createFeedClient({ url: 'http://feeds.test/feeds', retry: { minMs: 20, maxMs: 40 }, fetch, ...options });
+  const name = `${askedBy.size}`;
+  askedBy.set(name, asked);
+  const client = create({ url: `${base}/feeds`, retry: { minMs: 20, maxMs: 40 }, headers: { 'X-Client': name }, ...options });
   clients.push(client);
   const request = async (n: number): Promise<Asked> => {
     if (!(await soon(() => asked.length > n))) throw new Error(`${asked.length} requests, not ${n + 1}`);
@@ -127,7 +137,7 @@ afterEach(async () => {
 describe('messages', () => {
   it('share: a tab that takes over while it catches up has what is between', async () => {
     withLocks(fakeLocks());
-    const url = `http://feeds.test/${Math.random()}`;
+    const url = `${base}/${Math.random()}`;
     const [first, second] = [wire({ share: true, url }), wire({ share: true, url })];
     collect(first.client.follow('a'));
     (await first.request(0)).open('e-4').line({ position: 'e-4' });
@@ -147,7 +157,7 @@ describe('messages', () => {
 
   it('share: a feed that ends while a tab catches up ends there as well', async () => {
     withLocks(fakeLocks());
-    const url = `http://feeds.test/${Math.random()}`;
+    const url = `${base}/${Math.random()}`;
     const [first, second] = [wire({ share: true, url }), wire({ share: true, url })];
     collect(first.client.follow('a'));
     const main = (await first.request(0)).open('e-2').line({ position: 'e-2' });
@@ -164,7 +174,7 @@ describe('messages', () => {
 
   it('share: a tab that catches up to the end of a feed ends', async () => {
     withLocks(fakeLocks());
-    const url = `http://feeds.test/${Math.random()}`;
+    const url = `${base}/${Math.random()}`;
     const [first, second] = [wire({ share: true, url }), wire({ share: true, url })];
     collect(first.client.follow('a'));
     (await first.request(0)).open('e-1').line({ position: 'e-1' });
@@ -177,7 +187,13 @@ describe('messages', () => {
 
   it('validate: nothing comes after the error', async () => {
     let loaded: (position: string) => void = () => {};
-    const { client, request } = wire({ validate: true, onReset: () => new Promise((resolve) => void (loaded = resolve)) });
+    const { client, request } = wire({
+      validate: true,
+      onReset: () =>
+        new Promise((resolve) => {
+          loaded = resolve;
+        }),
+    });
     const validate = (value: unknown) => (value === 2 ? { issues: [{ message: 'is 2' }] } : { value });
     const schema = { '~standard': { version: 1, vendor: 'test', validate } } as never;
     const a = collect(client.follow(defineFeed('a', { message: schema })()));
@@ -273,7 +289,12 @@ describe('messages', () => {
 
   it('messages wait for onReset also where a follower catches up', async () => {
     let loaded: (position: string) => void = () => {};
-    const { client, request, isLive } = wire({ onReset: () => new Promise((resolve) => void (loaded = resolve)) });
+    const { client, request, isLive } = wire({
+      onReset: () =>
+        new Promise((resolve) => {
+          loaded = resolve;
+        }),
+    });
     collect(client.follow('a'));
     (await request(0)).open('e-5').line({ position: 'e-5' });
     await isLive();
@@ -287,7 +308,12 @@ describe('messages', () => {
 
   it('nothing comes after complete: onReset is over when the client is closed', async () => {
     let loaded: (position: string) => void = () => {};
-    const { client, request } = wire({ onReset: () => new Promise((resolve) => void (loaded = resolve)) });
+    const { client, request } = wire({
+      onReset: () =>
+        new Promise((resolve) => {
+          loaded = resolve;
+        }),
+    });
     const messages = client.follow('a', { since: 'e-1' });
     const a = collect(messages);
     (await request(0)).open('e-1').line({ feed: 'a', type: 'reset', data: {} }, message(5), { position: 'e-5' });
@@ -414,7 +440,10 @@ describe('hangs and loops', () => {
     const note = (error: unknown) => uncaught.push(error);
     process.on('unhandledRejection', note);
     let count = 0;
-    const catchUp = jest.fn(async (subscription: { release(position?: string): void }) => subscription.release('e-1'));
+    const catchUp = jest.fn(async (pending: Set<{ release(position?: string): void }>) => {
+      for (const subscription of pending) subscription.release('e-1');
+      pending.clear();
+    });
     jest.resetModules();
     jest.unstable_mockModule('../../src/client/catch-up.js', () => ({
       get catchUp() {
@@ -425,17 +454,10 @@ describe('hangs and loops', () => {
     }));
     try {
       const fresh = (await import('../../src/client/index.js')).createFeedClient;
-      const asked: Asked[] = [];
-      const client = fresh({
-        url: 'http://feeds.test/feeds',
-        fetch: ((url: URL, { signal }: { signal: AbortSignal }) => asked[asked.push(new Asked(url, signal)) - 1]?.response) as never,
-      });
-      clients.push(client);
+      const { client, request, isLive } = wire({}, fresh);
       collect(client.follow('a'));
-      await soon(() => asked.length === 1);
-      asked[0]?.response.catch(() => {});
-      asked[0]?.open('e-1').line({ position: 'e-1' });
-      await soon(() => client.status.value.state === 'live');
+      (await request(0)).open('e-1').line({ position: 'e-1' });
+      await isLive();
       const one = collect(client.follow('a', { since: 'earliest' }));
       await pause(50);
       collect(client.follow('a', { since: 'earliest' }));
@@ -477,7 +499,7 @@ describe('hangs and loops', () => {
 
   it('share: goes on its own where the browser does not grant locks', async () => {
     withLocks({ request: async () => Promise.reject(new DOMException('denied', 'SecurityError')) });
-    const { client, asked } = wire({ share: true, url: `http://feeds.test/${Math.random()}` });
+    const { client, asked } = wire({ share: true, url: `${base}/${Math.random()}` });
     collect(client.follow('a'));
     expect(await soon(() => asked.length === 1, 500)).toBe(true);
   });
@@ -485,7 +507,7 @@ describe('hangs and loops', () => {
   it('share: a tab that has joined twice leaves once', async () => {
     // What the tabs of a session that is restored do: one says what it follows while the other is elected.
     withLocks(fakeLocks());
-    const url = `http://feeds.test/${Math.random()}`;
+    const url = `${base}/${Math.random()}`;
     const { client, request, asked, isLive } = wire({ share: true, url });
     collect(client.follow('b'));
     (await request(0)).open('e-0').line({ position: 'e-0' });
@@ -573,7 +595,7 @@ describe('publish, options, observers', () => {
 
   it('share: the error of a status is an Error in each tab', async () => {
     withLocks(fakeLocks());
-    const url = `http://feeds.test/${Math.random()}`;
+    const url = `${base}/${Math.random()}`;
     const [first, second] = [wire({ share: true, url, retry: { minMs: 500 } }), wire({ share: true, url })];
     collect(first.client.follow('a'));
     collect(second.client.follow('a'));
@@ -586,7 +608,7 @@ describe('publish, options, observers', () => {
 
   it('share: a tab that is refused its only feed does not say that it is live', async () => {
     withLocks(fakeLocks());
-    const url = `http://feeds.test/${Math.random()}`;
+    const url = `${base}/${Math.random()}`;
     const [first, second] = [wire({ share: true, url }), wire({ share: true, url })];
     collect(first.client.follow('a'));
     (await first.request(0)).open('e-0').line({ position: 'e-0' });

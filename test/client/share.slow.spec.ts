@@ -9,7 +9,7 @@ import { closeAll, platforms, type Served, serveFeeds, until } from '../support/
 // tools/engines.mjs, which the test command runs first, says so where one is missing
 const canRun = !['chromium', 'redis-server'].some((program) => missing().includes(program));
 /** How long the tabs are put to the test. Two minutes: `TABS_SECONDS=120 npm test -- --testRegex test/client/share`. */
-const seconds = Number(process.env.TABS_SECONDS ?? 20);
+const seconds = Number(process.env.TABS_SECONDS ?? 12);
 
 interface TabWindow {
   seen: Record<string, number[]>;

@@ -20,12 +20,14 @@ export function milliseconds(least = 0) {
  * Checks options, each by its rule.
  *
  * @param owner whose options they are, as the subject of a sentence
+ * @param others further options, which are checked elsewhere
  * @throws FeedOptionsError for the first that is wrong, with what it was and what is allowed
  */
 export function checkOptions<Rules extends v.ObjectEntries>(
   owner: string,
   rules: Rules,
   options: unknown,
+  others: readonly string[] = [],
 ): v.InferOutput<v.StrictObjectSchema<Rules, undefined>> {
   const result = v.safeParse(v.strictObject(rules), options);
   if (result.success) return result.output;
@@ -35,7 +37,7 @@ export function checkOptions<Rules extends v.ObjectEntries>(
     throw new FeedOptionsError(`${owner} has no option "${option}": "${option.slice(0, option.lastIndexOf('.'))}" ${message}`, option);
   }
   if (expected === 'never') {
-    throw new FeedOptionsError(`${owner} has no option "${option}"; it has ${Object.keys(rules).join(', ')}`, option);
+    throw new FeedOptionsError(`${owner} has no option "${option}"; it has ${[...others, ...Object.keys(rules)].join(', ')}`, option);
   }
   throw new FeedOptionsError(`${owner}'s option "${option}" ${message}, not ${received}`, option);
 }
