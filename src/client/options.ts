@@ -88,7 +88,7 @@ export function resolveOptions(options: FeedClientOptions): ResolvedOptions {
   const { minMs = 1000, maxMs = Math.max(30_000, minMs) } = retry;
   const hasTokens = typeof token === 'function';
   const base = new URL(url, (globalThis as { location?: { href: string } }).location?.href); // it throws a TypeError that names the URL
-  base.pathname = base.pathname.replace(/\/+$/, '');
+  base.pathname = base.pathname.replace(/\/*$/, '');
   return {
     ...options,
     ...{ url: base, retry: { minMs, maxMs } },

@@ -130,12 +130,9 @@ export async function ask<Answer>(
   try {
     const url = urlOf(options.url, feeds, [...query, ...since.map((start) => ['since', start] as const)]);
     const response = await request(options, url, { headers: { accept: 'application/x-ndjson' }, signal: watch.signal });
-    const answer = await read(response, watch);
-    watch.signal.throwIfAborted();
-    return answer;
-  } catch (error) {
-    throw watch.signal.aborted ? watch.signal.reason : error;
+    return await read(response, watch);
   } finally {
     watch.stop();
+    watch.signal.throwIfAborted(); // in the place of what it has ended with
   }
 }

@@ -5,7 +5,7 @@ import { closeAll, platforms, serveFeeds, until } from '../support/serve.js';
 describe("the client's options", () => {
   it.each([
     [{ url: '/feeds' }, /Invalid URL/],
-    [{}, /Invalid URL/],
+    [{}, 'createFeedClient: url must be a string or object'],
     [{ url: 7 }, 'createFeedClient: url must be a string or object'],
     [{ url: 'http://a/feeds', token: 7 }, 'createFeedClient: token must be a string or function'],
     [{ url: 'http://a/feeds', stallMs: -1 }, 'createFeedClient: stallMs must be a number >= 0'],
@@ -20,6 +20,36 @@ describe("the client's options", () => {
     expect(() => createFeedClient(options as unknown as FeedClientOptions)).toThrow(
       expect.objectContaining({ name: 'TypeError', message: expect.stringMatching(message) }),
     );
+  });
+
+  it('an URL that is undefined is a TypeError in a page as well', () => {
+    Object.assign(globalThis, { location: { href: 'http://page.test/app/' } });
+    try {
+      expect(() => createFeedClient({ url: undefined as never })).toThrow('createFeedClient: url must be a string or object');
+    } finally {
+      Reflect.deleteProperty(globalThis, 'location');
+    }
+  });
+
+  it.each([new Headers({ 'x-tenant': '7', Accept: '*/*' }), { 'x-tenant': '7', accept: '*/*' }])('headers may be %p', async (headers) => {
+    const sent: unknown[] = [];
+    const client = createFeedClient({
+      url: 'http://feeds.test/feeds',
+      ...{ headers, token: 'key' },
+      fetch: async (_, init) => {
+        sent.push([...new Headers(init?.headers)]);
+        return new Response(null, { status: 204 });
+      },
+    });
+    client.follow('a').subscribe(() => {});
+    await until(() => client.status.value.state === 'ended');
+    expect(sent).toEqual([
+      [
+        ['accept', 'application/x-ndjson'],
+        ['authorization', 'Bearer key'],
+        ['x-tenant', '7'],
+      ],
+    ]);
   });
 
   it('names what is wrong with what is followed', () => {
