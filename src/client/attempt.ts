@@ -3,6 +3,8 @@ export function attempt(call: () => void): void {
   try {
     call();
   } catch (error) {
-    void Promise.reject(error);
+    queueMicrotask(() => {
+      throw error;
+    });
   }
 }

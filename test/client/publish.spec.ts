@@ -1,7 +1,10 @@
 import { getEventListeners } from 'node:events';
 import { createFeedClient } from '../../src/client/index.js';
 import { closeAll, platforms, publishKey, serveFeeds } from '../support/serve.js';
-import { closeClients, soon, wire } from '../support/wire.js';
+import { closeClients, soon, startServer, stopServer, wire } from '../support/wire.js';
+
+beforeAll(startServer);
+afterAll(stopServer);
 
 describe('publish()', () => {
   afterEach(closeClients);

@@ -1,6 +1,9 @@
 import { createFeedClient, type FeedClient } from '../../src/client/index.js';
 import { closeAll, serveFeeds } from '../support/serve.js';
-import { closeClients, collect, pause, soon, wire } from '../support/wire.js';
+import { closeClients, collect, pause, soon, startServer, stopServer, wire } from '../support/wire.js';
+
+beforeAll(startServer);
+afterAll(stopServer);
 
 /** Something on the way that collects streams: their head comes, and nothing behind it. */
 const collecting = (async (url: URL, init: RequestInit) =>
@@ -72,7 +75,7 @@ describe("the client's requests", () => {
   it('waiting has an error where an answer was no stream at all', async () => {
     const { client, request } = wire({ retry: { minMs: 300 } });
     collect(client.follow('a'));
-    (await request(0)).answer(200, '<html>Sign in to this network</html>');
+    (await request(0)).answer(200, '<html>Sign in to this network</html>', { 'Content-Type': 'text/html' });
     await soon(() => client.status.value.state === 'waiting');
     expect((client.status.value as { error?: unknown }).error).toBeDefined();
   });

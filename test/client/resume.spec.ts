@@ -1,4 +1,7 @@
-import { closeClients, collect, message, pause, soon, wire } from '../support/wire.js';
+import { base, closeClients, collect, message, pause, soon, startServer, stopServer, wire } from '../support/wire.js';
+
+beforeAll(startServer);
+afterAll(stopServer);
 
 /** As a browser's, of one origin. */
 const makeStorage = () => {
@@ -32,7 +35,7 @@ describe('resume', () => {
 
   it('tabs that keep their positions in one storage do not put back those of each other', async () => {
     const { kept, resume } = makeStorage();
-    kept.set('nestjs-feed:http://feeds.test/feeds', JSON.stringify({ a: 'e-1' }));
+    kept.set(`nestjs-feed:${base}/feeds`, JSON.stringify({ a: 'e-1' }));
     const [one, two] = [wire({ resume }), wire({ resume })];
     collect(one.client.follow('a'));
     collect(two.client.follow('b'));

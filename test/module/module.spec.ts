@@ -90,7 +90,11 @@ describe.each(platforms)('FeedModule on %s', (platform) => {
     [{ intervalMs: 1.5 }, 'intervalMs', /must be a whole number of milliseconds, not 1.5/],
     [{ bufferBytes: '64k' }, 'bufferBytes', /must be a whole number of bytes, not "64k"/],
     [{ source: 1 }, 'source', /must be a function that returns an Observable, not 1/],
-    [{ bufferByte: 1 }, 'bufferByte', /no option "bufferByte"; it has path, guards, decorators, isGlobal, source, intervalMs, maxConnections, bufferBytes/],
+    [
+      { bufferByte: 1 },
+      'bufferByte',
+      /no option "bufferByte"; it has path, guards, decorators, isGlobal, source, intervalMs, maxConnections, bufferBytes/,
+    ],
   ])('the options %j are rejected by name', async (options, option, message) => {
     const served = serve(platform, { imports: [FeedModule.forRoot(options as object)] });
     await expect(served).rejects.toThrow(message);

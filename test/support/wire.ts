@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { createFeedClient, type FeedClient, type FeedClientOptions } from '../../src/client/index.js';
 
 export const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -7,73 +10,91 @@ export const soon = async (isSo: () => boolean, ms = 1500): Promise<boolean> => 
   return isSo();
 };
 
-/** A request, as a server would have it. */
+/** A request, which the test answers. */
 export class Asked {
-  private resolve: (response: Response) => void = () => {};
-  private reject: (error: unknown) => void = () => {};
-  private body: ReadableStreamDefaultController<Uint8Array> | undefined;
-  readonly response = new Promise<Response>((resolve, reject) => {
-    this.resolve = resolve;
-    this.reject = reject;
-  });
+  readonly url: URL;
+
   constructor(
-    readonly url: URL,
-    readonly signal: AbortSignal,
+    request: IncomingMessage,
+    private readonly response: ServerResponse,
   ) {
-    signal.addEventListener('abort', () => this.cut(signal.reason));
+    this.url = new URL(request.url ?? '', base);
+    response.on('error', () => {});
   }
+
   get since(): string[] {
     return this.url.searchParams.getAll('since');
   }
+
+  /** Whether its client still waits for it. */
   get isOpen(): boolean {
-    return !this.signal.aborted;
+    return !this.response.closed;
   }
+
   answer(status: number, body: unknown = {}, headers: Record<string, string> = {}): void {
-    this.resolve(new Response(status === 204 ? null : JSON.stringify(body), { status, headers }));
+    this.response.writeHead(status, { 'Content-Type': 'application/json', ...headers }).end(JSON.stringify(body));
   }
+
   /** Answers with a stream that begins there. */
   open(position?: string): this {
-    const start = (body: ReadableStreamDefaultController<Uint8Array>) => {
-      this.body = body;
-    };
-    this.resolve(new Response(new ReadableStream<Uint8Array>({ start })));
+    this.response.writeHead(200, { 'Content-Type': 'application/x-ndjson' });
     return this.line({ position, heartbeatMs: 25_000 });
   }
+
   line(...lines: object[]): this {
-    for (const line of lines) this.body?.enqueue(new TextEncoder().encode(`${JSON.stringify(line)}\n`));
+    this.response.write(lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
     return this;
   }
-  cut(error: unknown = new TypeError('cut')): void {
-    this.reject(error);
-    try {
-      this.body?.error(error);
-    } catch {}
+
+  cut(): void {
+    this.response.destroy();
   }
+
   finish(): void {
-    try {
-      this.body?.close();
-    } catch {}
+    this.response.end();
   }
 }
+
+/** What each client has asked of the server, by a header of its own. */
+const askedBy = new Map<string, Asked[]>();
+const server = createServer((request, response) => askedBy.get(`${request.headers['x-client']}`)?.push(new Asked(request, response)));
+/** Where the server is. */
+export let base = '';
+
+/** A server that answers as tests say; for `beforeAll()`. */
+export async function startServer(): Promise<void> {
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+export function stopServer(): void {
+  server.closeAllConnections();
+  server.close();
+}
+
 export const message = (n: number, feed = 'a', epoch = 'e') => ({ id: `${epoch}-${n}/${feed}`, feed, time: 1, data: n });
+export const end = (n: number, feed = 'a') => ({ id: `e-${n}/${feed}`, feed, type: 'end', time: 1, data: { reason: 'completed' } });
 
 let clients: FeedClient[] = [];
+
 /** Closes the clients that `wire()` has made. */
-export const closeClients = () => {
+export function closeClients(): void {
   for (const client of clients) client.close();
   clients = [];
-};
+}
 
-/** A client whose requests a test answers. */
-export const wire = (options: Partial<FeedClientOptions> = {}) => {
+/** Has a client closed with those that `wire()` has made. */
+export function note(client: FeedClient): FeedClient {
+  clients.push(client);
+  return client;
+}
+
+/** A client, and the requests that it makes, which the test answers. */
+export const wire = (options: Partial<FeedClientOptions> = {}, create = createFeedClient) => {
   const asked: Asked[] = [];
-  const fetch = ((url: URL, { signal }: { signal: AbortSignal }) => {
-    const request = new Asked(url, signal);
-    request.response.catch(() => {});
-    asked.push(request);
-    return request.response;
-  }) as unknown as typeof globalThis.fetch;
-  const client = createFeedClient({ url: 'http://feeds.test/feeds', retry: { minMs: 20, maxMs: 40 }, fetch, ...options });
+  const name = `${askedBy.size}`;
+  askedBy.set(name, asked);
+  const client = create({ url: `${base}/feeds`, retry: { minMs: 20, maxMs: 40 }, headers: { 'X-Client': name }, ...options });
   clients.push(client);
   const request = async (n: number): Promise<Asked> => {
     if (!(await soon(() => asked.length > n))) throw new Error(`${asked.length} requests, not ${n + 1}`);

@@ -1,190 +1,19 @@
-import { getEventListeners, once } from 'node:events';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { jest } from '@jest/globals';
 import { Controller } from '@nestjs/common';
 import { concat, NEVER, of } from 'rxjs';
-import { createFeedClient, defineFeed, type FeedClient, type FeedClientMessage, type FeedClientOptions } from '../../src/client/index.js';
+import { createFeedClient, defineFeed, type FeedClientMessage } from '../../src/client/index.js';
 import { Feed } from '../../src/index.js';
 import { closeAll, feedModule, serve, serveFeeds } from '../support/serve.js';
+import { closeClients, collect, end, message, note, pause, soon, startServer, stopServer, wire } from '../support/wire.js';
 
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-/** Waits for a short time only: what is not so by then hangs. */
-const soon = async (isSo: () => boolean, ms = 1500): Promise<boolean> => {
-  for (const until = Date.now() + ms; Date.now() < until && !isSo(); ) await pause(5);
-  return isSo();
-};
-
-/** A request, which the test answers. */
-class Asked {
-  readonly url: URL;
-
-  constructor(
-    request: IncomingMessage,
-    private readonly response: ServerResponse,
-  ) {
-    this.url = new URL(request.url ?? '', base);
-    response.on('error', () => {});
-  }
-
-  get since(): string[] {
-    return this.url.searchParams.getAll('since');
-  }
-
-  /** Whether its client still waits for it. */
-  get isOpen(): boolean {
-    return !this.response.closed;
-  }
-
-  answer(status: number, body: unknown = {}, headers: Record<string, string> = {}): void {
-    this.response.writeHead(status, { 'Content-Type': 'application/json', ...headers }).end(JSON.stringify(body));
-  }
-
-  /** Answers with a stream that begins there. */
-  open(position?: string): this {
-    this.response.writeHead(200, { 'Content-Type': 'application/x-ndjson' });
-    return this.line({ position, heartbeatMs: 25_000 });
-  }
-
-  line(...lines: object[]): this {
-    this.response.write(lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
-    return this;
-  }
-
-  cut(): void {
-    this.response.destroy();
-  }
-
-  finish(): void {
-    this.response.end();
-  }
-}
-
-/** What each client has asked of the server, by a header of its own. */
-const askedBy = new Map<string, Asked[]>();
-const server = createServer((request, response) => askedBy.get(`${request.headers['x-client']}`)?.push(new Asked(request, response)));
-let base = '';
-beforeAll(async () => {
-  await once(server.listen(0, '127.0.0.1'), 'listening');
-  base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-});
-afterAll(() => {
-  server.closeAllConnections();
-  server.close();
-});
-
-const message = (n: number, feed = 'a', epoch = 'e') => ({ id: `${epoch}-${n}/${feed}`, feed, time: 1, data: n });
-const end = (n: number, feed = 'a') => ({ id: `e-${n}/${feed}`, feed, type: 'end', time: 1, data: { reason: 'completed' } });
-
-/** Something on the way that collects streams: their head comes, and nothing behind it. */
-const collecting = (async (url: URL, init: RequestInit) =>
-  url.searchParams.has('mode')
-    ? fetch(url, init)
-    : new Response(
-        new ReadableStream({ start: (body) => init.signal?.addEventListener('abort', () => body.error(init.signal?.reason)) }),
-      )) as typeof fetch;
-
-let clients: FeedClient[] = [];
-const wire = (options: Partial<FeedClientOptions> = {}, create = createFeedClient) => {
-  const asked: Asked[] = [];
-  const name = `${askedBy.size}`;
-  askedBy.set(name, asked);
-  const client = create({ url: `${base}/feeds`, retry: { minMs: 20, maxMs: 40 }, headers: { 'X-Client': name }, ...options });
-  clients.push(client);
-  const request = async (n: number): Promise<Asked> => {
-    if (!(await soon(() => asked.length > n))) throw new Error(`${asked.length} requests, not ${n + 1}`);
-    return asked[n] as Asked;
-  };
-  return { client, asked, request, isLive: () => soon(() => client.status.value.state === 'live') };
-};
-const collect = (messages: { subscribe: ReturnType<FeedClient['follow']>['subscribe'] }) => {
-  const all: unknown[] = [];
-  const state = { all, isOver: false, error: undefined as unknown };
-  messages.subscribe({
-    next: ({ type, data }) => all.push(type ?? data),
-    error: (error: unknown) => Object.assign(state, { error, isOver: true }),
-    complete: () => Object.assign(state, { isOver: true }),
-  });
-  return state;
-};
-/** As Web Locks, in one process. */
-const fakeLocks = () => {
-  const queues = new Map<string, Promise<unknown>>();
-  return {
-    request(name: string, { signal }: { signal: AbortSignal }, held: () => unknown) {
-      const before = queues.get(name) ?? Promise.resolve();
-      const now = before.then(() => {
-        if (signal.aborted) throw signal.reason;
-        return held();
-      });
-      queues.set(
-        name,
-        now.catch(() => {}),
-      );
-      return now;
-    },
-  };
-};
-const withLocks = (locks: unknown) => Object.defineProperty(globalThis, 'navigator', { value: { locks }, configurable: true });
-
+beforeAll(startServer);
+afterAll(stopServer);
 afterEach(async () => {
-  for (const client of clients) client.close();
-  clients = [];
-  Reflect.deleteProperty(globalThis, 'navigator');
+  closeClients();
   await closeAll();
 });
 
-describe('messages', () => {
-  it('share: a tab that takes over while it catches up has what is between', async () => {
-    withLocks(fakeLocks());
-    const url = `${base}/${Math.random()}`;
-    const [first, second] = [wire({ share: true, url }), wire({ share: true, url })];
-    collect(first.client.follow('a'));
-    (await first.request(0)).open('e-4').line({ position: 'e-4' });
-    await first.isLive();
-    const late = collect(second.client.follow('a', { since: 'earliest' }));
-    const own = (await first.request(1)).open('e-0').line(message(1));
-    await soon(() => late.all.length === 1);
-    first.asked[0]?.line(message(5)); // held by the second tab
-    await pause(50);
-    first.client.close();
-    own.cut();
-    const taken = (await second.request(0)).open('e-1');
-    taken.line(message(2), message(3), message(4), message(5), { position: 'e-5' });
-    await soon(() => late.all.length >= 5, 300);
-    expect(late.all).toEqual([1, 2, 3, 4, 5]);
-  });
-
-  it('share: a feed that ends while a tab catches up ends there as well', async () => {
-    withLocks(fakeLocks());
-    const url = `${base}/${Math.random()}`;
-    const [first, second] = [wire({ share: true, url }), wire({ share: true, url })];
-    collect(first.client.follow('a'));
-    const main = (await first.request(0)).open('e-2').line({ position: 'e-2' });
-    await first.isLive();
-    const late = collect(second.client.follow('a', { since: 'earliest' }));
-    const own = (await first.request(1)).open('e-0').line(message(1));
-    await soon(() => late.all.length === 1);
-    main.line(end(3));
-    await pause(50);
-    own.line(message(2), end(3));
-    await soon(() => late.isOver, 500);
-    expect(late).toMatchObject({ all: [1, 2, 'end'], isOver: true });
-  });
-
-  it('share: a tab that catches up to the end of a feed ends', async () => {
-    withLocks(fakeLocks());
-    const url = `${base}/${Math.random()}`;
-    const [first, second] = [wire({ share: true, url }), wire({ share: true, url })];
-    collect(first.client.follow('a'));
-    (await first.request(0)).open('e-1').line({ position: 'e-1' });
-    await first.isLive();
-    const late = collect(second.client.follow('a', { since: 'earliest' }));
-    (await first.request(1)).open('e-0').line(message(1), end(2)); // here before it is on the connection of all
-    await soon(() => late.isOver, 500);
-    expect(late).toMatchObject({ all: [1, 'end'], isOver: true });
-  });
-
+describe('the client, whatever comes at which moment', () => {
   it('validate: nothing comes after the error', async () => {
     let loaded: (position: string) => void = () => {};
     const { client, request } = wire({
@@ -216,7 +45,7 @@ describe('messages', () => {
         return count === 1 ? new Response('', { status: 502 }) : fetch(...args);
       },
     });
-    clients.push(client);
+    note(client);
     collect(client.follow('a'));
     const all = collect(client.follow('a', { since: 'earliest' }));
     await soon(() => all.all.length === 1);
@@ -253,7 +82,7 @@ describe('messages', () => {
     }
     const served = await serve('express', { imports: [feedModule()], controllers: [Sourced] });
     const client = createFeedClient({ url: served.url });
-    clients.push(client);
+    note(client);
     const all = collect(client.follow('sourced'));
     await soon(() => all.all.length === 3, 700);
     expect(all.all).toEqual([1, 2, 3]);
@@ -325,32 +154,6 @@ describe('messages', () => {
     expect(a.all).toEqual([]);
   });
 
-  it('resume: a loop that has not taken its messages gets them after the page is loaded again', async () => {
-    const kept = new Map<string, string>();
-    const resume = { getItem: (key: string) => kept.get(key) ?? null, setItem: (key: string, value: string) => void kept.set(key, value) };
-    const { client, request } = wire({ resume });
-    const iterator = client.follow('a')[Symbol.asyncIterator]();
-    const first = iterator.next();
-    (await request(0)).open('e-0').line({ position: 'e-0' }, message(1), message(2), message(3));
-    await first; // and the page is left while this one is being worked on
-    await pause(600);
-    const next = wire({ resume: { ...resume, setItem: () => {} } });
-    collect(next.client.follow('a'));
-    expect((await next.request(0)).since).toEqual(['e-1']);
-  });
-
-  it('polls: a feed begins with what its rule replays', async () => {
-    const served = await serveFeeds('express', { rules: { p: { replay: 'newest' } } });
-    await served.feeds.publish('p', 1);
-    const client = createFeedClient({ url: `${served.url}/feeds`, fetch: collecting });
-    clients.push(client);
-    const p = collect(client.follow('p'));
-    await soon(() => client.status.value.state === 'live', 9000);
-    expect(p.all).toEqual([1]);
-  });
-});
-
-describe('hangs and loops', () => {
   it('asks for a token again where the function has hung', async () => {
     let count = 0;
     const { client, asked } = wire({
@@ -488,54 +291,6 @@ describe('hangs and loops', () => {
     expect(asked.filter(({ isOpen }) => isOpen).map(({ url }) => url.search)).toEqual([]);
   });
 
-  it('100 feeds with long ids fit into a request', async () => {
-    const served = await serveFeeds('express');
-    const client = createFeedClient({ url: `${served.url}/feeds` });
-    clients.push(client);
-    const a = collect(client.follow(Array.from({ length: 100 }, (_, n) => `${'x'.repeat(190)}${n}`)));
-    await soon(() => client.status.value.state === 'live' || a.isOver);
-    expect([client.status.value.state, a.error]).toEqual(['live', undefined]);
-  });
-
-  it('share: goes on its own where the browser does not grant locks', async () => {
-    withLocks({ request: async () => Promise.reject(new DOMException('denied', 'SecurityError')) });
-    const { client, asked } = wire({ share: true, url: `${base}/${Math.random()}` });
-    collect(client.follow('a'));
-    expect(await soon(() => asked.length === 1, 500)).toBe(true);
-  });
-
-  it('share: a tab that has joined twice leaves once', async () => {
-    // What the tabs of a session that is restored do: one says what it follows while the other is elected.
-    withLocks(fakeLocks());
-    const url = `${base}/${Math.random()}`;
-    const { client, request, asked, isLive } = wire({ share: true, url });
-    collect(client.follow('b'));
-    (await request(0)).open('e-0').line({ position: 'e-0' });
-    await isLive();
-    const channel = new BroadcastChannel(`nestjs-feed:${url}`);
-    const { locks } = (globalThis as unknown as { navigator: { locks: ReturnType<typeof fakeLocks> } }).navigator;
-    const leaving = new AbortController();
-    void locks
-      .request(
-        `nestjs-feed:${url} other`,
-        leaving,
-        () => new Promise<void>((resolve) => leaving.signal.addEventListener('abort', () => resolve())),
-      )
-      .catch(() => {});
-    const join = { to: 'leader', call: 'join', tab: 'other', n: 1, feed: 'a', since: undefined };
-    channel.postMessage(join);
-    channel.postMessage(join); // after `lead`
-    const both = await request(1);
-    both.open('e-0').line({ position: 'e-0' });
-    await pause(50);
-    channel.postMessage({ to: 'leader', call: 'leave', tab: 'other', n: 1 });
-    await pause(100);
-    channel.close();
-    leaving.abort();
-    const followed = asked.filter(({ isOpen }) => isOpen).map(({ url: { pathname, search } }) => `${pathname.split('/').at(-1)}${search}`);
-    expect(followed).toEqual(['b?marks=1&since=e-0']);
-  });
-
   it('close() leaves no timer behind', async () => {
     const { setTimeout: set } = globalThis;
     const left = new Set<unknown>();
@@ -565,9 +320,7 @@ describe('hangs and loops', () => {
       Object.assign(globalThis, { setTimeout: set, clearTimeout: clear });
     }
   });
-});
 
-describe('publish, options, observers', () => {
   it('an observer that is unsubscribed by another one gets nothing more', async () => {
     const { client, request } = wire();
     const messages = client.follow('a');
@@ -591,33 +344,5 @@ describe('publish, options, observers', () => {
     messages.close();
     await pause(100);
     expect(client.status.value).toEqual({ state: 'idle' });
-  });
-
-  it('share: the error of a status is an Error in each tab', async () => {
-    withLocks(fakeLocks());
-    const url = `${base}/${Math.random()}`;
-    const [first, second] = [wire({ share: true, url, retry: { minMs: 500 } }), wire({ share: true, url })];
-    collect(first.client.follow('a'));
-    collect(second.client.follow('a'));
-    await pause(150);
-    (await first.request(0)).answer(502);
-    await soon(() => second.client.status.value.state === 'waiting');
-    const { error } = second.client.status.value as { error: unknown };
-    expect(error instanceof Error).toBe(true);
-  });
-
-  it('share: a tab that is refused its only feed does not say that it is live', async () => {
-    withLocks(fakeLocks());
-    const url = `${base}/${Math.random()}`;
-    const [first, second] = [wire({ share: true, url }), wire({ share: true, url })];
-    collect(first.client.follow('a'));
-    (await first.request(0)).open('e-0').line({ position: 'e-0' });
-    await first.isLive();
-    const secret = collect(second.client.follow('secret'));
-    (await first.request(1)).answer(403, { code: 'FEED_FORBIDDEN', feed: 'secret' });
-    (await first.request(2)).open('e-0').line({ position: 'e-0' });
-    await soon(() => secret.isOver && first.client.status.value.state === 'live');
-    await pause(50);
-    expect(second.client.status.value.state).not.toBe('live');
   });
 });
