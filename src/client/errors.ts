@@ -6,6 +6,8 @@ export interface Refusal {
   readonly code?: string | undefined;
   /** The feed that it is about, where it is about one. */
   readonly feed?: string | undefined;
+  /** What does not fit in a message of a defined feed. */
+  readonly issues?: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[] | undefined;
   /** When the server wants to be asked again, in milliseconds. */
   readonly retryAfterMs?: number | undefined;
 }
@@ -15,11 +17,12 @@ export class FeedClientError extends Error implements Refusal {
   declare readonly status: number | undefined;
   declare readonly code: string | undefined;
   declare readonly feed: string | undefined;
+  declare readonly issues: Refusal['issues'];
   declare readonly retryAfterMs: number | undefined;
 
   constructor(message: string, refusal?: Refusal) {
     super(message);
-    Object.assign(this, { name: 'FeedClientError' }, refusal);
+    Object.assign(this, refusal, { name: 'FeedClientError' });
   }
 }
 
@@ -30,11 +33,11 @@ export const longestMs = 1e9;
 export async function errorOf(response: Response): Promise<FeedClientError> {
   const { status, headers } = response;
   const body = (await response.json().catch(() => undefined)) as Record<string, never> | null | undefined;
-  const { message = `The answer was ${status}.`, code, feed, retryAfter } = body ?? {};
+  const { message = `The answer was ${status}.`, retryAfter, ...rest } = body ?? {};
   // A page of another origin sees no header that the server does not expose to it, but the body.
   const after = headers.get('retry-after') ?? retryAfter ?? '';
   const ms = +after * 1000 || Date.parse(after) - Date.now();
-  return new FeedClientError(message, { status, code, feed, retryAfterMs: ms > 0 ? Math.min(ms, longestMs) : undefined });
+  return new FeedClientError(message, { ...rest, status, retryAfterMs: ms > 0 ? Math.min(ms, longestMs) : undefined });
 }
 
 /** Whether it would not help to repeat a request that was refused with this. */
