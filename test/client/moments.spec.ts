@@ -3,8 +3,9 @@ import { Controller } from '@nestjs/common';
 import { concat, NEVER, of } from 'rxjs';
 import { createFeedClient, defineFeed, type FeedClientMessage } from '../../src/client/index.js';
 import { Feed } from '../../src/index.js';
-import { closeAll, feedModule, serve, serveFeeds } from '../support/serve.js';
-import { closeClients, collect, end, message, note, pause, soon, startServer, stopServer, wire } from '../support/wire.js';
+import { Run } from '../support/run.js';
+import { closeAll, feedModule, serve, serveFeeds, until } from '../support/serve.js';
+import { base, closeClients, collect, end, message, note, pause, soon, startServer, stopServer, wire } from '../support/wire.js';
 
 beforeAll(startServer);
 afterAll(stopServer);
@@ -223,19 +224,26 @@ describe('the client, whatever comes at which moment', () => {
     await expect(request(2)).resolves.toBeDefined();
   });
 
-  it('a status observer that throws stops nobody', async () => {
-    const { client, request } = wire();
-    const uncaught: unknown[] = [];
-    const note = (error: unknown) => uncaught.push(error);
-    process.on('uncaughtException', note).on('unhandledRejection', note);
-    client.status.subscribe(({ state }) => {
-      if (state === 'waiting') throw new Error('of the application');
-    });
-    collect(client.follow('a'));
-    (await request(0)).answer(502);
-    const again = await request(1).catch(() => undefined);
-    process.off('uncaughtException', note).off('unhandledRejection', note);
-    expect(again).toBeDefined();
+  it('a status observer that throws stops nobody, and its error is reported', async () => {
+    // In a process of its own, since Jest takes every uncaught error for one of the test.
+    const { asked, headers } = wire();
+    const run = Run.node([
+      '--input-type=module',
+      '--eval',
+      `import { createFeedClient } from './dist/client/index.js';
+      process.on('uncaughtException', ({ message }) => console.log('uncaught:', message));
+      const client = createFeedClient({ url: '${base}/feeds', retry: { minMs: 20, maxMs: 40 }, headers: ${JSON.stringify(headers)} });
+      client.status.subscribe(({ state }) => {
+        if (state === 'waiting') throw new Error('of the application');
+      });
+      client.follow('a').subscribe(() => {});`,
+    ]);
+    await until(() => asked.length === 1);
+    asked[0]?.answer(502);
+    await until(() => asked.length === 2);
+    expect(run.out).toBe('uncaught: of the application\n');
+    run.child.kill();
+    await run.exit;
   });
 
   it('a part of the client that could not be loaded once fails its follower, and is loaded for the next one', async () => {

@@ -94,13 +94,14 @@ export const wire = (options: Partial<FeedClientOptions> = {}, create = createFe
   const asked: Asked[] = [];
   const name = `${askedBy.size}`;
   askedBy.set(name, asked);
-  const client = create({ url: `${base}/feeds`, retry: { minMs: 20, maxMs: 40 }, headers: { 'X-Client': name }, ...options });
+  const headers = { 'X-Client': name };
+  const client = create({ url: `${base}/feeds`, retry: { minMs: 20, maxMs: 40 }, headers, ...options });
   clients.push(client);
   const request = async (n: number): Promise<Asked> => {
     if (!(await soon(() => asked.length > n))) throw new Error(`${asked.length} requests, not ${n + 1}`);
     return asked[n] as Asked;
   };
-  return { client, asked, request, isLive: () => soon(() => client.status.value.state === 'live') };
+  return { client, asked, headers, request, isLive: () => soon(() => client.status.value.state === 'live') };
 };
 export const collect = (messages: { subscribe: ReturnType<FeedClient['follow']>['subscribe'] }) => {
   const all: unknown[] = [];
