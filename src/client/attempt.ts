@@ -1,4 +1,4 @@
-/** What a listener throws is the application's: it is reported, and nobody else is kept from the message. */
+/** Calls a listener of the application. What it throws is reported as an uncaught error; the other listeners are called all the same. */
 export function attempt(call: () => void): void {
   try {
     call();

@@ -1,4 +1,4 @@
-import { isAfter } from './position.js';
+import { isAfter, isPosition } from './position.js';
 
 /**
  * Where a client is on its feeds, so that it can go on from there. While it is live, one position says it for all feeds. While history is
@@ -10,8 +10,8 @@ export interface Cursor {
   forget(feed: string): void;
   /** Where to begin on a feed when it is asked for the next time. */
   of(feed: string): string;
-  /** A message has come. */
-  move(feed: string, id: string, isLive: boolean): void;
+  /** A message has come. The own ids of a source say nothing of a position. */
+  move(feed: string, id: string | undefined, isLive: boolean): void;
   /** All that is stored before a position has come, on these feeds. */
   mark(position: string, feeds: readonly string[]): void;
   /** What the query of a request for some feeds says. */
@@ -27,6 +27,7 @@ export function createCursor(): Cursor {
     ...{ forget, of },
     begin: (feed, since = 'new') => void starts.set(feed, since),
     move(feed, id, isLive) {
+      if (!isPosition(id)) return;
       if (isLive) {
         live = id;
         forget(feed);

@@ -87,7 +87,7 @@ export function createHub({ options, ready, status = createStatus(), cursor = cr
 
   const deliver = (message: FeedClientMessage) => {
     const { feed, id, type } = message;
-    if (isPosition(id)) cursor.move(feed, id, isLive);
+    cursor.move(feed, id, isLive);
     tap?.next(message, isLive);
     for (const subscription of feeds.get(feed) ?? []) subscription.next(message);
     if (type === 'end') end(feed);

@@ -72,7 +72,7 @@ export function check<Options extends object>(method: string, options: Options, 
     const kind = kinds[name as keyof Options];
     if (!kind) throw new TypeError(`${method}: ${name} is none of ${Object.keys(kinds).join(', ')}`);
     const isValid = value === undefined || (kind.includes(typeof value) && value !== null && (typeof value !== 'number' || value >= 0));
-    if (!isValid) throw new TypeError(`${method}: ${name} must be a ${kind}`);
+    if (!isValid) throw new TypeError(`${method}: ${name} is no ${kind}`);
   }
 }
 

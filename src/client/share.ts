@@ -155,7 +155,7 @@ export function createShared(context: HubContext & { readonly status: Status }):
     } else if (note.call === 'mark') cursor.mark(note.position, note.feeds);
     else if (note.call === 'next') {
       const { message, isLive } = note;
-      if (message.id !== undefined) cursor.move(message.feed, message.id, isLive);
+      cursor.move(message.feed, message.id, isLive);
       for (const subscription of mine.values()) if (subscription.feed === message.feed) subscription.next(message);
     } else if (note.to === tab && 'n' in note) {
       const subscription = note.call === 'end' || note.call === 'fail' ? forget(note.n) : mine.get(note.n);

@@ -35,8 +35,9 @@ export interface FeedOptions extends AuthOptions, LimitOptions {
    */
   maxConnections?: number;
   /**
-   * The most unsent bytes of one connection, in its transport and in its send queue, each; beyond, it ends as `slow`. Over TLS, HTTP/2 and responses that are not handed over, one turn of
-   * the event loop may bring 16 times as much; of a conflated feed, one message waits whatever its size. Default: 65536.
+   * The most unsent bytes of one connection, in its transport and in its send queue, each; beyond, it ends as `slow`. Over TLS, HTTP/2 and
+   * responses that are not handed over, one turn of the event loop may bring 16 times as much; of a conflated feed, one message waits
+   * whatever its size. Default: 65536.
    */
   bufferBytes?: number;
   /** The most unsent bytes of all connections together; beyond, the one that holds most ends as `slow`. Default: 268435456. 0: no bound. */

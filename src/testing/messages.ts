@@ -13,7 +13,7 @@ export interface MessageSource {
   more(): Promise<boolean>;
   /** What has come so far, for an error. */
   describe(): string;
-  /** Nobody will take any more. */
+  /** Ends the source: nothing is taken from it any more. */
   close(): void;
 }
 

@@ -5,16 +5,16 @@ import { closeAll, platforms, serveFeeds, until } from '../support/serve.js';
 describe("the client's options", () => {
   it.each([
     [{ url: '/feeds' }, /Invalid URL/],
-    [{}, 'createFeedClient: url must be a string or object'],
-    [{ url: 7 }, 'createFeedClient: url must be a string or object'],
-    [{ url: 'http://a/feeds', token: 7 }, 'createFeedClient: token must be a string or function'],
-    [{ url: 'http://a/feeds', stallMs: -1 }, 'createFeedClient: stallMs must be a number >= 0'],
-    [{ url: 'http://a/feeds', stallMs: Number.NaN }, 'createFeedClient: stallMs must be a number >= 0'],
-    [{ url: 'http://a/feeds', retry: 1000 }, 'createFeedClient: retry must be a object'],
-    [{ url: 'http://a/feeds', retry: { minMs: '1' } }, 'retry: minMs must be a number >= 0'],
+    [{}, 'createFeedClient: url is no string or object'],
+    [{ url: 7 }, 'createFeedClient: url is no string or object'],
+    [{ url: 'http://a/feeds', token: 7 }, 'createFeedClient: token is no string or function'],
+    [{ url: 'http://a/feeds', stallMs: -1 }, 'createFeedClient: stallMs is no number >= 0'],
+    [{ url: 'http://a/feeds', stallMs: Number.NaN }, 'createFeedClient: stallMs is no number >= 0'],
+    [{ url: 'http://a/feeds', retry: 1000 }, 'createFeedClient: retry is no object'],
+    [{ url: 'http://a/feeds', retry: { minMs: '1' } }, 'retry: minMs is no number >= 0'],
     [{ url: 'http://a/feeds', retry: { min: 1 } }, 'retry: min is none of minMs, maxMs'],
-    [{ url: 'http://a/feeds', resume: null }, 'createFeedClient: resume must be a object'],
-    [{ url: 'http://a/feeds', onReset: true }, 'createFeedClient: onReset must be a function'],
+    [{ url: 'http://a/feeds', resume: null }, 'createFeedClient: resume is no object'],
+    [{ url: 'http://a/feeds', onReset: true }, 'createFeedClient: onReset is no function'],
     [{ url: 'http://a/feeds', shared: true }, /^createFeedClient: shared is none of url, token, headers/],
   ])('%j is an error that names what is wrong', (options, message) => {
     expect(() => createFeedClient(options as unknown as FeedClientOptions)).toThrow(
@@ -25,7 +25,7 @@ describe("the client's options", () => {
   it('an URL that is undefined is a TypeError in a page as well', () => {
     Object.assign(globalThis, { location: { href: 'http://page.test/app/' } });
     try {
-      expect(() => createFeedClient({ url: undefined as never })).toThrow('createFeedClient: url must be a string or object');
+      expect(() => createFeedClient({ url: undefined as never })).toThrow('createFeedClient: url is no string or object');
     } finally {
       Reflect.deleteProperty(globalThis, 'location');
     }
@@ -58,7 +58,7 @@ describe("the client's options", () => {
       expect(() => client.follow(wrong as string)).toThrow(/^Not a feed's id \(1 to 200 of A-Z a-z 0-9/);
     }
     expect(() => client.follow([])).toThrow('follow: no feed');
-    expect(() => client.follow('a', { since: 7 } as never)).toThrow('follow: since must be a string');
+    expect(() => client.follow('a', { since: 7 } as never)).toThrow('follow: since is no string');
     expect(() => client.follow('a', { sinse: '1' } as never)).toThrow('follow: sinse is none of since, signal');
     expect(client.status.value).toEqual({ state: 'idle' });
   });
@@ -69,7 +69,7 @@ describe("the client's options", () => {
     await expect(client.publish('a', 1, { typ: 'x' } as never)).rejects.toThrow(
       'publish: typ is none of type, key, expected, timeoutMs, signal',
     );
-    await expect(client.history('a', { last: '20' } as never)).rejects.toThrow('history: last must be a number');
+    await expect(client.history('a', { last: '20' } as never)).rejects.toThrow('history: last is no number');
   });
 });
 

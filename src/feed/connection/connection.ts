@@ -120,6 +120,7 @@ export class Connection
   async follow(feed: string, since?: string): Promise<void> {
     checkFeedId(feed);
     const start = since === undefined ? undefined : parseSince(since);
+    const startOf = () => start;
     if (!this.isAccepting || this.feeds.includes(feed)) return;
     this.context.router.checkRoom([feed]);
     this.feeds = [...this.feeds, feed];
@@ -127,8 +128,8 @@ export class Connection
     const expected = queue.expect(feed);
     let replay: Replay | undefined;
     try {
-      const subscribed = await this.context.router.subscribe(this, [feed], () => start, true);
-      await this.context.router.addSnapshots(subscribed);
+      const subscribed = await this.context.router.subscribe(this, [feed], startOf, true);
+      await this.context.router.addSnapshots(subscribed, startOf);
       replay = subscribed;
     } catch (error) {
       if (!expected.isCancelled) this.unfollow(feed);

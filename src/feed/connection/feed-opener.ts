@@ -114,7 +114,7 @@ export class FeedOpener {
       this.registry.checkRoom(feeds); // others may have come while the handler was called
       connection.waiting = request.raw;
       const replay = await this.subscribe(connection, resume, startOf, makeSource !== undefined);
-      if (replay) await this.router.addSnapshots(replay);
+      if (replay) await this.router.addSnapshots(replay, startOf);
       connection.waiting = undefined;
       if (replay && replay.over.length > 0) {
         if (makeSource === undefined && replay.over.length === connection.feeds.length) {
@@ -134,7 +134,7 @@ export class FeedOpener {
         stopWatching();
         this.setHead(request, response, format, replay);
         const transport = this.makeTransport(request.raw, rawOf(response));
-        this.tellOpening(transport, encoder, replay);
+        if (sent.opening) this.tellOpening(transport, encoder, replay);
         return transport;
       });
       return connection;

@@ -31,8 +31,10 @@ export function messagesOf(router: Router, feed: string, since: Start | undefine
 
     /** Sends what the broker has; returns the offset up to which that is all. */
     const sendStored = async (): Promise<number> => {
-      const replay: Replay = await router.subscribe(subscriber, [feed], () => from);
-      await router.addSnapshots(replay);
+      const start = from;
+      const startOf = () => start;
+      const replay: Replay = await router.subscribe(subscriber, [feed], startOf);
+      await router.addSnapshots(replay, startOf);
       if (replay.over.length > 0) observer.complete();
       while (!replay.isDone && !observer.closed) {
         for (let item = replay.take(); item; item = replay.take()) send(item);

@@ -30,8 +30,6 @@ interface ReplayStart {
   readonly startOf: (feed: string) => Start;
   /** Whether the reader resumes: it then gets its position first, and is told which feeds have lost messages. */
   readonly isResumed: boolean;
-  /** Those on which it does not: it gets what their rules say. Default: none. */
-  readonly newFeeds?: readonly string[];
   /** Whether a reader that resumes is told its position behind the replay as well. Default: false. */
   readonly tellsEnd?: boolean;
   /** How many bytes of text may be read ahead, over all feeds. */
@@ -59,7 +57,6 @@ export class Replay {
   /** The first live message that waits in the queue already: the replay ends before it. */
   private limit = Number.POSITIVE_INFINITY;
   private isReading = false;
-  readonly newFeeds: readonly string[];
   private readonly isResumed: boolean;
   /** Whether its reader is still to be told its position behind it. */
   private owesMark: boolean;
@@ -75,11 +72,10 @@ export class Replay {
 
   private constructor(
     private readonly broker: Broker,
-    { feeds, isResumed, newFeeds = [], tellsEnd = false, pageBytes, hidesPositions = false }: ReplayStart,
+    { feeds, isResumed, tellsEnd = false, pageBytes, hidesPositions = false }: ReplayStart,
   ) {
     this.feeds = feeds;
     this.isResumed = isResumed;
-    this.newFeeds = newFeeds;
     this.owesMark = !isResumed || tellsEnd;
     this.hidesPositions = hidesPositions;
     this.limitBytes = Math.max(leastBytes, Math.ceil(pageBytes / Math.max(1, feeds.length)));

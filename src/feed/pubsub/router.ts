@@ -80,10 +80,9 @@ export class Router {
       }
       // Requested before a listener hears of the subscriber and publishes in response: that is a live message then.
       const startOf = (feed: string): Start => since?.(feed) ?? this.rules.startOf(feed);
-      const newFeeds = feeds.filter((feed) => since?.(feed) === undefined);
-      const isResumed = since !== undefined && (newFeeds.length < feeds.length || feeds.length === 0);
+      const isResumed = since !== undefined && (feeds.length === 0 || feeds.some((feed) => since(feed) !== undefined));
       const { broker, pageBytes } = this;
-      const replay = Replay.open(broker, { feeds, startOf, isResumed, newFeeds, hidesPositions, pageBytes, tellsEnd: true });
+      const replay = Replay.open(broker, { feeds, startOf, isResumed, hidesPositions, pageBytes, tellsEnd: true });
       for (const feed of feeds) this.announce(feed);
       return await replay;
     } catch (error) {
@@ -96,12 +95,13 @@ export class Router {
    * Puts the snapshots of the feeds on which a subscriber has no position before a replay, where rules have some. They are asked for after the
    * subscriber has subscribed.
    *
+   * @param since where the subscriber wanted to begin
    * @throws FeedException FEED_UNAVAILABLE (503), or the HttpException that a snapshot failed with; the subscriber is still subscribed
    */
-  async addSnapshots(replay: Replay): Promise<void> {
-    const snapshots = replay.newFeeds.flatMap((feed) => {
+  async addSnapshots(replay: Replay, since: StartOf | undefined): Promise<void> {
+    const snapshots = replay.feeds.flatMap((feed) => {
       const { snapshot } = this.rules.of(feed) ?? {};
-      return snapshot ? [this.snapshots.of(feed, snapshot)] : [];
+      return snapshot && since?.(feed) === undefined ? [this.snapshots.of(feed, snapshot)] : [];
     });
     for (const message of await Promise.all(snapshots)) replay.prepend(message);
   }
