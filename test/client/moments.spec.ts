@@ -5,7 +5,7 @@ import { createFeedClient, defineFeed, type FeedClientMessage } from '../../src/
 import { Feed } from '../../src/index.js';
 import { Run } from '../support/run.js';
 import { closeAll, feedModule, serve, serveFeeds, until } from '../support/serve.js';
-import { base, closeClients, collect, end, message, note, pause, soon, startServer, stopServer, wire } from '../support/wire.js';
+import { base, closeClients, collect, end, message, note, pause, startServer, stopServer, wire } from '../support/wire.js';
 
 beforeAll(startServer);
 afterAll(stopServer);
@@ -16,7 +16,7 @@ afterEach(async () => {
 
 describe('the client, whatever comes at which moment', () => {
   it('validate: nothing comes after the error', async () => {
-    let loaded: (position: string) => void = () => {};
+    let loaded: ((position: string) => void) | undefined;
     const { client, request } = wire({
       validate: true,
       onReset: () =>
@@ -28,9 +28,9 @@ describe('the client, whatever comes at which moment', () => {
     const schema = { '~standard': { version: 1, vendor: 'test', validate } } as never;
     const a = collect(client.follow(defineFeed('a', { message: schema })()));
     (await request(0)).open('e-0').line({ feed: 'a', type: 'reset', data: {} }, message(1), message(2), message(3));
-    await pause(50);
-    loaded('e-0');
-    await pause(50);
+    await until(() => loaded !== undefined);
+    loaded?.('e-0');
+    await until(() => a.isOver);
     expect(a).toMatchObject({ all: [1], isOver: true });
   });
 
@@ -49,12 +49,12 @@ describe('the client, whatever comes at which moment', () => {
     note(client);
     collect(client.follow('a'));
     const all = collect(client.follow('a', { since: 'earliest' }));
-    await soon(() => all.all.length === 1);
+    await until(() => all.all.length === 1);
     await pause(100); // it has caught up, and nothing follows the feed until the next attempt
     await served.feeds.publish('a', 2);
-    await soon(() => client.status.value.state === 'live', 3000);
+    await until(() => client.status.value.state === 'live');
     await served.feeds.publish('a', 3);
-    await soon(() => all.all.length === 3, 500);
+    await until(() => all.all.length === 3);
     expect(all.all).toEqual([1, 2, 3]);
   });
 
@@ -68,9 +68,8 @@ describe('the client, whatever comes at which moment', () => {
     main.line(end(2));
     await pause(30);
     ownA.line(end(2));
-    await pause(30);
-    const all = late.isOver;
-    expect([late.all, all]).toEqual([[1, 'end'], false]);
+    await until(() => late.all.length === 2);
+    expect([late.all, late.isOver]).toEqual([[1, 'end'], false]);
   });
 
   it('a source whose items have ids loses none', async () => {
@@ -85,7 +84,7 @@ describe('the client, whatever comes at which moment', () => {
     const client = createFeedClient({ url: served.url });
     note(client);
     const all = collect(client.follow('sourced'));
-    await soon(() => all.all.length === 3, 700);
+    await until(() => all.all.length === 3);
     expect(all.all).toEqual([1, 2, 3]);
   });
 
@@ -95,11 +94,11 @@ describe('the client, whatever comes at which moment', () => {
     (await request(0)).open('e-2').line({ position: 'e-2' });
     await isLive();
     (await request(0)).cut();
-    await soon(() => client.status.value.state === 'waiting');
+    await until(() => client.status.value.state === 'waiting');
     const before = collect(client.follow('a', { since: 'e-0' }));
     const again = await request(1);
     again.open('e-0').line(message(1), message(2), { position: 'e-2' });
-    await soon(() => before.all.length === 2, 500);
+    await until(() => before.all.length === 2);
     expect(now.all).toEqual([]);
   });
 
@@ -109,7 +108,7 @@ describe('the client, whatever comes at which moment', () => {
     (await request(0)).open('e-1').line({ position: 'e-1' }, message(2), message(3));
     await isLive();
     (await request(0)).cut();
-    await soon(() => client.status.value.state === 'waiting');
+    await until(() => client.status.value.state === 'waiting');
     collect(client.follow('a', { since: 'e-0' }));
     const again = (await request(1)).open('e-0');
     again.line({ feed: 'a', type: 'reset', data: { feed: 'a', oldest: 'e-3/a' } }, message(3), { position: 'e-3' });
@@ -165,7 +164,7 @@ describe('the client, whatever comes at which moment', () => {
       },
     });
     collect(client.follow('a'));
-    expect(await soon(() => asked.length === 1)).toBe(true);
+    await until(() => asked.length === 1);
   });
 
   it('publish() ends with its time and its signal, where the token hangs', async () => {
@@ -177,7 +176,7 @@ describe('the client, whatever comes at which moment', () => {
     });
     await pause(150);
     leaving.abort();
-    expect(await soon(() => isOver, 300)).toBe(true);
+    await until(() => isOver);
   });
 
   it('a follower that is closed holds nobody back, however much it has not taken', async () => {
@@ -194,7 +193,7 @@ describe('the client, whatever comes at which moment', () => {
     slow.close();
     const rest = await request(1).catch(() => undefined); // b alone
     rest?.open('e-1500').line({ position: 'e-1500' }, message(1501, 'b'));
-    await soon(() => b.all.length === 1, 500);
+    await until(() => b.all.length === 1);
     expect(b.all).toEqual([1501]);
   });
 
@@ -207,20 +206,21 @@ describe('the client, whatever comes at which moment', () => {
     (await request(1)).open('e-0').line(message(1)); // and no more
     await pause(30);
     client.close();
-    await pause(30);
-    expect(asked.map(({ isOpen }) => isOpen)).toEqual([false, false]);
+    await until(() => asked.every(({ isOpen }) => !isOpen));
+    expect(asked).toHaveLength(2);
   });
 
   it('a source that is followed twice keeps nobody from catching up', async () => {
-    const { client, request } = wire();
+    const { client, request, asked } = wire();
     collect(client.follow('source'));
     (await request(0)).open().line({ feed: 'source', data: 1 });
-    await pause(20);
-    collect(client.follow('source'));
+    await until(() => client.status.value.state === 'live');
+    const second = collect(client.follow('source'));
     (await request(1)).open().line({ feed: 'source', data: 1 });
-    await pause(20);
+    await until(() => !asked[1]?.isOpen); // it has caught up
+    expect(second.isOver).toBe(false);
     collect(client.follow('source', { since: 'earliest' }));
-    expect(await soon(() => client.status.value.state === 'live')).toBe(true);
+    await until(() => client.status.value.state === 'live');
     await expect(request(2)).resolves.toBeDefined();
   });
 
@@ -270,9 +270,9 @@ describe('the client, whatever comes at which moment', () => {
       (await request(0)).open('e-1').line({ position: 'e-1' });
       await isLive();
       const one = collect(client.follow('a', { since: 'earliest' }));
-      await pause(50);
+      await until(() => one.isOver);
       collect(client.follow('a', { since: 'earliest' }));
-      await pause(50);
+      await until(() => catchUp.mock.calls.length > 0);
       expect([one.isOver, catchUp.mock.calls.length, uncaught]).toEqual([true, 1, []]);
     } finally {
       process.off('unhandledRejection', note);
@@ -288,13 +288,13 @@ describe('the client, whatever comes at which moment', () => {
     const only = (await request(0)).open('e-0').line({ position: 'e-0' });
     await isLive();
     void iterator.return?.();
-    expect(await soon(() => !only.isOpen, 500)).toBe(true);
+    await until(() => !only.isOpen);
   });
 
   it('more than 100 feeds leave no connection behind', async () => {
     const { client, asked } = wire();
     const a = collect(client.follow(Array.from({ length: 105 }, (_, n) => `f${n}`)));
-    await soon(() => a.isOver);
+    await until(() => a.isOver);
     await pause(50);
     expect(asked.filter(({ isOpen }) => isOpen).map(({ url }) => url.search)).toEqual([]);
   });
@@ -319,7 +319,7 @@ describe('the client, whatever comes at which moment', () => {
       const { client, request } = wire();
       collect(client.follow('a'));
       (await request(0)).answer(503, {}, { 'retry-after': '3600' });
-      await soon(() => client.status.value.state === 'waiting');
+      await until(() => client.status.value.state === 'waiting');
       client.close();
       await pause(20);
       expect(left.size).toBe(0); // Node would not exit for an hour
@@ -348,7 +348,7 @@ describe('the client, whatever comes at which moment', () => {
     });
     const messages = client.follow('a');
     collect(messages);
-    await soon(() => client.status.value.state === 'failed');
+    await until(() => client.status.value.state === 'failed');
     messages.close();
     await pause(100);
     expect(client.status.value).toEqual({ state: 'idle' });

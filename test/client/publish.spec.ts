@@ -1,7 +1,8 @@
 import { getEventListeners } from 'node:events';
 import { createFeedClient } from '../../src/client/index.js';
 import { closeAll, platforms, publishKey, serveFeeds } from '../support/serve.js';
-import { closeClients, soon, startServer, stopServer, wire } from '../support/wire.js';
+import { until } from '../support/until.js';
+import { closeClients, startServer, stopServer, wire } from '../support/wire.js';
 
 beforeAll(startServer);
 afterAll(stopServer);
@@ -45,7 +46,7 @@ describe('publish()', () => {
     client.publish('a', 'text', { timeoutMs: 0 }).catch(() => {
       isOver = true;
     });
-    expect(await soon(() => isOver, 500)).toBe(true);
+    await until(() => isOver);
   });
 });
 

@@ -1,6 +1,7 @@
 import { createFeedClient, type FeedClient } from '../../src/client/index.js';
 import { closeAll, serveFeeds } from '../support/serve.js';
-import { closeClients, collect, pause, soon, startServer, stopServer, wire } from '../support/wire.js';
+import { until } from '../support/until.js';
+import { closeClients, collect, pause, startServer, stopServer, wire } from '../support/wire.js';
 
 beforeAll(startServer);
 afterAll(stopServer);
@@ -76,7 +77,7 @@ describe("the client's requests", () => {
     const { client, request } = wire({ retry: { minMs: 300 } });
     collect(client.follow('a'));
     (await request(0)).answer(200, '<html>Sign in to this network</html>', { 'Content-Type': 'text/html' });
-    await soon(() => client.status.value.state === 'waiting');
+    await until(() => client.status.value.state === 'waiting');
     expect((client.status.value as { error?: unknown }).error).toBeDefined();
   });
 
@@ -97,7 +98,7 @@ describe("the client's requests", () => {
     clients.push(client);
     const a = collect(client.follow('a', { since: 'earliest' }));
     const b = collect(client.follow('b', { since: '-2' }));
-    await soon(() => a.all.length === 1100, 9000);
+    await until(() => a.all.length === 1100);
     await pause(100);
     expect([a.all.length, b.all]).toEqual([1100, [3, 4]]);
   });

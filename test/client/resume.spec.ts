@@ -1,4 +1,5 @@
-import { base, closeClients, collect, message, pause, soon, startServer, stopServer, wire } from '../support/wire.js';
+import { until } from '../support/until.js';
+import { base, closeClients, collect, message, startServer, stopServer, wire } from '../support/wire.js';
 
 beforeAll(startServer);
 afterAll(stopServer);
@@ -18,15 +19,15 @@ describe('resume', () => {
   it('a feed that is not followed stays where it was', async () => {
     const { resume } = makeStorage();
     const { client, request, isLive } = wire({ resume });
-    collect(client.follow('a'));
+    const a = collect(client.follow('a'));
     const b = client.follow('b');
-    collect(b);
+    const seen = collect(b);
     (await request(0)).open('e-0').line({ position: 'e-1' }, message(2, 'b'));
     await isLive();
-    await pause(20);
+    await until(() => seen.all.length === 1);
     b.close();
     (await request(1)).open('e-2').line({ position: 'e-2' }, message(9, 'a')); // 3 to 8 are of b
-    await pause(30);
+    await until(() => a.all.length === 1);
     client.close();
     const next = wire({ resume });
     collect(next.client.follow('b'));
@@ -52,6 +53,6 @@ describe('resume', () => {
   it('a feed may be called constructor', async () => {
     const { client, asked } = wire({ resume: { getItem: () => null, setItem: () => {} } });
     collect(client.follow('constructor'));
-    expect(await soon(() => asked.length > 0, 500)).toBe(true);
+    await until(() => asked.length > 0);
   });
 });

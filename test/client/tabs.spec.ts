@@ -1,4 +1,5 @@
-import { base, closeClients, collect, end, message, pause, soon, startServer, stopServer, wire } from '../support/wire.js';
+import { until } from '../support/until.js';
+import { base, closeClients, collect, end, message, pause, startServer, stopServer, wire } from '../support/wire.js';
 
 /** As Web Locks, in one process. */
 const fakeLocks = () => {
@@ -37,14 +38,14 @@ describe('tabs that share a connection, whatever comes at which moment', () => {
     await first.isLive();
     const late = collect(second.client.follow('a', { since: 'earliest' }));
     const own = (await first.request(1)).open('e-0').line(message(1));
-    await soon(() => late.all.length === 1);
+    await until(() => late.all.length === 1);
     first.asked[0]?.line(message(5)); // held by the second tab
     await pause(50);
     first.client.close();
     own.cut();
     const taken = (await second.request(0)).open('e-1');
     taken.line(message(2), message(3), message(4), message(5), { position: 'e-5' });
-    await soon(() => late.all.length >= 5, 300);
+    await until(() => late.all.length >= 5);
     expect(late.all).toEqual([1, 2, 3, 4, 5]);
   });
 
@@ -57,11 +58,11 @@ describe('tabs that share a connection, whatever comes at which moment', () => {
     await first.isLive();
     const late = collect(second.client.follow('a', { since: 'earliest' }));
     const own = (await first.request(1)).open('e-0').line(message(1));
-    await soon(() => late.all.length === 1);
+    await until(() => late.all.length === 1);
     main.line(end(3));
     await pause(50);
     own.line(message(2), end(3));
-    await soon(() => late.isOver, 500);
+    await until(() => late.isOver);
     expect(late).toMatchObject({ all: [1, 2, 'end'], isOver: true });
   });
 
@@ -74,7 +75,7 @@ describe('tabs that share a connection, whatever comes at which moment', () => {
     await first.isLive();
     const late = collect(second.client.follow('a', { since: 'earliest' }));
     (await first.request(1)).open('e-0').line(message(1), end(2)); // here before it is on the connection of all
-    await soon(() => late.isOver, 500);
+    await until(() => late.isOver);
     expect(late).toMatchObject({ all: [1, 'end'], isOver: true });
   });
 
@@ -82,7 +83,7 @@ describe('tabs that share a connection, whatever comes at which moment', () => {
     withLocks({ request: async () => Promise.reject(new DOMException('denied', 'SecurityError')) });
     const { client, asked } = wire({ share: true, url: `${base}/${Math.random()}` });
     collect(client.follow('a'));
-    expect(await soon(() => asked.length === 1, 500)).toBe(true);
+    await until(() => asked.length === 1);
   });
 
   it('a tab that has joined twice leaves once', async () => {
@@ -108,11 +109,12 @@ describe('tabs that share a connection, whatever comes at which moment', () => {
     channel.postMessage(join); // after `lead`
     const both = await request(1);
     both.open('e-0').line({ position: 'e-0' });
-    await pause(50);
+    await isLive();
     channel.postMessage({ to: 'leader', call: 'leave', tab: 'other', n: 1 });
-    await pause(100);
+    await request(2); // for b alone
     channel.close();
     leaving.abort();
+    await until(() => !both.isOpen);
     const followed = asked.filter(({ isOpen }) => isOpen).map(({ url: { pathname, search } }) => `${pathname.split('/').at(-1)}${search}`);
     expect(followed).toEqual(['b?marks=1&since=e-0']);
   });
@@ -123,9 +125,10 @@ describe('tabs that share a connection, whatever comes at which moment', () => {
     const [first, second] = [wire({ share: true, url, retry: { minMs: 500 } }), wire({ share: true, url })];
     collect(first.client.follow('a'));
     collect(second.client.follow('a'));
-    await pause(150);
-    (await first.request(0)).answer(502);
-    await soon(() => second.client.status.value.state === 'waiting');
+    const asked = await first.request(0);
+    await until(() => second.client.status.value.state === 'connecting'); // it has joined
+    asked.answer(502);
+    await until(() => second.client.status.value.state === 'waiting');
     const { error } = second.client.status.value as { error: unknown };
     expect(error instanceof Error).toBe(true);
   });
@@ -140,7 +143,7 @@ describe('tabs that share a connection, whatever comes at which moment', () => {
     const secret = collect(second.client.follow('secret'));
     (await first.request(1)).answer(403, { code: 'FEED_FORBIDDEN', feed: 'secret' });
     (await first.request(2)).open('e-0').line({ position: 'e-0' });
-    await soon(() => secret.isOver && first.client.status.value.state === 'live');
+    await until(() => secret.isOver && first.client.status.value.state === 'live');
     await pause(50);
     expect(second.client.status.value.state).not.toBe('live');
   });

@@ -2,13 +2,10 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createFeedClient, type FeedClient, type FeedClientOptions } from '../../src/client/index.js';
+import { until } from './until.js';
 
+/** Before something is looked for that must not happen. */
 export const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-/** Waits for a short time only: what is not so by then hangs. */
-export const soon = async (isSo: () => boolean, ms = 1500): Promise<boolean> => {
-  for (const until = Date.now() + ms; Date.now() < until && !isSo(); ) await pause(5);
-  return isSo();
-};
 
 /** A request, which the test answers. */
 export class Asked {
@@ -98,10 +95,10 @@ export const wire = (options: Partial<FeedClientOptions> = {}, create = createFe
   const client = create({ url: `${base}/feeds`, retry: { minMs: 20, maxMs: 40 }, headers, ...options });
   clients.push(client);
   const request = async (n: number): Promise<Asked> => {
-    if (!(await soon(() => asked.length > n))) throw new Error(`${asked.length} requests, not ${n + 1}`);
+    await until(() => asked.length > n);
     return asked[n] as Asked;
   };
-  return { client, asked, headers, request, isLive: () => soon(() => client.status.value.state === 'live') };
+  return { client, asked, headers, request, isLive: () => until(() => client.status.value.state === 'live') };
 };
 export const collect = (messages: { subscribe: ReturnType<FeedClient['follow']>['subscribe'] }) => {
   const all: unknown[] = [];
