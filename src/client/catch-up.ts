@@ -1,4 +1,4 @@
-import type { Source, Tap } from './source.js';
+import type { Hub, Tap } from './hub-types.js';
 import type { Subscription } from './subscription.js';
 
 /** Those that somebody lets catch up already. */
@@ -10,7 +10,7 @@ const busy = new WeakSet<Set<Subscription>>();
  * @param pending those that come meanwhile are a part of it
  * @param makeHub makes what holds that connection
  */
-export async function catchUp(pending: Set<Subscription>, makeHub: (tap: Tap) => Source): Promise<void> {
+export async function catchUp(pending: Set<Subscription>, makeHub: (tap: Tap) => Hub): Promise<void> {
   if (busy.has(pending)) return;
   busy.add(pending);
   for (const subscription of pending) {
@@ -20,7 +20,7 @@ export async function catchUp(pending: Set<Subscription>, makeHub: (tap: Tap) =>
   busy.delete(pending);
 }
 
-function follow(subscription: Subscription, makeHub: (tap: Tap) => Source): Promise<void> {
+function follow(subscription: Subscription, makeHub: (tap: Tap) => Hub): Promise<void> {
   return new Promise<void>((resolve) => {
     const { feed, since, isCatchingUp } = subscription;
     if (!isCatchingUp) return resolve();

@@ -79,10 +79,10 @@ export function createFeedClient(given: FeedClientOptions): FeedClient {
   const status = createStatus();
   const context = { options, status, ready: () => (full.size > 0 ? drained() : undefined) };
   // What few need is loaded when it is needed.
-  let source = share ? undefined : createHub(context);
+  let hub = share ? undefined : createHub(context);
   let kept: Positions | undefined;
   const sharing = share ? import('./share.js') : undefined;
-  const positions = resume && import('./resume.js').then(({ createPositions }) => createPositions(options, (feed) => source?.at(feed)));
+  const positions = resume && import('./resume.js').then(({ createPositions }) => createPositions(options, (feed) => hub?.at(feed)));
   const lazily =
     (name: 'publish' | 'history' | 'position') =>
     async (...args: unknown[]) =>
@@ -131,14 +131,14 @@ export function createFeedClient(given: FeedClientOptions): FeedClient {
       valid = validate ? (await import('./validate.js')).validator(all) : undefined;
       if (!followed.has(made)) return; // closed meanwhile
       for (const feed of ids) subscriptions.push(subscriptionTo(feed, since ?? kept?.begin(feed, made), sink));
-      source ??= shared?.canShare() ? shared.createShared(context) : createHub(context);
-      for (const subscription of subscriptions) if (followed.has(made)) source.join(subscription);
+      hub ??= shared?.canShare() ? shared.createShared(context) : createHub(context);
+      for (const subscription of subscriptions) if (followed.has(made)) hub.join(subscription);
     };
     const leave = () => {
       followed.delete(made);
       signal?.removeEventListener('abort', close);
       kept?.leave(made);
-      for (const subscription of subscriptions) source?.leave(subscription);
+      for (const subscription of subscriptions) hub?.leave(subscription);
     };
     const made = createMessages(ids, full, () => begin().catch((error) => made.end({ error })), leave);
     signal?.addEventListener('abort', close);
@@ -146,7 +146,7 @@ export function createFeedClient(given: FeedClientOptions): FeedClient {
     return made.messages;
   };
 
-  listenToPage({ look: (isNew) => source?.look(isNew), hide: () => kept?.store() }, closing.signal);
+  listenToPage({ look: (isNew) => hub?.look(isNew), hide: () => kept?.store() }, closing.signal);
 
   return {
     ...{ status, follow },
@@ -154,7 +154,7 @@ export function createFeedClient(given: FeedClientOptions): FeedClient {
     close() {
       closing.abort();
       for (const messages of [...followed]) messages.end();
-      source?.close?.();
+      hub?.close?.();
     },
   } as unknown as FeedClient;
 }

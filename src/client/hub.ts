@@ -1,10 +1,10 @@
 import { backoff } from './backoff.js';
-import { type Cursor, createCursor } from './cursor.js';
 import { FeedClientError, isFinal, type Refusal } from './errors.js';
+import type { Hub, Tap } from './hub-types.js';
 import type { ResolvedOptions } from './options.js';
 import { isAfter, isPosition } from './position.js';
+import { createProgress, type Progress } from './progress.js';
 import { type Line, mute, stream, TokenError } from './request.js';
-import type { Source, Tap } from './source.js';
 import { createStatus, type Status } from './status.js';
 import type { FeedClientMessage, Subscription } from './subscription.js';
 import type { Watch } from './watch.js';
@@ -19,14 +19,14 @@ export interface HubContext {
   /** What has to be waited for before more is read. */
   readonly ready: () => Promise<void> | undefined;
   readonly status?: Status;
-  readonly cursor?: Cursor;
+  readonly progress?: Progress;
   readonly tap?: Tap;
   /** How long it waits for others to join before it connects for the first time, in milliseconds. Default: to the end of this turn. */
   readonly gatherMs?: number;
 }
 
 /** Holds one connection for all feeds that are followed, reconnects, and knows where each goes on. */
-export function createHub({ options, ready, status = createStatus(), cursor = createCursor(), tap, gatherMs = 0 }: HubContext): Source {
+export function createHub({ options, ready, status = createStatus(), progress = createProgress(), tap, gatherMs = 0 }: HubContext): Hub {
   const feeds = new Map<string, Set<Subscription>>();
   /** The feeds of the present request; none while there is none. */
   let open: readonly string[] = [];
@@ -46,7 +46,7 @@ export function createHub({ options, ready, status = createStatus(), cursor = cr
   const remove = (feed: string) => {
     const all = feeds.get(feed) ?? [];
     feeds.delete(feed);
-    cursor.forget(feed);
+    progress.forget(feed);
     return all;
   };
 
@@ -87,14 +87,14 @@ export function createHub({ options, ready, status = createStatus(), cursor = cr
 
   const deliver = (message: FeedClientMessage) => {
     const { feed, id, type } = message;
-    cursor.move(feed, id, isLive);
+    progress.move(feed, id, isLive);
     tap?.next(message, isLive);
     for (const subscription of feeds.get(feed) ?? []) subscription.next(message);
     if (type === 'end') end(feed);
   };
 
   const mark = (position: string) => {
-    cursor.mark(position, open);
+    progress.mark(position, open);
     tap?.mark(position, open);
     goLive();
   };
@@ -117,7 +117,7 @@ export function createHub({ options, ready, status = createStatus(), cursor = cr
     // What comes after the request is given up is not for those who follow now.
     const receiver = {
       feeds: open,
-      since: cursor.since(open),
+      since: progress.since(open),
       signal,
       onWatch: (present: Watch) => {
         watch = present;
@@ -205,7 +205,7 @@ export function createHub({ options, ready, status = createStatus(), cursor = cr
 
   /** Whether a subscription can begin with what comes on the connection of all. */
   const fits = (feed: string, since = 'new'): boolean => {
-    const at = cursor.of(feed);
+    const at = progress.of(feed);
     const isOpen = open.includes(feed);
     if (!isPosition(since) || !isPosition(at)) return isOpen ? isLive && since === 'latest' : since === at;
     return !isAfter(at, since);
@@ -213,7 +213,7 @@ export function createHub({ options, ready, status = createStatus(), cursor = cr
 
   return {
     status,
-    at: (feed) => cursor.of(feed),
+    at: (feed) => progress.of(feed),
     join(subscription, since = subscription.since) {
       const { feed } = subscription;
       const others = feeds.get(feed);
@@ -232,7 +232,7 @@ export function createHub({ options, ready, status = createStatus(), cursor = cr
       if (others) others.add(subscription);
       else {
         feeds.set(feed, new Set([subscription]));
-        cursor.begin(feed, since);
+        progress.begin(feed, since);
         reopen();
       }
     },

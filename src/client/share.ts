@@ -1,8 +1,8 @@
-import { createCursor } from './cursor.js';
 import { FeedClientError, type Refusal } from './errors.js';
 import { createHub, type HubContext } from './hub.js';
+import type { Hub } from './hub-types.js';
 import { isPosition } from './position.js';
-import type { Source } from './source.js';
+import { createProgress } from './progress.js';
 import type { FeedClientStatus, Status } from './status.js';
 import type { FeedClientMessage, Subscription } from './subscription.js';
 
@@ -48,7 +48,7 @@ export function canShare(): boolean {
  * Follows feeds over a connection that all tabs of an origin share. One tab leads: it holds the connection, and tells the others what comes. When
  * it is closed, the next one takes over, and asks for each feed from where the tabs are.
  */
-export function createShared(context: HubContext & { readonly status: Status }): Source {
+export function createShared(context: HubContext & { readonly status: Status }): Hub {
   const { options, status } = context;
   const name = `nestjs-feed:${options.url}`;
   const tab = Math.random().toString(36).slice(2);
@@ -56,12 +56,12 @@ export function createShared(context: HubContext & { readonly status: Status }):
   const { locks } = (globalThis as unknown as { navigator: { locks: Locks } }).navigator;
   const closing = new AbortController();
   const { signal } = closing;
-  const cursor = createCursor();
+  const progress = createProgress();
   /** The subscriptions of this tab, and those of them that have been let out. */
   const mine = new Map<number, Subscription>();
   const released = new Set<number>();
   /** As the leader: the connection, and the subscriptions of the other tabs. */
-  let hub: Source | undefined;
+  let hub: Hub | undefined;
   const others = new Map<string, Map<number, Subscription>>();
   let count = 0;
 
@@ -70,7 +70,7 @@ export function createShared(context: HubContext & { readonly status: Status }):
   };
 
   /** Where a subscription goes on. */
-  const sinceOf = (n: number, { feed, since }: Subscription) => (released.has(n) ? cursor.of(feed) : since);
+  const sinceOf = (n: number, { feed, since }: Subscription) => (released.has(n) ? progress.of(feed) : since);
 
   const askToJoin = (n: number, subscription: Subscription) => {
     const { feed } = subscription;
@@ -83,12 +83,12 @@ export function createShared(context: HubContext & { readonly status: Status }):
     const subscription = mine.get(n);
     mine.delete(n);
     released.delete(n);
-    if (subscription && ![...mine.values()].some(({ feed }) => feed === subscription.feed)) cursor.forget(subscription.feed);
+    if (subscription && ![...mine.values()].some(({ feed }) => feed === subscription.feed)) progress.forget(subscription.feed);
     return subscription;
   };
 
   /** Stands for a subscription of another tab. What comes on the connection reaches that by the tap. */
-  const remote = (leader: Source, to: string, n: number, feed: string, since: string | undefined): Subscription => {
+  const remote = (leader: Hub, to: string, n: number, feed: string, since: string | undefined): Subscription => {
     const ignore = () => {};
     return {
       ...{ feed, since, isCatchingUp: false, next: ignore, hold: ignore },
@@ -106,7 +106,7 @@ export function createShared(context: HubContext & { readonly status: Status }):
     };
   };
 
-  const admit = (leader: Source, { tab: other, n, feed, since }: Note & { readonly call: 'join' }) => {
+  const admit = (leader: Hub, { tab: other, n, feed, since }: Note & { readonly call: 'join' }) => {
     let all = others.get(other);
     if (!all) {
       all = new Map();
@@ -129,7 +129,7 @@ export function createShared(context: HubContext & { readonly status: Status }):
 
   const lead = () => {
     const leader = createHub({
-      ...{ ...context, cursor, gatherMs },
+      ...{ ...context, progress, gatherMs },
       tap: {
         next: (message, isLive) => post({ to: 'all', call: 'next', message, isLive }),
         mark: (position, feeds) => post({ to: 'all', call: 'mark', position, feeds }),
@@ -152,10 +152,10 @@ export function createShared(context: HubContext & { readonly status: Status }):
     else if (note.call === 'status') {
       // What others follow is no status of a tab that follows nothing.
       if (mine.size > 0) status.set(revivedStatus(note.status));
-    } else if (note.call === 'mark') cursor.mark(note.position, note.feeds);
+    } else if (note.call === 'mark') progress.mark(note.position, note.feeds);
     else if (note.call === 'next') {
       const { message, isLive } = note;
-      cursor.move(message.feed, message.id, isLive);
+      progress.move(message.feed, message.id, isLive);
       for (const subscription of mine.values()) if (subscription.feed === message.feed) subscription.next(message);
     } else if (note.to === tab && 'n' in note) {
       const subscription = note.call === 'end' || note.call === 'fail' ? forget(note.n) : mine.get(note.n);
@@ -169,7 +169,7 @@ export function createShared(context: HubContext & { readonly status: Status }):
         subscription?.fail(error);
       } else if (note.call === 'release' && subscription) {
         released.add(note.n);
-        cursor.begin(subscription.feed, isPosition(cursor.of(subscription.feed)) ? cursor.of(subscription.feed) : note.at);
+        progress.begin(subscription.feed, isPosition(progress.of(subscription.feed)) ? progress.of(subscription.feed) : note.at);
         subscription.release(note.position);
       }
     }
@@ -204,7 +204,7 @@ export function createShared(context: HubContext & { readonly status: Status }):
 
   return {
     status,
-    at: (feed) => cursor.of(feed),
+    at: (feed) => progress.of(feed),
     join(subscription) {
       count += 1;
       const n = count;
@@ -215,7 +215,7 @@ export function createShared(context: HubContext & { readonly status: Status }):
         return;
       }
       const { feed, since } = subscription;
-      if (![...mine].some(([other, { feed: followed }]) => other !== n && followed === feed)) cursor.begin(feed, since);
+      if (![...mine].some(([other, { feed: followed }]) => other !== n && followed === feed)) progress.begin(feed, since);
       there.then(() => mine.has(n) && !hub && askToJoin(n, subscription)).catch(() => {});
     },
     leave(subscription) {

@@ -4,7 +4,7 @@ import { isAfter, isPosition } from './position.js';
  * Where a client is on its feeds, so that it can go on from there. While it is live, one position says it for all feeds. While history is
  * replayed, a feed that begins elsewhere, or of which something has come, has its own.
  */
-export interface Cursor {
+export interface Progress {
   /** A feed begins where `since` says, or as one that is new. */
   begin(feed: string, since?: string): void;
   forget(feed: string): void;
@@ -18,7 +18,7 @@ export interface Cursor {
   since(feeds: readonly string[]): string[];
 }
 
-export function createCursor(): Cursor {
+export function createProgress(): Progress {
   const starts = new Map<string, string>();
   let live: string | undefined;
   const forget = (feed: string) => void starts.delete(feed);

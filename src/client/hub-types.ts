@@ -2,7 +2,7 @@ import type { Status } from './status.js';
 import type { FeedClientMessage, Subscription } from './subscription.js';
 
 /** Where subscriptions get their messages from. */
-export interface Source {
+export interface Hub {
   readonly status: Status;
   /** @param since where it begins. Default: where the subscription says */
   join(subscription: Subscription, since?: string): void;
