@@ -1,5 +1,6 @@
 import { from } from 'rxjs';
-import { createFeedClient, type FeedClient, type FeedClientMessage, type FeedClientOptions } from '../../src/client/index.js';
+import { createFeedClient, type FeedClient, type FeedClientOptions } from '../../src/client/index.js';
+import { readAll } from '../support/read-all.js';
 import { closeAll, type ModuleOptions, platforms, type Served, serveFeeds, until } from '../support/serve.js';
 
 describe.each(platforms)('the client on %s', (platform) => {
@@ -12,15 +13,6 @@ describe.each(platforms)('the client on %s', (platform) => {
     const client = createFeedClient({ url: `${served.url}/feeds`, retry: { minMs: 10, maxMs: 100 }, ...options });
     clients.push(client);
     return client;
-  };
-  /** Collects the messages of a feed. */
-  const collect = (messages: AsyncIterable<FeedClientMessage>) => {
-    const all: FeedClientMessage[] = [];
-    const done = (async () => {
-      for await (const message of messages) all.push(message);
-    })();
-    done.catch(() => {});
-    return { all, done, data: () => all.map(({ data }) => data) };
   };
   afterEach(async () => {
     for (const client of clients) client.close();
@@ -70,7 +62,7 @@ describe.each(platforms)('the client on %s', (platform) => {
   it('holds one connection for all that is followed, and misses nothing where that changes', async () => {
     await start();
     const client = makeClient();
-    const [a, b] = [collect(client.follow('a')), collect(client.follow('b'))];
+    const [a, b] = [readAll(client.follow('a')), readAll(client.follow('b'))];
     await until(() => served.feeds.subscribers('b') === 1 && client.status.value.state === 'live');
     expect(served.feeds.counts().open).toBe(1);
     let n = 0;
@@ -83,7 +75,7 @@ describe.each(platforms)('the client on %s', (platform) => {
       }
     })();
     const c = client.follow('c');
-    const read = collect(c);
+    const read = readAll(c);
     await until(() => served.feeds.subscribers('c') === 1 && a.all.length > 0);
     await served.feeds.publish('c', 'x');
     await until(() => read.all.length === 1);
