@@ -1,15 +1,10 @@
 import { Controller } from '@nestjs/common';
 import fc from 'fast-check';
 import { NEVER, startWith } from 'rxjs';
-import {
-  createFeedClient,
-  type FeedClient,
-  type FeedClientMessage,
-  type FeedClientOptions,
-  type FeedClientStatus,
-} from '../../src/client/index.js';
+import { createFeedClient, type FeedClient, type FeedClientOptions, type FeedClientStatus } from '../../src/client/index.js';
 import { Feed } from '../../src/index.js';
 import { Line } from '../support/line.js';
+import { readAll } from '../support/read-all.js';
 import {
   closeAll,
   feedModule,
@@ -50,14 +45,6 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
     clients.push(client);
     return client;
   };
-  const collect = (messages: AsyncIterable<FeedClientMessage>) => {
-    const all: FeedClientMessage[] = [];
-    const done = (async () => {
-      for await (const message of messages) all.push(message);
-    })();
-    done.catch(() => {});
-    return { all, done, data: () => all.map(({ type, data }) => type ?? data) };
-  };
   const isLive = (client: FeedClient) => client.status.value.state === 'live';
   const publish = async (feed: string, ...all: unknown[]) => {
     for (const data of all) await served.feeds.publish(feed, data);
@@ -72,7 +59,7 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
   it('goes on where it was cut, and tells in between that it waits', async () => {
     await start();
     const client = makeClient();
-    const [a, b] = [collect(client.follow('a')), collect(client.follow('b'))];
+    const [a, b] = [readAll(client.follow('a')), readAll(client.follow('b'))];
     await until(() => isLive(client));
     await publish('a', 1);
     await until(() => a.all.length === 1);
@@ -94,7 +81,7 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
   it('goes on where it began, where nothing had come before it was cut', async () => {
     await start();
     const client = makeClient();
-    const a = collect(client.follow(['a', 'b']));
+    const a = readAll(client.follow(['a', 'b']));
     await until(() => isLive(client));
     line.set('refuses');
     line.cut();
@@ -107,7 +94,7 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
   it('takes a line on which not even heartbeats come for dead', async () => {
     await start({ heartbeatMs: 200 });
     const client = makeClient();
-    const a = collect(client.follow('a'));
+    const a = readAll(client.follow('a'));
     await until(() => isLive(client));
     line.stall();
     await publish('a', 1);
@@ -124,7 +111,7 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
     await start();
     line.set('collects');
     const client = makeClient();
-    const a = collect(client.follow(['a', 'b']));
+    const a = readAll(client.follow(['a', 'b']));
     await until(() => isLive(client));
     expect(client.status.value).toEqual({ state: 'live', transport: 'poll' });
     await publish('a', 1, 2);
@@ -143,7 +130,7 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
     line = await Line.to(served.port);
     line.set('collects');
     const client = makeClient({ url: line.url });
-    collect(client.follow('own/a'));
+    readAll(client.follow('own/a'));
     await until(() => client.status.value.state === 'waiting');
     expect(client.status.value).toMatchObject({
       error: { message: expect.stringMatching(/holds streams back, and this route does not poll/) },
@@ -154,7 +141,7 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
     served = await serve(platform, { imports: [feedModule()], controllers: [OwnController] });
     line = await Line.to(served.port);
     const [root, named] = [makeClient({ url: `${line.url}/` }), makeClient({ url: `${line.url}/own/` })];
-    const [source, a] = [collect(root.follow('sourced')), collect(named.follow('a'))];
+    const [source, a] = [readAll(root.follow('sourced')), readAll(named.follow('a'))];
     await until(() => isLive(named) && source.all.length > 0);
     expect(source.all[0]).toEqual({ feed: 'sourced', data: 'item' });
     root.close();
@@ -172,11 +159,11 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
 
   it('waits as long as the server says', async () => {
     await start({ maxConnections: 1 });
-    collect(makeClient().follow('other'));
+    readAll(makeClient().follow('other'));
     await until(() => served.feeds.counts().open === 1);
     const client = makeClient();
     const at = Date.now();
-    collect(client.follow('a'));
+    readAll(client.follow('a'));
     await until(() => client.status.value.state === 'waiting');
     const { value } = client.status;
     expect(value).toMatchObject({ error: { status: 503, code: 'FEED_UNAVAILABLE', retryAfterMs: 5000 } });
@@ -188,7 +175,7 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
     const tokens = ['wrong', await sign({ feeds: '*', exp: now() + 3600 })];
     const asked: number[] = [];
     const client = makeClient({ token: async () => tokens[Math.min(asked.push(1), 2) - 1] });
-    const a = collect(client.follow('a'));
+    const a = readAll(client.follow('a'));
     await until(() => isLive(client));
     expect(asked).toHaveLength(2);
     line.cut();
@@ -209,7 +196,7 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
         return token;
       },
     });
-    collect(client.follow('a'));
+    readAll(client.follow('a'));
     await until(() => isLive(client));
     expect(count).toBe(4);
     expect(states).toContainEqual({ state: 'failed', error: gone, until: expect.any(Number) });
@@ -218,7 +205,7 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
   it('gives up a feed that it may not read, and goes on with the others', async () => {
     await start({ jwtSecret });
     const client = makeClient({ token: await sign({ feeds: ['a', 'b'] }) });
-    const [a, secret, b] = [client.follow('a'), client.follow('secret'), client.follow('b')].map(collect);
+    const [a, secret, b] = [client.follow('a'), client.follow('secret'), client.follow('b')].map(readAll);
     await expect(secret?.done).rejects.toMatchObject({ name: 'FeedClientError', status: 403, code: 'FEED_FORBIDDEN', feed: 'secret' });
     await until(() => isLive(client));
     await publish('a', 1);
@@ -229,7 +216,7 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
   it('stops for good where it is refused, and where its token is no function', async () => {
     await start({ jwtSecret });
     const client = makeClient({ token: 'wrong' });
-    const a = collect(client.follow('a'));
+    const a = readAll(client.follow('a'));
     await expect(a.done).rejects.toMatchObject({ status: 401, code: 'FEED_UNAUTHORIZED' });
     expect(client.status.value).toMatchObject({ state: 'failed', error: { status: 401 } });
     expect(line.connections).toBe(1);
@@ -238,13 +225,13 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
   it('ends with its feeds, with their reason, and asks no more', async () => {
     await start();
     const client = makeClient();
-    const a = collect(client.follow('a'));
+    const a = readAll(client.follow('a'));
     await until(() => isLive(client));
     await served.feeds.finish('a', { error: 'The import failed.' });
     await a.done;
     expect(a.all).toMatchObject([{ type: 'end', data: { reason: 'failed', message: 'The import failed.' } }]);
     expect(client.status.value).toEqual({ state: 'ended' });
-    const again = collect(client.follow('a', { since: await served.feeds.position('a') }));
+    const again = readAll(client.follow('a', { since: await served.feeds.position('a') }));
     await again.done;
     expect([again.all, line.connections]).toEqual([[], 2]);
   });
@@ -252,7 +239,7 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
   it('tells of messages that are lost, where the application does not load the state', async () => {
     await start({ historyLength: 2 });
     const client = makeClient();
-    const a = collect(client.follow('a'));
+    const a = readAll(client.follow('a'));
     await until(() => isLive(client));
     await publish('a', 1);
     await until(() => a.all.length === 1);
@@ -277,7 +264,7 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
         return position;
       },
     });
-    const [a, other] = [collect(client.follow('a')), collect(client.follow('a'))];
+    const [a, other] = [readAll(client.follow('a')), readAll(client.follow('a'))];
     await until(() => isLive(client));
     await publish('a', 1);
     await until(() => a.all.length === 1 && other.all.length === 1);
@@ -298,16 +285,16 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
     await publish('a', 3);
     await publish('prices/x', 10, 11);
     const client = makeClient();
-    const live = collect(client.follow(['a', 'prices/x']));
+    const live = readAll(client.follow(['a', 'prices/x']));
     await until(() => isLive(client));
     await publish('a', 4);
     await until(() => live.all.length === 2);
     const [after, now, all, last, price] = [
-      collect(client.follow('a', { since: position })),
-      collect(client.follow('a', { since: await served.feeds.position('a') })),
-      collect(client.follow('a', { since: 'earliest' })),
-      collect(client.follow('a', { since: '-2' })),
-      collect(client.follow('prices/x')),
+      readAll(client.follow('a', { since: position })),
+      readAll(client.follow('a', { since: await served.feeds.position('a') })),
+      readAll(client.follow('a', { since: 'earliest' })),
+      readAll(client.follow('a', { since: '-2' })),
+      readAll(client.follow('prices/x')),
     ];
     await until(() => after.all.length === 2 && all.all.length === 4 && last.all.length === 2 && price.all.length === 1);
     await publish('a', 5);
@@ -327,7 +314,7 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
     const kept = new Map<string, string>();
     const storage = { getItem: (key: string) => kept.get(key) ?? null, setItem: (key: string, value: string) => void kept.set(key, value) };
     const first = makeClient({ resume: storage });
-    const a = collect(first.follow(['a', 'b']));
+    const a = readAll(first.follow(['a', 'b']));
     await until(() => isLive(first));
     await publish('a', 1);
     await until(() => a.all.length === 1);
@@ -335,7 +322,7 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
     await publish('a', 2);
     await publish('b', 3);
     const second = makeClient({ resume: storage });
-    const both = collect(second.follow(['a', 'b']));
+    const both = readAll(second.follow(['a', 'b']));
     await until(() => both.all.length === 2);
     expect(both.data()).toEqual([2, 3]);
   });
@@ -343,7 +330,7 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
   it('publishes once, however often it has to repeat that', async () => {
     await start({ publishKey });
     const client = makeClient({ token: publishKey });
-    const a = collect(client.follow('a'));
+    const a = readAll(client.follow('a'));
     await until(() => isLive(client));
     line.set('refuses');
     const first = client.publish('a', { n: 1 }, { type: 'step' });
@@ -408,7 +395,7 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
         run += 1;
         const names = [0, 1, 2].map((n) => `r${run}/${n}`);
         const client = makeClient({ stallMs: 150 });
-        const readers = [collect(client.follow([names[0] as string, names[1] as string]))];
+        const readers = [readAll(client.follow([names[0] as string, names[1] as string]))];
         const expected: string[][] = [[]];
         const follows = [[0, 1]];
         await until(() => isLive(client));
@@ -422,7 +409,7 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
             }
           } else if (step.kind === 'follow') {
             const stored = (await served.feeds.history(names[step.feed] as string)).messages.map(({ data }) => data as string);
-            readers.push(collect(client.follow(names[step.feed] as string, { since: 'earliest' })));
+            readers.push(readAll(client.follow(names[step.feed] as string, { since: 'earliest' })));
             expected.push(stored);
             follows.push([step.feed]);
           } else if (step.kind === 'cut') line.cut();
