@@ -24,6 +24,7 @@ class ListBroker extends Broker {
   private offset = 0;
   private readonly sinks = new Map<string, MessageSink>();
   private readonly cleared = new Map<string, number>();
+  private readonly names = new Map<string, number>();
 
   async publish(feed: string, content: Content): Promise<StoredMessage> {
     if (this.unavailableSince !== undefined) throw new BrokerUnavailableError('The list is unavailable.');
@@ -46,6 +47,14 @@ class ListBroker extends Broker {
     this.messages = this.messages.filter((message) => message.feed !== feed);
     this.cleared.set(feed, this.nextOffset());
     this.sinks.get(feed)?.lost(undefined);
+  }
+
+  async remember(name: string, until: number): Promise<void> {
+    this.names.set(name, Math.max(until, this.names.get(name) ?? 0));
+  }
+
+  async remembered(): Promise<ReadonlyMap<string, number>> {
+    return new Map([...this.names].filter(([, until]) => until > Date.now()));
   }
 
   async read(feed: string, start: Start): Promise<History> {

@@ -10,6 +10,7 @@ for (const suite of [
   'leases',
   'messages',
   'nodes',
+  'remembered',
   'runs',
   'shared-feeds',
   'starts',

@@ -139,17 +139,26 @@ describe('natsBroker()', () => {
       const hosts = servers.map(({ port }) => `127.0.0.1:${port}`);
       const one = nodeOf(await natsBroker(`nats://${hosts}${query}`)({ ...roomy, log: () => {} }));
       await until(() => one.isAvailable);
+      const time = Date.now() + 3_600_000;
+      await until(() =>
+        one.broker.remember(`sub:${query}`, time).then(
+          () => true,
+          () => false,
+        ),
+      );
+      return [...(await one.broker.remembered()).keys()].sort();
     };
     const replicas = async () => {
       const own = await connect({ servers: `127.0.0.1:${servers[0]?.port}` });
-      const { config } = await (await jetstreamManager(own)).streams.info('nestjs-feed');
+      const { streams } = await jetstreamManager(own);
+      const infos = await Promise.all(['nestjs-feed', 'nestjs-feed-remembered'].map((name) => streams.info(name)));
       await own.close();
-      return config.num_replicas;
+      return infos.map(({ config }) => config.num_replicas);
     };
-    await clustered('?replicas=3');
-    expect(await replicas()).toBe(3);
-    await clustered('');
-    expect(await replicas()).toBe(3);
+    expect(await clustered('?replicas=3')).toEqual(['sub:?replicas=3']);
+    expect(await replicas()).toEqual([3, 3]);
+    expect(await clustered('')).toEqual(['sub:', 'sub:?replicas=3']);
+    expect(await replicas()).toEqual([3, 3]);
   });
 
   it('leaves alone a stream that has its name and is not its own', async () => {

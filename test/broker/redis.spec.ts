@@ -539,10 +539,12 @@ suite.each([
 
     const follower = await node(`redis+sentinel://127.0.0.1:${sentinel.port}/main`);
     await follower.subscribe('a');
+    await follower.broker.remember('sub:alice', Date.now() + 3_600_000);
     await follower.count('a', 1, 3);
     await until(async () => (await clientOf(replica).xlen('{nestjs-feed}:feed:a')) === 3);
     await master.kill();
     await follower.reconnects();
+    expect([...(await follower.broker.remembered()).keys()]).toEqual(['sub:alice']);
     await follower.count('a', 4, 6);
     await until(() => follower.texts('a').includes('6'));
     expect(follower.texts('a')).toEqual(numbers(1, 6));
@@ -579,6 +581,7 @@ suite.each([
     await one.count('a', 1, 3);
     await other.count('b', 1, 3);
     await until(() => one.all.length === 6 && other.all.length === 6);
+    await one.broker.remember('sub:alice', Date.now() + 3_600_000);
     await at(owner).wait(1, 0); // until the replica has them
     await owner.kill();
     await until(() => !one.isAvailable && !other.isAvailable);
@@ -587,5 +590,6 @@ suite.each([
     await until(() => one.texts('a').includes('6') && other.texts('a').includes('6'));
     expect(one.texts('a')).toEqual(numbers(1, 6));
     expect(other.texts('a')).toEqual(numbers(1, 6));
+    expect([...(await other.broker.remembered()).keys()]).toEqual(['sub:alice']);
   });
 });

@@ -137,6 +137,14 @@ export abstract class Broker {
   abstract read(feed: string, start: Start, limitBytes: number): Promise<History>;
   /** Removes what is stored of a feed, so that it begins anew: every position on it is one before messages that are gone. */
   abstract clear(feed: string): Promise<void>;
+  /**
+   * Remembers a name until a time, in milliseconds since 1970: beside the feeds, as durable as their messages, and dropped by nothing but
+   * time. A name that is remembered already stays so until the later of the two times. Resolves once it is stored. Fails with
+   * `BrokerUnavailableError`.
+   */
+  abstract remember(name: string, until: number): Promise<void>;
+  /** The names that are remembered now, by any node, with the times until then. Fails with `BrokerUnavailableError`. */
+  abstract remembered(): Promise<ReadonlyMap<string, number>>;
   /** Frees everything. */
   abstract close(): Promise<void>;
 }

@@ -85,6 +85,14 @@ export class FaultyBroker extends Broker {
     return this.broker.clear(feed);
   }
 
+  remember(name: string, until: number): Promise<void> {
+    return this.broker.remember(name, until);
+  }
+
+  remembered(): Promise<ReadonlyMap<string, number>> {
+    return this.broker.remembered();
+  }
+
   async close(): Promise<void> {
     this.heal();
     await sleep(0); // what was held comes back first

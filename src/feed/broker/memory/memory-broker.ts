@@ -5,6 +5,7 @@ import type { Broker, History, HistoryBounds, MessageSink, PublishConditions } f
 import { newEpoch } from '../epoch.js';
 import { MessageLog } from '../message-log.js';
 import { KnownKeys } from './known-keys.js';
+import { RememberedNames } from './remembered-names.js';
 
 const unconditional: PublishConditions = {};
 
@@ -15,6 +16,7 @@ export class MemoryBroker implements Broker {
   /** Each broker has an epoch of its own: what an earlier process stored is gone. */
   private readonly log: MessageLog;
   private readonly keys: KnownKeys;
+  private readonly names = new RememberedNames();
   private readonly sinks = new Map<string, MessageSink>();
   private undelivered: StoredMessage[] = [];
 
@@ -54,10 +56,19 @@ export class MemoryBroker implements Broker {
     this.sinks.get(feed)?.lost(undefined);
   }
 
+  async remember(name: string, until: number): Promise<void> {
+    this.names.add(name, until);
+  }
+
+  async remembered(): Promise<ReadonlyMap<string, number>> {
+    return this.names.all();
+  }
+
   async close(): Promise<void> {
     this.sinks.clear();
     this.log.clearAll();
     this.keys.clear();
+    this.names.clear();
   }
 
   private isLast(feed: string, { epoch, offset }: Position): boolean {

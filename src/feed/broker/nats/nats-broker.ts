@@ -48,6 +48,14 @@ class NatsBroker extends SessionBroker<NatsSession> {
     return this.withSession((session) => this.noteRejection(session.publisher.clear(feed)));
   }
 
+  remember(name: string, until: number): Promise<void> {
+    return this.withSession((session) => session.names.remember(name, until));
+  }
+
+  remembered(): Promise<ReadonlyMap<string, number>> {
+    return this.withSession((session) => session.names.all());
+  }
+
   subscribe(feed: string, sink: MessageSink): Promise<void> {
     this.feeds.subscribe(feed, sink);
     return this.withSession((session) => session.catchUp());

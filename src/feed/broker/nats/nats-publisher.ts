@@ -14,7 +14,7 @@ import type { NatsStream } from './nats-stream.js';
 /** How long NATS may take to store a message, in milliseconds. */
 const publishMs = 5000;
 /** The error of a message that was expected behind another one than it is. */
-const wrongLastSequence = 10_071;
+export const wrongLastSequence = 10_071;
 
 /** The session that a publisher belongs to. */
 interface Session {

@@ -4,11 +4,13 @@ import type { ServerSession } from '../session-broker.js';
 import { Waiters } from '../waiters.js';
 import type { NatsSettings } from './nats.options.js';
 import { cleared, decode, feedOf } from './nats-codec.js';
+import { type Delivery, heartbeatMs } from './nats-consumer.js';
 import type { NatsFeeds } from './nats-feeds.js';
+import { NatsNames } from './nats-names.js';
 import { findServer } from './nats-probe.js';
 import { NatsPublisher } from './nats-publisher.js';
 import { commonEnd, renewRewritten } from './nats-rewritten.js';
-import { type Delivery, heartbeatMs, NatsStream } from './nats-stream.js';
+import { NatsStream } from './nats-stream.js';
 
 /** How long NATS may take to answer, in milliseconds. */
 const answerMs = 3000;
@@ -42,6 +44,7 @@ export interface SessionContext {
 export class NatsSession implements ServerSession {
   readonly ended: Promise<Error>;
   readonly publisher: NatsPublisher;
+  readonly names: NatsNames;
   private readonly waiters = new Waiters();
   private arrivals: Arrival[] = [];
   /** The sequence of the last message that the stream had when this began. */
@@ -62,6 +65,7 @@ export class NatsSession implements ServerSession {
     private readonly context: SessionContext,
   ) {
     this.publisher = new NatsPublisher(connection, stream, context, this);
+    this.names = new NatsNames(connection, context.settings);
     this.ended = new Promise((resolve) => {
       this.resolveEnded = resolve;
     });

@@ -1,30 +1,26 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
-  AckPolicy,
-  DeliverPolicy,
   DiscardPolicy,
   JetStreamApiError,
   type JetStreamManager,
   jetstreamManager,
-  ReplayPolicy,
   RetentionPolicy,
   StorageType,
   type StreamConfig,
   type StreamInfo,
   type StreamInfoRequestOptions,
 } from '@nats-io/jetstream';
-import { createInbox, type Msg, millis, type NatsConnection, nanos } from '@nats-io/transport-node';
+import { millis, type NatsConnection } from '@nats-io/transport-node';
 import type { StoredMessage } from '../../message/message.js';
 import { allBounds, type HistoryBounds } from '../broker.js';
 import { newEpoch } from '../epoch.js';
 import type { NatsSettings } from './nats.options.js';
 import { feedOf } from './nats-codec.js';
+import { consume, type Delivery } from './nats-consumer.js';
 import { limitsOf, ttlOf } from './nats-limits.js';
 
-const streamNotFound = 10_059;
+export const streamNotFound = 10_059;
 const noJetStreamForAccount = 10_039;
-/** How often an idle consumer sends a heartbeat, in milliseconds. */
-export const heartbeatMs = 1000;
 /** How often the stream is asked for while it is being created, and how long it is waited for in between, in milliseconds. */
 const mostTries = 100;
 const retryMs = 20;
@@ -37,19 +33,6 @@ export interface StreamState {
   readonly first: number;
   /** The sequence of the last message that was ever stored. */
   readonly last: number;
-}
-
-/** A message as the consumer delivers it. */
-export interface Delivery {
-  readonly subject: string;
-  readonly data: Uint8Array;
-  readonly sequence: number;
-  /** How many messages the consumer has delivered, including this one. */
-  readonly delivered: number;
-  /** In milliseconds since 1970. */
-  readonly time: number;
-  /** How many messages of the stream follow. */
-  readonly pending: number;
 }
 
 /** What may be missing of a stream. */
@@ -185,32 +168,12 @@ export class NatsStream {
    *
    * @param fail called when the consumer has ended, or messages were lost on the way
    */
-  async consume(from: number, deliver: (delivery: Delivery) => void, fail: (cause: Error) => void): Promise<{ pending: number }> {
-    let delivered = 0;
-    const inbox = createInbox(this.settings.client.inboxPrefix);
-    this.connection.subscribe(inbox, {
-      callback: (error, message) => {
-        if (error) return fail(error);
-        this.heardAt = performance.now();
-        if (message.subject === inbox) return this.answer(message, fail);
-        const delivery = deliveryOf(message);
-        delivered += 1;
-        if (delivery.delivered === delivered) deliver(delivery);
-        else fail(new Error(`message ${delivered} of the consumer did not arrive`));
-      },
-    });
-    const { num_pending } = await this.manager.consumers.add(this.name, {
-      deliver_subject: inbox,
-      deliver_policy: DeliverPolicy.StartSequence,
-      opt_start_seq: from,
-      ack_policy: AckPolicy.None,
-      replay_policy: ReplayPolicy.Instant,
-      flow_control: true,
-      idle_heartbeat: nanos(heartbeatMs),
-      mem_storage: true,
-      num_replicas: 1,
-    });
-    return { pending: num_pending };
+  consume(from: number, deliver: (delivery: Delivery) => void, fail: (cause: Error) => void): Promise<{ pending: number }> {
+    const target = { stream: this.name, from, inboxPrefix: this.settings.client.inboxPrefix };
+    const onHeard = () => {
+      this.heardAt = performance.now();
+    };
+    return consume(this.connection, this.manager, target, { onHeard, deliver, fail });
   }
 
   private noteTtls({ config: { allow_msg_ttl, max_age } }: StreamInfo): void {
@@ -226,15 +189,6 @@ export class NatsStream {
       await sleep(retryMs);
     }
     throw new Error(`the stream "${this.name}" is not ready`);
-  }
-
-  /** Answers the server's messages about the consumer: a heartbeat, a flow-control request, or its end. */
-  private answer(message: Msg, fail: (cause: Error) => void): void {
-    const { headers } = message;
-    const stalled = headers?.get('Nats-Consumer-Stalled');
-    if (headers?.code !== 100) fail(new Error(`the consumer ended: ${headers?.code} ${headers?.description}`));
-    else if (stalled) this.connection.publish(stalled);
-    else message.respond();
   }
 }
 
@@ -269,18 +223,4 @@ function stateOf({ created, state, config }: StreamInfo): StreamState {
   const ms = BigInt(Date.parse(seconds === undefined ? created : `${seconds}Z`));
   const epoch = (ms * 1_000_000n + BigInt(fraction.slice(0, 9).padEnd(9, '0'))).toString(36) + generationOf(config);
   return { epoch, first: state.first_seq, last: state.last_seq };
-}
-
-/** Reads a message's reply subject (ADR 15 of NATS): in its older form, or with a domain, an account and a token. */
-function deliveryOf({ subject, data, reply = '' }: Msg): Delivery {
-  const tokens = reply.split('.');
-  const at = tokens.length === 9 ? 5 : 7;
-  return {
-    subject,
-    data,
-    sequence: Number(tokens[at]),
-    delivered: Number(tokens[at + 1]),
-    time: Number(tokens[at + 2]?.slice(0, -6)),
-    pending: Number(tokens[at + 3]),
-  };
 }

@@ -43,30 +43,23 @@ export class RedisBroker extends SessionBroker<RedisSession> {
     super('Redis', context);
   }
 
-  publish(feed: string, content: Content, conditions?: PublishConditions): Promise<StoredMessage> {
-    return this.withSession(async (session) => {
-      try {
-        const reply = await session.append(feed, content, conditions);
-        this.noteTaken();
-        const message = appendedMessage(feed, content, reply);
-        if (!isRepeated(reply)) this.delivery.note(message);
-        return message;
-      } catch (error) {
-        throw this.noteRejected(error);
-      }
-    });
+  async publish(feed: string, content: Content, conditions?: PublishConditions): Promise<StoredMessage> {
+    const reply = await this.store((session) => session.append(feed, content, conditions));
+    const message = appendedMessage(feed, content, reply);
+    if (!isRepeated(reply)) this.delivery.note(message);
+    return message;
   }
 
-  clear(feed: string): Promise<void> {
-    return this.withSession(async (session) => {
-      try {
-        const cleared = await session.clear(feed);
-        this.noteTaken();
-        this.delivery.note(cleared);
-      } catch (error) {
-        throw this.noteRejected(error);
-      }
-    });
+  async clear(feed: string): Promise<void> {
+    this.delivery.note(await this.store((session) => session.clear(feed)));
+  }
+
+  async remember(name: string, until: number): Promise<void> {
+    await this.store((session) => session.remember(name, until));
+  }
+
+  remembered(): Promise<ReadonlyMap<string, number>> {
+    return this.ask((session) => session.remembered());
   }
 
   async subscribe(feed: string, sink: MessageSink): Promise<void> {
@@ -128,17 +121,22 @@ export class RedisBroker extends SessionBroker<RedisSession> {
     return delivery.isLive;
   }
 
-  private noteTaken(): void {
-    if (this.isRejecting && this.delivery.isLive) this.outage.end();
-    this.isRejecting = false;
-  }
-
-  /** A Redis that rejects messages is unavailable until it takes one: nodes publish an announcement every few seconds. */
-  private noteRejected(error: unknown): unknown {
-    if (!isRejection(error)) return error;
-    this.isRejecting = true;
-    this.outage.note(`it rejects messages: ${reasonOf(error)}`);
-    return error;
+  /** Has something stored. A Redis that rejects that is unavailable until it takes something: nodes announce themselves every few seconds. */
+  private store<T>(work: (session: RedisSession) => Promise<T>): Promise<T> {
+    return this.withSession(async (session) => {
+      try {
+        const stored = await work(session);
+        if (this.isRejecting && this.delivery.isLive) this.outage.end();
+        this.isRejecting = false;
+        return stored;
+      } catch (error) {
+        if (isRejection(error)) {
+          this.isRejecting = true;
+          this.outage.note(`it rejects messages: ${reasonOf(error)}`);
+        }
+        throw error;
+      }
+    });
   }
 
   private check(session: RedisSession): void {

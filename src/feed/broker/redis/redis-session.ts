@@ -14,11 +14,12 @@ import { isReply, isStale } from './redis-errors.js';
 import { type Announcement, kindOf, parse } from './redis-message.js';
 import { type Page, type PagesReply, pagesOf, type ReadOptions, readBytes, requestOf, slotOf } from './redis-page.js';
 import { read } from './redis-read-script.js';
+import { memberOf, namesOf, remember, remembered, type ScanReply } from './redis-remembered.js';
 import { append, beat, clear } from './redis-scripts.js';
 import { TimeLimit } from './time-limit.js';
 
 const unconditional: PublishConditions = {};
-const scripts = { append, beat, clear, read };
+const scripts = { append, beat, clear, read, remember, remembered };
 
 /** How many feeds are subscribed, or unsubscribed, with one command. */
 const subscribedAtOnce = 500;
@@ -66,10 +67,11 @@ export class RedisSession implements ServerSession {
   /** Reset to 0 by each reply. Announcements do not count: they also arrive where nothing gets to Redis any more. */
   unanswered = 0;
   private failure: Error | undefined;
-  private hashes: Record<keyof typeof scripts, string> = { append: '', beat: '', clear: '', read: '' };
+  private readonly hashes: Partial<Record<keyof typeof scripts, string>> = {};
   private readonly stateKey: string;
   private readonly streamPrefix: string;
   private readonly keyPrefix: string;
+  private readonly namesKey: string;
   /** Distinguishes the channels of databases: Pub/Sub knows none. */
   private readonly channelMark: string;
   private readonly reads = new Batches(readAtOnce, (options: readonly ReadOptions[]) => this.readPages(options));
@@ -92,6 +94,7 @@ export class RedisSession implements ServerSession {
     this.stateKey = `{${prefix}}:state`;
     this.streamPrefix = `{${prefix}}:feed:`;
     this.keyPrefix = `{${prefix}}:key:`;
+    this.namesKey = `{${prefix}}:remembered`;
     this.announcements = new RedisAnnouncements(redis, `{${prefix}}${this.channelMark}:feed:`);
     this.ended = new Promise((resolve) => {
       this.onEnd = resolve;
@@ -153,6 +156,15 @@ export class RedisSession implements ServerSession {
     const deadline = Math.floor(this.clock + (performance.now() + storeMs) * 1000);
     const all = [historyTtlMs * 1000, ...slotOf(feed), this.channelMark, deadline, ...values];
     return this.limitTime.run(this.run(script, keys, all, true), isReply);
+  }
+
+  /** Fails after the limit on time, or with an answer of Redis. */
+  async remember(name: string, until: number): Promise<void> {
+    await this.limitTime.run(this.run('remember', [this.namesKey], [until, memberOf(name)], true), isReply);
+  }
+
+  remembered(): Promise<Map<string, number>> {
+    return namesOf((cursor) => this.run('remembered', [this.namesKey], [cursor]) as Promise<ScanReply>);
   }
 
   /** Asks whether Redis is the one that it was, and has what this process has received. */
@@ -260,7 +272,7 @@ export class RedisSession implements ServerSession {
     stores = false,
   ): Promise<unknown> {
     const keys = [this.stateKey, ...others];
-    const call = () => this.noteReply(this.redis.evalsha(this.hashes[script], keys.length, ...keys, newEpoch(), ...values), stores);
+    const call = () => this.noteReply(this.redis.evalsha(this.hashes[script] ?? '', keys.length, ...keys, newEpoch(), ...values), stores);
     try {
       return await call();
     } catch (error) {
