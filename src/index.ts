@@ -2,6 +2,7 @@ export type { AuthOptions } from './feed/auth/auth.options.js';
 export { FeedAuthGuard } from './feed/auth/feed-auth.guard.js';
 export type { FeedTokenRequest } from './feed/auth/feed-token.service.js';
 export { FeedTokenService } from './feed/auth/feed-token.service.js';
+export type { Revocation } from './feed/auth/revocations.js';
 export type {
   BrokerContext,
   BrokerFactory,
@@ -27,7 +28,7 @@ export {
 export type { FeedErrorCode, FeedErrorDetails, FeedIssue } from './feed/errors/feed-exception.js';
 export { FeedException } from './feed/errors/feed-exception.js';
 export { FeedModuleDuplicateError, FeedOptionsError } from './feed/errors/feed-options.error.js';
-export type { ConnectionPage, ConnectionQuery, DisconnectOptions, EndedCount } from './feed/feed.control.js';
+export type { ConnectionPage, ConnectionQuery, DisconnectOptions, EndedCount, RevokeOptions } from './feed/feed.control.js';
 export type { PublishAnswer, Rejection } from './feed/feed.controller.js';
 export type { FeedRouteOptions } from './feed/feed.decorator.js';
 export { Feed, FeedSignal } from './feed/feed.decorator.js';

@@ -1,11 +1,14 @@
 import { Injectable } from '@nestjs/common';
 import * as v from 'valibot';
+import { Revocations, type Revoked } from './auth/revocations.js';
 import { type Answers, type Command, Control } from './cluster/control.js';
 import type { ConnectionFilter, ConnectionInfo } from './connection/connection-list.js';
 import { Registry } from './connection/registry.js';
 import { FeedException } from './errors/feed-exception.js';
+import { toFeedException } from './errors/to-feed-exception.js';
 import type { FeedRef } from './message/feed-definition.js';
 import { checkFeedId, feedIdOf } from './message/feed-id.js';
+import { timeIn } from './message/position.js';
 import { addedCounts, type FeedCounts, type NodeCounts, rejectReasons } from './stats/counts.js';
 import { type EndReason, endReasons } from './stats/end-reason.js';
 
@@ -13,6 +16,10 @@ import { type EndReason, endReasons } from './stats/end-reason.js';
 const [mostListed, usuallyListed] = [1000, 100];
 /** The longest reason that a client is told, in characters. */
 const longestReason = 200;
+/** The longest subject, or id of a token, that can be revoked, in characters. */
+const longestRevoked = 200;
+/** The longest time for which one can be, in milliseconds. */
+const longestRevocationMs = 10 * 366 * 86_400_000;
 
 /** Which connections are listed. */
 export interface ConnectionQuery extends ConnectionFilter {
@@ -94,6 +101,22 @@ const list: Command<ListArgument, NodePage> = {
   }) as unknown as v.GenericSchema<unknown, NodePage>,
 };
 
+/** Which tokens are revoked, and until when. */
+export interface RevokeOptions extends Revoked {
+  /** Until when they are refused: a `Date`, milliseconds since 1970, or text of RFC 3339. The time at which the last of them expires is enough. */
+  readonly until: Date | number | string;
+}
+
+interface RevokeArgument extends Revoked {
+  readonly until: number;
+}
+
+const revoke: Command<RevokeArgument, number> = {
+  name: 'revoke',
+  argument: v.object({ subject: text, jti: text, until: number }) as v.GenericSchema<unknown, RevokeArgument>,
+  answer: number,
+};
+
 interface EndArgument extends ConnectionFilter {
   readonly reason: EndReason;
   readonly message?: string | undefined;
@@ -117,10 +140,12 @@ export class FeedControl {
   constructor(
     private readonly control: Control,
     private readonly registry: Registry,
+    readonly revocations: Revocations,
   ) {
     control.handle(counts, () => registry.counts());
     control.handle(list, (query) => this.listOwn(query));
     control.handle(end, (argument) => this.endOwn(argument));
+    control.handle(revoke, (argument) => this.revokeOwn(argument));
   }
 
   /** The counts of each node, this one's first. */
@@ -153,14 +178,38 @@ export class FeedControl {
     return this.end({ feed: feed && checkFeedId(feedIdOf(feed)), reason });
   }
 
+  async revoke({ subject, jti, until: given }: RevokeOptions): Promise<EndedCount & { until: number }> {
+    if ((subject === undefined) === (jti === undefined))
+      throw refused('Revoke the tokens of a subject, or the one with a jti: give one of the two.');
+    for (const name of [subject, jti]) {
+      if (name !== undefined && (typeof name !== 'string' || name === '' || name.length > longestRevoked)) {
+        throw refused(`subject and jti are texts of 1 to ${longestRevoked} characters.`);
+      }
+    }
+    const until = timeOf(given);
+    const revoked = subject === undefined ? { jti } : { subject };
+    const stored = this.revocations.store(revoked, until);
+    stored.catch(() => {}); // those that can be reached are told before
+    const count = countOf(await this.control.ask(revoke, { ...revoked, until }));
+    try {
+      await stored;
+    } catch (error) {
+      throw toFeedException(error);
+    }
+    return { ...count, until };
+  }
+
   async end(argument: EndArgument): Promise<EndedCount> {
-    const { answers, missing } = await this.control.ask(end, argument);
-    const nodes = answers.map(({ node, value }) => ({ name: node, ended: value }));
-    return { ended: nodes.reduce((sum, { ended }) => sum + ended, 0), nodes, missing };
+    return countOf(await this.control.ask(end, argument));
   }
 
   private listOwn({ state, limit, after, ...filter }: ListArgument): NodePage {
     return this.registry.list(filter, { isEnded: state === 'ended', limit, after });
+  }
+
+  private revokeOwn({ subject, jti, until }: RevokeArgument): number {
+    this.revocations.add({ subject, jti }, until);
+    return this.endOwn({ subject, token: jti, reason: 'revoked' });
   }
 
   private endOwn({ reason, message, isFinal = false, ...filter }: EndArgument): number {
@@ -170,15 +219,35 @@ export class FeedControl {
   }
 }
 
+function refused(message: string): FeedException {
+  return new FeedException('FEED_QUERY', { message });
+}
+
+function countOf({ answers, missing }: Answers<number>): EndedCount {
+  const nodes = answers.map(({ node, value }) => ({ name: node, ended: value }));
+  return { ended: nodes.reduce((sum, { ended }) => sum + ended, 0), nodes, missing };
+}
+
+/** @throws FeedException FEED_QUERY (400) */
+function timeOf(until: unknown): number {
+  const time = until instanceof Date ? until.getTime() : typeof until === 'string' ? timeIn(until) : until;
+  if (typeof time !== 'number' || !Number.isSafeInteger(time)) {
+    throw refused('until is required: when the revoked tokens have expired, in milliseconds since 1970, or as 2030-01-31T12:00:00Z.');
+  }
+  const ms = time - Date.now();
+  if (ms <= 0) throw refused('until is in the past.');
+  if (ms > longestRevocationMs) throw refused('until is more than ten years ahead: is it in milliseconds?');
+  return time;
+}
+
 /** @throws FeedException FEED_QUERY (400) */
 function checkQuery({ state = 'open', scope = 'cluster', after }: ConnectionQuery, limit: number): void {
-  const refuse = (message: string) => new FeedException('FEED_QUERY', { message });
-  if (state !== 'open' && state !== 'ended') throw refuse('state is open or ended.');
-  if (scope !== 'node' && scope !== 'cluster') throw refuse('scope is node or cluster.');
-  if (!Number.isInteger(limit) || limit < 1 || limit > mostListed) throw refuse(`limit is a whole number from 1 to ${mostListed}.`);
+  if (state !== 'open' && state !== 'ended') throw refused('state is open or ended.');
+  if (scope !== 'node' && scope !== 'cluster') throw refused('scope is node or cluster.');
+  if (!Number.isInteger(limit) || limit < 1 || limit > mostListed) throw refused(`limit is a whole number from 1 to ${mostListed}.`);
   if (after === undefined) return;
-  if (state === 'ended') throw refuse('after goes with open connections.');
-  if (!/.-\d+$/.test(after)) throw refuse("after is a connection's id.");
+  if (state === 'ended') throw refused('after goes with open connections.');
+  if (!/.-\d+$/.test(after)) throw refused("after is a connection's id.");
 }
 
 /**

@@ -10,6 +10,7 @@ import {
   type OnModuleInit,
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
+import { Revocations } from './auth/revocations.js';
 import { Broker } from './broker/broker.js';
 import { Nodes } from './cluster/nodes.js';
 import { Registry } from './connection/registry.js';
@@ -26,6 +27,9 @@ const drainStepMs = 10;
 
 /** How often it checks once all have been cut; a connection that is still being opened has nothing to cut yet. */
 const mostLateSteps = 20;
+
+/** How long a start waits for the revoked tokens, in milliseconds. */
+const revocationsMs = 1000;
 
 /** The part of the drain time in which feeds are ended; the rest is for their clients to read the end. */
 const spreadShare = 0.6;
@@ -46,6 +50,7 @@ export class FeedLifecycle implements OnModuleInit, OnApplicationBootstrap, Befo
     private readonly admission: Admission,
     private readonly nodes: Nodes,
     private readonly runs: Runs,
+    private readonly revocations: Revocations,
     private readonly routes: FeedRoutes,
     private readonly adapters: HttpAdapterHost,
   ) {}
@@ -63,9 +68,12 @@ export class FeedLifecycle implements OnModuleInit, OnApplicationBootstrap, Befo
     );
   }
 
-  onApplicationBootstrap(): void {
+  async onApplicationBootstrap(): Promise<void> {
+    this.nodes.listen({ onMissed: () => void this.revocations.read() });
     this.nodes.start();
     this.runs.start();
+    // Where the server is unavailable, the application starts all the same.
+    await Promise.race([this.revocations.read(), sleep(revocationsMs, undefined, { ref: false })]);
   }
 
   /**
@@ -95,6 +103,7 @@ export class FeedLifecycle implements OnModuleInit, OnApplicationBootstrap, Befo
   }
 
   async onApplicationShutdown(): Promise<void> {
+    this.revocations.stop();
     await this.nodes.stop();
     await this.broker.close();
   }

@@ -3,6 +3,7 @@ import { DiscoveryModule, ModulesContainer } from '@nestjs/core';
 import { AUTH_OPTIONS } from './auth/auth.options.js';
 import { FeedAuthGuard } from './auth/feed-auth.guard.js';
 import { FeedTokenService } from './auth/feed-token.service.js';
+import { Revocations } from './auth/revocations.js';
 import { Broker } from './broker/broker.js';
 import { Control } from './cluster/control.js';
 import { Leases } from './cluster/leases.js';
@@ -55,7 +56,8 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
     { provide: FEED_OPTIONS, inject: [MODULE_OPTIONS_TOKEN, FEED_EXTRAS], useFactory: resolveFeedOptions },
     { provide: AUTH_OPTIONS, useExisting: FEED_OPTIONS },
     { provide: Broker, inject: [FEED_OPTIONS], useFactory: makeBroker },
-    { provide: Admission, inject: [FEED_OPTIONS], useFactory: (options: ResolvedFeedOptions) => new Admission(options) },
+    { provide: Revocations, inject: [Broker], useFactory: makeRevocations },
+    { provide: Admission, inject: [FEED_OPTIONS, Revocations], useFactory: makeAdmission },
     { provide: Publisher, inject: [Broker, FEED_OPTIONS], useFactory: makePublisher },
     { provide: Registry, inject: [FEED_OPTIONS, Broker, Admission], useFactory: makeRegistry },
     { provide: Router, inject: [Registry], useFactory: ({ router }: Registry) => router },
@@ -66,7 +68,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
     { provide: Nodes, inject: [FEED_OPTIONS, Broker], useFactory: makeNodes },
     { provide: Control, inject: [Nodes], useFactory: makeControl },
   ],
-  exports: [FeedService, FeedTokenService, FeedOpener, Runs, FEED_OPTIONS, AUTH_OPTIONS],
+  exports: [FeedService, FeedTokenService, FeedOpener, Runs, Revocations, FEED_OPTIONS, AUTH_OPTIONS],
 })
 export class FeedModule extends ConfigurableModuleClass implements NestModule {
   /** @throws FeedModuleDuplicateError when the application imports the module more than once */
@@ -93,6 +95,17 @@ function makeBroker(options: ResolvedFeedOptions): Broker | Promise<Broker> {
   const logger = new Logger(FeedModule.name);
   const { retention } = options.rules;
   return options.broker({ ...options, retention, log: (message) => logger.warn(message) });
+}
+
+function makeRevocations(broker: Broker): Revocations {
+  const logger = new Logger(FeedModule.name);
+  return new Revocations(broker, (error) =>
+    logger.error(`The revoked tokens cannot be read; until they are, all tokens are rejected: ${textOf(error)}`),
+  );
+}
+
+function makeAdmission(options: ResolvedFeedOptions, revocations: Revocations): Admission {
+  return new Admission(options, revocations);
 }
 
 function makePublisher(broker: Broker, { rules, feeds }: ResolvedFeedOptions): Publisher {

@@ -1,12 +1,20 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Observable } from 'rxjs';
+import type { Revocation } from './auth/revocations.js';
 import { Broker } from './broker/broker.js';
 import { Nodes } from './cluster/nodes.js';
 import type { ConnectionFilter } from './connection/connection-list.js';
 import type { FeedConnection } from './connection/feed-connection.js';
 import { type ConnectOptions, FeedOpener } from './connection/feed-opener.js';
 import { Registry } from './connection/registry.js';
-import { type ConnectionPage, type ConnectionQuery, type DisconnectOptions, type EndedCount, FeedControl } from './feed.control.js';
+import {
+  type ConnectionPage,
+  type ConnectionQuery,
+  type DisconnectOptions,
+  type EndedCount,
+  FeedControl,
+  type RevokeOptions,
+} from './feed.control.js';
 import { FeedLifecycle } from './feed.lifecycle.js';
 import { FEED_OPTIONS, type ResolvedFeedOptions } from './feed.options.js';
 import { FeedPublisher } from './feed.publisher.js';
@@ -92,6 +100,22 @@ export class FeedService extends FeedPublisher {
    */
   disconnect(filter: ConnectionFilter, options: DisconnectOptions = {}): Promise<EndedCount> {
     return this.control.disconnect(filter, options);
+  }
+
+  /**
+   * Refuses tokens on every node from now on, also on nodes that start later: with 403 (FEED_REVOKED). Connections that were opened with
+   * them end as `revoked`.
+   *
+   * @throws FeedException FEED_QUERY (400); FEED_BROKER (503) where the broker cannot store that: the nodes that could be reached refuse them
+   * all the same, and calling again stores it
+   */
+  revoke(options: RevokeOptions): Promise<EndedCount & { until: number }> {
+    return this.control.revoke(options);
+  }
+
+  /** What is revoked now, as this node knows it; what ends last comes first. */
+  revocations(): Revocation[] {
+    return this.control.revocations.all();
   }
 
   /**

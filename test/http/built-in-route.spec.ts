@@ -70,7 +70,7 @@ describe.each(platforms)('a feed on %s', (platform) => {
     await peer.sees('hello');
     said.next({ data: 'a\nid: 1\r\nevent: x\rb', type: 't', id: '7' });
     await peer.sees('data: b\n\n');
-    expect(peer.body).toMatch(/^id: [a-z0-9]+-0\n\ndata: hello/);
+    expect(peer.body).toMatch(/^: connection \S+-\d+\n\nid: [a-z0-9]+-0\n\ndata: hello/);
     expect(peer.body.slice(peer.body.indexOf('data'))).toBe(
       'data: hello /test/1?format=sse\n\nid: 7\nevent: t\ndata: a\ndata: id: 1\ndata: event: x\ndata: b\n\n',
     );
@@ -157,7 +157,7 @@ describe.each(platforms)('a feed on %s', (platform) => {
     const peers = await Promise.all(['/test/a', '/test/a', '/test/b'].map((path) => Peer.get(served.port, path)));
     await Promise.all(peers.map((peer) => peer.sees('hello')));
     expect(served.feeds.counts()).toMatchObject({ open: 3, feeds: 2 });
-    expect(served.feeds.end('a')).toBe(2);
+    expect((await served.feeds.end('a')).ended).toBe(2);
     const [first, second, third] = peers as [Peer, Peer, Peer];
     await first.closed();
     await second.closed();
@@ -179,7 +179,7 @@ describe.each(platforms)('a feed on %s', (platform) => {
       sizes.push(this.size);
       return iterate.call(this);
     };
-    expect(served.feeds.end('a')).toBe(1);
+    expect((await served.feeds.end('a')).ended).toBe(1);
     expect(Math.max(...sizes)).toBeLessThan(10);
     await peers[0]?.closed();
   });

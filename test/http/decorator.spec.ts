@@ -254,7 +254,8 @@ describe.each(platforms)('@Feed() on %s', (platform) => {
     const peer = await Peer.get(served.port, `${path}/followed`);
     await peer.sees('\r\n\r\n');
     expect(signals.get('followed')?.aborted).toBe(false);
-    expect(served.feeds.end('api/orders/signals/followed')).toBe(1);
+    const { ended } = await served.feeds.end('api/orders/signals/followed');
+    expect(ended).toBe(1);
     expect(signals.get('followed')?.aborted).toBe(true);
     await peer.closed();
   });

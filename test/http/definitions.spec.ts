@@ -274,7 +274,7 @@ describe.each(platforms)('defined feeds on %s', (platform) => {
     await feeds.clear(ref);
     expect((await feeds.stop(ref)).data).toEqual({ reason: 'stopped' });
     expect(await feeds.position([ref, 'other'])).toEqual(await feeds.position(ref));
-    expect([feeds.end(ref), feeds.subscribers(ref), feeds.count(ref).open]).toEqual([0, 0, 0]);
+    expect([(await feeds.end(ref)).ended, feeds.subscribers(ref), feeds.count(ref).open]).toEqual([0, 0, 0]);
   });
 });
 

@@ -102,7 +102,7 @@ describe.each(platforms)('a long poll on %s', (platform) => {
     expect(events.toSorted()).toEqual(['followed', 'followed', 'opened', 'opened']);
     expect((await ask('a')).status).toBe(503);
     expect((await fetch(`${served.url}/feeds/a`)).status).toBe(503);
-    expect(served.feeds.end('a')).toBe(1);
+    expect((await served.feeds.end('a')).ended).toBe(1);
     expect(await polls[0]).toMatchObject({ messages: [] });
     await until(() => served.feeds.counts().open === 1);
     served.feeds.end();

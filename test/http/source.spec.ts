@@ -33,7 +33,7 @@ describe.each(platforms)('a source that many connections share on %s', (platform
         sse: values.map((value) => `data: ${JSON.stringify({ value })}\n\n`),
         ndjson: values.map((value) => `${JSON.stringify({ data: { value } })}\n`),
       }[formats[n % 3] as 'text'];
-      expect(body.replace(/^id: \w+-0\n\n/, '')).toBe(expected.join(''));
+      expect(body.replace(/^: connection \S+\n\nid: \w+-0\n\n/, '')).toBe(expected.join(''));
     }
     await served.app.close();
   });
@@ -111,7 +111,7 @@ describe.each(platforms)("an application's source on %s", (platform) => {
   it("sends a source's retry and comment in event streams alone", async () => {
     await start(() => of({ data: 'x', retry: 7, comment: 'a\nb' }, { data: '', comment: 'c' }));
     const read = async (format: string) => (await fetch(`${served.url}/feeds/a?format=${format}`)).text();
-    expect(await read('sse')).toMatch(/^id: \S+\n\n: a\n: b\nretry: 7\ndata: x\n\n: c\ndata: \n\n$/);
+    expect(await read('sse')).toMatch(/^: connection \S+\n\nid: \S+\n\n: a\n: b\nretry: 7\ndata: x\n\n: c\ndata: \n\n$/);
     expect(await read('text')).toBe('x\n\n');
     expect(await read('ndjson')).toBe('{"data":"x"}\n{"data":""}\n');
   });

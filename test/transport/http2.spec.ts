@@ -33,7 +33,7 @@ it('serves several feeds on one HTTP/2 connection, without the handover', async 
   });
   await until(() => streams.every(({ text }) => text.includes('Chunk 3 ')));
   expect(streams[1]?.text).toMatch(
-    /^id: \w+-0\n\ndata: Nestconntest welcomes you! Your Id: \/feeds\/2\n\ndata: Chunk 1 for id \/feeds\/2\n\n/,
+    /^: connection \S+\n\nid: \w+-0\n\ndata: Nestconntest welcomes you! Your Id: \/feeds\/2\n\ndata: Chunk 1 for id \/feeds\/2\n\n/,
   );
   expect(feeds.counts()).toMatchObject({ open: 2, handedOver: 0 });
   await until(() => feeds.counts().bufferedBytes === 0);

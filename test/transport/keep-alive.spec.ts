@@ -10,7 +10,7 @@ describe.each(platforms)('the pulse on %s', (platform) => {
 
   it.each([
     ['text', /^\n\n/],
-    ['sse', /^id: [a-z0-9]+-0\n\n:\n\n:\n\n/],
+    ['sse', /^: connection \S+\n\nid: [a-z0-9]+-0\n\n:\n\n:\n\n/],
     ['ndjson', /^\n\n/],
   ])('breaks the silence of a connection in %s', async (format, silence) => {
     await start({ heartbeatMs: 40 });

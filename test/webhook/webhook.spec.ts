@@ -501,14 +501,16 @@ describe('the webhook', () => {
   it.each(platforms)('tells of feeds on %s, of their end at the shutdown, too', async (platform) => {
     const receiver = await Receiver.start();
     const options = { url: receiver.url, secret, batchMs: 5 };
-    const { app, port } = await serve(platform, { imports: [feedModule({ intervalMs: 1000 }), WebhookModule.forRoot(options)] });
+    const { app, port } = await serve(platform, {
+      imports: [feedModule({ intervalMs: 1000, nodeName: 'n' }), WebhookModule.forRoot(options)],
+    });
     const peer = await Peer.get(port, '/feeds/1');
     await peer.sees('welcomes');
     await until(() => app.get(Webhook, { strict: false }).counts().sent === 2);
     await app.close();
     const told = receiver.requests.flatMap(({ body }) => body.events);
     const feed = { time: expect.any(Number), feed: '1' };
-    const connection = { time: expect.any(Number), connection: 1, feeds: ['1'] };
+    const connection = { time: expect.any(Number), node: 'n', connection: 'n-1', feeds: ['1'] };
     expect(told).toHaveLength(4);
     expect(told).toEqual(
       expect.arrayContaining([

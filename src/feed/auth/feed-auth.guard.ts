@@ -8,6 +8,7 @@ import { AUTH_OPTIONS, type ResolvedAuthOptions } from './auth.options.js';
 import { type Credential, credentialOf } from './credentials.js';
 import { isCrossSite } from './cross-site.js';
 import { RuledGrant, TokenGrant } from './grant.js';
+import { Revocations } from './revocations.js';
 import { Secret } from './secret.js';
 import { TokenVerifier } from './token-verifier.js';
 import { unauthorized } from './unauthorized.js';
@@ -24,7 +25,10 @@ export class FeedAuthGuard implements CanActivate {
   /** Whether rules say of some feeds who reads them. */
   private readonly hasReadRules: boolean;
 
-  constructor(@Inject(AUTH_OPTIONS) private readonly options: ResolvedAuthOptions & { readonly rules: RuleSet }) {
+  constructor(
+    @Inject(AUTH_OPTIONS) private readonly options: ResolvedAuthOptions & { readonly rules: RuleSet },
+    private readonly revocations: Revocations,
+  ) {
     this.hasReadRules = options.rules.all.some(({ read }) => read !== undefined);
     this.verifier = TokenVerifier.of(options);
     this.publishKey = options.publishKey === undefined ? undefined : new Secret(options.publishKey);
@@ -33,7 +37,7 @@ export class FeedAuthGuard implements CanActivate {
   /**
    * @returns true
    * @throws FeedException FEED_UNAUTHORIZED (401, with `WWW-Authenticate`) where the key or token is missing or not valid; FEED_FORBIDDEN
-   * (403) where a page of another site makes the browser publish, or open a feed by `POST`, with the token in its cookie; FEED_UNAVAILABLE (503, with
+   * (403) where a page of another site makes the browser publish, or open a feed by `POST`, with the token in its cookie; FEED_REVOKED (403); FEED_BROKER (503) until the revoked tokens are known; FEED_UNAVAILABLE (503, with
    * `Retry-After`) where the keys of tokens cannot be fetched
    */
   async canActivate(context: ExecutionContext): Promise<boolean> {
@@ -77,7 +81,9 @@ export class FeedAuthGuard implements CanActivate {
       const what = isRead ? 'open this feed' : 'publish';
       throw new FeedException('FEED_FORBIDDEN', { message: `A page of another site cannot ${what} with this site's cookie.` });
     }
-    return this.verifier.verify(credential.token);
+    const grant = await this.verifier.verify(credential.token);
+    this.revocations.check(grant);
+    return grant;
   }
 
   /** The key is accepted in headers only: it opens everything and does not expire, which is too much for a URL or a cookie. */

@@ -38,6 +38,8 @@ export interface NodesListener {
   onJoined?(peer: Peer): void;
   /** The node has left in good order, or has not been heard for so long that it counts as lost. */
   onGone?(peer: Peer, isLost: boolean): void;
+  /** This node may have missed what others said. */
+  onMissed?(): void;
   /** Another node, or this one, says something else than that it is there. */
   onMessage?(kind: string, message: NodeMessage): void;
 }
@@ -61,7 +63,7 @@ export class Nodes implements MessageSink {
   private readonly byHeartbeat = new Map<string, KnownPeer>();
   private readonly heartbeat: string;
   private readonly listeners: NodesListener[] = [];
-  private readonly inbox: MessageSink = { next: (message) => this.receive(message), lost() {} };
+  private readonly inbox: MessageSink = { next: (message) => this.receive(message), lost: () => this.lost() };
   private timer: NodeJS.Timeout | undefined;
   private isSending = false;
   private hasWarned = false;
@@ -132,8 +134,10 @@ export class Nodes implements MessageSink {
     else this.hear(text, () => this.greet(text));
   }
 
-  /** Whoever is there is heard of again. */
-  lost(): void {}
+  /** The others are heard of again. */
+  lost(): void {
+    for (const listener of this.listeners) listener.onMissed?.();
+  }
 
   /** What is said to this node alone, or to all. */
   private receive({ type = '', text }: StoredMessage): void {

@@ -67,6 +67,7 @@ export class FeedAnswerer {
     }
     if (!isEmpty(page) || raw.destroyed) registry.discard(poll);
     else {
+      raw.setHeader('Feed-Connection', poll.id);
       poll.begin(raw, wanted.waitMs);
       page = await this.wait(poll, page, wanted.limit);
     }

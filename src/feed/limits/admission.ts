@@ -1,3 +1,4 @@
+import type { Revocations } from '../auth/revocations.js';
 import { BrokerUnavailableError } from '../errors/broker.errors.js';
 import { type FeedErrorCode, FeedException } from '../errors/feed-exception.js';
 import { toFeedException } from '../errors/to-feed-exception.js';
@@ -42,7 +43,10 @@ export class Admission {
   private readonly userAgents = new UserAgents();
   private readonly counts = Object.fromEntries(rejectReasons.map((reason) => [reason, 0])) as Record<RejectReason, number>;
 
-  constructor(private readonly options: ResolvedLimitOptions & { readonly maxConnections: number }) {
+  constructor(
+    private readonly options: ResolvedLimitOptions & { readonly maxConnections: number },
+    private readonly revocations: Pick<Revocations, 'check'>,
+  ) {
     this.clients = new ClientLimits(options);
     this.addresses = new ClientAddress(options.trustedProxies);
   }
@@ -72,7 +76,7 @@ export class Admission {
    *
    * @param open connections open now
    * @returns who the connection counts for
-   * @throws FeedException FEED_UNAVAILABLE (503) at the limit and while the service shuts down; FEED_TOO_MANY (429) at a limit of the client
+   * @throws FeedException FEED_UNAVAILABLE (503) at the limit and while the service shuts down; FEED_TOO_MANY (429) at a limit of the client; FEED_REVOKED (403)
    */
   admit(request: FeedRequest, open: number): Client {
     const { maxConnections } = this.options;
@@ -80,6 +84,7 @@ export class Admission {
     if (open >= maxConnections) throw this.rejection('limit', 'FEED_UNAVAILABLE', `All ${maxConnections} connections are in use.`);
     const { raw, grant } = request;
     const { subject, expiresAt, tokenId } = grant ?? noGrant;
+    if (grant) this.revocations.check(grant); // since the guard's look, one may have come
     const address = this.addresses.of(raw);
     const userAgent = this.userAgents.of(raw.headers['user-agent']);
     const key = this.clients.isLimited ? keyOf(subject, address) : undefined;

@@ -91,10 +91,15 @@ function parseLast(since: string): Start | undefined {
   return last > 0 && last <= mostLast ? { last } : undefined;
 }
 
-/** JavaScript takes February 30 for March 2. */
 function parseTime(since: string): Start | undefined {
-  const date = /^(\d{4})-(\d\d)-(\d\d)T\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$/i.exec(since);
-  const time = date ? Date.parse(since) : Number.NaN;
+  const time = timeIn(since);
+  return time === undefined ? undefined : { time };
+}
+
+/** The milliseconds since 1970 that a text of RFC 3339 means. JavaScript takes February 30 for March 2. */
+export function timeIn(text: string): number | undefined {
+  const date = /^(\d{4})-(\d\d)-(\d\d)T\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$/i.exec(text);
+  const time = date ? Date.parse(text) : Number.NaN;
   const [, year, month, day] = date ?? [];
-  return Number.isNaN(time) || new Date(`${year}-${month}-${day}`).getUTCDate() !== Number(day) ? undefined : { time };
+  return Number.isNaN(time) || new Date(`${year}-${month}-${day}`).getUTCDate() !== Number(day) ? undefined : time;
 }

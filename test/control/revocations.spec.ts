@@ -1,0 +1,128 @@
+import type { Engine } from '../../tools/engines.mjs';
+import { type BrokerKind, describeSharedBrokers, engineOf } from '../support/brokers.js';
+import { closeAll, follow, type ModuleOptions, platforms, post, type Served, serveFeeds, until } from '../support/serve.js';
+import { jwtSecret, sign } from '../support/tokens.js';
+
+const inAnHour = () => Date.now() + 3_600_000;
+
+const tokenOf = (sub: string, jti: string) => sign({ sub, jti, feeds: ['*'], publish: ['*'] });
+const withToken = (token: string) => `Authorization: Bearer ${token}`;
+const statusOf = async ({ url }: Served, token: string, path = '/feeds/a?mode=once') => {
+  const answer = await fetch(`${url}${path}`, { headers: { authorization: `Bearer ${token}` } });
+  const { code } = (await answer.json()) as { code?: string };
+  return [answer.status, code];
+};
+const refused = [403, 'FEED_REVOKED'];
+const accepted = [200, undefined];
+
+describe.each(platforms)('revoked tokens on %s', (platform) => {
+  afterEach(closeAll);
+
+  const serve = (options: ModuleOptions = {}) => serveFeeds(platform, { nodeName: 'n', jwtSecret, public: false, ...options });
+
+  it('are those of a subject: their connections end, without what waits, and they are refused everywhere', async () => {
+    const served = await serve();
+    const [alice, bob] = [await tokenOf('alice', '1'), await tokenOf('bob', '2')];
+    const open = await follow(served, '/feeds/a?format=sse', withToken(alice));
+    const other = await follow(served, '/feeds/a', withToken(bob));
+    const until = inAnHour();
+    expect(await served.feeds.revoke({ subject: 'alice', until })).toEqual({
+      ...{ ended: 1, nodes: [{ name: 'n', ended: 1 }], missing: [], until },
+    });
+    await open.sees('event: error\ndata: {"code":"FEED_REVOKED","message":"The token has been revoked."');
+    await open.closed();
+    expect(served.feeds.counts().closed.revoked).toBe(1);
+    for (const path of ['/feeds/a', '/feeds/a?mode=once', '/feeds/a?mode=poll&wait=1'])
+      expect(await statusOf(served, alice, path)).toEqual(refused);
+    expect((await post(`${served.url}/feeds/a`, 'x', { authorization: `Bearer ${alice}` })).status).toBe(403);
+    expect(await statusOf(served, bob)).toEqual(accepted);
+    expect(other.socket.destroyed).toBe(false);
+    expect(served.feeds.revocations()).toEqual([{ subject: 'alice', until }]);
+  });
+
+  it('may be one by its id, for as long as it says', async () => {
+    const served = await serve();
+    const [one, two] = [await tokenOf('alice', '1'), await tokenOf('alice', '2')];
+    const first = await follow(served, '/feeds/a', withToken(one));
+    await follow(served, '/feeds/a', withToken(two));
+    expect(await served.feeds.revoke({ jti: '1', until: new Date(Date.now() + 500) })).toMatchObject({ ended: 1 });
+    await first.closed();
+    expect(await statusOf(served, one)).toEqual(refused);
+    expect(await statusOf(served, two)).toEqual(accepted);
+    await until(async () => (await statusOf(served, one))[0] === 200);
+    expect(served.feeds.revocations()).toEqual([]);
+  });
+
+  it.each([
+    [{ subject: 'a' }, /until is required/],
+    [{ subject: 'a', until: null }, /until is required/],
+    [{ subject: 'a', until: 'tomorrow' }, /until is required/],
+    [{ subject: 'a', until: Number.NaN }, /until is required/],
+    [{ subject: 'a', until: 1 }, /until is in the past/],
+    [{ subject: 'a', until: '2020-01-01T00:00:00Z' }, /until is in the past/],
+    [{ subject: 'a', until: Date.now() * 1000 }, /more than ten years/],
+    [{ until: inAnHour() }, /give one of the two/],
+    [{ subject: 'a', jti: 'b', until: inAnHour() }, /give one of the two/],
+    [{ subject: '', until: inAnHour() }, /texts of 1 to 200/],
+    [{ jti: 'x'.repeat(201), until: inAnHour() }, /texts of 1 to 200/],
+    [{ subject: 7, until: inAnHour() }, /texts of 1 to 200/],
+  ])('need to be named, and a time: %j', async (options, message) => {
+    const { feeds } = await serve();
+    await expect(feeds.revoke(options as never)).rejects.toThrow(message);
+    expect(feeds.revocations()).toEqual([]);
+  });
+});
+
+describeSharedBrokers('revoked tokens on several nodes on', (kind: BrokerKind) => {
+  describe.each(platforms)('on %s', (platform) => {
+    let engine: Engine;
+    beforeEach(async () => {
+      engine = (await engineOf(kind)) as Engine;
+    });
+    afterEach(closeAll);
+
+    const start = (nodeName: string) =>
+      serveFeeds(platform, { broker: (context) => kind.make(engine.port, context), nodeName, jwtSecret, public: false });
+
+    it('are refused by all, by one that starts later, and by all after the server was restarted', async () => {
+      const [a, b] = [await start('a'), await start('b')];
+      await until(() => a.feeds.nodeNames().length === 2);
+      const token = await tokenOf('alice', '1');
+      const [one, two] = [await follow(a, '/feeds/a', withToken(token)), await follow(b, '/feeds/a', withToken(token))];
+      expect(await b.feeds.revoke({ subject: 'alice', until: inAnHour() })).toMatchObject({ ended: 2, missing: [] });
+      await Promise.all([one.closed(), two.closed()]);
+      for (const node of [a, b]) expect(await statusOf(node, token)).toEqual(refused);
+      const c = await start('c');
+      expect(await statusOf(c, token)).toEqual(refused);
+      await engine.kill();
+      await until(() => c.feeds.status.broker.unavailableSince !== undefined);
+      await engine.restart();
+      await until(() => c.feeds.status.broker.unavailableSince === undefined);
+      for (const node of [a, b, c]) expect(await statusOf(node, token)).toEqual(refused);
+      await c.app.close();
+      const d = await start('d');
+      await until(async () => (await statusOf(d, token))[1] === 'FEED_REVOKED');
+    });
+
+    it('are refused at once by the nodes that are there, and said not to be stored, while the broker is unavailable', async () => {
+      const [a, token] = [await start('a'), await tokenOf('alice', '1')];
+      const open = await follow(a, '/feeds/a', withToken(token));
+      await engine.kill();
+      await until(() => a.feeds.status.broker.unavailableSince !== undefined);
+      await expect(a.feeds.revoke({ subject: 'alice', until: inAnHour() })).rejects.toMatchObject({ code: 'FEED_BROKER' });
+      await open.closed();
+      expect(await statusOf(a, token)).toEqual(refused);
+      await engine.restart();
+    });
+
+    it('are not known to a node that starts while the broker is unavailable: it accepts no token until they are', async () => {
+      const [a, token] = [await start('a'), await tokenOf('alice', '1')];
+      await a.feeds.revoke({ jti: '1', until: inAnHour() });
+      await engine.kill();
+      const b = await start('b');
+      expect(await statusOf(b, token)).toEqual([503, 'FEED_BROKER']);
+      await engine.restart();
+      await until(async () => (await statusOf(b, token))[1] === 'FEED_REVOKED');
+    });
+  });
+});
