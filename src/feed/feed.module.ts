@@ -8,6 +8,7 @@ import { Broker } from './broker/broker.js';
 import { Control } from './cluster/control.js';
 import { Leases } from './cluster/leases.js';
 import { Nodes } from './cluster/nodes.js';
+import type { Connection } from './connection/connection.js';
 import { FeedAnswerer } from './connection/feed-answerer.js';
 import { FeedOpener } from './connection/feed-opener.js';
 import { Registry } from './connection/registry.js';
@@ -121,9 +122,9 @@ function makeRegistry(options: ResolvedFeedOptions, broker: Broker, admission: A
   const router = new Router(broker, options.rules, snapshots, options.bufferBytes / 2, (feed, hasSubscribers) =>
     registry.onPresence(feed, hasSubscribers),
   );
-  const registry = new Registry(options, router, admission, ({ feeds }, error) => {
+  const onFailed = ({ feeds }: Connection, error: unknown) =>
     logger.error(`The source of feed "${feeds.join(', ')}" failed: ${textOf(error)}`);
-  });
+  const registry = new Registry(options, router, admission, onFailed, logger);
   return registry;
 }
 

@@ -5,6 +5,7 @@ import { type AuthOptions, authOptionRules, type ResolvedAuthOptions, resolveAut
 import type { BrokerFactory } from './broker/broker.js';
 import { MemoryBroker } from './broker/memory/memory-broker.js';
 import { nodeNameForm } from './cluster/node-message.js';
+import { type ConnectionLog, connectionLogs } from './connection/connection-log.js';
 import { FeedOptionsError } from './errors/feed-options.error.js';
 import { checkOptions, milliseconds, wholeNumber } from './errors/option-rules.js';
 import { type LimitOptions, limitOptionRules, type ResolvedLimitOptions, resolveLimitOptions } from './limits/limit.options.js';
@@ -77,6 +78,11 @@ export interface FeedOptions extends AuthOptions, LimitOptions {
   broker?: 'memory' | BrokerFactory;
   /** The name of this process among those that share a broker; each has another one. Default: `<host name>-<process id>`. */
   nodeName?: string;
+  /**
+   * Which connections have a line in the log when they end: `none`; `abnormal`: those that ended as `slow`, `stalled`, `error`,
+   * `disconnected` or `revoked`; or `all`. Default: `none`.
+   */
+  logConnections?: ConnectionLog;
   /** The most messages stored of each feed. Default: 100. 0: none. */
   historyLength?: number;
   /** How long a message is stored, in milliseconds. Default: 300000. */
@@ -147,6 +153,7 @@ export const feedOptionRules = {
     v.pipe(v.string('must be a string'), v.regex(nodeNameForm, 'must be 1 to 100 visible ASCII characters without spaces')),
     `${hostname()}-${process.pid}`,
   ),
+  logConnections: v.optional(v.picklist(connectionLogs, 'must be none, abnormal or all'), 'none'),
   historyLength: v.optional(wholeNumber('messages'), 100),
   historyTtlMs: v.optional(milliseconds(1), 300_000),
   historyBytes: v.optional(wholeNumber('bytes'), 1_048_576),

@@ -146,6 +146,7 @@ const variables = {
   FEED_HISTORY_BYTES: { option: 'historyBytes', rule: number(feedOptionRules.historyBytes) },
   FEED_HISTORY_TOTAL_BYTES: { option: 'historyTotalBytes', rule: number(feedOptionRules.historyTotalBytes) },
   FEED_IDEMPOTENCY_MS: { option: 'idempotencyMs', rule: number(feedOptionRules.idempotencyMs) },
+  FEED_LOG_CONNECTIONS: { option: 'logConnections', rule: v.optional(feedOptionRules.logConnections) },
   FEED_NODE_NAME: { option: 'nodeName', rule: v.optional(feedOptionRules.nodeName) },
   FEED_PUBLISH_KEY: { option: 'publishKey', rule: v.optional(feedOptionRules.publishKey), isSecret: true },
   FEED_JWT_SECRET: { option: 'jwtSecret', rule: v.optional(feedOptionRules.jwtSecret), isSecret: true },

@@ -7,6 +7,7 @@ import { type EndReason, endReasons } from '../stats/end-reason.js';
 import type { FeedEvent } from '../stats/events.js';
 import { Connection, type ConnectionContext } from './connection.js';
 import { type ConnectionFilter, type ConnectionInfo, describe, EndedConnections, matches, numberIn } from './connection-list.js';
+import { type ConnectionLog, type EndLogger, logEnd } from './connection-log.js';
 import type { Encoder } from './encoder.js';
 import { KeepAlive, type KeepAliveOptions } from './keep-alive.js';
 import { Poll } from './poll.js';
@@ -25,6 +26,8 @@ const longestList = 250_000;
 export interface RegistryOptions extends KeepAliveOptions {
   /** The name of this node. */
   readonly nodeName: string;
+  /** Whose ends are logged. */
+  readonly logConnections: ConnectionLog;
   /** Unsent bytes of one connection, in its transport and in its send queue, each. */
   readonly bufferBytes: number;
   /** Unsent bytes of all connections together. */
@@ -34,6 +37,7 @@ export interface RegistryOptions extends KeepAliveOptions {
 /** All connections of the process, and what they have done. */
 export class Registry implements ConnectionContext {
   readonly nodeName: string;
+  private readonly logConnections: ConnectionLog;
   readonly bufferBytes: number;
   readonly totalBufferLimit: TotalBufferLimit;
   readonly keepAlive: KeepAlive;
@@ -57,8 +61,10 @@ export class Registry implements ConnectionContext {
     readonly router: Router,
     private readonly admission: Admission,
     readonly onFailed: ConnectionContext['onFailed'],
+    private readonly logger: EndLogger,
   ) {
     this.nodeName = options.nodeName;
+    this.logConnections = options.logConnections;
     this.bufferBytes = options.bufferBytes;
     this.totalBufferLimit = new TotalBufferLimit(options.totalBufferBytes);
     this.keepAlive = new KeepAlive(this.connections, options);
@@ -206,7 +212,9 @@ export class Registry implements ConnectionContext {
     if (!this.connections.delete(connection)) return;
     const { id, feeds, client, reason = 'client', durationMs } = connection;
     this.ended[reason] += 1;
-    this.lastEnded.add(describe(connection));
+    const info = describe(connection);
+    this.lastEnded.add(info);
+    logEnd(this.logConnections, info, this.logger);
     if (this.events.observed) {
       const { subject } = client;
       this.events.next({ type: 'closed', time: Date.now(), node: this.nodeName, connection: id, feeds, subject, reason, durationMs });
