@@ -3,7 +3,7 @@ import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { Feed, FeedModule, FeedService } from 'nestjs-feed';
 import { redisBroker } from 'nestjs-feed/redis';
-import { map, timer } from 'rxjs';
+import { exhaustMap, map, timer } from 'rxjs';
 import { pageOf } from '../page.ts';
 
 @Controller()
@@ -19,7 +19,10 @@ class DrawingController {
 
   @Feed('cluster/processes')
   processes() {
-    return timer(0, 1000).pipe(map(() => ({ me: process.pid, nodes: this.feeds.cluster().map(({ name, open }) => ({ name, open })) })));
+    return timer(0, 1000).pipe(
+      exhaustMap(() => this.feeds.cluster()),
+      map(({ nodes }) => ({ me: process.pid, nodes: nodes.map(({ name, open }) => ({ name, open })) })),
+    );
   }
 }
 
