@@ -13,7 +13,7 @@ export type {
   Retention,
 } from './feed/broker/broker.js';
 export { Broker } from './feed/broker/broker.js';
-export type { NodeCounts } from './feed/cluster/announcement.js';
+export type { ConnectionFilter, ConnectionInfo } from './feed/connection/connection-list.js';
 export type { FeedConnection } from './feed/connection/feed-connection.js';
 export type { ConnectOptions } from './feed/connection/feed-opener.js';
 export {
@@ -27,6 +27,7 @@ export {
 export type { FeedErrorCode, FeedErrorDetails, FeedIssue } from './feed/errors/feed-exception.js';
 export { FeedException } from './feed/errors/feed-exception.js';
 export { FeedModuleDuplicateError, FeedOptionsError } from './feed/errors/feed-options.error.js';
+export type { ConnectionPage, ConnectionQuery, DisconnectOptions, EndedCount } from './feed/feed.control.js';
 export type { PublishAnswer, Rejection } from './feed/feed.controller.js';
 export type { FeedRouteOptions } from './feed/feed.decorator.js';
 export { Feed, FeedSignal } from './feed/feed.decorator.js';
@@ -67,7 +68,7 @@ export type { Producer, RunOptions } from './feed/run/run.js';
 export type { FeedRun } from './feed/run/runs.js';
 export { intervalSource } from './feed/source/interval-source.js';
 export type { FeedContext, FeedSource } from './feed/source/source.js';
-export type { FeedCount, FeedCounts, RejectReason } from './feed/stats/counts.js';
+export type { FeedCount, FeedCounts, NodeCounts, RejectReason } from './feed/stats/counts.js';
 export type { EndReason } from './feed/stats/end-reason.js';
 export { endReasons } from './feed/stats/end-reason.js';
 export type { FeedClosed, FeedEvent, FeedOpened, FeedPresence } from './feed/stats/events.js';

@@ -4,12 +4,14 @@ import { AUTH_OPTIONS } from './auth/auth.options.js';
 import { FeedAuthGuard } from './auth/feed-auth.guard.js';
 import { FeedTokenService } from './auth/feed-token.service.js';
 import { Broker } from './broker/broker.js';
+import { Control } from './cluster/control.js';
 import { Leases } from './cluster/leases.js';
 import { Nodes } from './cluster/nodes.js';
 import { FeedAnswerer } from './connection/feed-answerer.js';
 import { FeedOpener } from './connection/feed-opener.js';
 import { Registry } from './connection/registry.js';
 import { FeedModuleDuplicateError } from './errors/feed-options.error.js';
+import { FeedControl } from './feed.control.js';
 import { feedControllerAt } from './feed.controller.js';
 import { FeedInterceptors } from './feed.interceptors.js';
 import { FeedLifecycle } from './feed.lifecycle.js';
@@ -46,6 +48,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
   providers: [
     FeedService,
     FeedTokenService,
+    FeedControl,
     FeedLifecycle,
     FeedRoutes,
     FeedInterceptors,
@@ -60,7 +63,8 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
     { provide: Leases, inject: [Broker], useFactory: (broker: Broker) => new Leases(broker) },
     { provide: Runs, inject: [FEED_OPTIONS, Broker, Leases, Publisher, Router], useFactory: makeRuns },
     { provide: FeedAnswerer, inject: [FEED_OPTIONS, Broker, Admission, Registry], useFactory: makeAnswerer },
-    { provide: Nodes, inject: [FEED_OPTIONS, Broker, Registry], useFactory: makeNodes },
+    { provide: Nodes, inject: [FEED_OPTIONS, Broker], useFactory: makeNodes },
+    { provide: Control, inject: [Nodes], useFactory: makeControl },
   ],
   exports: [FeedService, FeedTokenService, FeedOpener, Runs, FEED_OPTIONS, AUTH_OPTIONS],
 })
@@ -129,12 +133,12 @@ function makeAnswerer({ stallMs }: ResolvedFeedOptions, broker: Broker, admissio
   return new FeedAnswerer(broker, admission, registry, stallMs);
 }
 
-function makeNodes({ nodeName }: ResolvedFeedOptions, broker: Broker, registry: Registry): Nodes {
+function makeNodes({ nodeName }: ResolvedFeedOptions, broker: Broker): Nodes {
   const logger = new Logger(FeedModule.name);
-  return new Nodes(
-    broker,
-    nodeName,
-    () => registry.counts(),
-    (message) => logger.warn(message),
-  );
+  return new Nodes(broker, nodeName, (message) => logger.warn(message));
+}
+
+function makeControl(nodes: Nodes): Control {
+  const logger = new Logger(FeedModule.name);
+  return new Control(nodes, (command, error) => logger.error(`The command "${command}" of another node failed: ${textOf(error)}`));
 }

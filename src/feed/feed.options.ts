@@ -4,7 +4,7 @@ import * as v from 'valibot';
 import { type AuthOptions, authOptionRules, type ResolvedAuthOptions, resolveAuthOptions } from './auth/auth.options.js';
 import type { BrokerFactory } from './broker/broker.js';
 import { MemoryBroker } from './broker/memory/memory-broker.js';
-import { nodeNameForm } from './cluster/announcement.js';
+import { nodeNameForm } from './cluster/node-message.js';
 import { FeedOptionsError } from './errors/feed-options.error.js';
 import { checkOptions, milliseconds, wholeNumber } from './errors/option-rules.js';
 import { type LimitOptions, limitOptionRules, type ResolvedLimitOptions, resolveLimitOptions } from './limits/limit.options.js';

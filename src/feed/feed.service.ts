@@ -1,11 +1,12 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Observable } from 'rxjs';
 import { Broker } from './broker/broker.js';
-import type { NodeCounts } from './cluster/announcement.js';
 import { Nodes } from './cluster/nodes.js';
+import type { ConnectionFilter } from './connection/connection-list.js';
 import type { FeedConnection } from './connection/feed-connection.js';
 import { type ConnectOptions, FeedOpener } from './connection/feed-opener.js';
 import { Registry } from './connection/registry.js';
+import { type ConnectionPage, type ConnectionQuery, type DisconnectOptions, type EndedCount, FeedControl } from './feed.control.js';
 import { FeedLifecycle } from './feed.lifecycle.js';
 import { FEED_OPTIONS, type ResolvedFeedOptions } from './feed.options.js';
 import { FeedPublisher } from './feed.publisher.js';
@@ -16,7 +17,7 @@ import { feedIdOf } from './message/feed-id.js';
 import { Publisher, type PublishListener } from './pubsub/publisher.js';
 import { Router } from './pubsub/router.js';
 import { Runs } from './run/runs.js';
-import type { FeedCount, FeedCounts } from './stats/counts.js';
+import type { FeedCount, FeedCounts, NodeCounts } from './stats/counts.js';
 import type { EndReason } from './stats/end-reason.js';
 import type { FeedEvent } from './stats/events.js';
 import type { FeedStatus } from './stats/status.js';
@@ -32,6 +33,7 @@ export class FeedService extends FeedPublisher {
     private readonly opener: FeedOpener,
     private readonly admission: Admission,
     private readonly nodes: Nodes,
+    private readonly control: FeedControl,
     runs: Runs,
     private readonly lifecycle: FeedLifecycle,
     @Inject(FEED_OPTIONS) options: ResolvedFeedOptions,
@@ -72,13 +74,33 @@ export class FeedService extends FeedPublisher {
   }
 
   /**
-   * Ends the connections of a feed, or all there are. What waits for their clients is sent first.
+   * Ends the connections that follow a feed, or all there are, on every node. What waits for their clients is sent first. Those of this
+   * node are ended when this returns.
    *
    * @param feed default: every feed
-   * @returns how many connections that were
+   * @throws FeedException FEED_ID (400)
    */
-  end(feed?: string | FeedRef, reason: EndReason = 'completed'): number {
-    return this.registry.end(feed && feedIdOf(feed), reason);
+  end(feed?: string | FeedRef, reason: EndReason = 'completed'): Promise<EndedCount> {
+    return this.control.endFeed(feed, reason);
+  }
+
+  /**
+   * Ends connections on every node, as `disconnected`, and tells their clients why.
+   *
+   * @param filter which ones: those to which everything here applies
+   * @throws FeedException FEED_QUERY, FEED_ID (400) where nothing says which, or `reason` is too long
+   */
+  disconnect(filter: ConnectionFilter, options: DisconnectOptions = {}): Promise<EndedCount> {
+    return this.control.disconnect(filter, options);
+  }
+
+  /**
+   * Lists connections of every node.
+   *
+   * @throws FeedException FEED_QUERY, FEED_ID (400)
+   */
+  connections(query: ConnectionQuery = {}): Promise<ConnectionPage> {
+    return this.control.connections(query);
   }
 
   /** Counts over all feeds since the process started. */
@@ -91,12 +113,14 @@ export class FeedService extends FeedPublisher {
     return this.registry.count(feedIdOf(feed));
   }
 
-  /**
-   * The counts of each process that shares the broker and was heard of in the last 6 seconds, this one's first: its own are current, those
-   * of the others up to 2 seconds old.
-   */
-  cluster(): NodeCounts[] {
-    return this.nodes.all();
+  /** The counts of each node that shares the broker, this one's first; and the names of those that have not answered within a second. */
+  cluster(): Promise<{ nodes: NodeCounts[]; missing: readonly string[] }> {
+    return this.control.counts();
+  }
+
+  /** The names of the nodes that share the broker, this one's first, as far as this one has heard of them. */
+  nodeNames(): string[] {
+    return [this.nodes.name, ...this.nodes.others().map(({ name }) => name)];
   }
 
   /**

@@ -21,7 +21,7 @@ export type WorkerCounts = { pid: number } & FeedCounts & ProcessCounts;
 export type ServiceCounts = FeedCounts & ProcessCounts & CountedWorkers;
 
 /** The counts of all nodes that share a broker: sums, and the counts of each node. */
-export type ClusterCounts = FeedCounts & { nodes: ReturnType<FeedService['cluster']> };
+export type ClusterCounts = FeedCounts & Awaited<ReturnType<FeedService['cluster']>>;
 
 /** Counts the connections of this worker, of all workers that serve its port, and of all nodes that share its broker. */
 @Injectable()
@@ -52,9 +52,9 @@ export class ConnectionCounts {
     };
   }
 
-  cluster(): ClusterCounts {
-    const nodes = this.feeds.cluster();
-    return { ...sumOf(nodes), nodes };
+  async cluster(): Promise<ClusterCounts> {
+    const { nodes, missing } = await this.feeds.cluster();
+    return { ...sumOf(nodes), nodes, missing };
   }
 
   /** Counts one feed in this process. */

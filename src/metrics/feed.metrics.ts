@@ -71,7 +71,7 @@ export class FeedMetrics {
     assignBy(this.rejected, counts.rejectedBy);
     const { name, unavailableSince } = this.feeds.status.broker;
     this.brokerUp.set({ broker: name }, unavailableSince === undefined ? 1 : 0);
-    this.nodes.set(this.feeds.cluster().length);
+    this.nodes.set(this.feeds.nodeNames().length);
     this.isDraining.set(this.feeds.status.isDraining ? 1 : 0);
   }
 

@@ -6,7 +6,7 @@ afterEach(closeAll);
 
 describe.each(platforms)('presence on %s', (platform) => {
   it('tells who comes and goes, and which feeds are followed', async () => {
-    const served = await serveFeeds(platform);
+    const served = await serveFeeds(platform, { nodeName: 'n' });
     const events: FeedEvent[] = [];
     served.feeds.events$.subscribe((event) => events.push(event));
     const begun = Date.now();
@@ -27,11 +27,11 @@ describe.each(platforms)('presence on %s', (platform) => {
     const durationMs = expect.any(Number);
     expect(told).toEqual([
       { type: 'followed', feed: 'a' },
-      { type: 'opened', connection: 1, feeds: ['a'] },
+      { type: 'opened', node: 'n', connection: 'n-1', feeds: ['a'] },
       { type: 'followed', feed: 'b' },
-      { type: 'opened', connection: 2, feeds: ['a', 'b'] },
-      { type: 'closed', connection: 1, feeds: ['a'], reason: 'client', durationMs },
-      { type: 'closed', connection: 2, feeds: ['a', 'b'], reason: 'completed', durationMs },
+      { type: 'opened', node: 'n', connection: 'n-2', feeds: ['a', 'b'] },
+      { type: 'closed', node: 'n', connection: 'n-1', feeds: ['a'], reason: 'client', durationMs },
+      { type: 'closed', node: 'n', connection: 'n-2', feeds: ['a', 'b'], reason: 'completed', durationMs },
       { type: 'unfollowed', feed: 'a' },
       { type: 'unfollowed', feed: 'b' },
     ]);

@@ -155,7 +155,16 @@ describe('the webhook', () => {
   it('posts what happened as signed JSON', async () => {
     const receiver = await Receiver.start();
     const webhook = hook(receiver.url.replace('//', '//us%20er:pass@').concat('?a=b'));
-    const closed: FeedEvent = { type: 'closed', time: 1, connection: 7, feeds: ['ü'], reason: 'client', durationMs: 5, subject: 'me' };
+    const closed: FeedEvent = {
+      type: 'closed',
+      time: 1,
+      node: 'n',
+      connection: 'n-7',
+      feeds: ['ü'],
+      reason: 'client',
+      durationMs: 5,
+      subject: 'me',
+    };
     events.next(closed);
     emit(2);
     const [request] = await receiver.takes(1);

@@ -13,6 +13,7 @@ export class TokenGrant implements Grant {
     private readonly publish: readonly string[],
     readonly subject?: string,
     readonly expiresAt?: number,
+    readonly tokenId?: string,
   ) {}
 
   /**
@@ -20,12 +21,13 @@ export class TokenGrant implements Grant {
    * pattern. A pattern is an id, or the beginning of ids followed by `*`; a `*` elsewhere stands for itself. Claims of other types
    * allow nothing.
    */
-  static from({ feeds, publish, sub, exp }: Readonly<Record<string, unknown>>): TokenGrant {
+  static from({ feeds, publish, sub, exp, jti }: Readonly<Record<string, unknown>>): TokenGrant {
     return new TokenGrant(
       patternsIn(feeds),
       patternsIn(publish),
       typeof sub === 'string' ? sub : undefined,
       typeof exp === 'number' ? exp * 1000 : undefined,
+      typeof jti === 'string' ? jti : undefined,
     );
   }
 
@@ -58,6 +60,10 @@ export class RuledGrant implements Grant {
 
   get expiresAt(): number | undefined {
     return this.token?.expiresAt;
+  }
+
+  get tokenId(): string | undefined {
+    return this.token?.tokenId;
   }
 
   mayRead(feed: string): boolean {

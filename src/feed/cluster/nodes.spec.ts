@@ -3,14 +3,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Broker, MessageSink } from '../broker/broker.js';
 import { MemoryBroker } from '../broker/memory/memory-broker.js';
 import { BrokerUnavailableError } from '../errors/broker.errors.js';
-import { type FeedCounts, sumOf } from '../stats/counts.js';
 import { Nodes, nodesFeed } from './nodes.js';
-
-const countsOf = (open: number): FeedCounts => ({ ...sumOf([]), open });
 
 /** A server in this process: each broker on it gets what any of them publishes. */
 class Bus {
-  private readonly sinks = new Set<MessageSink>();
+  private readonly sinks = new Set<Map<string, MessageSink>>();
   published = 0;
   isUnavailable = false;
 
@@ -24,17 +21,14 @@ class Bus {
         this.published += 1;
         if (this.isUnavailable) throw new BrokerUnavailableError('unavailable');
         const published = await log.publish(...message);
-        for (const sink of this.sinks) sink.next(published);
+        for (const sinks of this.sinks) sinks.get(published.feed)?.next(published);
         return published;
       },
       subscribe: (feed: string, sink: MessageSink) => {
         subscriptions.set(feed, sink);
-        this.sinks.add(sink);
+        this.sinks.add(subscriptions);
       },
-      unsubscribe: (feed: string) => {
-        const sink = subscriptions.get(feed);
-        if (sink) this.sinks.delete(sink);
-      },
+      unsubscribe: (feed: string) => subscriptions.delete(feed),
     });
   }
 }
@@ -49,87 +43,84 @@ describe('nodes that share a broker', () => {
   beforeEach(() => {
     warnings = [];
   });
-  const nodeOn = (bus: Bus, name: string, open: () => number, period = 60_000) => {
-    const warn = (message: string) => warnings.push(message);
-    const node = new Nodes(bus.broker(), name, () => countsOf(open()), warn, period);
+  const nodeOn = (bus: Bus, name: string, period = 60_000) => {
+    const node = new Nodes(bus.broker(), name, (message) => warnings.push(message), period);
     started.push(node);
     node.start();
     return node;
   };
-  const seenBy = (node: Nodes) => node.all().map(({ name, open }) => `${name} ${open}`);
+  const othersOf = (node: Nodes) => node.others().map(({ name }) => name);
   afterEach(() => Promise.all(started.splice(0).map((node) => node.stop())));
 
   it('know at once of a node that starts, and of one that leaves', async () => {
     const bus = new Bus();
-    const a = nodeOn(bus, 'a', () => 1);
-    nodeOn(bus, 'c', () => 3);
-    const b = nodeOn(bus, 'b', () => 2);
-    await until(() => a.all().length === 3);
-    expect(seenBy(a)).toEqual(['a 1', 'b 2', 'c 3']);
-    expect(a.all()[1]).toEqual({ name: 'b', ...countsOf(2) });
+    const a = nodeOn(bus, 'a');
+    const c = nodeOn(bus, 'c');
+    const b = nodeOn(bus, 'b');
+    await until(() => [a, b, c].every((node) => node.others().length === 2));
+    expect(othersOf(a)).toEqual(['b', 'c']);
+    const gone: [string, boolean][] = [];
+    a.listen({ onGone: ({ name }, isLost) => gone.push([name, isLost]) });
     await b.stop();
-    expect(seenBy(a)).toEqual(['a 1', 'c 3']);
+    expect(othersOf(a)).toEqual(['c']);
+    expect(gone).toEqual([['b', false]]);
   });
 
-  it('announce their counts every period, and forget a node that does not', async () => {
+  it('lose a node that is silent while they hear themselves', async () => {
     const bus = new Bus();
-    let open = 0;
-    const a = nodeOn(bus, 'a', () => 1, 20);
-    const b = nodeOn(bus, 'b', () => open, 20);
-    await until(() => seenBy(a).includes('b 0') && seenBy(b).includes('a 1'));
-    open = 7;
-    await until(() => seenBy(a).includes('b 7'));
+    const a = nodeOn(bus, 'a', 5);
+    const silent = nodeOn(bus, 'silent');
+    await until(() => a.others().length === 1 && silent.others().length === 1);
+    const gone: [string, boolean][] = [];
+    a.listen({ onGone: ({ name }, isLost) => gone.push([name, isLost]) });
+    await until(() => gone.length === 1);
+    expect(gone).toEqual([['silent', true]]);
+    await silent.tell('question', {}); // a message is no heartbeat
+    expect(othersOf(a)).toEqual([]);
+  });
+
+  it('lose no one while the server is unavailable', async () => {
+    const bus = new Bus();
+    const [a, b] = [nodeOn(bus, 'a', 5), nodeOn(bus, 'b', 5)];
+    await until(() => othersOf(a).length === 1 && othersOf(b).length === 1);
+    const gone: string[] = [];
+    a.listen({ onGone: ({ name }) => gone.push(name) });
     bus.isUnavailable = true;
-    await until(() => seenBy(a).length === 1);
+    const { published } = bus;
+    await until(() => bus.published > published + 40);
     bus.isUnavailable = false;
-    await until(() => seenBy(a).includes('b 7'));
+    const again = bus.published;
+    await until(() => bus.published > again + 40);
+    expect(gone).toEqual([]);
   });
 
   it('are distinguished where they have the same name', async () => {
     const bus = new Bus();
-    const a = nodeOn(bus, 'same', () => 1);
-    nodeOn(bus, 'same', () => 2);
-    await until(() => a.all().length === 2);
-    expect(seenBy(a)).toEqual(['same 1', 'same 2']);
+    const a = nodeOn(bus, 'a');
+    nodeOn(bus, 'same');
+    nodeOn(bus, 'same');
+    await until(() => a.others().length === 2);
+    expect(othersOf(a)).toEqual(['same', 'same']);
   });
 
-  /** A node that gets an announcement from elsewhere. */
-  const announcedTo = async (text: string) => {
-    const bus = new Bus();
-    const a = nodeOn(bus, 'a', () => 1);
-    await bus.broker().publish(nodesFeed, { type: undefined, text, isJson: true });
-    return a;
-  };
-
   it.each([
-    ...['', 'x', 'null', '[]', '{"id":1}', '{"id":"1","node":null}', '{"id":"1","node":{"open":1}}'],
-    ...['{"open":"2"}', '{"open":-1}', '{"open":1e999}', '{"rejectedBy":1}', '{"closed":{"client":null}}', '{"limit":"none"}'].map(
-      (counts) => `{"id":"1","node":{"name":"b",${counts.slice(1)}}`,
-    ),
-  ])('ignore what is not an announcement: %s', async (text) => {
-    expect(seenBy(await announcedTo(text))).toEqual(['a 1']);
+    ...['', 'x', 'null', '[]', '{"id":1}', '{"id":"1"}', '{"id":"1","node":{"open":1}}', '{"id":"1","node":""}', '{"id":"a/b","node":"b"}'],
+    `{"id":"${'1'.repeat(65)}","node":"b"}`,
+  ])('ignore what is not a message of a node: %s', async (text) => {
+    const bus = new Bus();
+    const a = nodeOn(bus, 'a');
+    for (const type of ['heartbeat', 'left', 'question', undefined]) await bus.broker().publish(nodesFeed, { type, text, isJson: true });
+    expect(othersOf(a)).toEqual([]);
     expect(warnings).toHaveLength(1);
   });
 
-  it('count a node of another version, whose counts are not the same', async () => {
-    const a = await announcedTo('{"id":"1","node":{"name":"b","open":2,"rejectedBy":{"limit":3,"new":1},"new":{}},"version":2}');
-    expect(a.all()[1]).toEqual({ name: 'b', ...countsOf(2), rejectedBy: { ...countsOf(0).rejectedBy, limit: 3 }, limit: null });
-    expect(sumOf(a.all())).toMatchObject({ open: 3, rejectedBy: { limit: 3 }, closed: { client: 0 }, limit: null });
-  });
-
-  it('announce nothing where the broker is this process only', async () => {
+  it('say nothing where the broker is this process only', async () => {
     const bus = new Bus();
-    const node = new Nodes(
-      bus.broker('memory'),
-      'alone',
-      () => countsOf(1),
-      () => {},
-      1,
-    );
+    const node = new Nodes(bus.broker('memory'), 'alone', () => {}, 1);
     node.start();
     await once(AbortSignal.timeout(5), 'abort');
     await node.stop();
     expect(bus.published).toBe(0);
-    expect(seenBy(node)).toEqual(['alone 1']);
+    expect(node.others()).toEqual([]);
   });
 });

@@ -2,111 +2,211 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Broker, MessageSink } from '../broker/broker.js';
 import type { StoredMessage } from '../message/message.js';
-import type { FeedCounts } from '../stats/counts.js';
-import { type Announcement, type NodeCounts, parseAnnouncement } from './announcement.js';
+import { type NodeMessage, parseNodeMessage } from './node-message.js';
 
-/** The feed on which nodes announce themselves. No client can follow it or publish to it: no feed id has a `$`. */
+/** The feed on which a node speaks to all others. No client can follow it or publish to it: no feed id has a `$`. */
 export const nodesFeed = '$nodes';
 
-/** How often a node announces itself, in milliseconds. */
+/** The feed on which others speak to one node. */
+function feedOf(id: string): string {
+  return `${nodesFeed}/${id}`;
+}
+
+/** How often a node sends a heartbeat, in milliseconds, where there are few nodes. */
 const periodMs = 2000;
-/** After how many periods without an announcement a node counts as gone. */
-const missedPeriods = 3;
+/** Beyond so many nodes it sends fewer: each of them then hears as many heartbeats as before, however many nodes there are. */
+const fewNodes = 16;
+/** A part of the period, at random, by which it is longer or shorter, so that nodes do not all speak at once. */
+const jitter = 0.1;
+/** A node is lost when another one has heard so many of its own heartbeats since it last heard that node's. */
+const mostMissed = 4;
 /** How long a node that leaves waits until that is published, in milliseconds. */
 const leaveMs = 300;
 
-/** How many other nodes are known at a time: any program that can reach the server can announce some. */
+/** How many other nodes are known at a time: any program that can reach the server can speak as some. */
 const mostNodes = 999;
 
-/** Another node. */
-interface Peer {
-  readonly node: NodeCounts;
-  /** When its last announcement arrived, by `performance.now()`. */
-  readonly announcedAt: number;
+/** Another process that shares the broker. */
+export interface Peer {
+  /** Identifies the process, also where several nodes have the same name. */
+  readonly id: string;
+  readonly name: string;
 }
 
-/** The processes that share a broker: announces the counts of this one and knows those of the others. Without a shared broker, only this one. */
+/** Hears of the other nodes. */
+export interface NodesListener {
+  onJoined?(peer: Peer): void;
+  /** The node has left in good order, or has not been heard for so long that it counts as lost. */
+  onGone?(peer: Peer, isLost: boolean): void;
+  /** Another node, or this one, says something else than that it is there. */
+  onMessage?(kind: string, message: NodeMessage): void;
+}
+
+interface KnownPeer extends Peer {
+  /** How many heartbeats of this node have been heard since the last one of the other. */
+  missed: number;
+}
+
+/**
+ * The processes that share a broker. Each sends heartbeats on one feed, and hears its own among those of the others: a node that is silent
+ * while this one hears itself is lost. So neither an outage of the server nor a halt of this process makes others look lost.
+ *
+ * Without a shared broker, this node is the only one.
+ */
 export class Nodes implements MessageSink {
-  private readonly id = randomUUID();
-  private readonly peers = new Map<string, Peer>();
+  readonly id = randomUUID();
+  readonly isShared: boolean;
+  private readonly peers = new Map<string, KnownPeer>();
+  /** By the text of its heartbeat, which is always the same: hearing one costs no more than finding it here. */
+  private readonly byHeartbeat = new Map<string, KnownPeer>();
+  private readonly heartbeat: string;
+  private readonly listeners: NodesListener[] = [];
+  private readonly inbox: MessageSink = { next: (message) => this.receive(message), lost() {} };
   private timer: NodeJS.Timeout | undefined;
-  private isAnnouncing = false;
+  private isSending = false;
   private hasWarned = false;
 
-  /**
-   * @param counts returns the counts of this process
-   * @param warn called for the first announcement that cannot be read
-   */
+  /** @param warn called for the first message that cannot be read */
   constructor(
     private readonly broker: Broker,
     readonly name: string,
-    private readonly counts: () => FeedCounts,
     private readonly warn: (message: string) => void,
     private readonly period = periodMs,
-  ) {}
-
-  /** Begins to announce and to listen, unless the broker is this process's own. */
-  start(): void {
-    if (this.broker.name === 'memory') return;
-    // Where this fails, the broker subscribes once its server is available.
-    this.broker.subscribe(nodesFeed, this)?.catch(() => {});
-    this.timer = setInterval(() => void this.announce(), this.period).unref();
-    void this.announce();
+  ) {
+    this.isShared = broker.name !== 'memory';
+    this.heartbeat = JSON.stringify({ id: this.id, node: name });
   }
 
-  /** All nodes: this one first, the others by name with the counts that they announced last. */
-  all(): NodeCounts[] {
-    this.removeSilent();
-    const others = [...this.peers.values()].map(({ node }) => node).sort((a, b) => (a.name < b.name ? -1 : 1));
-    return [this.own(), ...others];
+  /** Has a listener told of what is heard from now on. */
+  listen(listener: NodesListener): void {
+    this.listeners.push(listener);
+  }
+
+  /** Begins to send heartbeats and to listen, unless the broker is this process's own. */
+  start(): void {
+    if (!this.isShared) return;
+    // Where this fails, the broker subscribes once its server is available.
+    for (const [feed, sink] of [
+      [feedOf(this.id), this.inbox],
+      [nodesFeed, this],
+    ] as const)
+      this.broker.subscribe(feed, sink)?.catch(() => {});
+    this.beat();
+  }
+
+  /** The other nodes, by name. */
+  others(): Peer[] {
+    return [...this.peers.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** Whether another node is there. */
+  has(id: string): boolean {
+    return this.peers.has(id);
   }
 
   /** Tells the others that this node leaves. */
   async stop(): Promise<void> {
     if (!this.timer) return;
-    clearInterval(this.timer);
+    clearTimeout(this.timer);
     this.timer = undefined;
-    this.broker.unsubscribe(nodesFeed);
+    for (const feed of [nodesFeed, feedOf(this.id)]) this.broker.unsubscribe(feed);
     if (this.broker.unavailableSince !== undefined) return;
-    const published = this.publish({ id: this.id }).catch(() => {});
-    await Promise.race([published, sleep(leaveMs, undefined, { ref: false })]);
+    const left = this.publish(nodesFeed, 'left', this.heartbeat).catch(() => {});
+    await Promise.race([left, sleep(leaveMs, undefined, { ref: false })]);
   }
 
-  next({ text }: StoredMessage): void {
-    const announcement = parseAnnouncement(text);
-    if (!announcement) {
-      if (!this.hasWarned) this.warn('What is not an announcement of a node arrived where nodes announce themselves, and is ignored');
-      this.hasWarned = true;
-      return;
-    }
-    if (announcement.id === this.id) return;
-    const { id, node } = announcement;
-    if (!node) this.peers.delete(id);
-    else if (this.peers.has(id) || this.peers.size < mostNodes) this.peers.set(id, { node, announcedAt: performance.now() });
+  /**
+   * Says something to one node, or to all, this one included.
+   *
+   * @param kind what listeners tell it by: neither `heartbeat` nor `left`
+   * @throws what the broker fails with
+   */
+  async tell(kind: string, content: object, to?: string): Promise<void> {
+    await this.publish(to === undefined ? nodesFeed : feedOf(to), kind, JSON.stringify({ id: this.id, node: this.name, ...content }));
   }
 
-  /** Earlier announcements do not matter. */
+  next(message: StoredMessage): void {
+    const { type, text } = message;
+    if (type !== 'heartbeat') this.receive(message);
+    else if (text === this.heartbeat) this.hearSelf();
+    else this.hear(text, () => this.greet(text));
+  }
+
+  /** Whoever is there is heard of again. */
   lost(): void {}
 
-  private removeSilent(): void {
-    const oldest = performance.now() - this.period * missedPeriods;
-    for (const [id, { announcedAt }] of this.peers) if (announcedAt < oldest) this.peers.delete(id);
+  /** What is said to this node alone, or to all. */
+  private receive({ type = '', text }: StoredMessage): void {
+    if (type === 'heartbeat') {
+      this.hear(text);
+      return;
+    }
+    const message = this.parse(text);
+    if (!message) return;
+    if (type === 'left') this.remove(message.id, false);
+    else for (const listener of this.listeners) listener.onMessage?.(type, message);
   }
 
-  private own(): NodeCounts {
-    return { name: this.name, ...this.counts() };
+  private hear(text: string, onNew?: () => void): void {
+    const known = this.byHeartbeat.get(text);
+    if (known) {
+      known.missed = 0;
+      return;
+    }
+    const message = this.parse(text);
+    if (!message || message.id === this.id || this.peers.has(message.id) || this.peers.size >= mostNodes) return;
+    const peer = { id: message.id, name: message.node, missed: 0 };
+    this.peers.set(peer.id, peer);
+    this.byHeartbeat.set(text, peer);
+    for (const listener of this.listeners) listener.onJoined?.(peer);
+    onNew?.();
   }
 
-  /** What fails is announced again in the next period. A server that has rejected messages is found to take them again by this. */
-  private async announce(): Promise<void> {
-    this.removeSilent();
-    if (this.isAnnouncing) return;
-    this.isAnnouncing = true;
-    await this.publish({ id: this.id, node: this.own() }).catch(() => {});
-    this.isAnnouncing = false;
+  private hearSelf(): void {
+    for (const peer of this.peers.values()) {
+      peer.missed += 1;
+      if (peer.missed > mostMissed) this.remove(peer.id, true);
+    }
   }
 
-  private async publish(announcement: Announcement): Promise<void> {
-    await this.broker.publish(nodesFeed, { type: undefined, text: JSON.stringify(announcement), isJson: true });
+  private remove(id: string, isLost: boolean): void {
+    const peer = this.peers.get(id);
+    if (!peer) return;
+    this.peers.delete(id);
+    for (const [text, known] of this.byHeartbeat) if (known === peer) this.byHeartbeat.delete(text);
+    for (const listener of this.listeners) listener.onGone?.(peer, isLost);
+  }
+
+  private parse(text: string): NodeMessage | undefined {
+    const message = parseNodeMessage(text);
+    if (!message && !this.hasWarned) {
+      this.warn('What is not a message of a node arrived where nodes speak to each other, and is ignored');
+      this.hasWarned = true;
+    }
+    return message;
+  }
+
+  /** Tells a node that has just been heard for the first time that this one is there: it alone, since the others know. */
+  private greet(heartbeat: string): void {
+    const peer = this.byHeartbeat.get(heartbeat);
+    if (peer) this.publish(feedOf(peer.id), 'heartbeat', this.heartbeat).catch(() => {}); // it hears the next one
+  }
+
+  /** What fails is sent again in the next period. A server that has rejected messages is found to take them again by this. */
+  private beat(): void {
+    const crowd = Math.max(1, (this.peers.size + 1) / fewNodes);
+    const period = this.period * crowd * (1 + jitter * (2 * Math.random() - 1));
+    this.timer = setTimeout(() => this.beat(), period).unref();
+    if (this.isSending) return;
+    this.isSending = true;
+    this.publish(nodesFeed, 'heartbeat', this.heartbeat)
+      .catch(() => {})
+      .finally(() => {
+        this.isSending = false;
+      });
+  }
+
+  private async publish(feed: string, type: string, text: string): Promise<void> {
+    await this.broker.publish(feed, { type, text, isJson: true });
   }
 }

@@ -14,18 +14,20 @@ import type { Encoder } from './encoder.js';
 import type { FeedConnection } from './feed-connection.js';
 import { InterceptedSource } from './intercepted-source.js';
 import type { KeptAlive } from './keep-alive.js';
-import { Sender, type SenderContext } from './sender.js';
+import { type Farewell, Sender, type SenderContext } from './sender.js';
 
 /** What all connections share. */
 export interface ConnectionContext extends SenderContext {
   readonly router: Router;
+  /** The name of this node. */
+  readonly nodeName: string;
   onOpened(connection: Connection): void;
   onFailed(connection: Connection, error: unknown): void;
   onClosed(connection: Connection): void;
 }
 
 /** Reasons for which what waits for the client is dropped; for all others it is sent before the response ends. */
-const discarding: ReadonlySet<EndReason> = new Set<EndReason>(['client', 'slow', 'stalled', 'expired']);
+const discarding: ReadonlySet<EndReason> = new Set<EndReason>(['client', 'slow', 'stalled', 'expired', 'revoked']);
 
 /**
  * One HTTP response held open: an observer of messages that writes frames to its transport under a byte bound.
@@ -57,6 +59,10 @@ export class Connection
     readonly client: Client,
   ) {
     super(context, encoder);
+  }
+
+  get id(): string {
+    return `${this.context.nodeName}-${this.number}`;
   }
 
   get isHandedOver(): boolean {
@@ -185,9 +191,10 @@ export class Connection
     this.end('completed');
   }
 
-  end(reason: EndReason = 'completed'): void {
+  end(reason: EndReason = 'completed', farewell?: Farewell): void {
     if (this.reason !== undefined) return;
     this.reason = reason;
+    this.failure ??= farewell;
     this.state = 'ending';
     this.stopSource();
     if (discarding.has(reason)) this.finish();

@@ -3,9 +3,6 @@ import { isJsonData, textOf } from '../message/content.js';
 import { type FeedItem, type FeedMessage, isMessage, type TextMessage } from '../message/message.js';
 import type { Mark } from '../pubsub/replay.js';
 
-/** The times after which clients of a server that shuts down reconnect, in milliseconds: spread at random. */
-const [soonestMs, latestMs] = [500, 5000];
-
 /**
  * Encodes messages in one format, ready for sockets: once for each message, however many connections it goes to.
  *
@@ -39,7 +36,7 @@ export class Encoder {
 
   private readonly heartbeats: { readonly plain: Buffer; readonly chunk: Buffer };
 
-  constructor(private readonly format: Format) {
+  constructor(readonly format: Format) {
     const { heartbeat } = format;
     this.heartbeats = { plain: Buffer.from(heartbeat), chunk: Buffer.from(chunkOf(heartbeat, heartbeat.length)) };
   }
@@ -91,9 +88,9 @@ export class Encoder {
     return this.framedAscii(this.format.mark?.(position, isStart), isChunked);
   }
 
-  /** The frame that tells a client when to reconnect, at a time of its own; undefined in a format that cannot. */
-  retry(isChunked: boolean): string | undefined {
-    return this.framedAscii(this.format.retry?.(Math.round(soonestMs + Math.random() * (latestMs - soonestMs))), isChunked);
+  /** The frame that tells a client after how many milliseconds to reconnect; undefined in a format that cannot. */
+  retry(ms: number, isChunked: boolean): string | undefined {
+    return this.framedAscii(this.format.retry?.(ms), isChunked);
   }
 
   /** The frame that tells why a source has failed; undefined in a format that does not. */

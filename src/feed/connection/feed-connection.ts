@@ -2,6 +2,8 @@ import type { EndReason } from '../stats/end-reason.js';
 
 /** One HTTP response held open, as an application uses it. */
 export interface FeedConnection {
+  /** `<node>-<n>`: the name of this node, and the connection's number there. Its client gets it as `Feed-Connection`. */
+  readonly id: string;
   /** Its number, counted from 1 since the process started. */
   readonly number: number;
   /** The feeds that it follows; without a feed, the name that it is counted under. */

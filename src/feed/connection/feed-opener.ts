@@ -133,8 +133,9 @@ export class FeedOpener {
       connection.open(() => {
         stopWatching();
         this.setHead(request, response, format, replay);
+        rawOf(response).setHeader('Feed-Connection', connection.id);
         const transport = this.makeTransport(request.raw, rawOf(response));
-        if (sent.opening) this.tellOpening(transport, encoder, replay);
+        if (sent.opening) this.tellOpening(transport, connection, encoder, replay);
         return transport;
       });
       return connection;
@@ -205,9 +206,9 @@ export class FeedOpener {
     if (replay?.isCut) raw.setHeader('Feed-History', 'cut');
   }
 
-  private tellOpening(transport: Transport, encoder: Encoder, replay: Replay | undefined): void {
+  private tellOpening(transport: Transport, { id }: Connection, encoder: Encoder, replay: Replay | undefined): void {
     const position = replay && formatPosition(replay.start);
-    const opening = { position, heartbeatMs: this.registry.keepAlive.heartbeatMs, ended: replay?.over ?? [] };
+    const opening = { connection: id, position, heartbeatMs: this.registry.keepAlive.heartbeatMs, ended: replay?.over ?? [] };
     const frame = encoder.opening(opening, transport.isChunked);
     if (frame !== undefined) transport.write(frame);
   }

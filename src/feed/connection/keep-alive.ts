@@ -77,6 +77,11 @@ export class KeepAlive {
     return this.beat + Math.max(1, Math.ceil(ms / this.beatMs));
   }
 
+  /** How long a beat is ago, in milliseconds. */
+  msSince(beat: number): number {
+    return (this.beat - beat) * this.beatMs;
+  }
+
   /** Beats as long as there are connections. */
   start(): void {
     this.timer ??= setInterval(() => this.onBeat(), this.beatMs).unref();

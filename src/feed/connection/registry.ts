@@ -6,9 +6,11 @@ import type { FeedCount, FeedCounts } from '../stats/counts.js';
 import { type EndReason, endReasons } from '../stats/end-reason.js';
 import type { FeedEvent } from '../stats/events.js';
 import { Connection, type ConnectionContext } from './connection.js';
+import { type ConnectionFilter, type ConnectionInfo, describe, EndedConnections, matches, numberIn } from './connection-list.js';
 import type { Encoder } from './encoder.js';
 import { KeepAlive, type KeepAliveOptions } from './keep-alive.js';
 import { Poll } from './poll.js';
+import type { Farewell } from './sender.js';
 import { TotalBufferLimit } from './total-buffer-limit.js';
 
 /** A drain ends no more than one connection in so many milliseconds, where there is time. */
@@ -16,8 +18,13 @@ const shortestGapMs = 1;
 /** How often a drain ends those that are due, in milliseconds. */
 const drainStepMs = 5;
 
+/** How many characters of JSON a list of connections may have, more or less: it travels as one message. */
+const longestList = 250_000;
+
 /** What connections may hold, and how long. */
 export interface RegistryOptions extends KeepAliveOptions {
+  /** The name of this node. */
+  readonly nodeName: string;
   /** Unsent bytes of one connection, in its transport and in its send queue, each. */
   readonly bufferBytes: number;
   /** Unsent bytes of all connections together. */
@@ -26,10 +33,13 @@ export interface RegistryOptions extends KeepAliveOptions {
 
 /** All connections of the process, and what they have done. */
 export class Registry implements ConnectionContext {
+  readonly nodeName: string;
   readonly bufferBytes: number;
   readonly totalBufferLimit: TotalBufferLimit;
   readonly keepAlive: KeepAlive;
+  /** In the order of their numbers. */
   private readonly connections = new Set<Connection>();
+  private readonly lastEnded = new EndedConnections();
   private readonly events = new Subject<FeedEvent>();
   /** Connections and feeds as they begin and end. Without a listener, no event is made. */
   readonly events$: Observable<FeedEvent> = this.events.asObservable();
@@ -48,6 +58,7 @@ export class Registry implements ConnectionContext {
     private readonly admission: Admission,
     readonly onFailed: ConnectionContext['onFailed'],
   ) {
+    this.nodeName = options.nodeName;
     this.bufferBytes = options.bufferBytes;
     this.totalBufferLimit = new TotalBufferLimit(options.totalBufferBytes);
     this.keepAlive = new KeepAlive(this.connections, options);
@@ -96,15 +107,31 @@ export class Registry implements ConnectionContext {
     if (this.connections.delete(connection)) this.remove(connection);
   }
 
-  /** Ends the connections that follow a feed, or all there are; returns how many. */
-  end(feed: string | undefined, reason: EndReason): number {
+  /** Ends connections, and tells their clients why; returns how many. */
+  endAll(filter: ConnectionFilter, reason: EndReason, farewell?: Farewell): number {
     let ended = 0;
-    for (const connection of feed === undefined ? this.connections : [...(this.router.topic(feed) ?? [])]) {
-      if (!(connection instanceof Connection) || connection.reason !== undefined) continue;
-      connection.end(reason);
+    for (const connection of this.find(filter)) {
+      if (connection.reason !== undefined) continue;
+      connection.end(reason, farewell);
       ended += 1;
     }
     return ended;
+  }
+
+  /**
+   * Describes connections.
+   *
+   * @param after behind which connection the list begins, by the names of nodes and the numbers of their connections
+   */
+  list(filter: ConnectionFilter, { isEnded, limit, after }: { isEnded: boolean; limit: number; after?: string | undefined }) {
+    const connections: ConnectionInfo[] = [];
+    let length = 0;
+    for (const info of isEnded ? this.lastEnded.newest(filter) : this.open(filter, after)) {
+      if (connections.length === limit || length > longestList) return { connections, hasMore: true };
+      connections.push(info);
+      length += JSON.stringify(info).length;
+    }
+    return { connections, hasMore: false };
   }
 
   /**
@@ -121,7 +148,7 @@ export class Registry implements ConnectionContext {
       for (; ended < Math.min(due, all.length); ended += 1) all[ended]?.end('drained');
       if (ended < all.length) await sleep(drainStepMs);
     }
-    this.end(undefined, 'drained');
+    this.endAll({}, 'drained');
   }
 
   /** Cuts all connections, whatever waits. */
@@ -163,11 +190,11 @@ export class Registry implements ConnectionContext {
     return counted;
   }
 
-  onOpened({ number, feeds, client }: Connection): void {
+  onOpened({ id, feeds, client }: Connection): void {
     this.opened += 1;
     this.peak = Math.max(this.peak, this.connections.size);
     if (!this.events.observed) return;
-    this.events.next({ type: 'opened', time: Date.now(), connection: number, feeds, subject: client.subject });
+    this.events.next({ type: 'opened', time: Date.now(), node: this.nodeName, connection: id, feeds, subject: client.subject });
   }
 
   onSent(bytes: number): void {
@@ -177,11 +204,12 @@ export class Registry implements ConnectionContext {
 
   onClosed(connection: Connection): void {
     if (!this.connections.delete(connection)) return;
-    const { number, feeds, client, reason = 'client', durationMs } = connection;
+    const { id, feeds, client, reason = 'client', durationMs } = connection;
     this.ended[reason] += 1;
+    this.lastEnded.add(describe(connection));
     if (this.events.observed) {
       const { subject } = client;
-      this.events.next({ type: 'closed', time: Date.now(), connection: number, feeds, subject, reason, durationMs });
+      this.events.next({ type: 'closed', time: Date.now(), node: this.nodeName, connection: id, feeds, subject, reason, durationMs });
     }
     this.remove(connection);
   }
@@ -189,6 +217,24 @@ export class Registry implements ConnectionContext {
   /** A feed got its first subscriber, or lost its last. */
   onPresence(feed: string, hasSubscribers: boolean): void {
     if (this.events.observed) this.events.next({ type: hasSubscribers ? 'followed' : 'unfollowed', time: Date.now(), feed });
+  }
+
+  /** Those that are meant: of one feed, without a look at all others. */
+  private *find(filter: ConnectionFilter): IterableIterator<Connection> {
+    const { feed, node } = filter;
+    if (node !== undefined && node !== this.nodeName) return;
+    for (const connection of feed === undefined ? this.connections : [...(this.router.topic(feed) ?? [])]) {
+      if (connection instanceof Connection && matches(connection, filter)) yield connection;
+    }
+  }
+
+  private *open(filter: ConnectionFilter, after = ''): IterableIterator<ConnectionInfo> {
+    const dash = after.lastIndexOf('-');
+    const isLater = after !== '' && after.slice(0, dash) > this.nodeName;
+    if (isLater) return;
+    const from = numberIn(after, this.nodeName) ?? 0;
+    const found = [...this.find(filter)].filter(({ isOpen, number }) => isOpen && number > from);
+    for (const connection of found.sort((a, b) => a.number - b.number)) yield describe(connection);
   }
 
   private add<Kind extends Connection>(connection: Kind): Kind {

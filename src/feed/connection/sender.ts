@@ -20,6 +20,25 @@ const mostAtOnce = 256;
  */
 const readMs = 250;
 
+/** The times after which clients of a server that shuts down reconnect, in milliseconds: spread at random. */
+const [soonestMs, latestMs] = [500, 5000];
+
+/** The longest time that `EventSource` can wait before it reconnects, in milliseconds: timers have no more than 31 bits. */
+const neverMs = 2_147_483_647;
+/** What tells the client of `nestjs-feed/client` that reconnecting is of no use. */
+const finalStatus = 403;
+
+function drainRetryMs(): number {
+  return Math.round(soonestMs + Math.random() * (latestMs - soonestMs));
+}
+
+/** What a client is told at the end of its connection. */
+export interface Farewell {
+  readonly error: unknown;
+  /** Whether it should not reconnect. */
+  readonly isFinal?: boolean;
+}
+
 function endIncomplete(transport: Transport): void {
   transport.end(false);
 }
@@ -59,16 +78,27 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
   protected state: State = 'opening';
   /** What waits for the client, beside the bytes in the transport; undefined while the connection is live. */
   protected queue: SendQueue | undefined = new SendQueue();
-  /** What its source failed with, or the broker in a replay. */
-  protected failure: { readonly error: unknown } | undefined = undefined;
+  /** What its source failed with, or the broker in a replay, or what else its client is told at the end. */
+  protected failure: Farewell | undefined = undefined;
+  /** Messages that were written. */
+  messages = 0;
+  /** Their bytes, without HTTP's framing. */
+  bytes = 0;
+  /** The offset of the last one of a feed; 0 before the first. */
+  sentOffset = 0;
   private isGoingOn = false;
   /** The encoder's last emission that was sent here. */
   private emission = 0;
 
   constructor(
-    protected readonly context: Context,
+    readonly context: Context,
     private readonly encoder: Encoder,
   ) {}
+
+  /** The name of its format. */
+  get format(): string {
+    return this.encoder.format.name;
+  }
 
   abstract end(reason?: EndReason): void;
   /** Everything has been sent, and the client takes more: a source that waits can go on. */
@@ -180,14 +210,16 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
       return;
     }
     const { isChunked } = transport;
-    const retry = reason === 'drained' ? encoder.retry(isChunked) : undefined;
+    const { failure } = this;
+    const isComplete = reason !== 'error' && (queue?.isEmpty ?? true);
+    const retryMs = reason === 'drained' ? drainRetryMs() : failure?.isFinal ? neverMs : undefined;
+    const retry = retryMs === undefined ? undefined : encoder.retry(retryMs, isChunked);
     if (retry !== undefined) transport.write(retry, 'latin1');
-    const failed = this.failure && encoder.failure(failureOf(this.failure.error), isChunked);
-    if (failed === undefined) transport.end(reason !== 'error' && (queue?.isEmpty ?? true));
-    else {
-      transport.write(failed, 'utf8');
-      setTimeout(endIncomplete, readMs, transport).unref();
-    }
+    const told = failure && { ...failureOf(failure.error), ...(failure.isFinal && { status: finalStatus }) };
+    const failed = told && encoder.failure(told, isChunked);
+    if (failed !== undefined) transport.write(failed, 'utf8');
+    if (failed === undefined || isComplete) transport.end(isComplete);
+    else setTimeout(endIncomplete, readMs, transport).unref();
   }
 
   private enqueue(entry: Entry, queue: SendQueue): void {
@@ -246,12 +278,15 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
     this.emission = encoder.emission;
     if (encoder.bytes === 0) return; // a chunk without bytes would end the body
     this.writeFrame(encoder.frame((this.transport as Transport).isChunked), encoder.encoding, encoder.bytes);
+    this.sentOffset = (message as Partial<StoredMessage>).offset ?? this.sentOffset; // what is not stored has none
   }
 
   private writeFrame(frame: string | Buffer, encoding: BufferEncoding, bytes: number): void {
     const { context } = this;
     const takesMore = (this.transport as Transport).write(frame, encoding);
     this.sentBeat = context.keepAlive.beat;
+    this.messages += 1;
+    this.bytes += bytes;
     context.onSent(bytes);
     if (!takesMore) context.totalBufferLimit.add(this, bytes);
   }

@@ -18,6 +18,10 @@ const table = {
   FEED_MESSAGE: { status: 400, message: 'The message is not valid.' },
   /** A key or a token is missing or not valid. `challenge` becomes `WWW-Authenticate` (RFC 6750 section 3). */
   FEED_UNAUTHORIZED: { status: 401, message: 'This needs a token.' },
+  /** The token, or every token of its subject, has been revoked. */
+  FEED_REVOKED: { status: 403, message: 'The token has been revoked.' },
+  /** The connection was ended from outside. Its client is told so in the stream, and gets no such answer. */
+  FEED_DISCONNECTED: { status: 403, message: 'The connection was ended by an operator.' },
   /** The token is valid, but does not grant this. */
   FEED_FORBIDDEN: { status: 403, message: 'The token does not grant this.' },
   /** No format that the client accepts is available. `formats` lists those that are. */

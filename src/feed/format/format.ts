@@ -5,6 +5,8 @@ export const failureType = 'error';
 
 /** What a client is told of a connection at its beginning. */
 export interface Opening {
+  /** The connection's id. */
+  readonly connection: string;
   /** Where it begins; undefined where it has none of its feeds' history. */
   readonly position: string | undefined;
   /** Silence after which the server sends a heartbeat, in milliseconds; 0 for none. */

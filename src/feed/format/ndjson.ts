@@ -14,13 +14,13 @@ export const ndjson: Format = {
 };
 
 /**
- * The same for a client that asks for more than messages. It gets lines of their own: first of all `{ position?, heartbeatMs, ended? }`, behind
+ * The same for a client that asks for more than messages. It gets lines of their own: first of all `{ connection, position?, heartbeatMs, ended? }`, behind
  * a replay `{ position }`, and at the end `{ retry }` or `{ error }`.
  */
 export const markedNdjson: Format = {
   ...ndjson,
-  opening: ({ position, heartbeatMs, ended }) =>
-    `${JSON.stringify({ position, heartbeatMs, ended: ended.length > 0 ? ended : undefined })}\n`,
+  opening: ({ connection, position, heartbeatMs, ended }) =>
+    `${JSON.stringify({ connection, position, heartbeatMs, ended: ended.length > 0 ? ended : undefined })}\n`,
   mark: (position, isStart) => (isStart ? undefined : `{"position":"${position}"}\n`), // it has begun with where it starts
   retry: (ms) => `{"retry":${ms}}\n`,
   failure: (json) => `{"error":${json}}\n`,

@@ -20,6 +20,8 @@ export const sse: Format = {
     if (comment !== undefined) event = `: ${comment.replace(lineBreak, '\n: ')}\n${event}`;
     return event;
   },
+  // A comment: what reads an event stream by hand cannot always read the head.
+  opening: ({ connection }) => `: connection ${connection}\n\n`,
   // An event without data sets the id that `EventSource` sends when it reconnects, and is not dispatched (section 9.2.6).
   mark: (position) => `id: ${position}\n\n`,
   failure: (json) => `event: ${failureType}\ndata: ${json}\n\n`,

@@ -19,6 +19,8 @@ export const idPaths = [':a', ':a/:b', ':a/:b/:c', ':a/:b/:c/:d'];
 export interface Grant {
   /** Who the token is for: its `sub`. */
   readonly subject?: string | undefined;
+  /** The id of the token: its `jti`. */
+  readonly tokenId?: string | undefined;
   /** When the token expires, in milliseconds since 1970. Undefined: never. */
   readonly expiresAt?: number | undefined;
   /** Why a request without a token is rejected where it needs one; undefined where it has one, or none was looked for. */

@@ -7,6 +7,7 @@ import { ClientAddress } from './client-address.js';
 import { ClientLimits } from './client-limits.js';
 import { Intake } from './intake.js';
 import type { ResolvedLimitOptions } from './limit.options.js';
+import { UserAgents } from './user-agents.js';
 
 /** Who a connection counts for. */
 export interface Client {
@@ -14,12 +15,21 @@ export interface Client {
   readonly subject?: string | undefined;
   /** When its token expires, in milliseconds since 1970. */
   readonly expiresAt?: number | undefined;
+  /** The id of its token: the claim `jti`. */
+  readonly tokenId?: string | undefined;
+  /** Where it comes from: see `ClientAddress`. */
+  readonly address?: string | undefined;
+  /** The beginning of its `User-Agent`. */
+  readonly userAgent?: string | undefined;
   /** What limits count it as: its subject, or its address. Undefined where there are no limits for clients. */
   readonly key?: string | undefined;
 }
 
-/** Most connections have no client in particular: one object for all of them. */
-const anyClient: Client = {};
+const noGrant: Pick<Client, 'subject' | 'expiresAt' | 'tokenId'> = {};
+
+function keyOf(subject: string | undefined, address: string): string {
+  return subject === undefined ? address : `sub:${subject}`;
+}
 
 /** Accepts requests for feeds within the limits, and counts those that it rejects by reason. */
 export class Admission {
@@ -29,6 +39,7 @@ export class Admission {
   /** Whether the service is shutting down. */
   isDraining = false;
   private readonly addresses: ClientAddress;
+  private readonly userAgents = new UserAgents();
   private readonly counts = Object.fromEntries(rejectReasons.map((reason) => [reason, 0])) as Record<RejectReason, number>;
 
   constructor(private readonly options: ResolvedLimitOptions & { readonly maxConnections: number }) {
@@ -67,11 +78,13 @@ export class Admission {
     const { maxConnections } = this.options;
     this.checkDraining();
     if (open >= maxConnections) throw this.rejection('limit', 'FEED_UNAVAILABLE', `All ${maxConnections} connections are in use.`);
-    const { subject, expiresAt } = request.grant ?? anyClient;
-    if (!this.clients.isLimited) return subject === undefined && expiresAt === undefined ? anyClient : { subject, expiresAt };
-    const key = this.keyOf(request);
-    this.admitClient(key, true);
-    return { subject, expiresAt, key };
+    const { raw, grant } = request;
+    const { subject, expiresAt, tokenId } = grant ?? noGrant;
+    const address = this.addresses.of(raw);
+    const userAgent = this.userAgents.of(raw.headers['user-agent']);
+    const key = this.clients.isLimited ? keyOf(subject, address) : undefined;
+    if (key !== undefined) this.admitClient(key, true);
+    return { subject, expiresAt, tokenId, address, userAgent, key };
   }
 
   /**
@@ -82,7 +95,8 @@ export class Admission {
   admitOnce(request: FeedRequest): void {
     this.checkDraining();
     if (!this.clients.isLimited) return;
-    const key = this.keyOf(request);
+    const { raw, grant } = request;
+    const key = keyOf(grant?.subject, this.addresses.of(raw));
     this.admitClient(key, false);
     this.clients.note(key);
   }
@@ -106,10 +120,6 @@ export class Admission {
 
   private checkDraining(): void {
     if (this.isDraining) throw this.rejection('draining', 'FEED_UNAVAILABLE', 'The service is shutting down.');
-  }
-
-  private keyOf({ grant, raw }: FeedRequest): string {
-    return grant?.subject === undefined ? this.addresses.of(raw) : `sub:${grant.subject}`;
   }
 
   private admitClient(key: string, stays: boolean): void {

@@ -17,6 +17,8 @@ export interface Subscriber {
 export class Topic implements MessageSink {
   /** Resolves when the broker delivers the feed's messages here; undefined once it does. */
   ready: Promise<void> | undefined = undefined;
+  /** The offset of the newest message that was delivered here; 0 before the first. */
+  newest = 0;
   /** Whether listeners have been told that the feed has subscribers. */
   isAnnounced = false;
   private subscribers: Subscriber | Set<Subscriber> | undefined = undefined;
@@ -48,6 +50,7 @@ export class Topic implements MessageSink {
   }
 
   next(message: StoredMessage): void {
+    this.newest = message.offset;
     // A subscriber unsubscribes when it gets the end.
     if (isEnd(message)) for (const subscriber of [...this]) subscriber.deliverEnd(message);
     else if (this.subscribers instanceof Set) for (const subscriber of this.subscribers) this.deliver(subscriber, message);

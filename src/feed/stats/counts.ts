@@ -18,6 +18,11 @@ export const rejectReasons = [
 
 export type RejectReason = (typeof rejectReasons)[number];
 
+/** The name of a node and the counts of its connections. */
+export interface NodeCounts extends FeedCounts {
+  name: string;
+}
+
 /** The counts of a process. */
 export interface FeedCounts {
   /** Connections open now. */

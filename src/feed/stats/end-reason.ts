@@ -19,6 +19,12 @@ export const endReasons = [
   'error',
   /** the service is shutting down */
   'drained',
+  /** an operator, or the application, ended it: `FeedService.disconnect()` */
+  'disconnected',
+  /** its token, or all tokens of its subject, were revoked: `FeedService.revoke()` */
+  'revoked',
+  /** its node was lost, as the other nodes tell it */
+  'lost',
 ] as const;
 
 export type EndReason = (typeof endReasons)[number];

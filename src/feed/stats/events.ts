@@ -3,8 +3,10 @@ import type { EndReason } from './end-reason.js';
 interface ConnectionEvent {
   /** When it happened, in milliseconds since 1970. */
   readonly time: number;
-  /** The connection's number, counted from 1 since the process started. */
-  readonly connection: number;
+  /** The name of its node. */
+  readonly node: string;
+  /** The connection's id: `<node>-<n>`. */
+  readonly connection: string;
   /** The feeds that it follows; without a feed, the name that it is counted under. */
   readonly feeds: readonly string[];
   /** The subject of its token (the claim `sub`); undefined without a token. */

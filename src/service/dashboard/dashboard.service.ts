@@ -72,7 +72,7 @@ export class DashboardService {
   }
 
   async now(): Promise<DashboardNumbers> {
-    const [counts, workers] = await Promise.all([this.counts.service(), this.perWorker()]);
+    const [counts, workers, cluster] = await Promise.all([this.counts.service(), this.perWorker(), this.feeds.cluster()]);
     const { key, needsToken } = this.options;
     const { isDraining, broker } = this.feeds.status;
     return {
@@ -84,7 +84,7 @@ export class DashboardService {
       // Without a key the dashboard is public, and where reading needs a token, the ids of feeds are not.
       busiest: needsToken && key === undefined ? null : busiestOf(workers),
       workers: workers.map(({ number, open, rssBytes, delayMs }) => ({ number, open, rssBytes, delayMs })),
-      nodes: this.feeds.cluster().map(({ name, open, feeds, messages, bufferedBytes }) => ({ name, open, feeds, messages, bufferedBytes })),
+      nodes: cluster.nodes.map(({ name, open, feeds, messages, bufferedBytes }) => ({ name, open, feeds, messages, bufferedBytes })),
     };
   }
 

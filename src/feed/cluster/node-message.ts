@@ -1,0 +1,22 @@
+import * as v from 'valibot';
+
+/** The rule for the name of a node. */
+export const nodeNameForm = /^[\x21-\x7e]{1,100}$/;
+
+/** The longest id of a process, in characters: that of this version has 36. */
+const longestId = 64;
+
+const nodeMessage = v.looseObject({
+  /** Identifies the process, also where several nodes have the same name. */
+  id: v.pipe(v.string(), v.regex(/^[\w-]+$/), v.maxLength(longestId)),
+  node: v.pipe(v.string(), v.regex(nodeNameForm)),
+});
+
+/** What a node says to others: who it is, and what listeners know by the kind of message. */
+export type NodeMessage = v.InferOutput<typeof nodeMessage>;
+
+/** @returns undefined where the text is no message of a node: any program that can reach the server can publish there */
+export function parseNodeMessage(text: string): NodeMessage | undefined {
+  const { success, output } = v.safeParse(v.pipe(v.string(), v.parseJson(), nodeMessage), text);
+  return success ? output : undefined;
+}

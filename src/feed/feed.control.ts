@@ -1,0 +1,214 @@
+import { Injectable } from '@nestjs/common';
+import * as v from 'valibot';
+import { type Answers, type Command, Control } from './cluster/control.js';
+import type { ConnectionFilter, ConnectionInfo } from './connection/connection-list.js';
+import { Registry } from './connection/registry.js';
+import { FeedException } from './errors/feed-exception.js';
+import type { FeedRef } from './message/feed-definition.js';
+import { checkFeedId, feedIdOf } from './message/feed-id.js';
+import { addedCounts, type FeedCounts, type NodeCounts, rejectReasons } from './stats/counts.js';
+import { type EndReason, endReasons } from './stats/end-reason.js';
+
+/** How many connections a list has at most, and unless it is asked for another number. */
+const [mostListed, usuallyListed] = [1000, 100];
+/** The longest reason that a client is told, in characters. */
+const longestReason = 200;
+
+/** Which connections are listed. */
+export interface ConnectionQuery extends ConnectionFilter {
+  /** `open` ones by node and number, or those that have `ended`, the newest first: the last 1,000 of each node. Default: `open`. */
+  readonly state?: 'open' | 'ended' | undefined;
+  /** Those of this `node`, or of all nodes that share the broker. Default: `cluster`. */
+  readonly scope?: 'node' | 'cluster' | undefined;
+  /** How many at most, from 1 to 1000. Default: 100. */
+  readonly limit?: number | undefined;
+  /** The id of the connection behind which the list goes on: `next` of the one before. Open connections only. */
+  readonly after?: string | undefined;
+}
+
+/** Some of the connections. */
+export interface ConnectionPage {
+  readonly connections: readonly ConnectionInfo[];
+  /** Where the list goes on; missing at its end. */
+  readonly next?: string;
+  /** The names of the nodes that have not answered within a second: their connections are not listed. */
+  readonly missing: readonly string[];
+}
+
+/** What the clients of connections are told that are ended from outside. */
+export interface DisconnectOptions {
+  /** Why, in words for the client: 200 characters at most. Default: `The connection was ended by an operator.` */
+  readonly reason?: string | undefined;
+  /** Whether clients may reconnect. `EventSource` and `nestjs-feed/client` then do not; others are only told. Default: true. */
+  readonly reconnect?: boolean | undefined;
+}
+
+/** How many connections were ended. */
+export interface EndedCount {
+  /** On all nodes that have answered. */
+  readonly ended: number;
+  readonly nodes: readonly { readonly name: string; readonly ended: number }[];
+  /** The names of the nodes that have not answered within a second. They are told as soon as they can be reached. */
+  readonly missing: readonly string[];
+}
+
+const text = v.optional(v.string());
+const filterEntries = { connection: text, subject: text, feed: text, token: text, address: text, node: text };
+const number = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+/** A node of another version may not have every count. */
+const count = v.optional(number, 0);
+
+const counts: Command<null, FeedCounts> = {
+  name: 'counts',
+  argument: v.null(),
+  answer: v.object({
+    ...v.entriesFromList(addedCounts, count),
+    rejectedBy: v.optional(v.object(v.entriesFromList(rejectReasons, count)), {}),
+    closed: v.optional(v.object(v.entriesFromList(endReasons, count)), {}),
+    limit: v.optional(v.nullable(number), null),
+  }) as v.GenericSchema<unknown, FeedCounts>,
+};
+
+interface ListArgument extends ConnectionFilter {
+  readonly state: 'open' | 'ended';
+  readonly limit: number;
+  readonly after?: string | undefined;
+}
+
+interface NodePage {
+  readonly connections: readonly ConnectionInfo[];
+  readonly hasMore: boolean;
+}
+
+const list: Command<ListArgument, NodePage> = {
+  name: 'connections',
+  argument: v.object({
+    ...filterEntries,
+    state: v.picklist(['open', 'ended']),
+    limit: v.pipe(number, v.maxValue(mostListed)),
+    after: text,
+  }) as v.GenericSchema<unknown, ListArgument>,
+  answer: v.object({
+    connections: v.array(v.looseObject({ id: v.string(), node: v.string(), feeds: v.array(v.string()) })),
+    hasMore: v.boolean(),
+  }) as unknown as v.GenericSchema<unknown, NodePage>,
+};
+
+interface EndArgument extends ConnectionFilter {
+  readonly reason: EndReason;
+  readonly message?: string | undefined;
+  readonly isFinal?: boolean | undefined;
+}
+
+const end: Command<EndArgument, number> = {
+  name: 'end',
+  argument: v.object({
+    ...filterEntries,
+    reason: v.picklist(endReasons),
+    message: text,
+    isFinal: v.optional(v.boolean()),
+  }) as v.GenericSchema<unknown, EndArgument>,
+  answer: number,
+};
+
+/** Lists and ends connections on all nodes that share the broker. */
+@Injectable()
+export class FeedControl {
+  constructor(
+    private readonly control: Control,
+    private readonly registry: Registry,
+  ) {
+    control.handle(counts, () => registry.counts());
+    control.handle(list, (query) => this.listOwn(query));
+    control.handle(end, (argument) => this.endOwn(argument));
+  }
+
+  /** The counts of each node, this one's first. */
+  async counts(): Promise<{ nodes: NodeCounts[]; missing: readonly string[] }> {
+    const { answers, missing } = await this.control.ask(counts, null);
+    return { nodes: answers.map(({ node, value }) => ({ name: node, ...value })), missing };
+  }
+
+  async connections(query: ConnectionQuery): Promise<ConnectionPage> {
+    const { state = 'open', scope = 'cluster', limit = usuallyListed, ...rest } = query;
+    checkQuery(query, limit);
+    const argument = { ...checked(rest), state, limit };
+    if (scope === 'node')
+      return pageOf({ answers: [{ node: this.registry.nodeName, value: this.listOwn(argument) }], missing: [] }, limit, state);
+    return pageOf(await this.control.ask(list, argument), limit, state);
+  }
+
+  async disconnect(filter: ConnectionFilter, { reason: message, reconnect = true }: DisconnectOptions): Promise<EndedCount> {
+    const given = checked(filter);
+    if (Object.keys(given).length === 0) {
+      throw new FeedException('FEED_QUERY', { message: `Say which connections to end: ${Object.keys(filterEntries).join(', ')}.` });
+    }
+    if (message !== undefined && (message === '' || message.length > longestReason)) {
+      throw new FeedException('FEED_QUERY', { message: `reason is a text of 1 to ${longestReason} characters.` });
+    }
+    return this.end({ ...given, reason: 'disconnected', message, isFinal: !reconnect });
+  }
+
+  async endFeed(feed: string | FeedRef | undefined, reason: EndReason): Promise<EndedCount> {
+    return this.end({ feed: feed && checkFeedId(feedIdOf(feed)), reason });
+  }
+
+  async end(argument: EndArgument): Promise<EndedCount> {
+    const { answers, missing } = await this.control.ask(end, argument);
+    const nodes = answers.map(({ node, value }) => ({ name: node, ended: value }));
+    return { ended: nodes.reduce((sum, { ended }) => sum + ended, 0), nodes, missing };
+  }
+
+  private listOwn({ state, limit, after, ...filter }: ListArgument): NodePage {
+    return this.registry.list(filter, { isEnded: state === 'ended', limit, after });
+  }
+
+  private endOwn({ reason, message, isFinal = false, ...filter }: EndArgument): number {
+    const code = reason === 'revoked' ? 'FEED_REVOKED' : reason === 'disconnected' ? 'FEED_DISCONNECTED' : undefined;
+    const error = code && new FeedException(code, message === undefined ? {} : { message });
+    return this.registry.endAll(filter, reason, error && { error, isFinal });
+  }
+}
+
+/** @throws FeedException FEED_QUERY (400) */
+function checkQuery({ state = 'open', scope = 'cluster', after }: ConnectionQuery, limit: number): void {
+  const refuse = (message: string) => new FeedException('FEED_QUERY', { message });
+  if (state !== 'open' && state !== 'ended') throw refuse('state is open or ended.');
+  if (scope !== 'node' && scope !== 'cluster') throw refuse('scope is node or cluster.');
+  if (!Number.isInteger(limit) || limit < 1 || limit > mostListed) throw refuse(`limit is a whole number from 1 to ${mostListed}.`);
+  if (after === undefined) return;
+  if (state === 'ended') throw refuse('after goes with open connections.');
+  if (!/.-\d+$/.test(after)) throw refuse("after is a connection's id.");
+}
+
+/**
+ * The parts of a filter that are there.
+ *
+ * @throws FeedException FEED_ID (400) for a feed that cannot be one; FEED_QUERY (400) for what is no text
+ */
+function checked(filter: ConnectionFilter & { after?: string | undefined }): ConnectionFilter & { after?: string | undefined } {
+  const given = Object.entries(filter).filter(([, value]) => value !== undefined);
+  for (const [name, value] of given) {
+    if (name === 'feed') checkFeedId(value);
+    else if (typeof value !== 'string' || value === '') throw new FeedException('FEED_QUERY', { message: `${name} is a text.` });
+  }
+  return Object.fromEntries(given);
+}
+
+/** Open connections are in the order of their nodes' names: what follows a node that has more comes after those. */
+function pageOf({ answers, missing }: Answers<NodePage>, limit: number, state: 'open' | 'ended'): ConnectionPage {
+  if (state === 'ended') {
+    const all = answers.flatMap(({ value }) => value.connections).sort((a, b) => (b.endedAt as number) - (a.endedAt as number));
+    return { connections: all.slice(0, limit), missing };
+  }
+  const connections: ConnectionInfo[] = [];
+  let hasMore = false;
+  for (const { value } of [...answers].sort((a, b) => (a.node < b.node ? -1 : 1))) {
+    if (hasMore) break;
+    connections.push(...value.connections);
+    hasMore = value.hasMore;
+  }
+  hasMore ||= connections.length > limit;
+  const page = connections.slice(0, limit);
+  return { connections: page, ...(hasMore && { next: page.at(-1)?.id as string }), missing };
+}

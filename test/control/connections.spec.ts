@@ -1,0 +1,178 @@
+import type { ConnectionInfo, FeedEvent } from '../../src/index.js';
+import type { Engine } from '../../tools/engines.mjs';
+import { type BrokerKind, describeSharedBrokers, engineOf } from '../support/brokers.js';
+import { closeAll, follow, type ModuleOptions, platforms, type Served, serveFeeds, until } from '../support/serve.js';
+import { jwtSecret, sign } from '../support/tokens.js';
+
+const idsOf = ({ connections }: { connections: readonly ConnectionInfo[] }) => connections.map(({ id }) => id);
+
+describe.each(platforms)('connections on %s', (platform) => {
+  afterEach(closeAll);
+
+  const serve = (options: ModuleOptions = {}) => serveFeeds(platform, { nodeName: 'n', ...options });
+
+  it('have an id, which their clients get in the head, in a comment of an event stream, and in the opening line of NDJSON with marks', async () => {
+    const served = await serve();
+    const text = await follow(served, '/feeds/a');
+    await text.sees(/Feed-Connection: n-1\r\n/);
+    const sse = await follow(served, '/feeds/a', 'Accept: text/event-stream');
+    await sse.sees(/Feed-Connection: n-2\r\n[\s\S]*: connection n-2\n\n/);
+    const ndjson = await follow(served, '/feeds/a?format=ndjson&marks=1');
+    await ndjson.sees('{"connection":"n-3",');
+    expect(idsOf(await served.feeds.connections())).toEqual(['n-1', 'n-2', 'n-3']);
+  });
+
+  it('are listed with what is known of them', async () => {
+    const served = await serve({ jwtSecret, public: false });
+    const token = await sign({ sub: 'alice', feeds: ['*'], jti: 'token-1' });
+    const begun = Date.now();
+    const peer = await follow(
+      served,
+      '/feeds?id=a&id=b&format=sse',
+      `Authorization: Bearer ${token}`,
+      `User-Agent: ${'agent/1 '.repeat(50)}`,
+    );
+    await served.feeds.publish('a', 'hello');
+    await peer.sees('hello');
+    const { connections, missing } = await served.feeds.connections();
+    expect(missing).toEqual([]);
+    expect(connections).toEqual([
+      {
+        ...{ id: 'n-1', node: 'n', subject: 'alice', address: '127.0.0.1', userAgent: 'agent/1 '.repeat(25), feeds: ['a', 'b'] },
+        ...{ since: expect.any(Number), messages: 1, bytes: expect.any(Number), waitingBytes: 0, progressAt: expect.any(Number) },
+        ...{ format: 'sse', transport: 'socket', lag: 0 },
+      },
+    ]);
+    const [info] = connections;
+    expect(info?.since).toBeGreaterThanOrEqual(begun - 1);
+    expect(info?.bytes).toBeGreaterThan(10);
+  });
+
+  it('are found by what they have, page by page', async () => {
+    const served = await serve({ jwtSecret, public: false });
+    const { feeds } = served;
+    for (let n = 1; n <= 5; n += 1) {
+      const token = await sign({ sub: n % 2 ? 'odd' : 'even', feeds: ['*'], jti: `t${n}` });
+      await follow(served, `/feeds?id=common&id=${n}`, `Authorization: Bearer ${token}`);
+    }
+    expect(idsOf(await feeds.connections({ subject: 'odd' }))).toEqual(['n-1', 'n-3', 'n-5']);
+    expect(idsOf(await feeds.connections({ feed: '4' }))).toEqual(['n-4']);
+    expect(idsOf(await feeds.connections({ token: 't2' }))).toEqual(['n-2']);
+    expect(idsOf(await feeds.connections({ connection: 'n-3' }))).toEqual(['n-3']);
+    expect(idsOf(await feeds.connections({ subject: 'odd', feed: '4' }))).toEqual([]);
+    expect(idsOf(await feeds.connections({ address: '127.0.0.1', node: 'n' }))).toHaveLength(5);
+    expect(idsOf(await feeds.connections({ node: 'other' }))).toEqual([]);
+    const first = await feeds.connections({ limit: 2 });
+    expect([idsOf(first), first.next]).toEqual([['n-1', 'n-2'], 'n-2']);
+    const second = await feeds.connections({ limit: 2, after: first.next });
+    expect([idsOf(second), second.next]).toEqual([['n-3', 'n-4'], 'n-4']);
+    const third = await feeds.connections({ limit: 2, after: second.next });
+    expect([idsOf(third), third.next]).toEqual([['n-5'], undefined]);
+  });
+
+  it('stay in the list of those that ended, with their reason', async () => {
+    const served = await serve();
+    const [one, two] = [await follow(served, '/feeds/a'), await follow(served, '/feeds/b')];
+    one.leave();
+    await until(() => served.feeds.counts().open === 1);
+    await served.feeds.end('b');
+    await two.closed();
+    await until(() => served.feeds.counts().open === 0);
+    const { connections } = await served.feeds.connections({ state: 'ended' });
+    expect(connections.map(({ id, reason }) => [id, reason])).toEqual([
+      ['n-2', 'completed'],
+      ['n-1', 'client'],
+    ]);
+    expect(connections[0]?.endedAt).toBeGreaterThanOrEqual(connections[0]?.since ?? Number.NaN);
+    expect(idsOf(await served.feeds.connections({ state: 'ended', feed: 'a' }))).toEqual(['n-1']);
+  });
+
+  it.each([
+    [{ limit: 0 }, /limit is a whole number from 1 to 1000/],
+    [{ limit: 1001 }, /limit is/],
+    [{ limit: 1.5 }, /limit is/],
+    [{ state: 'closed' }, /state is open or ended/],
+    [{ scope: 'world' }, /scope is node or cluster/],
+    [{ after: 'x' }, /after is a connection's id/],
+    [{ after: 'n-1', state: 'ended' }, /after goes with open/],
+    [{ feed: 'a b' }, /A feed's id is/],
+    [{ subject: '' }, /subject is a text/],
+    [{ subject: 7 }, /subject is a text/],
+  ])('cannot be listed by %j', async (query, message) => {
+    const { feeds } = await serve();
+    await expect(feeds.connections(query as object)).rejects.toThrow(message);
+  });
+
+  it('are ended with words for their clients, and without a reconnection where none is wanted', async () => {
+    const served = await serve();
+    const events: FeedEvent[] = [];
+    served.feeds.events$.subscribe((event) => events.push(event));
+    const sse = await follow(served, '/feeds/a?format=sse');
+    const ndjson = await follow(served, '/feeds/a?format=ndjson&marks=1');
+    const other = await follow(served, '/feeds/b');
+    const told = await served.feeds.disconnect({ feed: 'a' }, { reason: 'enough', reconnect: false });
+    expect(told).toEqual({ ended: 2, nodes: [{ name: 'n', ended: 2 }], missing: [] });
+    await sse.sees(
+      /retry: 2147483647\n\n[\s\S]*event: error\ndata: \{"code":"FEED_DISCONNECTED","message":"enough","status":403\}\n\n[\s\S]*\r\n0\r\n\r\n$/,
+    );
+    await ndjson.sees('{"error":{"code":"FEED_DISCONNECTED","message":"enough","status":403}}');
+    await Promise.all([sse.closed(), ndjson.closed()]);
+    await until(() => served.feeds.counts().closed.disconnected === 2);
+    const closed = events.flatMap((event) => (event.type === 'closed' ? [[event.connection, event.node, event.reason]] : []));
+    expect(closed.sort()).toEqual([
+      ['n-1', 'n', 'disconnected'],
+      ['n-2', 'n', 'disconnected'],
+    ]);
+    expect(other.socket.destroyed).toBe(false);
+    await expect(served.feeds.disconnect({})).rejects.toThrow(/Say which connections/);
+    await expect(served.feeds.disconnect({ subject: 'x' }, { reason: 'x'.repeat(201) })).rejects.toThrow(/reason is a text of 1 to 200/);
+  });
+});
+
+describeSharedBrokers('connections of several nodes on', (kind: BrokerKind) => {
+  describe.each(platforms)('on %s', (platform) => {
+    let engine: Engine;
+    beforeEach(async () => {
+      engine = (await engineOf(kind)) as Engine;
+    });
+    afterEach(closeAll);
+
+    const start = (nodeName: string) => serveFeeds(platform, { broker: (context) => kind.make(engine.port, context), nodeName });
+    const meet = (...nodes: Served[]) => until(() => nodes.every(({ feeds }) => feeds.nodeNames().length === nodes.length));
+
+    it('are listed and ended from any of them', async () => {
+      const [a, b, c] = [await start('a'), await start('b'), await start('c')];
+      await meet(a, b, c);
+      for (const node of [a, b, b, c]) await follow(node, '/feeds/1');
+      expect(idsOf(await b.feeds.connections())).toEqual(['a-1', 'b-1', 'b-2', 'c-1']);
+      expect(idsOf(await b.feeds.connections({ scope: 'node' }))).toEqual(['b-1', 'b-2']);
+      const page = await c.feeds.connections({ limit: 2 });
+      expect([idsOf(page), page.next]).toEqual([['a-1', 'b-1'], 'b-1']);
+      expect(idsOf(await c.feeds.connections({ limit: 2, after: 'b-1' }))).toEqual(['b-2', 'c-1']);
+      expect(await a.feeds.disconnect({ connection: 'b-2' })).toMatchObject({ ended: 1, missing: [] });
+      const { ended, nodes } = await a.feeds.end('1');
+      expect([ended, nodes]).toEqual([
+        3,
+        [
+          { name: 'a', ended: 1 },
+          { name: 'b', ended: 1 },
+          { name: 'c', ended: 1 },
+        ],
+      ]);
+      await until(async () => (await c.feeds.connections({ state: 'ended' })).connections.length === 4);
+    });
+
+    it('are not awaited from a node that is lost, nor from one that has left', async () => {
+      const [a, b, c] = [await start('a'), await start('b'), await start('c')];
+      await meet(a, b, c);
+      await follow(b, '/feeds/1');
+      await c.app.close();
+      await until(() => a.feeds.nodeNames().length === 2);
+      expect(await a.feeds.connections()).toMatchObject({ connections: [{ id: 'b-1' }], missing: [] });
+      await engine.pause();
+      const listed = a.feeds.connections();
+      expect(await listed).toMatchObject({ connections: [], missing: ['b'] });
+      await engine.resume();
+    });
+  });
+});
