@@ -9,11 +9,13 @@ import { main, rssBytes, using } from '../lib/server.js';
 import { Service, startOf } from '../lib/service.js';
 import { drain, move } from './drain.js';
 import { history, resumes } from './history.js';
+import { idle } from './idle.js';
 import { slowRedis } from './slow-redis.js';
 
 interface StressOptions {
   adapter: string;
   connections: number;
+  nodes: number;
   seconds: number;
 }
 
@@ -145,6 +147,7 @@ const scenarios: Record<string, (options: StressOptions) => Promise<Check[]>> = 
   history,
   resumes,
   'slow-redis': slowRedis,
+  idle,
 };
 const names = Object.keys(scenarios).join(',');
 
@@ -156,8 +159,9 @@ const options = readOptions(
       return name;
     }),
     adapter: adapter(),
-    seconds: number('how long readers are published to, and Redis is slow', 60),
+    seconds: number('how long readers are published to, Redis is slow, and nodes are idle', 60),
     connections: whole('connections of drain, move and delay; limit and slow-redis have half as many again', 10_000, 200, 10_000),
+    nodes: whole('idle nodes on one broker', 56, 2, 200),
   },
   'Exit code: 0; 1 when something does not hold; 2 when an option is wrong.',
 );

@@ -1,9 +1,6 @@
 import { AckPolicy, DeliverPolicy, type JetStreamManager, ReplayPolicy } from '@nats-io/jetstream';
 import { createInbox, type Msg, type NatsConnection, nanos } from '@nats-io/transport-node';
 
-/** How often an idle consumer sends a heartbeat, in milliseconds. */
-export const heartbeatMs = 1000;
-
 /** A message as a consumer delivers it. */
 export interface Delivery {
   readonly subject: string;
@@ -24,6 +21,8 @@ export interface ConsumerTarget {
   readonly from: number;
   /** Beginning of the subject to which messages are sent. Default: the client's. */
   readonly inboxPrefix: string | undefined;
+  /** How often the consumer sends a heartbeat where it has nothing to send, in milliseconds. */
+  readonly heartbeatMs: number;
 }
 
 /** What hears of a consumer. */
@@ -47,7 +46,7 @@ export interface Consumer {
 export async function consume(
   connection: NatsConnection,
   manager: JetStreamManager,
-  { stream, from, inboxPrefix }: ConsumerTarget,
+  { stream, from, inboxPrefix, heartbeatMs }: ConsumerTarget,
   listener: ConsumerListener,
 ): Promise<Consumer> {
   let delivered = 0;

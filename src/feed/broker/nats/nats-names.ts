@@ -134,7 +134,7 @@ export class NatsNames {
     });
     finished.catch(() => {}); // it may fail before it is waited for
     const stall = setTimeout(() => fail(new Error(`no name arrives for ${answerMs} ms`)), answerMs);
-    const target = { stream: this.stream, from: 1, inboxPrefix: this.settings.client.inboxPrefix };
+    const target = { stream: this.stream, from: 1, inboxPrefix: this.settings.client.inboxPrefix, heartbeatMs: 1000 };
     const deliver = (delivery: Delivery) => {
       stall.refresh();
       note(delivery);

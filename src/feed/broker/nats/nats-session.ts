@@ -1,23 +1,24 @@
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import type { HistoryBounds } from '../broker.js';
+import { crowding } from '../crowd.js';
 import type { ServerSession } from '../session-broker.js';
 import { Waiters } from '../waiters.js';
 import type { NatsSettings } from './nats.options.js';
 import { cleared, decode, feedOf } from './nats-codec.js';
-import { type Delivery, heartbeatMs } from './nats-consumer.js';
+import type { Delivery } from './nats-consumer.js';
 import type { NatsFeeds } from './nats-feeds.js';
 import { NatsNames } from './nats-names.js';
 import { findServer } from './nats-probe.js';
 import { NatsPublisher } from './nats-publisher.js';
 import { commonEnd, renewRewritten } from './nats-rewritten.js';
-import { NatsStream } from './nats-stream.js';
+import { heartbeatMs, NatsStream } from './nats-stream.js';
 
 /** How long NATS may take to answer, in milliseconds. */
 const answerMs = 3000;
-/** How often the stream's state is requested, in milliseconds. */
+/** How often the stream's state is requested, in milliseconds, where few processes do. */
 const checkMs = 2000;
 /** After how many missed heartbeats a consumer counts as gone. */
-const maxMissedHeartbeats = 4;
+const maxMissedHeartbeats = 3;
 /** How many requests for messages are made at a time. */
 const requestsAtOnce = 100;
 
@@ -52,6 +53,8 @@ export class NatsSession implements ServerSession {
   private isInspecting = false;
   /** Gaps before messages up to this sequence have been inspected. */
   private inspectedUpTo = 0;
+  /** How many processes there are, as the stream's state tells. */
+  private consumers = 1;
   private check: NodeJS.Timeout | undefined = undefined;
   private syncing: Promise<void> | undefined = undefined;
   private nextSync: Promise<void> | undefined = undefined;
@@ -145,7 +148,7 @@ export class NatsSession implements ServerSession {
         () => this.scheduleCheck(),
         () => {}, // the session has ended
       );
-    }, checkMs);
+    }, checkMs * crowding(this.consumers));
   }
 
   private async sync(): Promise<void> {
@@ -154,7 +157,8 @@ export class NatsSession implements ServerSession {
       if (this.cause) throw this.cause;
       const requestedAt = performance.now();
       const { offset } = feeds;
-      const { epoch, last } = await this.stream.state();
+      const { epoch, last, consumers } = await this.stream.state();
+      this.consumers = consumers;
       if (epoch !== feeds.epoch || last < offset) throw new Error('the stream was created again');
       await this.arrivalOf(last);
       feeds.completeAt = requestedAt;

@@ -21,6 +21,11 @@ import { limitsOf, ttlOf } from './nats-limits.js';
 
 export const streamNotFound = 10_059;
 const noJetStreamForAccount = 10_039;
+/**
+ * How often an idle consumer sends a heartbeat, in milliseconds. Seldom: whether NATS answers, and has sent everything, is found out by
+ * requests.
+ */
+export const heartbeatMs = 5000;
 /** How often the stream is asked for while it is being created, and how long it is waited for in between, in milliseconds. */
 const mostTries = 100;
 const retryMs = 20;
@@ -33,6 +38,8 @@ export interface StreamState {
   readonly first: number;
   /** The sequence of the last message that was ever stored. */
   readonly last: number;
+  /** How many processes consume it. */
+  readonly consumers: number;
 }
 
 /** What may be missing of a stream. */
@@ -169,7 +176,7 @@ export class NatsStream {
    * @param fail called when the consumer has ended, or messages were lost on the way
    */
   consume(from: number, deliver: (delivery: Delivery) => void, fail: (cause: Error) => void): Promise<{ pending: number }> {
-    const target = { stream: this.name, from, inboxPrefix: this.settings.client.inboxPrefix };
+    const target = { stream: this.name, from, inboxPrefix: this.settings.client.inboxPrefix, heartbeatMs };
     const onHeard = () => {
       this.heardAt = performance.now();
     };
@@ -222,5 +229,5 @@ function stateOf({ created, state, config }: StreamInfo): StreamState {
   const [, seconds, fraction = ''] = /^(.*?)(?:\.(\d+))?Z$/.exec(created) ?? [];
   const ms = BigInt(Date.parse(seconds === undefined ? created : `${seconds}Z`));
   const epoch = (ms * 1_000_000n + BigInt(fraction.slice(0, 9).padEnd(9, '0'))).toString(36) + generationOf(config);
-  return { epoch, first: state.first_seq, last: state.last_seq };
+  return { epoch, first: state.first_seq, last: state.last_seq, consumers: state.consumer_count };
 }

@@ -13,10 +13,10 @@ export class RedisAnnouncements {
   /** Where it is not: the `PING` that the replies of this turn of the event loop wait for. */
   private ping: Promise<unknown> | undefined;
 
-  /** @param channelPrefix beginning of the channels' names; alone, it is no feed's channel */
+  /** @param channelPrefix beginning of the channels' names; alone, it is no feed's channel, and every process has subscribed to it */
   constructor(
     readonly redis: Redis,
-    private readonly channelPrefix: string,
+    readonly channelPrefix: string,
   ) {}
 
   /** @throws Error where the server has no sharded Pub/Sub, or takes no messages on it */
@@ -51,7 +51,6 @@ export class RedisAnnouncements {
     await this.arrived();
     redis.off('smessage', listen);
     if (!isHeard) throw new Error('its two connections, for commands and for announcements, lead to different servers');
-    await redis.sunsubscribe(channelPrefix);
   }
 
   /** Has announcements of feeds passed on from now on. */

@@ -3,6 +3,7 @@ import { reasonOf } from '../../errors/broker.errors.js';
 import type { Content, StoredMessage } from '../../message/message.js';
 import { isPosition, type Start } from '../../message/position.js';
 import { type BrokerContext, type History, longestTtlMs, type MessageSink, type PublishConditions } from '../broker.js';
+import { crowding } from '../crowd.js';
 import { SessionBroker } from '../session-broker.js';
 import type { RedisTarget } from './redis.options.js';
 import { appendedMessage, isRepeated } from './redis-append.js';
@@ -13,7 +14,10 @@ import { isNotStored, isRejection } from './redis-errors.js';
 import { offsetOf, type Page } from './redis-page.js';
 import { RedisSession } from './redis-session.js';
 
-/** How often Redis is asked for its newest offset, which also tells whether it answers, in milliseconds. */
+/**
+ * How often a process looks whether Redis owes it an answer, in milliseconds. Where few processes share it, each asks for the newest offset as
+ * often, which tells whether Redis answers; where there are many, all together ask as often as a few.
+ */
 const checkMs = 1000;
 /** After how many checks in a row without an answer it is asked for nothing more. They are counted: a busy process hears late of an answer. */
 const maxUnanswered = 3;
@@ -35,6 +39,8 @@ export class RedisBroker extends SessionBroker<RedisSession> {
   /** Fail what is asked for at this moment. */
   private readonly asking = new Set<(reason: Error) => void>();
   private isProbing = false;
+  /** When Redis was asked last for its newest offset, by `performance.now()`. */
+  private askedAt = 0;
 
   constructor(
     private readonly target: RedisTarget,
@@ -141,6 +147,8 @@ export class RedisBroker extends SessionBroker<RedisSession> {
 
   private check(session: RedisSession): void {
     const { delivery } = this;
+    const isDue = performance.now() - this.askedAt > checkMs * (crowding(session.processes) - 0.5);
+    if (session.waiting === 0 && !isDue && !this.silence) return;
     session.unanswered += 1;
     if (session.unanswered > maxUnanswered) {
       this.silence = new Error(silent);
@@ -153,7 +161,9 @@ export class RedisBroker extends SessionBroker<RedisSession> {
       this.silence = undefined;
       if (delivery.isLive && !this.isRejecting) this.outage.end();
     }
-    if (delivery.isLive) session.beat().then((newest) => delivery.note(newest), ignore);
+    if (!delivery.isLive) return;
+    this.askedAt = performance.now();
+    session.beat().then((newest) => delivery.note(newest), ignore);
   }
 
   /**

@@ -103,8 +103,9 @@ end
 /**
  * Finds out whether Redis is the one that it was, at the beginning of a connection and then every second.
  *
- * KEYS: state. ARGV: epoch to begin with, the shortest ttl in µs, the last offset that the process has received, its epoch. Returns epoch,
- * offset of the last message of all feeds, whether Redis has all that the process has received, up to where it has, and the time in µs.
+ * KEYS: state. ARGV: epoch to begin with, the shortest ttl in µs, the last offset that the process has received, its epoch, the channel to
+ * which each process has subscribed. Returns epoch, offset of the last message of all feeds, whether Redis has all that the process has
+ * received, up to where it has, the time in µs, and how many processes there are.
  */
 export const beat = `${common}
 -- A user may not be allowed to ask; then only what processes have received shows that messages are lost.
@@ -127,7 +128,8 @@ if kept and received > math.max(kept, ended(told, name) or 0) then
   tellLoss()
   redis.call('HSET', KEYS[1], 'told', with(name, received, told))
 end
-return { epoch, text(last), isKnown and 1 or 0, text(kept or 0), text(now) }
+local processes = redis.pcall('PUBSUB', 'SHARDNUMSUB', ARGV[5])
+return { epoch, text(last), isKnown and 1 or 0, text(kept or 0), text(now), processes[2] or 1 }
 `;
 
 /**

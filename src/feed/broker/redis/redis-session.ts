@@ -4,7 +4,6 @@ import type { Content } from '../../message/message.js';
 import type { Position } from '../../message/position.js';
 import { Batches } from '../batches.js';
 import { allBounds, boundsOf, type HistoryBounds, messageOverhead, type PublishConditions } from '../broker.js';
-import { newEpoch } from '../epoch.js';
 import type { ServerSession } from '../session-broker.js';
 import type { RedisTarget } from './redis.options.js';
 import { RedisAnnouncements } from './redis-announcements.js';
@@ -13,13 +12,11 @@ import { clientOf, disconnect, withTimeLimit } from './redis-connect.js';
 import { isReply, isStale } from './redis-errors.js';
 import { type Announcement, kindOf, parse } from './redis-message.js';
 import { type Page, type PagesReply, pagesOf, type ReadOptions, readBytes, requestOf, slotOf } from './redis-page.js';
-import { read } from './redis-read-script.js';
-import { memberOf, namesOf, remember, remembered, type ScanReply } from './redis-remembered.js';
-import { append, beat, clear } from './redis-scripts.js';
+import { memberOf, namesOf, type ScanReply } from './redis-remembered.js';
+import { RedisScriptRunner, type ScriptName } from './redis-script-runner.js';
 import { TimeLimit } from './time-limit.js';
 
 const unconditional: PublishConditions = {};
-const scripts = { append, beat, clear, read, remember, remembered };
 
 /** How many feeds are subscribed, or unsubscribed, with one command. */
 const subscribedAtOnce = 500;
@@ -66,8 +63,12 @@ export class RedisSession implements ServerSession {
   newest!: Newest;
   /** Reset to 0 by each reply. Announcements do not count: they also arrive where nothing gets to Redis any more. */
   unanswered = 0;
+  /** How many commands wait for their replies. */
+  waiting = 0;
+  /** How many processes share the feeds, as the last `beat()` has found. */
+  processes = 1;
   private failure: Error | undefined;
-  private readonly hashes: Partial<Record<keyof typeof scripts, string>> = {};
+  private readonly scripts = new RedisScriptRunner();
   private readonly stateKey: string;
   private readonly streamPrefix: string;
   private readonly keyPrefix: string;
@@ -172,9 +173,11 @@ export class RedisSession implements ServerSession {
     const { context } = this;
     const received = context.received();
     const shortestTtlMs = Math.min(...allBounds(context.bounds).map(({ historyTtlMs }) => historyTtlMs));
-    const values = [shortestTtlMs * 1000, received?.offset ?? 0, received?.epoch ?? ''];
-    const [epoch, offset, isKnown, kept, now] = (await this.run('beat', [], values)) as [string, string, number, string, string];
+    const values = [shortestTtlMs * 1000, received?.offset ?? 0, received?.epoch ?? '', this.announcements.channelPrefix];
+    const reply = (await this.run('beat', [], values)) as [string, string, number, string, string, number];
+    const [epoch, offset, isKnown, kept, now, processes] = reply;
     this.clock = Number(now) - performance.now() * 1000;
+    this.processes = Number(processes);
     return { epoch, offset: Number(offset), isKnown: isKnown === 1, kept: Number(kept) };
   }
 
@@ -229,17 +232,9 @@ export class RedisSession implements ServerSession {
       const announcement = parse(feed, text);
       if (announcement) context.onAnnounced(announcement);
     });
-    await this.load();
+    await this.scripts.load(this.redis);
     // The clock must be known before the first message is appended.
     this.newest = await this.beat();
-  }
-
-  private async load(): Promise<void> {
-    const names = Object.keys(scripts) as (keyof typeof scripts)[];
-    const hashes = await Promise.all(names.map((name) => this.redis.script('LOAD', scripts[name])));
-    names.forEach((name, n) => {
-      this.hashes[name] = String(hashes[n]);
-    });
   }
 
   /** Reads what finds room in one reply, and of the first feed at least a message. Where all start at the end, no stream is looked at. */
@@ -265,26 +260,13 @@ export class RedisSession implements ServerSession {
   }
 
   /** @param stores whether the reply says that something is stored */
-  private async run(
-    script: keyof typeof scripts,
-    others: readonly string[],
-    values: readonly (string | number)[],
-    stores = false,
-  ): Promise<unknown> {
-    const keys = [this.stateKey, ...others];
-    const call = () => this.noteReply(this.redis.evalsha(this.hashes[script] ?? '', keys.length, ...keys, newEpoch(), ...values), stores);
-    try {
-      return await call();
-    } catch (error) {
-      if (!(error as Error).message.startsWith('NOSCRIPT')) throw error;
-      // Somebody has flushed them.
-      await this.load();
-      return call();
-    }
+  private run(script: ScriptName, others: readonly string[], values: readonly (string | number)[], stores = false): Promise<unknown> {
+    return this.noteReply(this.scripts.run(this.redis, script, [this.stateKey, ...others], values), stores);
   }
 
   /** @param stores whether the reply says that something is stored, which is so whatever becomes of the announcements */
   private async noteReply<T>(reply: Promise<T>, stores = false): Promise<T> {
+    this.waiting += 1;
     try {
       const value = await reply;
       const arrived = this.announcements.arrived();
@@ -294,6 +276,7 @@ export class RedisSession implements ServerSession {
       if (isStale(error)) this.end(error as Error);
       throw error;
     } finally {
+      this.waiting -= 1;
       this.unanswered = 0;
     }
   }
