@@ -7,6 +7,7 @@ import { atRate, sleep, until } from '../lib/pace.js';
 import { Publisher } from '../lib/publisher.js';
 import { main, rssBytes, using } from '../lib/server.js';
 import { Service, startOf } from '../lib/service.js';
+import { control } from './control.js';
 import { drain, move } from './drain.js';
 import { history, resumes } from './history.js';
 import { idle } from './idle.js';
@@ -147,6 +148,7 @@ const scenarios: Record<string, (options: StressOptions) => Promise<Check[]>> = 
   history,
   resumes,
   'slow-redis': slowRedis,
+  control,
   idle,
 };
 const names = Object.keys(scenarios).join(',');
@@ -160,7 +162,12 @@ const options = readOptions(
     }),
     adapter: adapter(),
     seconds: number('how long readers are published to, Redis is slow, and nodes are idle', 60),
-    connections: whole('connections of drain, move and delay; limit and slow-redis have half as many again', 10_000, 200, 10_000),
+    connections: whole(
+      'connections of drain, move and delay; control has nine tenths; limit and slow-redis have half as many again',
+      10_000,
+      200,
+      10_000,
+    ),
     nodes: whole('idle nodes on one broker', 56, 2, 200),
   },
   'Exit code: 0; 1 when something does not hold; 2 when an option is wrong.',
