@@ -1,7 +1,8 @@
 import * as v from 'valibot';
-import { isWeakSecret } from '../feed/auth/auth.options.js';
+import { keyForm, keyRule } from '../feed/auth/auth.options.js';
+import { authorizeAt } from '../feed/auth/authorize-at.js';
 import { FeedOptionsError } from '../feed/errors/feed-options.error.js';
-import { wholeNumber } from '../feed/errors/option-rules.js';
+import { milliseconds, wholeNumber } from '../feed/errors/option-rules.js';
 import { type FeedOptions, feedOptionRules, resolveFeedOptions } from '../feed/feed.options.js';
 import type { FeedRules } from '../feed/pubsub/rules.js';
 import { resolveWebhookOptions, type WebhookOptions } from '../webhook/webhook.options.js';
@@ -23,6 +24,8 @@ export interface Config {
   /** Undefined: it is not served. */
   dashboard: { key: string | undefined } | undefined;
   feed: FeedOptions;
+  /** Whether `POST /tickets` issues one-time tickets. */
+  tickets: boolean;
   webhook: WebhookOptions | undefined;
   /** The longest that a process takes to end its feeds and to send the last events, in milliseconds. */
   shutdownMs: number;
@@ -53,12 +56,12 @@ const number = (rule: v.GenericSchema<number | undefined>) =>
     ),
   );
 
-const list = (rule: v.GenericSchema<string[] | undefined>) =>
+const list = <Output>(rule: v.GenericSchema<string | readonly string[] | undefined, Output>) =>
   v.optional(
     v.pipe(
       v.string(),
       v.transform((text) => text.split(',').map((item) => item.trim())),
-      rule as v.GenericSchema<string[]>,
+      rule as unknown as v.GenericSchema<string[], Output>,
     ),
   );
 
@@ -122,11 +125,12 @@ const variables = {
   },
   FEED_LOG: { rule: v.optional(v.picklist(['text', 'json'], 'must be text or json'), 'text') },
   FEED_DASHBOARD: { rule: onOff },
-  FEED_DASHBOARD_KEY: { rule: v.optional(feedOptionRules.publishKey), isSecret: true },
+  FEED_DASHBOARD_KEY: { rule: v.optional(v.pipe(v.string(), v.regex(keyForm, keyRule))), isSecret: true },
   FEED_WORKER: { rule: v.optional(v.pipe(v.string(), v.transform(Number)), '1') },
   FEED_RULES: { option: 'rules', rule: json },
   FEED_WEBHOOK_URL: { option: 'url', rule: v.optional(v.string()) },
   FEED_WEBHOOK_SECRET: { option: 'secret', rule: v.optional(v.string()), isSecret: true },
+  FEED_WEBHOOK_SECRETS: { option: 'secret', rule: list(v.array(v.string())), isSecret: true },
   FEED_INTERVAL_MS: { option: 'intervalMs', rule: number(feedOptionRules.intervalMs) },
   FEED_MAX_CONNECTIONS: { option: 'maxConnections', rule: number(feedOptionRules.maxConnections) },
   FEED_MAX_CONNECTIONS_PER_CLIENT: { option: 'maxConnectionsPerClient', rule: number(feedOptionRules.maxConnectionsPerClient) },
@@ -149,11 +153,19 @@ const variables = {
   FEED_LOG_CONNECTIONS: { option: 'logConnections', rule: v.optional(feedOptionRules.logConnections) },
   FEED_NODE_NAME: { option: 'nodeName', rule: v.optional(feedOptionRules.nodeName) },
   FEED_PUBLISH_KEY: { option: 'publishKey', rule: v.optional(feedOptionRules.publishKey), isSecret: true },
+  FEED_PUBLISH_KEYS: { option: 'publishKey', rule: list(feedOptionRules.publishKey), isSecret: true },
   FEED_JWT_SECRET: { option: 'jwtSecret', rule: v.optional(feedOptionRules.jwtSecret), isSecret: true },
+  FEED_JWT_SECRETS: { option: 'jwtSecret', rule: list(feedOptionRules.jwtSecret), isSecret: true },
   FEED_JWKS_URL: { option: 'jwksUrl', rule: v.optional(feedOptionRules.jwksUrl), isSecret: true },
   FEED_JWT_ISSUER: { option: 'jwtIssuer', rule: v.optional(feedOptionRules.jwtIssuer) },
   FEED_JWT_AUDIENCE: { option: 'jwtAudience', rule: v.optional(feedOptionRules.jwtAudience) },
   FEED_TOKEN_COOKIE: { option: 'tokenCookie', rule: v.optional(feedOptionRules.tokenCookie) },
+  FEED_TOKEN_IN_QUERY: { option: 'tokenInQuery', rule: onOff },
+  FEED_TICKETS: { rule: onOff },
+  FEED_TICKET_SECRETS: { option: 'ticketSecret', rule: list(feedOptionRules.ticketSecret), isSecret: true },
+  FEED_AUTHORIZE_URL: { rule: v.optional(feedOptionRules.jwksUrl), isSecret: true },
+  FEED_AUTHORIZE_TIMEOUT_MS: { rule: number(milliseconds(1)) },
+  FEED_CORS_ORIGINS: { option: 'trustedOrigins', rule: list(feedOptionRules.trustedOrigins) },
 } as const satisfies Record<string, Variable>;
 
 type Name = keyof typeof variables;
@@ -176,12 +188,13 @@ const webhookFlushMs = 500;
  */
 export function readConfig(env: NodeJS.ProcessEnv): Config {
   const values = read(env);
-  const given = Object.fromEntries(table.flatMap(([name, { option }]) => (option ? [[option, values[name]]] : [])));
-  const { url, secret, ...options } = given as Partial<WebhookOptions> & FeedOptions;
+  const { url, secret, ...options } = optionsOf(values);
   const { jwtSecret, jwksUrl, intervalMs = defaultIntervalMs } = options;
-  const feed: FeedOptions = { ...options, intervalMs, public: jwtSecret === undefined && jwksUrl === undefined };
+  const authorize = authorizeOf(values);
+  const feed: FeedOptions = { ...options, authorize, intervalMs, public: (jwtSecret ?? jwksUrl ?? authorize) === undefined };
+  const tickets = values.FEED_TICKETS ?? false;
   const webhook = url === undefined && secret === undefined ? undefined : ({ url, secret, flushMs: webhookFlushMs } as WebhookOptions);
-  const { drainMs } = check(() => resolveFeedOptions(feed));
+  const { drainMs } = check(() => resolveFeedOptions(feed, { tickets }));
   const flushMs = webhook ? check(() => resolveWebhookOptions(webhook)).flushMs : 0;
   const { PORT: port = 8080, WORKERS: workers = 1 } = values;
   if (workers > 1 && values.FEED_BROKER === 'memory') {
@@ -199,13 +212,30 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     log: values.FEED_LOG,
     dashboard: (values.FEED_DASHBOARD ?? true) ? { key: values.FEED_DASHBOARD_KEY } : undefined,
     feed,
+    tickets,
     webhook,
     shutdownMs: drainMs + flushMs,
-    warnings:
-      jwtSecret !== undefined && isWeakSecret(jwtSecret)
-        ? ['FEED_JWT_SECRET has fewer than 32 bytes and could be guessed: set a longer one (RFC 7518 section 3.2)']
-        : [],
+    warnings: [],
   };
+}
+
+/** The options of the feeds and of the webhook that are set. */
+function optionsOf(values: Values): Partial<WebhookOptions> & FeedOptions {
+  const set = new Map<string, Name>();
+  for (const [name, { option }] of table) {
+    if (!option || values[name] === undefined) continue;
+    const other = set.get(option);
+    if (other) throw new ConfigError(name, `takes the place of ${other}: set one of the two`);
+    set.set(option, name);
+  }
+  return Object.fromEntries([...set].map(([option, name]) => [option, values[name]]));
+}
+
+/** Asks another service what is allowed, where its URL is set. */
+function authorizeOf({ FEED_AUTHORIZE_URL: url, FEED_AUTHORIZE_TIMEOUT_MS: timeoutMs }: Values): FeedOptions['authorize'] {
+  if (url !== undefined) return authorizeAt(url, { timeoutMs });
+  if (timeoutMs !== undefined) throw new ConfigError('FEED_AUTHORIZE_TIMEOUT_MS', 'needs FEED_AUTHORIZE_URL too');
+  return undefined;
 }
 
 function read(env: NodeJS.ProcessEnv): Values {

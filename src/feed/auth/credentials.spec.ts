@@ -4,7 +4,7 @@ import { FeedRequest } from '../http/feed-request.js';
 import { credentialOf, withoutToken } from './credentials.js';
 
 const find = (headers: IncomingHttpHeaders, target = '/feeds/1') =>
-  credentialOf(FeedRequest.of({ headers, url: target } as IncomingMessage), 'feed_token');
+  credentialOf(FeedRequest.of({ headers, url: target } as IncomingMessage), { tokenCookie: 'feed_token' });
 const cookie = (header: string) => find({ cookie: header })?.token;
 
 describe('credentialOf', () => {
