@@ -240,7 +240,7 @@ function checkRules(rules: FeedRules, hasTokens: boolean): void {
       throw new FeedOptionsError(message, `rules.${pattern}.replay`);
     }
     if (read === 'token' && !hasTokens) {
-      const message = `FeedModule's option "rules.${pattern}.read" is 'token', which needs "jwtSecret", "jwksUrl", "authorize" or "publishKey" too`;
+      const message = `FeedModule's option "rules.${pattern}.read" is 'token', which needs "jwtSecret", "jwksUrl" or "publishKey" too, or "authorize"`;
       throw new FeedOptionsError(message, `rules.${pattern}.read`);
     }
   }

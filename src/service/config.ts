@@ -29,8 +29,6 @@ export interface Config {
   webhook: WebhookOptions | undefined;
   /** The longest that a process takes to end its feeds and to send the last events, in milliseconds. */
   shutdownMs: number;
-  /** For the operator, a line each. */
-  warnings: string[];
 }
 
 /** An environment variable is invalid. */
@@ -94,8 +92,8 @@ const pathRule = 'must be a path: segments of A-Z a-z 0-9 . _ ~ - with / between
 
 interface Variable {
   rule: v.GenericSchema;
-  /** The option of the feeds or of the webhook that it sets. */
-  option?: keyof FeedOptions | keyof WebhookOptions;
+  /** The option of the feeds or of the webhook that it sets, alone or with another one. */
+  option?: keyof FeedOptions | 'tickets' | keyof WebhookOptions;
   /** Error messages do not show the value of a secret. */
   isSecret?: true;
 }
@@ -161,9 +159,9 @@ const variables = {
   FEED_JWT_AUDIENCE: { option: 'jwtAudience', rule: v.optional(feedOptionRules.jwtAudience) },
   FEED_TOKEN_COOKIE: { option: 'tokenCookie', rule: v.optional(feedOptionRules.tokenCookie) },
   FEED_TOKEN_IN_QUERY: { option: 'tokenInQuery', rule: onOff },
-  FEED_TICKETS: { rule: onOff },
+  FEED_TICKETS: { option: 'tickets', rule: onOff },
   FEED_TICKET_SECRETS: { option: 'ticketSecret', rule: list(feedOptionRules.ticketSecret), isSecret: true },
-  FEED_AUTHORIZE_URL: { rule: v.optional(feedOptionRules.jwksUrl), isSecret: true },
+  FEED_AUTHORIZE_URL: { option: 'authorize', rule: v.optional(feedOptionRules.jwksUrl), isSecret: true },
   FEED_AUTHORIZE_TIMEOUT_MS: { rule: number(milliseconds(1)) },
   FEED_CORS_ORIGINS: { option: 'trustedOrigins', rule: list(feedOptionRules.trustedOrigins) },
 } as const satisfies Record<string, Variable>;
@@ -188,15 +186,17 @@ const webhookFlushMs = 500;
  */
 export function readConfig(env: NodeJS.ProcessEnv): Config {
   const values = read(env);
-  const { url, secret, ...options } = optionsOf(values);
+  const { url, secret, tickets = false, ...options } = optionsOf(values);
   const { jwtSecret, jwksUrl, intervalMs = defaultIntervalMs } = options;
   const authorize = authorizeOf(values);
   const feed: FeedOptions = { ...options, authorize, intervalMs, public: (jwtSecret ?? jwksUrl ?? authorize) === undefined };
-  const tickets = values.FEED_TICKETS ?? false;
   const webhook = url === undefined && secret === undefined ? undefined : ({ url, secret, flushMs: webhookFlushMs } as WebhookOptions);
-  const { drainMs } = check(() => resolveFeedOptions(feed, { tickets }));
-  const flushMs = webhook ? check(() => resolveWebhookOptions(webhook)).flushMs : 0;
+  const { drainMs } = check(values, () => resolveFeedOptions(feed, { tickets }));
+  const flushMs = webhook ? check(values, () => resolveWebhookOptions(webhook)).flushMs : 0;
   const { PORT: port = 8080, WORKERS: workers = 1 } = values;
+  if (tickets && /^\/?tickets(\/|$)/i.test(values.FEED_PATH)) {
+    throw new ConfigError('FEED_PATH', 'must not begin with tickets, which is a route of its own with FEED_TICKETS=on');
+  }
   if (workers > 1 && values.FEED_BROKER === 'memory') {
     const reason = 'the memory broker does not share messages between processes';
     throw new ConfigError('FEED_BROKER', `must be redis://… or nats://… with WORKERS=${workers}: ${reason}`);
@@ -215,12 +215,11 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     tickets,
     webhook,
     shutdownMs: drainMs + flushMs,
-    warnings: [],
   };
 }
 
 /** The options of the feeds and of the webhook that are set. */
-function optionsOf(values: Values): Partial<WebhookOptions> & FeedOptions {
+function optionsOf(values: Values): Partial<WebhookOptions> & FeedOptions & { tickets?: boolean } {
   const set = new Map<string, Name>();
   for (const [name, { option }] of table) {
     if (!option || values[name] === undefined) continue;
@@ -247,14 +246,15 @@ function read(env: NodeJS.ProcessEnv): Values {
   throw new ConfigError(name, isSecret ? message : `${message}, not ${JSON.stringify(env[name])}`);
 }
 
-/** Names the variables that set an invalid option. */
-function check<T>(resolve: () => T): T {
+/** Names the variable that sets an invalid option. */
+function check<T>(values: Values, resolve: () => T): T {
   try {
     return resolve();
   } catch (error) {
     if (!(error instanceof FeedOptionsError)) throw error;
     const [option] = error.option.split('.');
     const names = table.filter((entry) => entry[1].option === option).map(([name]) => name);
-    throw new ConfigError(names.join(' or ') || error.option, `is invalid: ${error.message}`);
+    const name = names.find((name) => values[name] !== undefined) ?? names[0];
+    throw new ConfigError(name ?? error.option, `is invalid: ${error.message}`);
   }
 }

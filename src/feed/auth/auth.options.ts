@@ -112,7 +112,7 @@ function secrets(rule: string, isValid: (secret: string) => boolean) {
       const all: readonly unknown[] = [dataset.value].flat();
       const areValid = all.length > 0 && all.every((secret) => typeof secret === 'string' && isValid(secret));
       if (areValid) return all as readonly string[];
-      addIssue({ message: `${rule}, or an array of such`, received: 'what was given' });
+      addIssue({ message: Array.isArray(dataset.value) ? `${rule}, each of one or more` : rule, received: 'what was given' });
       return NEVER;
     }),
   );

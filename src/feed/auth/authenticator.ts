@@ -2,7 +2,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import { FeedException, isAnswer } from '../errors/feed-exception.js';
 import type { FeedRequest } from '../http/feed-request.js';
 import type { ResolvedAuthOptions } from './auth.options.js';
-import { type AuthorizeFunction, type AuthorizeRequest, checkAuthorization } from './authorize.js';
+import { type AuthorizeFunction, type AuthorizeRequest, checkAuthorization, type FeedClaims } from './authorize.js';
 import { type Credential, credentialOf } from './credentials.js';
 import { isCrossSite } from './cross-site.js';
 import { TokenGrant } from './grant.js';
@@ -77,8 +77,7 @@ export class Authenticator {
     const path = request.target.split('?', 1)[0] as string;
     const asked: AuthorizeRequest = { action, feeds: feeds(), method, path, authorization, cookie, request: request.raw };
     const allowed = await this.decide(authorize, asked);
-    if (allowed === true) return TokenGrant.from(action === 'read' ? { feeds: asked.feeds } : { publish: asked.feeds });
-    if (allowed !== false) return TokenGrant.from(allowed);
+    if (allowed !== false) return TokenGrant.from(claimsOf(allowed, asked));
     if (authorization === undefined && cookie === undefined) throw unauthorized('This needs a token.', false);
     throw new FeedException('FEED_FORBIDDEN', {
       message: `This request may not ${action === 'read' ? 'read these feeds' : 'publish here'}.`,
@@ -108,6 +107,13 @@ export class Authenticator {
   private isForeign({ raw }: FeedRequest): boolean {
     return raw.method !== 'GET' && raw.method !== 'HEAD' && isCrossSite(raw, this.options.trustedOrigins);
   }
+}
+
+/** What is allowed: where that does not name feeds, the action on those that were asked about. */
+function claimsOf(allowed: FeedClaims | true, { action, feeds }: AuthorizeRequest): FeedClaims {
+  const claims = allowed === true ? {} : allowed;
+  if ((claims.feeds ?? claims.publish) !== undefined) return claims;
+  return { ...claims, [action === 'read' ? 'feeds' : 'publish']: feeds };
 }
 
 function crossSite({ action }: Pick<Wanted, 'action'>): FeedException {

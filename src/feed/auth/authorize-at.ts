@@ -34,7 +34,7 @@ type Decision = FeedClaims | boolean | 'unauthorized';
  * Has another service decide what a request may do: for each, it gets a `POST` with `{ action, feeds, method, path }` as JSON, and with the
  * request's own `Authorization` and `Cookie`.
  *
- * A status of 2xx allows the action on these feeds, or, with a JSON object as the body, what its claims say. 401 and 403 are passed on.
+ * A status of 2xx allows the action on these feeds, or, with a JSON object as the body, what its claims say (see `FeedClaims`). 401 and 403 are passed on.
  * Anything else, a redirect included, and no answer in time is a failure: the request gets 503, and after 5 failures in a row the service is
  * left alone for 5 s. An answer is stored for as long as its `Cache-Control` says by `max-age`, for the same credentials, action, feeds, method and
  * path.

@@ -20,11 +20,14 @@ export interface AuthorizeRequest {
   readonly request: IncomingMessage;
 }
 
-/** What is allowed, as the claims of a token say it. */
+/**
+ * What is allowed, as the claims of a token say it: one claim or more. With neither `feeds` nor `publish`, that is the action on the feeds
+ * that the request names.
+ */
 export interface FeedClaims {
-  /** Feeds that may be read: ids, and beginnings of ids followed by `*`. Default: none. */
+  /** Feeds that may be read: ids, and beginnings of ids followed by `*`. Default: none, where `publish` is given. */
   readonly feeds?: string | readonly string[] | undefined;
-  /** Feeds that may be published to, in the same way. Default: none. */
+  /** Feeds that may be published to, in the same way. Default: none, where `feeds` is given. */
   readonly publish?: string | readonly string[] | undefined;
   /** Who the client is. Default: unknown. */
   readonly sub?: string | undefined;
@@ -41,6 +44,9 @@ export type Authorization = FeedClaims | boolean | null | undefined;
  */
 export type AuthorizeFunction = (request: AuthorizeRequest) => Authorization | Promise<Authorization>;
 
+/** An object without any of them is an answer to something else, such as `{ allowed: false }`. */
+const known = ['feeds', 'publish', 'sub', 'exp'] as const;
+
 const patterns = v.optional(v.union([v.string(), v.array(v.string())]));
 const claims = v.looseObject({ feeds: patterns, publish: patterns, sub: v.optional(v.string()), exp: v.optional(v.number()) });
 
@@ -49,6 +55,6 @@ export function checkAuthorization(value: unknown): FeedClaims | boolean {
   if (value === undefined || value === null) return false;
   if (typeof value === 'boolean') return value;
   const result = v.safeParse(claims, value);
-  if (result.success && !Array.isArray(value)) return result.output as FeedClaims;
-  throw new TypeError('the answer must have claims as a token has them: { feeds?, publish?, sub?, exp? }');
+  if (result.success && known.some((claim) => result.output[claim] !== undefined)) return result.output as FeedClaims;
+  throw new TypeError(`the answer must have one or more of the claims ${known.join(', ')}, as a token has them`);
 }
