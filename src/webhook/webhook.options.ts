@@ -34,7 +34,7 @@ export interface WebhookOptions {
 }
 
 const urlRule = 'must be an http:// or https:// URL';
-const secretRule = 'must be a text that is not empty, or whsec_ and base64, or an array of such';
+const secretRule = 'must be a text that is not empty, or whsec_ and base64';
 
 function isTexts(value: unknown): boolean {
   const all = [value].flat();

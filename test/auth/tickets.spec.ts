@@ -73,9 +73,11 @@ describe.each(platforms)('one-time tickets on %s', (platform) => {
   it('give the connection the subject and the end of their token', async () => {
     await start({ maxConnectionsPerClient: 1 });
     const exp = now() + 2;
-    const ticket = await ticketFor({ sub: 'ada', exp });
+    const ticket = await ticketFor({ sub: 'ada', exp, jti: 'token-1' });
     const peer = await Peer.get(served.port, `/feeds/a?ticket=${ticket}`);
     await until(() => served.feeds.counts().open === 1);
+    const { connections } = await served.feeds.connections({ subject: 'ada' });
+    expect(connections).toMatchObject([{ subject: 'ada', feeds: ['a'] }]);
     expect((await read(served.url, '/feeds/a', bearer(await sign({ sub: 'ada' }))))[0]).toBe(429);
     await peer.closed();
     await until(() => served.feeds.counts().closed.expired === 1);
