@@ -3,7 +3,7 @@ import { FeedException, isAnswer } from '../errors/feed-exception.js';
 import type { FeedRequest } from '../http/feed-request.js';
 import type { ResolvedAuthOptions } from './auth.options.js';
 import { type AuthorizeFunction, type AuthorizeRequest, checkAuthorization, type FeedClaims } from './authorize.js';
-import { type Credential, credentialOf } from './credentials.js';
+import { type Credential, type CredentialPlaces, credentialOf } from './credentials.js';
 import { isCrossSite } from './cross-site.js';
 import { TokenGrant } from './grant.js';
 import type { Revocations } from './revocations.js';
@@ -24,6 +24,7 @@ export class Authenticator {
   private readonly logger = new Logger('FeedAccess');
   private readonly verifier: TokenVerifier | undefined;
   private readonly publishKeys: readonly Secret[];
+  private readonly places: CredentialPlaces;
 
   /** @param tickets undefined where none are issued */
   constructor(
@@ -31,6 +32,7 @@ export class Authenticator {
     private readonly revocations: Revocations,
     readonly tickets: Tickets | undefined,
   ) {
+    this.places = { ...options, tickets: tickets !== undefined };
     this.verifier = TokenVerifier.of(options);
     this.publishKeys = options.publishKeys.map((key) => new Secret(key));
   }
@@ -48,7 +50,7 @@ export class Authenticator {
 
   private async grantOf(request: FeedRequest, wanted: Wanted): Promise<TokenGrant> {
     const { options, tickets, verifier } = this;
-    const credential = credentialOf(request, { ...options, tickets: tickets !== undefined });
+    const credential = credentialOf(request, this.places);
     if (credential && this.isPublishKey(credential)) return TokenGrant.everything;
     if (credential?.from === 'ticket' && tickets) return tickets.redeem(credential.token);
     const doing = wanted.action === 'read' ? 'Reading' : 'Publishing';

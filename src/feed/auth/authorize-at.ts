@@ -125,7 +125,7 @@ class Authorizer {
 
   private async send(request: AuthorizeRequest, signal: AbortSignal): Promise<{ decision: Decision; freshMs: number }> {
     const { action, feeds, method, path, authorization, cookie } = request;
-    const response = await fetch(this.url, {
+    const init: RequestInit = {
       method: 'POST',
       redirect: 'manual',
       signal,
@@ -137,6 +137,11 @@ class Authorizer {
         ...(cookie !== undefined && { cookie }),
       },
       body: JSON.stringify({ action, feeds, method, path }),
+    };
+    // Where the service has just closed the connection, which was idle, it is no failure: a new one is tried.
+    const response = await fetch(this.url, init).catch((error: Error) => {
+      if (isBroken(error)) return fetch(this.url, init);
+      throw error;
     });
     const text = await readText(response);
     return { decision: decisionIn(response, text), freshMs: freshnessOf(response.headers) };
@@ -202,6 +207,11 @@ async function readText({ body }: Response): Promise<string> {
 function unavailable(retryAfter?: number): FeedException {
   const message = 'Whether this is allowed cannot be found out at the moment.';
   return new FeedException('FEED_UNAVAILABLE', { message, ...(retryAfter !== undefined && { retryAfter }) });
+}
+
+/** Whether a connection ended before an answer began. */
+function isBroken({ cause }: Error): boolean {
+  return ['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'].includes((cause as NodeJS.ErrnoException | undefined)?.code ?? '');
 }
 
 /** `fetch` gives the reason in the cause. */
