@@ -24,7 +24,7 @@ import { FEED_OPTIONS, type ResolvedFeedOptions } from './feed.options.js';
 import { type AnyRequest, type AnyResponse, setStatus } from './http/adapter.js';
 import { readBody, readEnd } from './http/body.js';
 import { FeedRequest, idPaths } from './http/feed-request.js';
-import { FEED_PATHS } from './http/feed-routes.js';
+import { FEED_PATHS, NAMED_FEEDS, type NamedFeeds } from './http/feed-routes.js';
 import { withErrorHead } from './http/head.js';
 import { historyRequest } from './http/history-request.js';
 import { Undocumented } from './http/openapi.js';
@@ -80,6 +80,8 @@ const batch = v.strictObject({
 
 const bodyRule = `The body must be { feeds: [1 to ${mostPublished} ids], type?: text, data }, or { messages: [1 to ${mostPublished} of { feed, type?: text, data, key?: text }] }.`;
 
+const named: NamedFeeds = (request) => FeedRequest.of(request).feeds;
+
 /**
  * The built-in routes: `GET <path>/:id` follows a feed, `GET <path>?id=a&id=b` several, with `?mode=once` they answer with history, `POST <path>/:id` publishes to one, `POST <path>` to
  * many, `POST <path>/:id?end` ends one, `DELETE <path>/:id` clears one. An id may have slashes, plain or as `%2F`.
@@ -96,10 +98,11 @@ class FeedController {
 
   @Get(['', ...idPaths])
   @SetMetadata(FEED_PATHS, ['', ...idPaths])
+  @SetMetadata(NAMED_FEEDS, named)
   async follow(@Req() request: AnyRequest, @Res() response: AnyResponse): Promise<void> {
     const asked = FeedRequest.of(request);
     const { pathFeed } = asked;
-    const ids = pathFeed === undefined ? asked.queryFeeds : [pathFeed];
+    const ids = asked.feeds;
     const wanted = historyRequest(asked, ids);
     if (wanted) return this.answerer.answer(request, response, ids, wanted);
     const { source, sourceHasIds } = this.options;
@@ -113,6 +116,7 @@ class FeedController {
   }
 
   @Post(idPaths)
+  @SetMetadata(NAMED_FEEDS, named)
   async publish(
     @Req() request: AnyRequest,
     @Res({ passthrough: true }) response: AnyResponse,
@@ -159,6 +163,7 @@ class FeedController {
   }
 
   @Delete(idPaths)
+  @SetMetadata(NAMED_FEEDS, named)
   @HttpCode(204)
   async clear(@Req() request: AnyRequest, @Res({ passthrough: true }) response: AnyResponse): Promise<void> {
     const asked = FeedRequest.of(request);

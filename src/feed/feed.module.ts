@@ -1,9 +1,11 @@
 import { ConfigurableModuleBuilder, type DynamicModule, Logger, Module, type NestModule } from '@nestjs/common';
 import { DiscoveryModule, ModulesContainer } from '@nestjs/core';
 import { AUTH_OPTIONS } from './auth/auth.options.js';
+import { Authenticator } from './auth/authenticator.js';
 import { FeedAuthGuard } from './auth/feed-auth.guard.js';
 import { FeedTokenService } from './auth/feed-token.service.js';
 import { Revocations } from './auth/revocations.js';
+import { Tickets } from './auth/tickets.js';
 import { Broker } from './broker/broker.js';
 import { Control } from './cluster/control.js';
 import { Leases } from './cluster/leases.js';
@@ -19,6 +21,7 @@ import { FeedInterceptors } from './feed.interceptors.js';
 import { FeedLifecycle } from './feed.lifecycle.js';
 import { FEED_OPTIONS, type FeedModuleExtras, type FeedOptions, type ResolvedFeedOptions, resolveFeedOptions } from './feed.options.js';
 import { FeedService } from './feed.service.js';
+import { ticketControllerAt } from './feed.tickets.js';
 import { decorated } from './http/decorated.js';
 import { FeedRoutes } from './http/feed-routes.js';
 import { Admission } from './limits/admission.js';
@@ -30,15 +33,21 @@ import { Runs } from './run/runs.js';
 /** Injects where the built-in routes are. */
 const FEED_EXTRAS = Symbol('FEED_EXTRAS');
 
+const noExtras: FeedModuleExtras = { path: undefined, guards: undefined, tickets: undefined, decorators: undefined, isGlobal: true };
+
 /** `MODULE_OPTIONS_TOKEN` has the options as the application gave them, `FEED_OPTIONS` the resolved ones. */
 const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModuleBuilder<FeedOptions>({ moduleName: 'Feed' })
   .setClassMethodName('forRoot')
-  .setExtras<FeedModuleExtras>({ path: undefined, guards: undefined, decorators: undefined, isGlobal: true }, (definition, extras) => {
-    const { path, guards = [FeedAuthGuard], decorators = [], isGlobal = true } = extras;
+  .setExtras<FeedModuleExtras>(noExtras, (definition, extras) => {
+    const { path, guards = [FeedAuthGuard], tickets, decorators = [], isGlobal = true } = extras;
+    const controllers = [
+      ...(path === undefined ? [] : [feedControllerAt(path, guards)]),
+      ...(tickets ? [ticketControllerAt(tickets === true ? 'tickets' : tickets)] : []),
+    ];
     return {
       ...definition,
       global: isGlobal,
-      controllers: path === undefined ? [] : [decorated(feedControllerAt(path, guards), decorators)],
+      controllers: controllers.map((controller) => decorated(controller, decorators)),
       providers: [...(definition.providers ?? []), { provide: FEED_EXTRAS, useValue: extras }],
     };
   })
@@ -56,6 +65,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
     FeedInterceptors,
     { provide: FEED_OPTIONS, inject: [MODULE_OPTIONS_TOKEN, FEED_EXTRAS], useFactory: resolveFeedOptions },
     { provide: AUTH_OPTIONS, useExisting: FEED_OPTIONS },
+    { provide: Authenticator, inject: [FEED_OPTIONS, Broker, Revocations], useFactory: makeAuthenticator },
     { provide: Broker, inject: [FEED_OPTIONS], useFactory: makeBroker },
     { provide: Revocations, inject: [Broker], useFactory: makeRevocations },
     { provide: Admission, inject: [FEED_OPTIONS, Revocations], useFactory: makeAdmission },
@@ -69,7 +79,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
     { provide: Nodes, inject: [FEED_OPTIONS, Broker], useFactory: makeNodes },
     { provide: Control, inject: [Nodes], useFactory: makeControl },
   ],
-  exports: [FeedService, FeedTokenService, FeedOpener, Runs, Revocations, FEED_OPTIONS, AUTH_OPTIONS],
+  exports: [FeedService, FeedTokenService, FeedOpener, Runs, Authenticator, Revocations, FEED_OPTIONS, AUTH_OPTIONS],
 })
 export class FeedModule extends ConfigurableModuleClass implements NestModule {
   /** @throws FeedModuleDuplicateError when the application imports the module more than once */
@@ -107,6 +117,11 @@ function makeRevocations(broker: Broker): Revocations {
 
 function makeAdmission(options: ResolvedFeedOptions, revocations: Revocations): Admission {
   return new Admission(options, revocations);
+}
+
+function makeAuthenticator(options: ResolvedFeedOptions, broker: Broker, revocations: Revocations): Authenticator {
+  const { ticketSecrets } = options;
+  return new Authenticator(options, revocations, ticketSecrets.length > 0 ? new Tickets(broker, ticketSecrets) : undefined);
 }
 
 function makePublisher(broker: Broker, { rules, feeds }: ResolvedFeedOptions): Publisher {

@@ -31,6 +31,17 @@ export class TokenGrant implements Grant {
     );
   }
 
+  /** A grant to read these feeds alone, for as long. */
+  narrowed(feeds: readonly string[]): TokenGrant {
+    return new TokenGrant(feeds, [], this.subject, this.expiresAt, this.tokenId);
+  }
+
+  /** Claims that grant the same reading, for as long. */
+  toClaims(): Record<string, unknown> {
+    const { feeds, subject, expiresAt, tokenId } = this;
+    return { feeds, sub: subject, exp: expiresAt && expiresAt / 1000, jti: tokenId };
+  }
+
   mayRead(feed: string): boolean {
     return this.feeds.some((pattern) => matchesFeed(pattern, feed));
   }

@@ -129,6 +129,16 @@ export class FeedRequest {
   }
 
   /**
+   * The feed that the path names, or those of the query.
+   *
+   * @throws FeedException FEED_ID, FEED_IDS (400)
+   */
+  get feeds(): string[] {
+    const { pathFeed } = this;
+    return pathFeed === undefined ? this.queryFeeds : [pathFeed];
+  }
+
+  /**
    * The format, with positions between the messages where the client asks for them (`?marks=1`).
    *
    * @throws FeedException FEED_FORMAT (406) when the client accepts none of the formats; FEED_QUERY (400)
