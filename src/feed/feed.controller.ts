@@ -28,6 +28,7 @@ import { FEED_PATHS } from './http/feed-routes.js';
 import { withErrorHead } from './http/head.js';
 import { historyRequest } from './http/history-request.js';
 import { Undocumented } from './http/openapi.js';
+import { PublishLimits } from './limits/publish-limits.js';
 import { contentOf } from './message/content.js';
 import { checkFeedId } from './message/feed-id.js';
 import type { Content, StoredMessage } from './message/message.js';
@@ -91,6 +92,7 @@ class FeedController {
     private readonly publisher: Publisher,
     private readonly router: Router,
     private readonly runs: Runs,
+    private readonly limits: PublishLimits,
     @Inject(FEED_OPTIONS) private readonly options: ResolvedFeedOptions,
   ) {}
 
@@ -122,9 +124,11 @@ class FeedController {
     try {
       const feed = checkFeedId(asked.pathFeed);
       checkMayPublish(asked, [feed]);
+      this.limits.check(asked);
       const end = asked.query.get('end');
-      if (end !== null) return this.answerTo(await this.runs.end(feed, await readEnd(asked, end, this.options.bodyBytes)));
+      if (end !== null) return await this.end(asked, feed, end);
       const data = await readBody(asked, this.options.bodyBytes);
+      this.limits.take(asked);
       const options = { type, key: keyOf(asked), expected: asked.query.get('expected') ?? undefined };
       const [answer] = await this.send([feed], data, options);
       return answer as PublishAnswer;
@@ -141,6 +145,7 @@ class FeedController {
     const asked = FeedRequest.of(request);
     const { bodyBytes } = this.options;
     try {
+      this.limits.check(asked);
       const body = await readBody(asked, Math.max(bodyBytes + namesBytes, batchShare * bodyBytes), ['application/json']);
       const several = v.safeParse(batch, body);
       if (several.success) {
@@ -152,7 +157,9 @@ class FeedController {
       if (!same.success || !('data' in same.output)) throw new FeedException('FEED_MESSAGE', { message: bodyRule });
       const { feeds, type, data } = same.output;
       checkMayPublish(asked, feeds.map(checkFeedId));
-      return { messages: await this.send([...new Set(feeds)], data, { type, key: keyOf(asked) }) };
+      const different = [...new Set(feeds)];
+      this.limits.take(asked, different.length);
+      return { messages: await this.send(different, data, { type, key: keyOf(asked) }) };
     } catch (error) {
       throw withErrorHead(error, response);
     }
@@ -165,16 +172,24 @@ class FeedController {
     try {
       const feed = checkFeedId(asked.pathFeed);
       checkMayPublish(asked, [feed]);
+      this.limits.take(asked);
       await this.publisher.clear(feed);
     } catch (error) {
       throw withErrorHead(error, response);
     }
   }
 
+  private async end(asked: FeedRequest, feed: string, reason: string): Promise<PublishAnswer> {
+    const end = await readEnd(asked, reason, this.options.bodyBytes);
+    this.limits.take(asked);
+    return this.answerTo(await this.runs.end(feed, end));
+  }
+
   /** One of several messages: what is wrong with it is its own result. */
   private async sendOne(asked: FeedRequest, { feed, data, ...options }: v.InferOutput<typeof batch>['messages'][number]) {
     try {
       checkMayPublish(asked, [checkFeedId(feed)]);
+      this.limits.take(asked);
       const [answer] = await this.send([feed], data, options);
       return answer as PublishAnswer;
     } catch (error) {

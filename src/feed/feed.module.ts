@@ -22,6 +22,7 @@ import { FeedService } from './feed.service.js';
 import { decorated } from './http/decorated.js';
 import { FeedRoutes } from './http/feed-routes.js';
 import { Admission } from './limits/admission.js';
+import { PublishLimits } from './limits/publish-limits.js';
 import { Publisher } from './pubsub/publisher.js';
 import { Router } from './pubsub/router.js';
 import { Snapshots } from './pubsub/snapshots.js';
@@ -59,7 +60,8 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
     { provide: Broker, inject: [FEED_OPTIONS], useFactory: makeBroker },
     { provide: Revocations, inject: [Broker], useFactory: makeRevocations },
     { provide: Admission, inject: [FEED_OPTIONS, Revocations], useFactory: makeAdmission },
-    { provide: Publisher, inject: [Broker, FEED_OPTIONS], useFactory: makePublisher },
+    { provide: PublishLimits, inject: [FEED_OPTIONS, Admission], useFactory: makePublishLimits },
+    { provide: Publisher, inject: [Broker, FEED_OPTIONS, Admission], useFactory: makePublisher },
     { provide: Registry, inject: [FEED_OPTIONS, Broker, Admission], useFactory: makeRegistry },
     { provide: Router, inject: [Registry], useFactory: ({ router }: Registry) => router },
     { provide: FeedOpener, inject: [Admission, Registry, Router], useFactory: makeOpener },
@@ -109,8 +111,12 @@ function makeAdmission(options: ResolvedFeedOptions, revocations: Revocations): 
   return new Admission(options, revocations);
 }
 
-function makePublisher(broker: Broker, { rules, feeds }: ResolvedFeedOptions): Publisher {
-  return new Publisher(broker, rules, feeds);
+function makePublishLimits(options: ResolvedFeedOptions, admission: Admission): PublishLimits {
+  return new PublishLimits(options, admission);
+}
+
+function makePublisher(broker: Broker, { rules, feeds }: ResolvedFeedOptions, admission: Admission): Publisher {
+  return new Publisher(broker, rules, feeds, () => admission.count('feedRate'));
 }
 
 function makeRegistry(options: ResolvedFeedOptions, broker: Broker, admission: Admission): Registry {

@@ -21,6 +21,8 @@ export interface Grant {
   readonly subject?: string | undefined;
   /** The id of the token: its `jti`. */
   readonly tokenId?: string | undefined;
+  /** Which publish key the request has, by a name that does not give it away; undefined where it has none. */
+  readonly key?: string | undefined;
   /** When the token expires, in milliseconds since 1970. Undefined: never. */
   readonly expiresAt?: number | undefined;
   /** Why a request without a token is rejected where it needs one; undefined where it has one, or none was looked for. */

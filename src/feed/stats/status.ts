@@ -6,7 +6,7 @@ export interface FeedStatus {
   readonly open: number;
   /** Connections that were ever opened. */
   readonly opened: number;
-  /** Requests for a feed that were ever rejected. */
+  /** Requests for a feed, and messages to one, that were ever rejected. */
   readonly rejected: number;
   /** The most connections that may be open; Infinity for no limit. */
   readonly limit: number;
