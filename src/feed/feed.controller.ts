@@ -26,7 +26,7 @@ import { readBody, readEnd } from './http/body.js';
 import { FeedRequest, idPaths } from './http/feed-request.js';
 import { FEED_PATHS } from './http/feed-routes.js';
 import { withErrorHead } from './http/head.js';
-import { historyRequest } from './http/history-request.js';
+import { type HistoryRequest, historyRequest } from './http/history-request.js';
 import { Undocumented } from './http/openapi.js';
 import { PublishLimits } from './limits/publish-limits.js';
 import { contentOf } from './message/content.js';
@@ -100,9 +100,7 @@ class FeedController {
   @SetMetadata(FEED_PATHS, ['', ...idPaths])
   async follow(@Req() request: AnyRequest, @Res() response: AnyResponse): Promise<void> {
     const asked = FeedRequest.of(request);
-    const { pathFeed } = asked;
-    const ids = pathFeed === undefined ? asked.queryFeeds : [pathFeed];
-    const wanted = historyRequest(asked, ids);
+    const { ids, wanted } = this.wantedBy(asked, response);
     if (wanted) return this.answerer.answer(request, response, ids, wanted);
     const { source, sourceHasIds } = this.options;
     await this.opener.open(request, response, {
@@ -110,7 +108,7 @@ class FeedController {
       source: source && (() => source(contextOf(asked, ids))),
       resume: true,
       sourceHasIds,
-      labelled: pathFeed === undefined,
+      labelled: asked.pathFeed === undefined,
     });
   }
 
@@ -133,7 +131,7 @@ class FeedController {
       const [answer] = await this.send([feed], data, options);
       return answer as PublishAnswer;
     } catch (error) {
-      throw withErrorHead(error, response);
+      throw this.refused(error, asked, response);
     }
   }
 
@@ -161,7 +159,7 @@ class FeedController {
       this.limits.take(asked, different.length);
       return { messages: await this.send(different, data, { type, key: keyOf(asked) }) };
     } catch (error) {
-      throw withErrorHead(error, response);
+      throw this.refused(error, asked, response);
     }
   }
 
@@ -175,8 +173,23 @@ class FeedController {
       this.limits.take(asked);
       await this.publisher.clear(feed);
     } catch (error) {
-      throw withErrorHead(error, response);
+      throw this.refused(error, asked, response);
     }
+  }
+
+  private wantedBy(asked: FeedRequest, response: AnyResponse): { ids: string[]; wanted: HistoryRequest | undefined } {
+    try {
+      const { pathFeed } = asked;
+      const ids = pathFeed === undefined ? asked.queryFeeds : [pathFeed];
+      return { ids, wanted: historyRequest(asked, ids) };
+    } catch (error) {
+      throw this.refused(error, asked, response);
+    }
+  }
+
+  private refused(error: unknown, asked: FeedRequest, response: AnyResponse): unknown {
+    this.router.measures.noteRefusal(error, asked.namedFeed);
+    return withErrorHead(error, response);
   }
 
   private async end(asked: FeedRequest, feed: string, reason: string): Promise<PublishAnswer> {
@@ -194,6 +207,7 @@ class FeedController {
       return answer as PublishAnswer;
     } catch (error) {
       if (!(error instanceof FeedException)) throw error;
+      this.router.measures.noteRefusal(error, feed);
       return { feed, ...(error.getResponse() as Omit<Rejection, 'feed'>) };
     }
   }

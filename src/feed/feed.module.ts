@@ -27,6 +27,7 @@ import { Publisher } from './pubsub/publisher.js';
 import { Router } from './pubsub/router.js';
 import { Snapshots } from './pubsub/snapshots.js';
 import { Runs } from './run/runs.js';
+import { Measures } from './stats/measures.js';
 
 /** Injects where the built-in routes are. */
 const FEED_EXTRAS = Symbol('FEED_EXTRAS');
@@ -62,7 +63,8 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
     { provide: Admission, inject: [FEED_OPTIONS, Revocations], useFactory: makeAdmission },
     { provide: PublishLimits, inject: [FEED_OPTIONS, Admission], useFactory: makePublishLimits },
     { provide: Publisher, inject: [Broker, FEED_OPTIONS, Admission], useFactory: makePublisher },
-    { provide: Registry, inject: [FEED_OPTIONS, Broker, Admission], useFactory: makeRegistry },
+    { provide: Measures, inject: [FEED_OPTIONS], useFactory: makeMeasures },
+    { provide: Registry, inject: [FEED_OPTIONS, Broker, Admission, Measures], useFactory: makeRegistry },
     { provide: Router, inject: [Registry], useFactory: ({ router }: Registry) => router },
     { provide: FeedOpener, inject: [Admission, Registry, Router], useFactory: makeOpener },
     { provide: Leases, inject: [Broker], useFactory: (broker: Broker) => new Leases(broker) },
@@ -71,7 +73,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
     { provide: Nodes, inject: [FEED_OPTIONS, Broker], useFactory: makeNodes },
     { provide: Control, inject: [Nodes], useFactory: makeControl },
   ],
-  exports: [FeedService, FeedTokenService, FeedOpener, Runs, Revocations, FEED_OPTIONS, AUTH_OPTIONS],
+  exports: [FeedService, FeedTokenService, FeedOpener, Runs, Measures, Revocations, FEED_OPTIONS, AUTH_OPTIONS],
 })
 export class FeedModule extends ConfigurableModuleClass implements NestModule {
   /** @throws FeedModuleDuplicateError when the application imports the module more than once */
@@ -119,13 +121,17 @@ function makePublisher(broker: Broker, { rules, feeds }: ResolvedFeedOptions, ad
   return new Publisher(broker, rules, feeds, () => admission.count('feedRate'));
 }
 
-function makeRegistry(options: ResolvedFeedOptions, broker: Broker, admission: Admission): Registry {
+function makeMeasures({ rules }: ResolvedFeedOptions): Measures {
+  return new Measures(Object.keys(rules.rules), (feed) => rules.patternOf(feed));
+}
+
+function makeRegistry(options: ResolvedFeedOptions, broker: Broker, admission: Admission, measures: Measures): Registry {
   const logger = new Logger(FeedService.name);
   const snapshots = new Snapshots(options.serialize, (feed, error) =>
     logger.error(`The snapshot of feed "${feed}" failed: ${textOf(error)}`),
   );
   // Half of what a connection may hold is for the page of history that it is sent, half for what comes meanwhile.
-  const router = new Router(broker, options.rules, snapshots, options.bufferBytes / 2, (feed, hasSubscribers) =>
+  const router = new Router(broker, options.rules, snapshots, measures, options.bufferBytes / 2, (feed, hasSubscribers) =>
     registry.onPresence(feed, hasSubscribers),
   );
   const onFailed = ({ feeds }: Connection, error: unknown) =>

@@ -4,6 +4,7 @@ import { FeedRequest, type Grant } from '../http/feed-request.js';
 import { isFeedRoute } from '../http/feed-routes.js';
 import { withErrorHead } from '../http/head.js';
 import type { RuleSet } from '../pubsub/rules.js';
+import { Measures } from '../stats/measures.js';
 import { AUTH_OPTIONS, type ResolvedAuthOptions } from './auth.options.js';
 import { type Credential, credentialOf } from './credentials.js';
 import { isCrossSite } from './cross-site.js';
@@ -28,6 +29,7 @@ export class FeedAuthGuard implements CanActivate {
   constructor(
     @Inject(AUTH_OPTIONS) private readonly options: ResolvedAuthOptions & { readonly rules: RuleSet },
     private readonly revocations: Revocations,
+    protected readonly measures: Measures,
   ) {
     this.hasReadRules = options.rules.all.some(({ read }) => read !== undefined);
     this.verifier = TokenVerifier.of(options);
@@ -47,6 +49,7 @@ export class FeedAuthGuard implements CanActivate {
       request.grant = await this.grantOf(request, isFeedRoute(context.getHandler()), this.checksFeeds(context));
       return true;
     } catch (error) {
+      this.measures.noteRefusal(error, request.namedFeed);
       throw withErrorHead(error, http.getResponse());
     }
   }

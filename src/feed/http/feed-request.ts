@@ -112,8 +112,8 @@ export class FeedRequest {
    * @throws FeedException FEED_ID (400)
    */
   get pathFeed(): string | undefined {
-    const { a, b, c, d } = (this.request as { params?: Record<string, string> }).params ?? {};
-    return a === undefined ? undefined : checkFeedId([a, b, c, d].filter((segment) => segment !== undefined).join('/'));
+    const { pathName } = this;
+    return pathName === undefined ? undefined : checkFeedId(pathName);
   }
 
   /**
@@ -128,6 +128,11 @@ export class FeedRequest {
       throw new FeedException('FEED_IDS', { message: `A connection can ask for ${mostFollowed} feeds at most, not ${feeds.length}.` });
     }
     return feeds.map(checkFeedId);
+  }
+
+  /** The first of the feeds that the path or the query names, valid or not; undefined where they name none. */
+  get namedFeed(): string | undefined {
+    return this.pathName ?? this.query.get('id') ?? undefined;
   }
 
   /**
@@ -157,6 +162,11 @@ export class FeedRequest {
     if (position) return () => position;
     const since = this.query.getAll('since');
     return since.length === 0 ? undefined : parseStarts(since, feeds);
+  }
+
+  private get pathName(): string | undefined {
+    const { a, b, c, d } = (this.request as { params?: Record<string, string> }).params ?? {};
+    return a === undefined ? undefined : [a, b, c, d].filter((segment) => segment !== undefined).join('/');
   }
 }
 

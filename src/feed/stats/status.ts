@@ -17,6 +17,8 @@ export interface FeedStatus {
     readonly unavailableSince?: number | undefined;
     /** Why it is unavailable: for operators, since it may name addresses. Undefined while it is available, or unknown. */
     readonly unavailableReason?: string | undefined;
+    /** Bytes of history in the memory of this process; undefined where the broker does not know: Redis has it. */
+    readonly historyBytes?: number | undefined;
     /** Since when it is so slow that new connections are rejected, in milliseconds since 1970; undefined while it is not. */
     readonly slowSince?: number | undefined;
   };
