@@ -58,9 +58,10 @@ export class RuleMeasures {
 
 /** What metrics show beside the counts. Nothing is measured until they ask for it. */
 export class Measures {
-  /** One for each rule, and one for the feeds without. */
+  /** Those of each rule, and of the feeds without. */
   readonly all: readonly RuleMeasures[];
-  private readonly rest = new RuleMeasures(noRule);
+  /** Those of the feeds without a rule. */
+  readonly rest = new RuleMeasures(noRule);
   private readonly byRule: ReadonlyMap<string | undefined, RuleMeasures>;
 
   /**
