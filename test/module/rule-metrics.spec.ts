@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Measures } from '../../src/feed/stats/measures.js';
@@ -229,6 +230,21 @@ describe('measures', () => {
     await served.feeds.publish('prices/a', 1);
     await until(() => seen.length === 1);
     expect(await served.app.get(FeedMetrics).registry.metrics()).toContain('feed_delivery_lag_seconds_count{rule="prices/*"} 1\n');
+  });
+
+  it('and all other metrics are documented, with their labels', async () => {
+    const webhook = WebhookModule.forRoot({ url: 'http://127.0.0.1:9/', secret: 'any' });
+    const served = await serveFeeds('express', { rules }, { imports: [webhook, MetricsModule] });
+    const text = await (await fetch(`${served.url}/metrics`)).text();
+    const types = [...text.matchAll(/^# TYPE (feed_\w+) (\w+)$/gm)].map(([, name, type]) => `${name} ${type}`);
+    const labelsOf = (name: string) =>
+      [...(new RegExp(`^${name}(?:_count)?{(.*)}`, 'm').exec(text)?.[1] ?? '').matchAll(/(\w+)=/g)].map(([, label]) => label);
+    const rows = [...readFileSync('docs/operating.md', 'utf8').matchAll(/^\| `(feed_\w+)` \| (\w+) \| (.*?) ?\| /gm)];
+    const documented = rows.map(([, name, type, labels = '']) => ({ metric: `${name} ${type}`, labels: labels.match(/\w+/g) ?? [] }));
+    const there = types.map((metric) => ({ metric, labels: labelsOf(metric.split(' ')[0] as string) }));
+    const sorted = (all: { metric: string; labels: (string | undefined)[] }[]) =>
+      all.map(({ metric, labels }) => `${metric} ${labels.toSorted()}`).toSorted();
+    expect(sorted(documented)).toEqual(sorted(there));
   });
 
   it('are none without metrics', async () => {
