@@ -98,8 +98,7 @@ export class Connection
 
   /** Puts a replay before everything live. */
   replay(replay: Replay): void {
-    if (this.measures) replay.measure(this.measures);
-    this.queue?.replay(replay);
+    this.queue?.replay(replay.measuredBy(this.measures));
   }
 
   /**

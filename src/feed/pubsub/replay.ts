@@ -106,10 +106,11 @@ export class Replay {
   }
 
   /** Counts its result, and from now on what is sent of it. */
-  measure(measures: RuleMeasures): void {
-    if (!measures.isOn) return;
+  measuredBy(measures: RuleMeasures | undefined): this {
+    if (!measures?.isOn) return this;
     this.sent = new SentReplay(measures);
     if (this.resumed) measures.resumes[this.resumed] += 1;
+    return this;
   }
 
   /** All of it has been taken. */
