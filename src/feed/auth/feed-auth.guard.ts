@@ -29,7 +29,7 @@ export class FeedAuthGuard implements CanActivate {
   constructor(
     @Inject(AUTH_OPTIONS) private readonly options: ResolvedAuthOptions & { readonly rules: RuleSet },
     private readonly revocations: Revocations,
-    protected readonly measures: Measures,
+    private readonly measures: Measures,
   ) {
     this.hasReadRules = options.rules.all.some(({ read }) => read !== undefined);
     this.verifier = TokenVerifier.of(options);
