@@ -26,8 +26,9 @@ import { readBody, readEnd } from './http/body.js';
 import { FeedRequest, idPaths } from './http/feed-request.js';
 import { FEED_PATHS, NAMED_FEEDS, type NamedFeeds } from './http/feed-routes.js';
 import { withErrorHead } from './http/head.js';
-import { historyRequest } from './http/history-request.js';
+import { type HistoryRequest, historyRequest } from './http/history-request.js';
 import { Undocumented } from './http/openapi.js';
+import { PublishLimits } from './limits/publish-limits.js';
 import { contentOf } from './message/content.js';
 import { checkFeedId } from './message/feed-id.js';
 import type { Content, StoredMessage } from './message/message.js';
@@ -93,6 +94,7 @@ class FeedController {
     private readonly publisher: Publisher,
     private readonly router: Router,
     private readonly runs: Runs,
+    private readonly limits: PublishLimits,
     @Inject(FEED_OPTIONS) private readonly options: ResolvedFeedOptions,
   ) {}
 
@@ -101,9 +103,7 @@ class FeedController {
   @SetMetadata(NAMED_FEEDS, named)
   async follow(@Req() request: AnyRequest, @Res() response: AnyResponse): Promise<void> {
     const asked = FeedRequest.of(request);
-    const { pathFeed } = asked;
-    const ids = asked.feeds;
-    const wanted = historyRequest(asked, ids);
+    const { ids, wanted } = this.wantedBy(asked, response);
     if (wanted) return this.answerer.answer(request, response, ids, wanted);
     const { source, sourceHasIds } = this.options;
     await this.opener.open(request, response, {
@@ -111,7 +111,7 @@ class FeedController {
       source: source && (() => source(contextOf(asked, ids))),
       resume: true,
       sourceHasIds,
-      labelled: pathFeed === undefined,
+      labelled: asked.pathFeed === undefined,
     });
   }
 
@@ -126,14 +126,16 @@ class FeedController {
     try {
       const feed = checkFeedId(asked.pathFeed);
       checkMayPublish(asked, [feed]);
+      this.limits.check(asked);
       const end = asked.query.get('end');
-      if (end !== null) return this.answerTo(await this.runs.end(feed, await readEnd(asked, end, this.options.bodyBytes)));
+      if (end !== null) return await this.end(asked, feed, end);
       const data = await readBody(asked, this.options.bodyBytes);
+      this.limits.take(asked);
       const options = { type, key: keyOf(asked), expected: asked.query.get('expected') ?? undefined };
       const [answer] = await this.send([feed], data, options);
       return answer as PublishAnswer;
     } catch (error) {
-      throw withErrorHead(error, response);
+      throw this.refused(error, asked, response);
     }
   }
 
@@ -145,6 +147,7 @@ class FeedController {
     const asked = FeedRequest.of(request);
     const { bodyBytes } = this.options;
     try {
+      this.limits.check(asked);
       const body = await readBody(asked, Math.max(bodyBytes + namesBytes, batchShare * bodyBytes), ['application/json']);
       const several = v.safeParse(batch, body);
       if (several.success) {
@@ -156,9 +159,11 @@ class FeedController {
       if (!same.success || !('data' in same.output)) throw new FeedException('FEED_MESSAGE', { message: bodyRule });
       const { feeds, type, data } = same.output;
       checkMayPublish(asked, feeds.map(checkFeedId));
-      return { messages: await this.send([...new Set(feeds)], data, { type, key: keyOf(asked) }) };
+      const different = [...new Set(feeds)];
+      this.limits.take(asked, different.length);
+      return { messages: await this.send(different, data, { type, key: keyOf(asked) }) };
     } catch (error) {
-      throw withErrorHead(error, response);
+      throw this.refused(error, asked, response);
     }
   }
 
@@ -170,20 +175,43 @@ class FeedController {
     try {
       const feed = checkFeedId(asked.pathFeed);
       checkMayPublish(asked, [feed]);
+      this.limits.take(asked);
       await this.publisher.clear(feed);
     } catch (error) {
-      throw withErrorHead(error, response);
+      throw this.refused(error, asked, response);
     }
+  }
+
+  private wantedBy(asked: FeedRequest, response: AnyResponse): { ids: string[]; wanted: HistoryRequest | undefined } {
+    try {
+      const ids = asked.feeds;
+      return { ids, wanted: historyRequest(asked, ids) };
+    } catch (error) {
+      throw this.refused(error, asked, response);
+    }
+  }
+
+  private refused(error: unknown, asked: FeedRequest, response: AnyResponse): unknown {
+    this.router.measures.noteRefusal(error, asked.namedFeed);
+    return withErrorHead(error, response);
+  }
+
+  private async end(asked: FeedRequest, feed: string, reason: string): Promise<PublishAnswer> {
+    const end = await readEnd(asked, reason, this.options.bodyBytes);
+    this.limits.take(asked);
+    return this.answerTo(await this.runs.end(feed, end));
   }
 
   /** One of several messages: what is wrong with it is its own result. */
   private async sendOne(asked: FeedRequest, { feed, data, ...options }: v.InferOutput<typeof batch>['messages'][number]) {
     try {
       checkMayPublish(asked, [checkFeedId(feed)]);
+      this.limits.take(asked);
       const [answer] = await this.send([feed], data, options);
       return answer as PublishAnswer;
     } catch (error) {
       if (!(error instanceof FeedException)) throw error;
+      this.router.measures.noteRefusal(error, feed);
       return { feed, ...(error.getResponse() as Omit<Rejection, 'feed'>) };
     }
   }

@@ -25,10 +25,12 @@ import { ticketControllerAt } from './feed.tickets.js';
 import { decorated } from './http/decorated.js';
 import { FeedRoutes } from './http/feed-routes.js';
 import { Admission } from './limits/admission.js';
+import { PublishLimits } from './limits/publish-limits.js';
 import { Publisher } from './pubsub/publisher.js';
 import { Router } from './pubsub/router.js';
 import { Snapshots } from './pubsub/snapshots.js';
 import { Runs } from './run/runs.js';
+import { Measures } from './stats/measures.js';
 
 /** Injects where the built-in routes are. */
 const FEED_EXTRAS = Symbol('FEED_EXTRAS');
@@ -69,8 +71,10 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
     { provide: Broker, inject: [FEED_OPTIONS], useFactory: makeBroker },
     { provide: Revocations, inject: [Broker], useFactory: makeRevocations },
     { provide: Admission, inject: [FEED_OPTIONS, Revocations], useFactory: makeAdmission },
-    { provide: Publisher, inject: [Broker, FEED_OPTIONS], useFactory: makePublisher },
-    { provide: Registry, inject: [FEED_OPTIONS, Broker, Admission], useFactory: makeRegistry },
+    { provide: PublishLimits, inject: [FEED_OPTIONS, Admission], useFactory: makePublishLimits },
+    { provide: Publisher, inject: [Broker, FEED_OPTIONS, Admission], useFactory: makePublisher },
+    { provide: Measures, inject: [FEED_OPTIONS], useFactory: makeMeasures },
+    { provide: Registry, inject: [FEED_OPTIONS, Broker, Admission, Measures], useFactory: makeRegistry },
     { provide: Router, inject: [Registry], useFactory: ({ router }: Registry) => router },
     { provide: FeedOpener, inject: [Admission, Registry, Router], useFactory: makeOpener },
     { provide: Leases, inject: [Broker], useFactory: (broker: Broker) => new Leases(broker) },
@@ -79,7 +83,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
     { provide: Nodes, inject: [FEED_OPTIONS, Broker], useFactory: makeNodes },
     { provide: Control, inject: [Nodes], useFactory: makeControl },
   ],
-  exports: [FeedService, FeedTokenService, FeedOpener, Runs, Authenticator, Revocations, FEED_OPTIONS, AUTH_OPTIONS],
+  exports: [FeedService, FeedTokenService, FeedOpener, Runs, Authenticator, Measures, Revocations, FEED_OPTIONS, AUTH_OPTIONS],
 })
 export class FeedModule extends ConfigurableModuleClass implements NestModule {
   /** @throws FeedModuleDuplicateError when the application imports the module more than once */
@@ -124,17 +128,25 @@ function makeAuthenticator(options: ResolvedFeedOptions, broker: Broker, revocat
   return new Authenticator(options, revocations, ticketSecrets.length > 0 ? new Tickets(broker, ticketSecrets) : undefined);
 }
 
-function makePublisher(broker: Broker, { rules, feeds }: ResolvedFeedOptions): Publisher {
-  return new Publisher(broker, rules, feeds);
+function makePublishLimits(options: ResolvedFeedOptions, admission: Admission): PublishLimits {
+  return new PublishLimits(options, admission);
 }
 
-function makeRegistry(options: ResolvedFeedOptions, broker: Broker, admission: Admission): Registry {
+function makePublisher(broker: Broker, { rules, feeds }: ResolvedFeedOptions, admission: Admission): Publisher {
+  return new Publisher(broker, rules, feeds, () => admission.count('feedRate'));
+}
+
+function makeMeasures({ rules }: ResolvedFeedOptions): Measures {
+  return new Measures(Object.keys(rules.rules), (feed) => rules.patternOf(feed));
+}
+
+function makeRegistry(options: ResolvedFeedOptions, broker: Broker, admission: Admission, measures: Measures): Registry {
   const logger = new Logger(FeedService.name);
   const snapshots = new Snapshots(options.serialize, (feed, error) =>
     logger.error(`The snapshot of feed "${feed}" failed: ${textOf(error)}`),
   );
   // Half of what a connection may hold is for the page of history that it is sent, half for what comes meanwhile.
-  const router = new Router(broker, options.rules, snapshots, options.bufferBytes / 2, (feed, hasSubscribers) =>
+  const router = new Router(broker, options.rules, snapshots, measures, options.bufferBytes / 2, (feed, hasSubscribers) =>
     registry.onPresence(feed, hasSubscribers),
   );
   const onFailed = ({ feeds }: Connection, error: unknown) =>

@@ -9,7 +9,7 @@ describe('resolveFeedOptions', () => {
     { trustedOrigins: ['https://app.example', 'http://localhost:3000', 'http://[::1]:8080', 'capacitor://localhost'] },
     { jwksUrl: 'https://id.example/.well-known/jwks.json?tenant=1' },
     { jwksUrl: 'http://127.0.0.1:8081/' },
-    { maxConnectionsPerClient: 3, connectionRatePerClient: 60 },
+    { maxConnectionsPerClient: 3, connectionRatePerClient: 60, publishRatePerClient: 60, publishRatePerKey: 6000 },
     {
       trustedProxies: ['loopback', 'private', 'unix', '10.0.0.7', '10.0.0.0/8', '0.0.0.0/0', '::1', '2001:DB8::/32', '::ffff:10.0.0.0/104'],
     },
@@ -38,7 +38,8 @@ describe('resolveFeedOptions', () => {
   });
 
   it('fills in the defaults, and takes 0 for no limit', () => {
-    const noLimits = { maxConnectionsPerClient: Number.POSITIVE_INFINITY, connectionRatePerClient: Number.POSITIVE_INFINITY };
+    const limits = ['maxConnectionsPerClient', 'connectionRatePerClient', 'publishRatePerClient', 'publishRatePerKey'];
+    const noLimits = Object.fromEntries(limits.map((limit) => [limit, Number.POSITIVE_INFINITY]));
     const defaults = { ...noLimits, public: false, tokenCookie: 'feed_token', trustedProxies: [] };
     expect(resolveFeedOptions({})).toMatchObject(defaults);
     expect(resolveFeedOptions({ tokenCookie: undefined, connectionRatePerClient: 0 })).toMatchObject(defaults);
@@ -79,6 +80,8 @@ describe('resolveFeedOptions', () => {
     ['tokenCookie', ['', 'a b', 'a=b']],
     ['maxConnectionsPerClient', [-1, 1.5]],
     ['connectionRatePerClient', ['60', Number.POSITIVE_INFINITY]],
+    ['publishRatePerClient', [-1, 0.5]],
+    ['publishRatePerKey', ['100', null]],
     ['trustedProxies', ['loopback', true, [1], ...notProxies.map((proxy) => ['loopback', proxy])]],
   ])('refuses for %s each of %j', (option, values) => {
     for (const value of values) expect(() => resolveFeedOptions({ [option]: value })).toThrow(new RegExp(`"${option}[.\\d]*" must be `));

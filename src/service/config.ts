@@ -133,6 +133,8 @@ const variables = {
   FEED_MAX_CONNECTIONS: { option: 'maxConnections', rule: number(feedOptionRules.maxConnections) },
   FEED_MAX_CONNECTIONS_PER_CLIENT: { option: 'maxConnectionsPerClient', rule: number(feedOptionRules.maxConnectionsPerClient) },
   FEED_CONNECTION_RATE_PER_CLIENT: { option: 'connectionRatePerClient', rule: number(feedOptionRules.connectionRatePerClient) },
+  FEED_PUBLISH_RATE_PER_CLIENT: { option: 'publishRatePerClient', rule: number(feedOptionRules.publishRatePerClient) },
+  FEED_PUBLISH_RATE_PER_KEY: { option: 'publishRatePerKey', rule: number(feedOptionRules.publishRatePerKey) },
   FEED_TRUSTED_PROXIES: { option: 'trustedProxies', rule: list(feedOptionRules.trustedProxies) },
   FEED_BUFFER_BYTES: { option: 'bufferBytes', rule: number(feedOptionRules.bufferBytes) },
   FEED_TOTAL_BUFFER_BYTES: { option: 'totalBufferBytes', rule: number(feedOptionRules.totalBufferBytes) },

@@ -3,6 +3,7 @@ import { FeedRequest, type Grant } from '../http/feed-request.js';
 import { isFeedRoute, namedFeeds } from '../http/feed-routes.js';
 import { withErrorHead } from '../http/head.js';
 import type { RuleSet } from '../pubsub/rules.js';
+import { Measures } from '../stats/measures.js';
 import { AUTH_OPTIONS, type ResolvedAuthOptions } from './auth.options.js';
 import { Authenticator, type Wanted } from './authenticator.js';
 import { RuledGrant } from './grant.js';
@@ -19,6 +20,7 @@ export class FeedAuthGuard implements CanActivate {
   constructor(
     @Inject(AUTH_OPTIONS) private readonly options: ResolvedAuthOptions & { readonly rules: RuleSet },
     private readonly authenticator: Authenticator,
+    private readonly measures: Measures,
   ) {
     this.hasReadRules = options.rules.all.some(({ read }) => read !== undefined);
   }
@@ -42,6 +44,7 @@ export class FeedAuthGuard implements CanActivate {
       request.grant = await this.grantOf(request, wanted, this.checksFeeds(context));
       return true;
     } catch (error) {
+      this.measures.noteRefusal(error, request.namedFeed);
       throw withErrorHead(error, http.getResponse());
     }
   }

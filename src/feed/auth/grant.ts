@@ -6,7 +6,7 @@ import type { RuleSet } from '../pubsub/rules.js';
 /** What a key or a token allows, by patterns of feeds. */
 export class TokenGrant implements Grant {
   /** What the publish key allows. */
-  static readonly everything = new TokenGrant(['*'], ['*']);
+  static readonly everything = new TokenGrant(['*'], ['*'], undefined, undefined, undefined, 'publish');
 
   constructor(
     private readonly feeds: readonly string[],
@@ -14,6 +14,7 @@ export class TokenGrant implements Grant {
     readonly subject?: string,
     readonly expiresAt?: number,
     readonly tokenId?: string,
+    readonly key?: string,
   ) {}
 
   /**
@@ -67,6 +68,10 @@ export class RuledGrant implements Grant {
 
   get subject(): string | undefined {
     return this.token?.subject;
+  }
+
+  get key(): string | undefined {
+    return this.token?.key;
   }
 
   get expiresAt(): number | undefined {

@@ -21,7 +21,8 @@ export class MessageLog {
   private allTrimmedTime = 0;
   /** As many as there are times to live, and one more for each of them with messages that stay beyond it. */
   private readonly lists: readonly AgeList[];
-  private totalBytes = 0;
+  /** Bytes of all messages. */
+  totalBytes = 0;
 
   /**
    * @param epoch what offsets count in
