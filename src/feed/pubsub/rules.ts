@@ -56,6 +56,7 @@ export class RuleSet {
   /** How much brokers store of the feeds whose rules say so; undefined where none does. */
   readonly retention: Retention | undefined;
   private readonly byFeed = new Map<string, BoundedRule>();
+  private readonly patterns = new Map<FeedRule, string>();
   /** The longest first. */
   private readonly byBeginning: { readonly beginning: string; readonly rule: BoundedRule }[] = [];
 
@@ -68,6 +69,7 @@ export class RuleSet {
       const rule = { ...given, bounds: bounds && boundsBy(given, bounds) };
       if (pattern.endsWith('*')) this.byBeginning.push({ beginning: pattern.slice(0, -1), rule });
       else this.byFeed.set(pattern, rule);
+      this.patterns.set(rule, pattern);
     }
     this.byBeginning.sort((one, other) => other.beginning.length - one.beginning.length);
     const all = this.all.flatMap((rule) => (rule as BoundedRule).bounds ?? []);
@@ -81,6 +83,12 @@ export class RuleSet {
 
   of(feed: string): FeedRule | undefined {
     return this.find(feed);
+  }
+
+  /** The pattern of a feed's rule: one of few, however many feeds there are. Undefined where it has no rule. */
+  patternOf(feed: string): string | undefined {
+    const rule = this.find(feed);
+    return rule && this.patterns.get(rule);
   }
 
   /** Where a subscriber of a feed begins that has no position. */
