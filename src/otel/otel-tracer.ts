@@ -1,7 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import {
   type Attributes,
+  type Context,
   context,
+  createContextKey,
   propagation,
   ROOT_CONTEXT,
   type Span,
@@ -77,20 +79,44 @@ class OtelTracer implements FeedTracer {
     const attributes = { 'http.request.method': request.method ?? '', 'http.route': route, 'feed.resumed': isResumed };
     const kind = isInner ? SpanKind.INTERNAL : SpanKind.SERVER;
     const parent = isInner ? active : propagation.extract(active, request.headers);
-    return new OpeningSpan(this.tracer.startSpan(`open ${route}`, { kind, attributes }, parent));
+    return new OpeningSpan(this.tracer.startSpan(`open ${route}`, { kind, attributes }, parent), active);
   }
 }
 
+/** Where instrumentations of HTTP keep the span of a request: `getRPCMetadata()` of `@opentelemetry/core`. */
+const rpcMetadata = createContextKey('OpenTelemetry SDK Context Key RPC_METADATA');
+
+function same(this: Span): Span {
+  return this;
+}
+
+/** What a span does once it has been ended for its instrumentation, which writes to it again at the end of the stream: the SDK would log that. */
+const ended: Partial<Span> = { setAttribute: same, setAttributes: same, setStatus: same, updateName: same, end() {} };
+
 /** The span of an opening. */
 class OpeningSpan implements OpeningTrace {
-  constructor(private readonly span: Span) {}
+  /** @param outer what was active where it began */
+  constructor(
+    private readonly span: Span,
+    private readonly outer: Context,
+  ) {}
 
-  end({ status, destinations, format }: Opened): void {
+  end({ status, destinations, connection }: Opened): void {
     const { span } = this;
     if (status !== undefined) span.setAttribute('http.response.status_code', status);
-    if (format !== undefined) span.setAttribute('feed.format', format);
+    if (connection) span.setAttribute('feed.format', connection.format);
     span.setAttribute('feed.destinations', [...destinations]);
     span.end();
+    if (connection && !connection.isHandedOver) this.endRequest(status);
+  }
+
+  /** Ends the span that an instrumentation has begun for the request: it would wait for the end of the response, which is that of the stream. */
+  private endRequest(status: number | undefined): void {
+    const { span } = (this.outer.getValue(rpcMetadata) ?? {}) as { span?: Span };
+    if (!span) return;
+    if (status !== undefined) span.setAttribute('http.response.status_code', status);
+    span.end();
+    Object.assign(span, ended);
   }
 
   /** As an HTTP server's, the span of a request that is the client's fault has no status. */

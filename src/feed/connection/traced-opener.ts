@@ -30,7 +30,7 @@ export class TracedOpener extends FeedOpener {
       trace.end({
         status: headersSent ? statusCode : undefined,
         destinations: [...new Set(feeds.map((feed) => this.destinations.of(feed)))],
-        format: connection && asked.format.name,
+        connection: connection && { format: asked.format.name, isHandedOver: connection.isHandedOver },
       });
       return connection;
     } catch (error) {

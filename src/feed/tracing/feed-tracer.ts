@@ -12,8 +12,15 @@ export interface Opened {
   readonly status: number | undefined;
   /** The destinations of its feeds, each once. */
   readonly destinations: readonly string[];
-  /** The name of the format; undefined where no connection was opened. */
-  readonly format: string | undefined;
+  /** The connection; undefined where none was opened, because the request was `HEAD`, its feeds have ended, or the client has left. */
+  readonly connection:
+    | {
+        /** The name of its format. */
+        readonly format: string;
+        /** Whether its response ended with the head, as Node sees it. */
+        readonly isHandedOver: boolean;
+      }
+    | undefined;
 }
 
 /** The trace of a request for a feed, from its beginning to its head. One of the two is called, once. */
