@@ -74,7 +74,9 @@ module.exports = {
       name: 'a-client-library-stays-in-its-entry',
       severity: 'error',
       from: { path: '^src/', pathNot: '^src/(feed/broker/(redis|nats)|metrics|health|otel|react|service)/|^src/app\\.module\\.ts$' },
-      to: { path: 'node_modules/((@types/)?react|ioredis|@nats-io|@opentelemetry|prom-client|@nestjs/(terminus|platform-|schedule|swagger))/' },
+      to: {
+        path: 'node_modules/((@types/)?react|ioredis|@nats-io|@opentelemetry|prom-client|@nestjs/(terminus|platform-|schedule|swagger))/',
+      },
     },
     ...floors.map((floor) => ({
       name: 'imports-run-downwards',
