@@ -62,7 +62,7 @@ export interface StoredMessage extends TextMessage, Position {
 /**
  * Makes the message that a broker has stored.
  *
- * @param epoch what offsets count in; a broker that has lost its messages begins another one
+ * @param epoch what offsets count in: 1 to 32 of `a` to `z` and `0` to `9`; a broker that has lost its messages begins another one
  * @param offset grows from message to message, over all feeds of a broker
  * @param time in milliseconds since 1970
  */
