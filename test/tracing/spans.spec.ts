@@ -1,6 +1,7 @@
 import { context, ROOT_CONTEXT, SpanKind, SpanStatusCode, TraceFlags, trace } from '@opentelemetry/api';
 import { AlwaysOffSampler, ParentBasedSampler } from '@opentelemetry/sdk-trace-base';
 import { z } from 'zod';
+import { MemoryBroker } from '../../src/feed/broker/memory/memory-broker.js';
 import { BrokerUnavailableError, defineFeed, type FeedMessage, type FeedTracer } from '../../src/index.js';
 import { otelTracer, traceOf } from '../../src/otel/index.js';
 import { type BrokerKind, describeBrokers, engineOf } from '../support/brokers.js';
@@ -193,21 +194,12 @@ describe.each(platforms)('tracing on %s', (platform) => {
 
   it('counts a broker that is unavailable as an error', async () => {
     const { feeds, spans } = await started({
-      broker: () => ({
-        name: 'none',
-        unavailableSince: 0,
-        unavailableReason: 'gone',
-        publish: async () => {
-          throw new BrokerUnavailableError('It is gone.');
-        },
-        subscribe: () => undefined,
-        unsubscribe() {},
-        read: async () => {
-          throw new BrokerUnavailableError('It is gone.');
-        },
-        clear: async () => {},
-        close: async () => {},
-      }),
+      broker: (context) =>
+        Object.assign(new MemoryBroker(context), {
+          publish: async () => {
+            throw new BrokerUnavailableError('It is gone.');
+          },
+        }),
     });
     await expect(feeds.publish('a', 'x')).rejects.toMatchObject({ code: 'FEED_BROKER' });
     expect(spans.of(SpanKind.PRODUCER).at(-1)?.attributes).toMatchObject({ 'error.type': 'BROKER_UNAVAILABLE' });

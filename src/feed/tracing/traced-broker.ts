@@ -50,6 +50,14 @@ export class TracedBroker extends Broker {
     return this.broker.clear(feed);
   }
 
+  remember(name: string, until: number): Promise<void> {
+    return this.broker.remember(name, until);
+  }
+
+  remembered(): Promise<ReadonlyMap<string, number>> {
+    return this.broker.remembered();
+  }
+
   close(): Promise<void> {
     return this.broker.close();
   }
