@@ -78,3 +78,4 @@ export type { EndReason } from './feed/stats/end-reason.js';
 export { endReasons } from './feed/stats/end-reason.js';
 export type { FeedClosed, FeedEvent, FeedOpened, FeedPresence } from './feed/stats/events.js';
 export type { FeedStatus } from './feed/stats/status.js';
+export type { FeedTracer, Opened, OpeningTrace, TracedMessage } from './feed/tracing/feed-tracer.js';

@@ -14,6 +14,7 @@ import type { Connection } from './connection/connection.js';
 import { FeedAnswerer } from './connection/feed-answerer.js';
 import { FeedOpener } from './connection/feed-opener.js';
 import { Registry } from './connection/registry.js';
+import { TracedOpener } from './connection/traced-opener.js';
 import { FeedModuleDuplicateError } from './errors/feed-options.error.js';
 import { FeedControl } from './feed.control.js';
 import { feedControllerAt } from './feed.controller.js';
@@ -31,6 +32,8 @@ import { Router } from './pubsub/router.js';
 import { Snapshots } from './pubsub/snapshots.js';
 import { Runs } from './run/runs.js';
 import { Measures } from './stats/measures.js';
+import { Destinations } from './tracing/destinations.js';
+import { TracedBroker } from './tracing/traced-broker.js';
 
 /** Injects where the built-in routes are. */
 const FEED_EXTRAS = Symbol('FEED_EXTRAS');
@@ -76,7 +79,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
     { provide: Measures, inject: [FEED_OPTIONS], useFactory: makeMeasures },
     { provide: Registry, inject: [FEED_OPTIONS, Broker, Admission, Measures], useFactory: makeRegistry },
     { provide: Router, inject: [Registry], useFactory: ({ router }: Registry) => router },
-    { provide: FeedOpener, inject: [Admission, Registry, Router], useFactory: makeOpener },
+    { provide: FeedOpener, inject: [FEED_OPTIONS, Admission, Registry, Router], useFactory: makeOpener },
     { provide: Leases, inject: [Broker], useFactory: (broker: Broker) => new Leases(broker) },
     { provide: Runs, inject: [FEED_OPTIONS, Broker, Leases, Publisher, Router], useFactory: makeRuns },
     { provide: FeedAnswerer, inject: [FEED_OPTIONS, Broker, Admission, Registry], useFactory: makeAnswerer },
@@ -106,10 +109,11 @@ export class FeedModule extends ConfigurableModuleClass implements NestModule {
   }
 }
 
-function makeBroker(options: ResolvedFeedOptions): Broker | Promise<Broker> {
+async function makeBroker(options: ResolvedFeedOptions): Promise<Broker> {
   const logger = new Logger(FeedModule.name);
-  const { retention } = options.rules;
-  return options.broker({ ...options, retention, log: (message) => logger.warn(message) });
+  const { rules, feeds, tracer } = options;
+  const broker = await options.broker({ ...options, retention: rules.retention, log: (message) => logger.warn(message) });
+  return tracer ? new TracedBroker(broker, tracer, new Destinations(rules, feeds)) : broker;
 }
 
 function makeRevocations(broker: Broker): Revocations {
@@ -159,8 +163,9 @@ function textOf(error: unknown): string | undefined {
   return error instanceof Error ? error.stack : String(error);
 }
 
-function makeOpener(admission: Admission, registry: Registry, router: Router): FeedOpener {
-  return new FeedOpener(admission, registry, router);
+function makeOpener({ rules, feeds, tracer }: ResolvedFeedOptions, admission: Admission, registry: Registry, router: Router): FeedOpener {
+  if (!tracer) return new FeedOpener(admission, registry, router);
+  return new TracedOpener(tracer, new Destinations(rules, feeds), admission, registry, router);
 }
 
 function makeRuns({ serialize, feeds }: ResolvedFeedOptions, broker: Broker, leases: Leases, publisher: Publisher, router: Router): Runs {

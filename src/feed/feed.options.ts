@@ -18,6 +18,7 @@ import { feedRuleEntries } from './pubsub/rule.options.js';
 import { type FeedRules, RuleSet } from './pubsub/rules.js';
 import { intervalSource } from './source/interval-source.js';
 import type { FeedSource } from './source/source.js';
+import type { FeedTracer } from './tracing/feed-tracer.js';
 
 /** Injects the resolved options. */
 export const FEED_OPTIONS = Symbol('FEED_OPTIONS');
@@ -77,6 +78,8 @@ export interface FeedOptions extends AuthOptions, LimitOptions {
    * your own. Default: `memory`: that of this process, for this process alone.
    */
   broker?: 'memory' | BrokerFactory;
+  /** Records traces of what is published, delivered and opened: `otelTracer()` of `nestjs-feed/otel`, or your own. Default: none. */
+  tracer?: FeedTracer;
   /** The name of this process among those that share a broker; each has another one. Default: `<host name>-<process id>`. */
   nodeName?: string;
   /**
@@ -155,6 +158,7 @@ export const feedOptionRules = {
     ),
     'memory',
   ),
+  tracer: v.optional(v.custom<FeedTracer>(isTracer, 'must be what otelTracer() of nestjs-feed/otel returns, or another FeedTracer')),
   nodeName: v.optional(
     v.pipe(v.string('must be a string'), v.regex(nodeNameForm, 'must be 1 to 100 visible ASCII characters without spaces')),
     `${hostname()}-${process.pid}`,
@@ -250,6 +254,11 @@ function isDefinition(value: unknown): boolean {
   const { pattern, messages } = (value ?? {}) as Partial<FeedDescription>;
   if (typeof pattern !== 'string' || typeof messages !== 'object' || messages === null) return false;
   return Object.values(messages).every((schema) => typeof schema?.['~standard']?.validate === 'function');
+}
+
+function isTracer(value: unknown): boolean {
+  const { publish, deliver, open } = (value ?? {}) as Partial<FeedTracer>;
+  return [publish, deliver, open].every((method) => typeof method === 'function');
 }
 
 function hasSecret({ publishKeys, jwtSecrets, jwksUrl, authorize }: ResolvedAuthOptions): boolean {

@@ -84,7 +84,7 @@ export class RuleSet {
     return this.find(feed);
   }
 
-  /** The pattern of a feed's rule; undefined where it has none. */
+  /** The pattern of a feed's rule: one of few, however many feeds there are. Undefined where it has no rule. */
   patternOf(feed: string): string | undefined {
     return this.find(feed)?.pattern;
   }
