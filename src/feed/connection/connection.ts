@@ -65,10 +65,6 @@ export class Connection
     return `${this.context.nodeName}-${this.number}`;
   }
 
-  get isHandedOver(): boolean {
-    return this.transport?.isHandedOver ?? false;
-  }
-
   get durationMs(): number {
     return Math.round(performance.now()) - this.openedAt;
   }
