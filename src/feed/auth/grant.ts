@@ -14,20 +14,23 @@ export class TokenGrant implements Grant {
     readonly subject?: string,
     readonly expiresAt?: number,
     readonly tokenId?: string,
+    /** Whether the routes of operators are open to it. */
+    readonly isAdmin = false,
   ) {}
 
   /**
    * What the claims of a verified token allow: `feeds` may be read and `publish` may be published to, each an array of patterns or one
-   * pattern. A pattern is an id, or the beginning of ids followed by `*`; a `*` elsewhere stands for itself. Claims of other types
-   * allow nothing.
+   * pattern. A pattern is an id, or the beginning of ids followed by `*`; a `*` elsewhere stands for itself. `admin` is `true` for operators.
+   * Claims of other types allow nothing.
    */
-  static from({ feeds, publish, sub, exp, jti }: Readonly<Record<string, unknown>>): TokenGrant {
+  static from({ feeds, publish, sub, exp, jti, admin }: Readonly<Record<string, unknown>>): TokenGrant {
     return new TokenGrant(
       patternsIn(feeds),
       patternsIn(publish),
       typeof sub === 'string' ? sub : undefined,
       typeof exp === 'number' ? exp * 1000 : undefined,
       typeof jti === 'string' ? jti : undefined,
+      admin === true,
     );
   }
 

@@ -1,0 +1,3 @@
+export { AdminGuard } from './admin.guard.js';
+export { AdminModule } from './admin.module.js';
+export type { AdminModuleExtras, AdminOptions } from './admin.options.js';
