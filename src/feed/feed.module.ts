@@ -15,6 +15,7 @@ import { Registry } from './connection/registry.js';
 import { FeedModuleDuplicateError } from './errors/feed-options.error.js';
 import { FeedControl } from './feed.control.js';
 import { feedControllerAt } from './feed.controller.js';
+import { FeedDirectory } from './feed.directory.js';
 import { FeedInterceptors } from './feed.interceptors.js';
 import { FeedLifecycle } from './feed.lifecycle.js';
 import { FEED_OPTIONS, type FeedModuleExtras, type FeedOptions, type ResolvedFeedOptions, resolveFeedOptions } from './feed.options.js';
@@ -51,6 +52,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
     FeedService,
     FeedTokenService,
     FeedControl,
+    FeedDirectory,
     FeedLifecycle,
     FeedRoutes,
     FeedInterceptors,
