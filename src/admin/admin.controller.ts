@@ -1,10 +1,11 @@
-import { type CanActivate, Controller, Delete, Get, Header, Inject, Req, type Type, UseGuards } from '@nestjs/common';
+import { type CanActivate, Controller, Delete, Get, Header, Inject, Req, type Type, UseGuards, UseInterceptors } from '@nestjs/common';
 import type { ConnectionPage, ConnectionQuery, EndedCount } from '../feed/feed.control.js';
 import { FeedService } from '../feed/feed.service.js';
 import type { AnyRequest } from '../feed/http/adapter.js';
 import { FeedRequest } from '../feed/http/feed-request.js';
 import { DocumentedQuery } from '../feed/http/openapi.js';
 import type { NodeCounts } from '../feed/stats/counts.js';
+import { AdminErrors } from './admin.errors.js';
 import { flagOf, numberOf, readQuery } from './admin.query.js';
 
 const filters = ['feed', 'subject', 'connection', 'address', 'node', 'token'] as const;
@@ -45,6 +46,7 @@ class AdminController {
 export function adminControllerAt(path: string, guards: readonly (CanActivate | Type<CanActivate>)[]): Type<unknown> {
   @Controller(path)
   @UseGuards(...guards)
+  @UseInterceptors(AdminErrors)
   class AdminControllerAt extends AdminController {}
   return AdminControllerAt;
 }

@@ -3,6 +3,7 @@ import { decorated } from '../feed/http/decorated.js';
 import { adminControllerAt } from './admin.controller.js';
 import { AdminGuard } from './admin.guard.js';
 import { ADMIN_OPTIONS, type AdminModuleExtras, type AdminOptions, checkAdminOptions } from './admin.options.js';
+import { adminFeedsControllerAt } from './admin-feeds.controller.js';
 
 const noExtras: AdminModuleExtras = { path: undefined, guards: undefined, decorators: undefined };
 
@@ -10,7 +11,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
   .setClassMethodName('forRoot')
   .setExtras<AdminModuleExtras>(noExtras, (definition, { path = 'admin', guards = [AdminGuard], decorators = [] }) => ({
     ...definition,
-    controllers: [decorated(adminControllerAt(path, guards), decorators)],
+    controllers: [adminControllerAt, adminFeedsControllerAt].map((at) => decorated(at(path, guards), decorators)),
   }))
   .build();
 

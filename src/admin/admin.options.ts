@@ -18,7 +18,7 @@ export interface AdminModuleExtras {
   path?: string | undefined;
   /** The guards of the routes, in the place of `AdminGuard`. Default: `[AdminGuard]`. */
   guards?: readonly (CanActivate | Type<CanActivate>)[] | undefined;
-  /** Put on the controller, such as the one with which your global guard knows public routes. Default: `[]`. */
+  /** Put on the controllers, such as the one with which your global guard knows public routes. Default: `[]`. */
   decorators?: readonly ClassDecorator[] | undefined;
 }
 
