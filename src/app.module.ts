@@ -25,7 +25,9 @@ export class AppModule {
         HealthModule,
         MetricsModule,
         ...(admin ? [AdminModule.forRoot(admin)] : []),
-        ...(dashboard ? [DashboardModule.of({ ...dashboard, feedPath: path, needsToken: !feed.public })] : []),
+        ...(dashboard
+          ? [DashboardModule.of({ ...dashboard, feedPath: path, needsToken: !feed.public, hasAdmin: admin !== undefined })]
+          : []),
         ScheduleModule.forRoot(),
       ],
       providers: [HeapCollector],
