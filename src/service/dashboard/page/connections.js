@@ -1,5 +1,5 @@
 import { $, ask, attempt, confirmed, showMissing, showTime, start } from './admin.js';
-import { button, SortedTable, twoLines } from './list.js';
+import { button, long, SortedTable, twoLines, unknown } from './list.js';
 import { write } from './table.js';
 import { bytes, clock, count, duration, endTexts } from './text.js';
 
@@ -15,9 +15,9 @@ let shownQuery = {};
 const table = new SortedTable(
   (info) => [
     twoLines(info.id, info.userAgent ?? ''),
-    info.subject ?? '–',
+    info.subject === undefined ? unknown : long(info.subject),
     info.address,
-    info.feeds.length > 5 ? `${info.feeds.slice(0, 5).join(', ')} and ${info.feeds.length - 5} more` : info.feeds.join(', '),
+    long(feedsOf(info, 20)),
     since(info),
     count(info.messages),
     bytes(info.bytes),
@@ -27,13 +27,19 @@ const table = new SortedTable(
   (info, key) => (key === 'feeds' ? info.feeds.join(', ') : key === 'since' ? -info.since : info[key]),
 );
 
+/** The feeds that a connection follows, or the first of them. */
+function feedsOf({ feeds }, most) {
+  if (feeds.length === 0) return 'none';
+  return feeds.length > most ? `${feeds.slice(0, most).join(', ')} and ${feeds.length - most} more` : feeds.join(', ');
+}
+
 function since(info) {
   if (info.reason === undefined) return twoLines(duration(Date.now() - info.since), `${info.format}, ${info.transport}`);
   return twoLines(duration(info.endedAt - info.since), `${endTexts[info.reason] ?? info.reason}, ${clock(info.endedAt)}`);
 }
 
 function waiting({ waitingBytes, progressAt, lag }) {
-  if (waitingBytes === 0) return '–';
+  if (waitingBytes === 0) return unknown;
   const behind = lag > 0 ? `, ${count(lag)} behind` : '';
   return twoLines(bytes(waitingBytes), `for ${duration(Date.now() - progressAt)}${behind}`);
 }
@@ -66,11 +72,11 @@ function show(page) {
   const isFiltered = Object.keys(filter).length > 0;
   const size = `${count(connections.length)} ${connections.length === 1 ? 'connection' : 'connections'}`;
   const isCut = next !== undefined || (state === 'ended' && connections.length === limit);
-  write($('#summary'), `${size} ${state}${isCut ? ', and more' : ''}${isFiltered ? ' that match' : ''}`);
+  const none = isFiltered ? 'No connection matches.' : state === 'ended' ? 'No connection has ended.' : 'No connection is open.';
+  const some = `${size} ${state}${isCut ? ', and more' : ''}${isFiltered ? ' that match' : ''}`;
+  write($('#summary'), connections.length === 0 ? none : some);
   showMissing(page.missing, 'connections of these nodes are not listed.');
   table.show(connections);
-  write($('#none'), isFiltered ? 'No connection matches.' : state === 'ended' ? 'No connection has ended.' : 'No connection is open.');
-  $('#none').hidden = connections.length > 0;
   $('#more').hidden = next === undefined;
   $('#end-all').hidden = !isFiltered || state === 'ended' || connections.length === 0;
   write($('[data-key=since]'), state === 'ended' ? 'Was open' : 'Open for');
@@ -99,9 +105,10 @@ async function endBy(filter, title, text) {
   $('#summary').focus();
 }
 
-function end({ id, subject, address, feeds }) {
+function end(info) {
+  const { id, subject, address } = info;
   const who = subject === undefined ? address : `${subject}, ${address}`;
-  endBy({ connection: id }, `End connection ${id}?`, `It is of ${who}, and follows ${feeds.slice(0, 5).join(', ') || 'no feed'}.`);
+  endBy({ connection: id }, `End connection ${id}?`, `It is of ${who}, and follows ${feedsOf(info, 3)}.`);
 }
 
 $('#end-all').addEventListener('click', () => {

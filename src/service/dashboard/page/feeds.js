@@ -1,5 +1,5 @@
 import { $, ask, attempt, confirmed, showMissing, showTime, start } from './admin.js';
-import { button, SortedTable } from './list.js';
+import { button, long, SortedTable, unknown } from './list.js';
 import { write } from './table.js';
 import { bytes, clock, count, duration } from './text.js';
 
@@ -14,7 +14,7 @@ let shownPrefix = '';
 /** The id of the feed that is shown. */
 let shown;
 
-const known = (value, format) => (value === undefined ? '–' : format(value));
+const known = (value, format) => (value === undefined ? unknown : format(value));
 const endOf = ({ ended }) => (ended ? `${ended.reason}${ended.message === undefined ? '' : `: ${ended.message}`}` : 'open');
 
 const table = new SortedTable(
@@ -24,7 +24,7 @@ const table = new SortedTable(
     known(feed.historyLength, count),
     known(feed.historyBytes, bytes),
     known(feed.ageMs, (age) => `${duration(age)} ago`),
-    endOf(feed),
+    long(endOf(feed)),
   ],
   (feed, key) => (key === 'ended' ? endOf(feed) : feed[key]),
 );
@@ -57,14 +57,11 @@ function show(page) {
   ({ next } = page);
   const size = `${count(feeds.length)} ${feeds.length === 1 ? 'feed' : 'feeds'}`;
   const partial = page.partial ? ' Feeds without subscribers may be missing.' : '';
-  write($('#summary'), `${size}${next === undefined ? '' : ', and more'}${shownPrefix && `, beginning with ${shownPrefix}`}.${partial}`);
+  const none = `No feed${shownPrefix && ` that begins with ${shownPrefix}`} has subscribers or history.`;
+  const some = `${size}${shownPrefix && ` that ${feeds.length === 1 ? 'begins' : 'begin'} with ${shownPrefix}`}${next === undefined ? '' : ', and more'}.`;
+  write($('#summary'), `${feeds.length === 0 ? none : some}${partial}`);
   showMissing(page.missing, 'subscribers of these nodes are not counted.');
   table.show(feeds);
-  write(
-    $('#none'),
-    shownPrefix ? `No feed that begins with ${shownPrefix} has subscribers or history.` : 'No feed has subscribers or history.',
-  );
-  $('#none').hidden = feeds.length > 0;
   $('#more').hidden = next === undefined;
   const isListed = feeds.some(({ id }) => id === shownPrefix);
   write($('#open-one'), `Open ${shownPrefix}`);

@@ -58,9 +58,22 @@ export class SortedTable {
       cell.className = this.#heads[n].className;
       cell.dataset.label = this.#heads[n].textContent;
       cell.append(content);
+      if (content === unknown) cell.classList.add('unknown');
     }
     return row;
   }
+}
+
+/** Stands for what is not there. A card leaves it out. */
+export const unknown = '–';
+
+/** A text that may be long: it is shortened where it would take too many lines. */
+export function long(text) {
+  const made = document.createElement('span');
+  made.className = 'long';
+  made.textContent = text;
+  made.title = text;
+  return made;
 }
 
 /** A button with a text. */
