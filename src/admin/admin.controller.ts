@@ -1,9 +1,27 @@
-import { type CanActivate, Controller, Delete, Get, Header, Inject, Req, type Type, UseGuards, UseInterceptors } from '@nestjs/common';
-import type { ConnectionPage, ConnectionQuery, EndedCount } from '../feed/feed.control.js';
+import {
+  type CanActivate,
+  Controller,
+  Delete,
+  Get,
+  Header,
+  Inject,
+  Post,
+  Req,
+  type Type,
+  UseGuards,
+  UseInterceptors,
+} from '@nestjs/common';
+import * as v from 'valibot';
+import type { Revocation } from '../feed/auth/revocations.js';
+import { FeedException } from '../feed/errors/feed-exception.js';
+import type { ConnectionPage, ConnectionQuery, EndedCount, RevokeOptions } from '../feed/feed.control.js';
+import { FEED_OPTIONS, type ResolvedFeedOptions } from '../feed/feed.options.js';
 import { FeedService } from '../feed/feed.service.js';
 import type { AnyRequest } from '../feed/http/adapter.js';
+import { readBody } from '../feed/http/body.js';
 import { FeedRequest } from '../feed/http/feed-request.js';
 import { DocumentedQuery } from '../feed/http/openapi.js';
+import { checkWhole } from '../feed/pubsub/history.js';
 import type { NodeCounts } from '../feed/stats/counts.js';
 import { AdminErrors } from './admin.errors.js';
 import { flagOf, numberOf, readQuery } from './admin.query.js';
@@ -13,9 +31,19 @@ const listed = [...filters, 'state', 'scope', 'limit', 'after'] as const;
 const ended = [...filters, 'reason', 'reconnect'] as const;
 const noStore = Header('Cache-Control', 'no-store');
 
-/** The routes of operators: connections, nodes. */
+/** How many revocations are listed at most, and unless another number is asked for. */
+const [mostListed, usuallyListed] = [1000, 100];
+
+/** The service checks the values. */
+const revocation = v.strictObject({ subject: v.optional(v.unknown()), jti: v.optional(v.unknown()), until: v.optional(v.unknown()) });
+const bodyRule = 'The body must be { subject: text, until }, or { jti: text, until }: until when the tokens are refused.';
+
+/** The routes of operators: connections, revocations, nodes. */
 class AdminController {
-  constructor(@Inject(FeedService) private readonly feeds: FeedService) {}
+  constructor(
+    @Inject(FeedService) private readonly feeds: FeedService,
+    @Inject(FEED_OPTIONS) private readonly options: ResolvedFeedOptions,
+  ) {}
 
   @Get('connections')
   @noStore
@@ -32,6 +60,28 @@ class AdminController {
   disconnect(@Req() request: AnyRequest): Promise<EndedCount> {
     const { reason, reconnect, ...filter } = readQuery(FeedRequest.of(request).query, ended);
     return this.feeds.disconnect(filter, { reason, reconnect: flagOf('reconnect', reconnect) });
+  }
+
+  /** Revokes tokens: `{ subject | jti, until }`. */
+  @Post('revocations')
+  @noStore
+  async revoke(@Req() request: AnyRequest): Promise<EndedCount & { until: number }> {
+    const asked = FeedRequest.of(request);
+    readQuery(asked.query, []);
+    const body = v.safeParse(revocation, await readBody(asked, this.options.bodyBytes, ['application/json']));
+    if (!body.success) throw new FeedException('FEED_QUERY', { message: bodyRule });
+    return this.feeds.revoke(body.output as RevokeOptions);
+  }
+
+  /** What is revoked, as the node that answers knows it. */
+  @Get('revocations')
+  @noStore
+  @DocumentedQuery('limit')
+  revocations(@Req() request: AnyRequest): { revocations: Revocation[]; total: number } {
+    const limit = numberOf(readQuery(FeedRequest.of(request).query, ['limit']).limit) ?? usuallyListed;
+    checkWhole('limit', limit, 1, mostListed);
+    const all = this.feeds.revocations();
+    return { revocations: all.slice(0, limit), total: all.length };
   }
 
   @Get('nodes')

@@ -1,5 +1,6 @@
 import { type CanActivate, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
 import { AUTH_OPTIONS, type ResolvedAuthOptions } from '../feed/auth/auth.options.js';
+import { Revocations } from '../feed/auth/revocations.js';
 import { Secret } from '../feed/auth/secret.js';
 import { TokenVerifier } from '../feed/auth/token-verifier.js';
 import { unauthorized } from '../feed/auth/unauthorized.js';
@@ -21,7 +22,11 @@ export class AdminGuard implements CanActivate {
   private readonly verifier: TokenVerifier | undefined;
 
   /** @throws FeedOptionsError where there is neither a key nor a way to verify tokens */
-  constructor(@Inject(ADMIN_OPTIONS) { key }: AdminOptions, @Inject(AUTH_OPTIONS) options: ResolvedAuthOptions) {
+  constructor(
+    @Inject(ADMIN_OPTIONS) { key }: AdminOptions,
+    @Inject(AUTH_OPTIONS) options: ResolvedAuthOptions,
+    private readonly revocations: Revocations,
+  ) {
     this.key = key === undefined ? undefined : new Secret(key);
     this.verifier = TokenVerifier.of(options);
     if (!this.key && !this.verifier) {
@@ -32,7 +37,8 @@ export class AdminGuard implements CanActivate {
   /**
    * @returns true
    * @throws FeedException FEED_UNAUTHORIZED (401, with `WWW-Authenticate`) where the key or token is missing or not valid; FEED_FORBIDDEN
-   * (403) for a token without the claim; FEED_REVOKED (403); FEED_UNAVAILABLE (503) where the keys of tokens cannot be fetched
+   * (403) for a token without the claim; FEED_REVOKED (403); FEED_UNAVAILABLE (503) where the keys of tokens cannot be fetched; FEED_BROKER
+   * (503) until the revoked tokens are known
    */
   async canActivate(context: ExecutionContext): Promise<boolean> {
     const http = context.switchToHttp();
@@ -52,7 +58,8 @@ export class AdminGuard implements CanActivate {
     if (given === undefined) throw unauthorized(needed, false);
     if (this.key?.matches(given)) return;
     if (given !== bearer || !this.verifier) throw unauthorized(needed, true);
-    const { isAdmin } = await this.verifier.verify(given);
-    if (!isAdmin) throw new FeedException('FEED_FORBIDDEN', { message: 'The token does not have the claim "admin": true.' });
+    const grant = await this.verifier.verify(given);
+    this.revocations.check(grant);
+    if (!grant.isAdmin) throw new FeedException('FEED_FORBIDDEN', { message: 'The token does not have the claim "admin": true.' });
   }
 }

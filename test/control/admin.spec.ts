@@ -1,7 +1,7 @@
 import { AdminModule, type AdminOptions } from '../../src/admin/index.js';
 import type { ConnectionPage, EndedCount } from '../../src/index.js';
 import { admin, adminKey } from '../support/admin.js';
-import { closeAll, feedModule, follow, type ModuleOptions, platforms, publishKey, serve } from '../support/serve.js';
+import { asJson, closeAll, feedModule, follow, type ModuleOptions, platforms, publishKey, serve } from '../support/serve.js';
 import { jwtSecret, sign } from '../support/tokens.js';
 
 describe.each(platforms)('the routes of operators on %s', (platform) => {
@@ -49,6 +49,50 @@ describe.each(platforms)('the routes of operators on %s', (platform) => {
     expect((await admin(served, 'DELETE /connections?token=t1')).body).toMatchObject({ ended: 0 });
   });
 
+  it('revoke tokens, also those of operators, and list what is revoked', async () => {
+    const served = await start({ jwtSecret, public: false });
+    const alice = `Bearer ${await sign({ sub: 'alice', feeds: ['*'], admin: true })}`;
+    const peer = await follow(served, '/feeds/a', `Authorization: ${alice}`);
+    const inAnHour = Date.now() + 3_600_000;
+    const revoke = (body: unknown) =>
+      admin(served, 'POST /revocations', { body: JSON.stringify(body), headers: { 'x-feed-key': adminKey, ...asJson } });
+    expect((await admin(served, '/nodes', { headers: { authorization: alice } })).status).toBe(200);
+    const done = await revoke({ subject: 'alice', until: inAnHour });
+    expect([done.status, done.body]).toEqual([201, { ended: 1, nodes: [{ name: 'n', ended: 1 }], missing: [], until: inAnHour }]);
+    await peer.closed();
+    const later = await admin(served, '/nodes', { headers: { authorization: alice } });
+    expect([later.status, later.body.code]).toEqual([403, 'FEED_REVOKED']);
+    const text = new Date(inAnHour - 1000).toISOString();
+    expect((await revoke({ jti: 't1', until: text })).body).toMatchObject({ ended: 0, until: inAnHour - 1000 });
+    const [first, second] = [
+      { subject: 'alice', until: inAnHour },
+      { jti: 't1', until: inAnHour - 1000 },
+    ];
+    expect((await admin(served, '/revocations')).body).toEqual({ revocations: [first, second], total: 2 });
+    expect((await admin(served, '/revocations?limit=1')).body).toEqual({ revocations: [first], total: 2 });
+  });
+
+  it.each([
+    [{ subject: 'a' }, /until is required/],
+    [{ jti: 'a', until: null }, /until is required/],
+    [{ subject: 'a', until: 'tomorrow' }, /until is required/],
+    [{ subject: 'a', until: 1 }, /until is in the past/],
+    [{ until: 4e12 }, /give one of the two/],
+    [{ subject: 'a', jti: 'b', until: 4e12 }, /give one of the two/],
+    [{ subject: '', until: 4e12 }, /texts of 1 to 200/],
+    [{ subject: 7, until: 4e12 }, /texts of 1 to 200/],
+    [{ sub: 'a', until: 4e12 }, /The body must be \{ subject: text, until \}/],
+    ['a', /The body must be|not valid JSON/],
+    [null, /The body must be|not valid JSON/],
+    [[], /The body must be|one of the two/],
+  ])('reject the revocation %j', async (body, message) => {
+    const served = await start();
+    const headers = { 'x-feed-key': adminKey, ...asJson };
+    const answer = await admin(served, 'POST /revocations', { body: JSON.stringify(body), headers });
+    expect([answer.status, answer.body]).toEqual([400, expect.objectContaining({ message: expect.stringMatching(message) })]);
+    expect((await admin(served, '/revocations')).body).toEqual({ revocations: [], total: 0 });
+  });
+
   it.each([
     ['GET /connections?limit=0', /limit is a whole number from 1 to 1000/],
     ['GET /connections?limit=many', /limit is a whole number/],
@@ -67,6 +111,8 @@ describe.each(platforms)('the routes of operators on %s', (platform) => {
     ['DELETE /connections?subjects=a&feed=a', /no parameter "subjects"/],
     ['DELETE /connections?feed=a&reconnect=no', /reconnect is true or false/],
     ['DELETE /connections?feed=a&reason=', /reason is a text of 1 to 200/],
+    ['GET /revocations?limit=0', /limit must be a whole number from 1 to 1000/],
+    ['POST /revocations?subject=a', /no parameter "subject"/],
     ['GET /nodes?x=1', /no parameter "x"/],
   ])('reject %s', async (target, message) => {
     const { status, body } = await admin(await start(), target);
