@@ -6,41 +6,65 @@ import type { RuleSet } from '../pubsub/rules.js';
 /** The longest JSON of a token's claim `info`, in bytes. */
 export const longestInfo = 1024;
 
+/** Whose key or token it is. */
+interface Bearer extends Pick<Grant, 'subject' | 'expiresAt' | 'tokenId' | 'key' | 'info'> {
+  readonly isAdmin?: boolean;
+}
+
 /** What a key or a token allows, by patterns of feeds. */
 export class TokenGrant implements Grant {
   /** What the publish key allows. */
-  static readonly everything = new TokenGrant(['*'], ['*'], undefined, undefined, undefined, 'publish');
+  static readonly everything = new TokenGrant(['*'], ['*'], { key: 'publish' });
 
   constructor(
     private readonly feeds: readonly string[],
     private readonly publish: readonly string[],
-    readonly subject?: string,
-    readonly expiresAt?: number,
-    readonly tokenId?: string,
-    readonly key?: string,
-    readonly info?: string,
+    private readonly bearer: Bearer = {},
   ) {}
+
+  get subject(): string | undefined {
+    return this.bearer.subject;
+  }
+
+  get expiresAt(): number | undefined {
+    return this.bearer.expiresAt;
+  }
+
+  get tokenId(): string | undefined {
+    return this.bearer.tokenId;
+  }
+
+  get key(): string | undefined {
+    return this.bearer.key;
+  }
+
+  get info(): string | undefined {
+    return this.bearer.info;
+  }
+
+  /** Whether the routes of operators are open to it. */
+  get isAdmin(): boolean {
+    return this.bearer.isAdmin ?? false;
+  }
 
   /**
    * What the claims of a verified token allow: `feeds` may be read and `publish` may be published to, each an array of patterns or one
-   * pattern. A pattern is an id, or the beginning of ids followed by `*`; a `*` elsewhere stands for itself. Claims of other types
-   * allow nothing. `info` is what the presence of a feed shows of its bearer; one whose JSON has more than 1,024 bytes is left out.
+   * pattern. A pattern is an id, or the beginning of ids followed by `*`; a `*` elsewhere stands for itself. `info` is what the presence of a feed
+   * shows of its bearer; one whose JSON has more than 1,024 bytes is left out. `admin` is `true` for operators. Claims of other types allow nothing.
    */
-  static from({ feeds, publish, sub, exp, jti, info }: Readonly<Record<string, unknown>>): TokenGrant {
-    return new TokenGrant(
-      patternsIn(feeds),
-      patternsIn(publish),
-      typeof sub === 'string' ? sub : undefined,
-      typeof exp === 'number' ? exp * 1000 : undefined,
-      typeof jti === 'string' ? jti : undefined,
-      undefined,
-      infoIn(info),
-    );
+  static from({ feeds, publish, sub, exp, jti, info, admin }: Readonly<Record<string, unknown>>): TokenGrant {
+    return new TokenGrant(patternsIn(feeds), patternsIn(publish), {
+      subject: typeof sub === 'string' ? sub : undefined,
+      expiresAt: typeof exp === 'number' ? exp * 1000 : undefined,
+      tokenId: typeof jti === 'string' ? jti : undefined,
+      info: infoIn(info),
+      isAdmin: admin === true,
+    });
   }
 
   /** A grant to read these feeds alone, for as long. */
   narrowed(feeds: readonly string[]): TokenGrant {
-    return new TokenGrant(feeds, [], this.subject, this.expiresAt, this.tokenId, undefined, this.info);
+    return new TokenGrant(feeds, [], { ...this.bearer, key: undefined, isAdmin: false });
   }
 
   /** Claims that grant the same reading, for as long. */
