@@ -5,6 +5,7 @@ const floors = [
   'format|source',
   'broker',
   'pubsub',
+  'tracing',
   'cluster',
   'run',
   'transport',
@@ -66,14 +67,16 @@ module.exports = {
       name: 'plain-node',
       comment: 'they know nothing of Nest',
       severity: 'error',
-      from: { path: '^src/(feed/(connection|format|message|pubsub|run|transport|broker|stats|time)|flood)/' },
+      from: { path: '^src/(feed/(connection|format|message|pubsub|run|tracing|transport|broker|stats|time)|flood)/' },
       to: { path: 'node_modules/@nestjs|^@nestjs' },
     },
     {
       name: 'a-client-library-stays-in-its-entry',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/(feed/broker/(redis|nats)|metrics|health|react|service)/|^src/app\\.module\\.ts$' },
-      to: { path: 'node_modules/((@types/)?react|ioredis|@nats-io|prom-client|@nestjs/(terminus|platform-|schedule|swagger))/' },
+      from: { path: '^src/', pathNot: '^src/(feed/broker/(redis|nats)|metrics|health|otel|react|service)/|^src/app\\.module\\.ts$' },
+      to: {
+        path: 'node_modules/((@types/)?react|ioredis|@nats-io|@opentelemetry|prom-client|@nestjs/(terminus|platform-|schedule|swagger))/',
+      },
     },
     ...floors.map((floor) => ({
       name: 'imports-run-downwards',

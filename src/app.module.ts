@@ -14,11 +14,11 @@ import { WebhookModule } from './webhook/webhook.module.js';
 @Module({})
 export class AppModule {
   /** @param workers the workers that serve the same port, where there are several */
-  static from({ path, feed, webhook, dashboard }: Config, workers?: Workers): DynamicModule {
+  static from({ path, feed, tickets, webhook, dashboard }: Config, workers?: Workers): DynamicModule {
     return {
       module: AppModule,
       imports: [
-        FeedModule.forRoot({ path, ...feed }),
+        FeedModule.forRoot({ path, tickets, ...feed }),
         ...(webhook ? [WebhookModule.forRoot(webhook)] : []),
         ...(workers ? [WorkersModule.of(workers)] : []),
         HealthModule,

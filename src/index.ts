@@ -1,8 +1,12 @@
 export type { AuthOptions } from './feed/auth/auth.options.js';
+export type { Authorization, AuthorizeFunction, AuthorizeRequest, FeedClaims } from './feed/auth/authorize.js';
+export type { AuthorizeAtOptions } from './feed/auth/authorize-at.js';
+export { authorizeAt } from './feed/auth/authorize-at.js';
 export { FeedAuthGuard } from './feed/auth/feed-auth.guard.js';
 export type { FeedTokenRequest } from './feed/auth/feed-token.service.js';
 export { FeedTokenService } from './feed/auth/feed-token.service.js';
 export type { Revocation } from './feed/auth/revocations.js';
+export type { FeedTicket } from './feed/auth/tickets.js';
 export type {
   BrokerContext,
   BrokerFactory,
@@ -74,3 +78,4 @@ export type { EndReason } from './feed/stats/end-reason.js';
 export { endReasons } from './feed/stats/end-reason.js';
 export type { FeedClosed, FeedEvent, FeedOpened, FeedPresence } from './feed/stats/events.js';
 export type { FeedStatus } from './feed/stats/status.js';
+export type { FeedTracer, Opened, OpeningTrace, TracedMessage } from './feed/tracing/feed-tracer.js';

@@ -15,9 +15,9 @@ async function serveAlone(config: Config): Promise<Started> {
 }
 
 /** Keeps workers running that serve. This process, the primary, serves nothing, and does not load Nest. */
-async function startPrimary(config: Config): Promise<Started> {
+async function startPrimary(config: Config, generatedKey: string | undefined): Promise<Started> {
   const { workers, host, port, feed, shutdownMs } = config;
-  const shared = { PORT: `${port || (await freePort(host))}`, FEED_PUBLISH_KEY: feed.publishKey };
+  const shared = { PORT: `${port || (await freePort(host))}`, ...(generatedKey && { FEED_PUBLISH_KEY: generatedKey }) };
   const primary = new Primary({
     count: workers,
     env: (number) => ({ ...shared, FEED_WORKER: `${number}`, FEED_NODE_NAME: feed.nodeName && `${feed.nodeName}-${number}` }),
@@ -54,7 +54,7 @@ try {
   if (cluster.isWorker && config.workers > 1) await runWorker(config);
   const generatedKey = config.feed.publishKey === undefined ? randomBytes(24).toString('base64url') : undefined;
   config.feed.publishKey ??= generatedKey;
-  const started = await (config.workers > 1 ? startPrimary : serveAlone)(config);
+  const started = await (config.workers > 1 ? startPrimary : serveAlone)(config, generatedKey);
   logStart(config, started, generatedKey);
 } catch (error) {
   log(config?.log ?? 'text', 'error', startFailure(error, config));

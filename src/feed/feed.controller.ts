@@ -24,10 +24,11 @@ import { FEED_OPTIONS, type ResolvedFeedOptions } from './feed.options.js';
 import { type AnyRequest, type AnyResponse, setStatus } from './http/adapter.js';
 import { readBody, readEnd } from './http/body.js';
 import { FeedRequest, idPaths } from './http/feed-request.js';
-import { FEED_PATHS } from './http/feed-routes.js';
+import { FEED_PATHS, NAMED_FEEDS, type NamedFeeds } from './http/feed-routes.js';
 import { withErrorHead } from './http/head.js';
-import { historyRequest } from './http/history-request.js';
+import { type HistoryRequest, historyRequest } from './http/history-request.js';
 import { Undocumented } from './http/openapi.js';
+import { PublishLimits } from './limits/publish-limits.js';
 import { contentOf } from './message/content.js';
 import { checkFeedId } from './message/feed-id.js';
 import type { Content, StoredMessage } from './message/message.js';
@@ -80,6 +81,8 @@ const batch = v.strictObject({
 
 const bodyRule = `The body must be { feeds: [1 to ${mostPublished} ids], type?: text, data }, or { messages: [1 to ${mostPublished} of { feed, type?: text, data, key?: text }] }.`;
 
+const named: NamedFeeds = (request) => FeedRequest.of(request).feeds;
+
 /**
  * The built-in routes: `GET <path>/:id` follows a feed, `GET <path>?id=a&id=b` several, with `?mode=once` they answer with history, `POST <path>/:id` publishes to one, `POST <path>` to
  * many, `POST <path>/:id?end` ends one, `DELETE <path>/:id` clears one. An id may have slashes, plain or as `%2F`.
@@ -91,16 +94,16 @@ class FeedController {
     private readonly publisher: Publisher,
     private readonly router: Router,
     private readonly runs: Runs,
+    private readonly limits: PublishLimits,
     @Inject(FEED_OPTIONS) private readonly options: ResolvedFeedOptions,
   ) {}
 
   @Get(['', ...idPaths])
   @SetMetadata(FEED_PATHS, ['', ...idPaths])
+  @SetMetadata(NAMED_FEEDS, named)
   async follow(@Req() request: AnyRequest, @Res() response: AnyResponse): Promise<void> {
     const asked = FeedRequest.of(request);
-    const { pathFeed } = asked;
-    const ids = pathFeed === undefined ? asked.queryFeeds : [pathFeed];
-    const wanted = historyRequest(asked, ids);
+    const { ids, wanted } = this.wantedBy(asked, response);
     if (wanted) return this.answerer.answer(request, response, ids, wanted);
     const { source, sourceHasIds } = this.options;
     await this.opener.open(request, response, {
@@ -108,11 +111,12 @@ class FeedController {
       source: source && (() => source(contextOf(asked, ids))),
       resume: true,
       sourceHasIds,
-      labelled: pathFeed === undefined,
+      labelled: asked.pathFeed === undefined,
     });
   }
 
   @Post(idPaths)
+  @SetMetadata(NAMED_FEEDS, named)
   async publish(
     @Req() request: AnyRequest,
     @Res({ passthrough: true }) response: AnyResponse,
@@ -122,14 +126,16 @@ class FeedController {
     try {
       const feed = checkFeedId(asked.pathFeed);
       checkMayPublish(asked, [feed]);
+      this.limits.check(asked);
       const end = asked.query.get('end');
-      if (end !== null) return this.answerTo(await this.runs.end(feed, await readEnd(asked, end, this.options.bodyBytes)));
+      if (end !== null) return await this.end(asked, feed, end);
       const data = await readBody(asked, this.options.bodyBytes);
+      this.limits.take(asked);
       const options = { type, key: keyOf(asked), expected: asked.query.get('expected') ?? undefined };
       const [answer] = await this.send([feed], data, options);
       return answer as PublishAnswer;
     } catch (error) {
-      throw withErrorHead(error, response);
+      throw this.refused(error, asked, response);
     }
   }
 
@@ -141,6 +147,7 @@ class FeedController {
     const asked = FeedRequest.of(request);
     const { bodyBytes } = this.options;
     try {
+      this.limits.check(asked);
       const body = await readBody(asked, Math.max(bodyBytes + namesBytes, batchShare * bodyBytes), ['application/json']);
       const several = v.safeParse(batch, body);
       if (several.success) {
@@ -152,33 +159,59 @@ class FeedController {
       if (!same.success || !('data' in same.output)) throw new FeedException('FEED_MESSAGE', { message: bodyRule });
       const { feeds, type, data } = same.output;
       checkMayPublish(asked, feeds.map(checkFeedId));
-      return { messages: await this.send([...new Set(feeds)], data, { type, key: keyOf(asked) }) };
+      const different = [...new Set(feeds)];
+      this.limits.take(asked, different.length);
+      return { messages: await this.send(different, data, { type, key: keyOf(asked) }) };
     } catch (error) {
-      throw withErrorHead(error, response);
+      throw this.refused(error, asked, response);
     }
   }
 
   @Delete(idPaths)
+  @SetMetadata(NAMED_FEEDS, named)
   @HttpCode(204)
   async clear(@Req() request: AnyRequest, @Res({ passthrough: true }) response: AnyResponse): Promise<void> {
     const asked = FeedRequest.of(request);
     try {
       const feed = checkFeedId(asked.pathFeed);
       checkMayPublish(asked, [feed]);
+      this.limits.take(asked);
       await this.publisher.clear(feed);
     } catch (error) {
-      throw withErrorHead(error, response);
+      throw this.refused(error, asked, response);
     }
+  }
+
+  private wantedBy(asked: FeedRequest, response: AnyResponse): { ids: string[]; wanted: HistoryRequest | undefined } {
+    try {
+      const ids = asked.feeds;
+      return { ids, wanted: historyRequest(asked, ids) };
+    } catch (error) {
+      throw this.refused(error, asked, response);
+    }
+  }
+
+  private refused(error: unknown, asked: FeedRequest, response: AnyResponse): unknown {
+    this.router.measures.noteRefusal(error, asked.namedFeed);
+    return withErrorHead(error, response);
+  }
+
+  private async end(asked: FeedRequest, feed: string, reason: string): Promise<PublishAnswer> {
+    const end = await readEnd(asked, reason, this.options.bodyBytes);
+    this.limits.take(asked);
+    return this.answerTo(await this.runs.end(feed, end));
   }
 
   /** One of several messages: what is wrong with it is its own result. */
   private async sendOne(asked: FeedRequest, { feed, data, ...options }: v.InferOutput<typeof batch>['messages'][number]) {
     try {
       checkMayPublish(asked, [checkFeedId(feed)]);
+      this.limits.take(asked);
       const [answer] = await this.send([feed], data, options);
       return answer as PublishAnswer;
     } catch (error) {
       if (!(error instanceof FeedException)) throw error;
+      this.router.measures.noteRefusal(error, feed);
       return { feed, ...(error.getResponse() as Omit<Rejection, 'feed'>) };
     }
   }

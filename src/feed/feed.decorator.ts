@@ -17,11 +17,11 @@ import { FeedException } from './errors/feed-exception.js';
 import { interceptedOf } from './feed.interceptors.js';
 import type { AnyResponse } from './http/adapter.js';
 import { FeedRequest } from './http/feed-request.js';
-import { FEED_PATHS } from './http/feed-routes.js';
+import { FEED_PATHS, NAMED_FEEDS, type NamedFeeds } from './http/feed-routes.js';
 import { decoratedParameters, FEED_LAST_GUARD, lastGuard } from './http/last-guard.js';
 import { documentFeed } from './http/openapi.js';
 import type { FeedRef } from './message/feed-definition.js';
-import { checkFeedId, feedIdOf } from './message/feed-id.js';
+import { checkFeedId, feedIdOf, isFeedId } from './message/feed-id.js';
 import type { FeedItem } from './message/message.js';
 import type { RunOptions } from './run/run.js';
 import { Runs } from './run/runs.js';
@@ -140,6 +140,8 @@ export function Feed(
     if (run) Inject(Runs)(target, runs);
     SetMetadata(FEED_LAST_GUARD, lastGuard(decorated))(target, key, descriptor);
     SetMetadata(FEED_PATHS, [path].flat())(target, key, descriptor);
+    const named: NamedFeeds = (request) => (feed && followedBy(feed, request)) ?? [FeedRequest.of(request).path].filter(isFeedId);
+    SetMetadata(NAMED_FEEDS, named)(target, key, descriptor);
     RequestMapping({ path, method })(target, key, descriptor);
   };
 }

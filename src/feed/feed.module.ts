@@ -1,9 +1,11 @@
 import { ConfigurableModuleBuilder, type DynamicModule, Logger, Module, type NestModule } from '@nestjs/common';
 import { DiscoveryModule, ModulesContainer } from '@nestjs/core';
 import { AUTH_OPTIONS } from './auth/auth.options.js';
+import { Authenticator } from './auth/authenticator.js';
 import { FeedAuthGuard } from './auth/feed-auth.guard.js';
 import { FeedTokenService } from './auth/feed-token.service.js';
 import { Revocations } from './auth/revocations.js';
+import { Tickets } from './auth/tickets.js';
 import { Broker } from './broker/broker.js';
 import { Control } from './cluster/control.js';
 import { Leases } from './cluster/leases.js';
@@ -12,6 +14,7 @@ import type { Connection } from './connection/connection.js';
 import { FeedAnswerer } from './connection/feed-answerer.js';
 import { FeedOpener } from './connection/feed-opener.js';
 import { Registry } from './connection/registry.js';
+import { TracedOpener } from './connection/traced-opener.js';
 import { FeedModuleDuplicateError } from './errors/feed-options.error.js';
 import { FeedControl } from './feed.control.js';
 import { feedControllerAt } from './feed.controller.js';
@@ -19,26 +22,37 @@ import { FeedInterceptors } from './feed.interceptors.js';
 import { FeedLifecycle } from './feed.lifecycle.js';
 import { FEED_OPTIONS, type FeedModuleExtras, type FeedOptions, type ResolvedFeedOptions, resolveFeedOptions } from './feed.options.js';
 import { FeedService } from './feed.service.js';
+import { ticketControllerAt } from './feed.tickets.js';
 import { decorated } from './http/decorated.js';
 import { FeedRoutes } from './http/feed-routes.js';
 import { Admission } from './limits/admission.js';
+import { PublishLimits } from './limits/publish-limits.js';
 import { Publisher } from './pubsub/publisher.js';
 import { Router } from './pubsub/router.js';
 import { Snapshots } from './pubsub/snapshots.js';
 import { Runs } from './run/runs.js';
+import { Measures } from './stats/measures.js';
+import { Destinations } from './tracing/destinations.js';
+import { TracedBroker } from './tracing/traced-broker.js';
 
 /** Injects where the built-in routes are. */
 const FEED_EXTRAS = Symbol('FEED_EXTRAS');
 
+const noExtras: FeedModuleExtras = { path: undefined, guards: undefined, tickets: undefined, decorators: undefined, isGlobal: true };
+
 /** `MODULE_OPTIONS_TOKEN` has the options as the application gave them, `FEED_OPTIONS` the resolved ones. */
 const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModuleBuilder<FeedOptions>({ moduleName: 'Feed' })
   .setClassMethodName('forRoot')
-  .setExtras<FeedModuleExtras>({ path: undefined, guards: undefined, decorators: undefined, isGlobal: true }, (definition, extras) => {
-    const { path, guards = [FeedAuthGuard], decorators = [], isGlobal = true } = extras;
+  .setExtras<FeedModuleExtras>(noExtras, (definition, extras) => {
+    const { path, guards = [FeedAuthGuard], tickets, decorators = [], isGlobal = true } = extras;
+    const controllers = [
+      ...(path === undefined ? [] : [feedControllerAt(path, guards)]),
+      ...(tickets ? [ticketControllerAt(tickets === true ? 'tickets' : tickets)] : []),
+    ];
     return {
       ...definition,
       global: isGlobal,
-      controllers: path === undefined ? [] : [decorated(feedControllerAt(path, guards), decorators)],
+      controllers: controllers.map((controller) => decorated(controller, decorators)),
       providers: [...(definition.providers ?? []), { provide: FEED_EXTRAS, useValue: extras }],
     };
   })
@@ -56,20 +70,23 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
     FeedInterceptors,
     { provide: FEED_OPTIONS, inject: [MODULE_OPTIONS_TOKEN, FEED_EXTRAS], useFactory: resolveFeedOptions },
     { provide: AUTH_OPTIONS, useExisting: FEED_OPTIONS },
+    { provide: Authenticator, inject: [FEED_OPTIONS, Broker, Revocations], useFactory: makeAuthenticator },
     { provide: Broker, inject: [FEED_OPTIONS], useFactory: makeBroker },
     { provide: Revocations, inject: [Broker], useFactory: makeRevocations },
     { provide: Admission, inject: [FEED_OPTIONS, Revocations], useFactory: makeAdmission },
-    { provide: Publisher, inject: [Broker, FEED_OPTIONS], useFactory: makePublisher },
-    { provide: Registry, inject: [FEED_OPTIONS, Broker, Admission], useFactory: makeRegistry },
+    { provide: PublishLimits, inject: [FEED_OPTIONS, Admission], useFactory: makePublishLimits },
+    { provide: Publisher, inject: [Broker, FEED_OPTIONS, Admission], useFactory: makePublisher },
+    { provide: Measures, inject: [FEED_OPTIONS], useFactory: makeMeasures },
+    { provide: Registry, inject: [FEED_OPTIONS, Broker, Admission, Measures], useFactory: makeRegistry },
     { provide: Router, inject: [Registry], useFactory: ({ router }: Registry) => router },
-    { provide: FeedOpener, inject: [Admission, Registry, Router], useFactory: makeOpener },
+    { provide: FeedOpener, inject: [FEED_OPTIONS, Admission, Registry, Router], useFactory: makeOpener },
     { provide: Leases, inject: [Broker], useFactory: (broker: Broker) => new Leases(broker) },
     { provide: Runs, inject: [FEED_OPTIONS, Broker, Leases, Publisher, Router], useFactory: makeRuns },
     { provide: FeedAnswerer, inject: [FEED_OPTIONS, Broker, Admission, Registry], useFactory: makeAnswerer },
     { provide: Nodes, inject: [FEED_OPTIONS, Broker], useFactory: makeNodes },
     { provide: Control, inject: [Nodes], useFactory: makeControl },
   ],
-  exports: [FeedService, FeedTokenService, FeedOpener, Runs, Revocations, FEED_OPTIONS, AUTH_OPTIONS],
+  exports: [FeedService, FeedTokenService, FeedOpener, Runs, Authenticator, Measures, Revocations, FEED_OPTIONS, AUTH_OPTIONS],
 })
 export class FeedModule extends ConfigurableModuleClass implements NestModule {
   /** @throws FeedModuleDuplicateError when the application imports the module more than once */
@@ -92,10 +109,11 @@ export class FeedModule extends ConfigurableModuleClass implements NestModule {
   }
 }
 
-function makeBroker(options: ResolvedFeedOptions): Broker | Promise<Broker> {
+async function makeBroker(options: ResolvedFeedOptions): Promise<Broker> {
   const logger = new Logger(FeedModule.name);
-  const { retention } = options.rules;
-  return options.broker({ ...options, retention, log: (message) => logger.warn(message) });
+  const { rules, feeds, tracer } = options;
+  const broker = await options.broker({ ...options, retention: rules.retention, log: (message) => logger.warn(message) });
+  return tracer ? new TracedBroker(broker, tracer, new Destinations(rules, feeds)) : broker;
 }
 
 function makeRevocations(broker: Broker): Revocations {
@@ -109,17 +127,30 @@ function makeAdmission(options: ResolvedFeedOptions, revocations: Revocations): 
   return new Admission(options, revocations);
 }
 
-function makePublisher(broker: Broker, { rules, feeds }: ResolvedFeedOptions): Publisher {
-  return new Publisher(broker, rules, feeds);
+function makeAuthenticator(options: ResolvedFeedOptions, broker: Broker, revocations: Revocations): Authenticator {
+  const { ticketSecrets } = options;
+  return new Authenticator(options, revocations, ticketSecrets.length > 0 ? new Tickets(broker, ticketSecrets) : undefined);
 }
 
-function makeRegistry(options: ResolvedFeedOptions, broker: Broker, admission: Admission): Registry {
+function makePublishLimits(options: ResolvedFeedOptions, admission: Admission): PublishLimits {
+  return new PublishLimits(options, admission);
+}
+
+function makePublisher(broker: Broker, { rules, feeds }: ResolvedFeedOptions, admission: Admission): Publisher {
+  return new Publisher(broker, rules, feeds, () => admission.count('feedRate'));
+}
+
+function makeMeasures({ rules }: ResolvedFeedOptions): Measures {
+  return new Measures(Object.keys(rules.rules), (feed) => rules.patternOf(feed));
+}
+
+function makeRegistry(options: ResolvedFeedOptions, broker: Broker, admission: Admission, measures: Measures): Registry {
   const logger = new Logger(FeedService.name);
   const snapshots = new Snapshots(options.serialize, (feed, error) =>
     logger.error(`The snapshot of feed "${feed}" failed: ${textOf(error)}`),
   );
   // Half of what a connection may hold is for the page of history that it is sent, half for what comes meanwhile.
-  const router = new Router(broker, options.rules, snapshots, options.bufferBytes / 2, (feed, hasSubscribers) =>
+  const router = new Router(broker, options.rules, snapshots, measures, options.bufferBytes / 2, (feed, hasSubscribers) =>
     registry.onPresence(feed, hasSubscribers),
   );
   const onFailed = ({ feeds }: Connection, error: unknown) =>
@@ -132,8 +163,9 @@ function textOf(error: unknown): string | undefined {
   return error instanceof Error ? error.stack : String(error);
 }
 
-function makeOpener(admission: Admission, registry: Registry, router: Router): FeedOpener {
-  return new FeedOpener(admission, registry, router);
+function makeOpener({ rules, feeds, tracer }: ResolvedFeedOptions, admission: Admission, registry: Registry, router: Router): FeedOpener {
+  if (!tracer) return new FeedOpener(admission, registry, router);
+  return new TracedOpener(tracer, new Destinations(rules, feeds), admission, registry, router);
 }
 
 function makeRuns({ serialize, feeds }: ResolvedFeedOptions, broker: Broker, leases: Leases, publisher: Publisher, router: Router): Runs {

@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import type { CanActivate, Type } from '@nestjs/common';
 import * as v from 'valibot';
 import { type AuthOptions, authOptionRules, type ResolvedAuthOptions, resolveAuthOptions } from './auth/auth.options.js';
+import { usedMs } from './auth/tickets.js';
 import type { BrokerFactory } from './broker/broker.js';
 import { MemoryBroker } from './broker/memory/memory-broker.js';
 import { nodeNameForm } from './cluster/node-message.js';
@@ -17,6 +18,7 @@ import { feedRuleEntries } from './pubsub/rule.options.js';
 import { type FeedRules, RuleSet } from './pubsub/rules.js';
 import { intervalSource } from './source/interval-source.js';
 import type { FeedSource } from './source/source.js';
+import type { FeedTracer } from './tracing/feed-tracer.js';
 
 /** Injects the resolved options. */
 export const FEED_OPTIONS = Symbol('FEED_OPTIONS');
@@ -76,6 +78,8 @@ export interface FeedOptions extends AuthOptions, LimitOptions {
    * your own. Default: `memory`: that of this process, for this process alone.
    */
   broker?: 'memory' | BrokerFactory;
+  /** Records traces of what is published, delivered and opened: `otelTracer()` of `nestjs-feed/otel`, or your own. Default: none. */
+  tracer?: FeedTracer;
   /** The name of this process among those that share a broker; each has another one. Default: `<host name>-<process id>`. */
   nodeName?: string;
   /**
@@ -114,7 +118,12 @@ export interface FeedModuleExtras {
   path?: string;
   /** Guards of the built-in routes. Default: `[FeedAuthGuard]`. */
   guards?: readonly (CanActivate | Type<CanActivate>)[];
-  /** Put on the controller of the built-in routes, such as the one with which a global guard knows public routes. Default: `[]`. */
+  /**
+   * Issues one-time tickets for clients that cannot set headers, such as `EventSource`: `POST /tickets`, or `POST` on this path. It needs
+   * `jwtSecret` or `ticketSecret`. Default: false: no tickets.
+   */
+  tickets?: boolean | string;
+  /** Put on the controllers of the built-in routes, such as the one with which a global guard knows public routes. Default: `[]`. */
   decorators?: readonly ClassDecorator[];
   /** Whether `FeedService` and `@Feed()` work in every module without importing this one. Default: true. */
   isGlobal?: boolean;
@@ -149,6 +158,7 @@ export const feedOptionRules = {
     ),
     'memory',
   ),
+  tracer: v.optional(v.custom<FeedTracer>(isTracer, 'must be what otelTracer() of nestjs-feed/otel returns, or another FeedTracer')),
   nodeName: v.optional(
     v.pipe(v.string('must be a string'), v.regex(nodeNameForm, 'must be 1 to 100 visible ASCII characters without spaces')),
     `${hostname()}-${process.pid}`,
@@ -193,8 +203,8 @@ export interface ResolvedFeedOptions extends OwnOptions, ResolvedAuthOptions, Re
  *
  * @throws FeedOptionsError naming the option, what it was and what is allowed
  */
-export function resolveFeedOptions(options: FeedOptions, { path, guards }: FeedModuleExtras = {}): ResolvedFeedOptions {
-  const given = checkOptions('FeedModule', feedOptionRules, options, ['path', 'guards', 'decorators', 'isGlobal']);
+export function resolveFeedOptions(options: FeedOptions, { path, guards, tickets }: FeedModuleExtras = {}): ResolvedFeedOptions {
+  const given = checkOptions('FeedModule', feedOptionRules, options, ['path', 'guards', 'tickets', 'decorators', 'isGlobal']);
   const { source, intervalMs, drainMs, lameDuckMs } = given;
   if (lameDuckMs > drainMs) {
     const message = `FeedModule's option "lameDuckMs" is a part of the drain time: it must be ${drainMs} ("drainMs") or fewer milliseconds, not ${lameDuckMs}`;
@@ -206,14 +216,16 @@ export function resolveFeedOptions(options: FeedOptions, { path, guards }: FeedM
   if (path !== undefined && typeof path !== 'string') {
     throw new FeedOptionsError('FeedModule\'s option "path" must be a path, or left out for no built-in routes', 'path');
   }
-  const auth = resolveAuthOptions(given);
+  checkTickets(tickets, given.idempotencyMs);
+  const auth = resolveAuthOptions(given, Boolean(tickets));
   if (path !== undefined && !guards?.length && !auth.public && !hasSecret(auth)) {
-    const message = `FeedModule's route "${path}" would have no access control: give it "jwtSecret", "jwksUrl", "publishKey" or "guards", or declare it "public: true"`;
+    const message = `FeedModule's route "${path}" would have no access control: give it "jwtSecret", "jwksUrl", "authorize", "publishKey" or "guards", or declare it "public: true"`;
     throw new FeedOptionsError(message, 'path');
   }
   checkRules(given.rules, hasSecret(auth) || guards !== undefined);
+  const { publishKey: _keys, jwtSecret: _secrets, ticketSecret: _ticketSecrets, ...rest } = given;
   return {
-    ...given,
+    ...rest,
     ...auth,
     ...resolveLimitOptions(given),
     rules: new RuleSet(given.rules, given),
@@ -232,7 +244,7 @@ function checkRules(rules: FeedRules, hasTokens: boolean): void {
       throw new FeedOptionsError(message, `rules.${pattern}.replay`);
     }
     if (read === 'token' && !hasTokens) {
-      const message = `FeedModule's option "rules.${pattern}.read" is 'token', which needs "jwtSecret", "jwksUrl" or "publishKey" too`;
+      const message = `FeedModule's option "rules.${pattern}.read" is 'token', which needs "jwtSecret", "jwksUrl" or "publishKey" too, or "authorize"`;
       throw new FeedOptionsError(message, `rules.${pattern}.read`);
     }
   }
@@ -244,6 +256,21 @@ function isDefinition(value: unknown): boolean {
   return Object.values(messages).every((schema) => typeof schema?.['~standard']?.validate === 'function');
 }
 
-function hasSecret({ publishKey, jwtSecret, jwksUrl }: AuthOptions): boolean {
-  return (publishKey ?? jwtSecret ?? jwksUrl) !== undefined;
+function isTracer(value: unknown): boolean {
+  const { publish, deliver, open } = (value ?? {}) as Partial<FeedTracer>;
+  return [publish, deliver, open].every((method) => typeof method === 'function');
+}
+
+function hasSecret({ publishKeys, jwtSecrets, jwksUrl, authorize }: ResolvedAuthOptions): boolean {
+  return publishKeys.length > 0 || jwtSecrets.length > 0 || (jwksUrl ?? authorize) !== undefined;
+}
+
+/** A broker has to know that a ticket has been used for longer than it is valid. */
+function checkTickets(tickets: FeedModuleExtras['tickets'], idempotencyMs: number): void {
+  if (tickets !== undefined && typeof tickets !== 'boolean' && (typeof tickets !== 'string' || tickets === '')) {
+    throw new FeedOptionsError('FeedModule\'s option "tickets" must be true, or the path of the route that issues them', 'tickets');
+  }
+  if (!tickets || idempotencyMs >= usedMs) return;
+  const message = `FeedModule's option "tickets" needs "idempotencyMs" of ${usedMs} milliseconds or more, for which a used ticket is known`;
+  throw new FeedOptionsError(message, 'idempotencyMs');
 }

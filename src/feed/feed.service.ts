@@ -56,14 +56,14 @@ export class FeedService extends FeedPublisher {
 
   /** Whether the service takes connections and messages. */
   get status(): FeedStatus {
-    const { name, unavailableSince, unavailableReason } = this.broker;
+    const { name, unavailableSince, unavailableReason, historyBytes } = this.broker;
     return {
       isDraining: this.lifecycle.isDraining,
       open: this.registry.size,
       opened: this.registry.opened,
       rejected: this.admission.rejected,
       limit: this.admission.maxConnections,
-      broker: { name, unavailableSince, unavailableReason, slowSince: this.admission.intake.slowSince },
+      broker: { name, unavailableSince, unavailableReason, historyBytes, slowSince: this.admission.intake.slowSince },
     };
   }
 

@@ -1,6 +1,10 @@
 import { Injectable } from '@nestjs/common';
+import { ModuleRef } from '@nestjs/core';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { FeedService } from '../feed/feed.service.js';
+import { Measures } from '../feed/stats/measures.js';
+import { addRuleMetrics } from './rule.metrics.js';
+import { addWebhookMetrics } from './webhook.metrics.js';
 
 /** Histogram buckets of the publish duration, in seconds: from the memory broker's microseconds to a server that hardly responds. */
 const durationBuckets = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
@@ -9,7 +13,7 @@ const durationBuckets = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.
  * The counts of `FeedService` as Prometheus metrics, in a registry of their own, which an application can merge with its own:
  * `Registry.merge([yours, feedMetrics.registry])`.
  *
- * All but the publish duration is read from `FeedService` at each scrape, so that nothing is counted twice.
+ * All but the publish duration is read at each scrape, so that nothing is counted twice.
  */
 @Injectable()
 export class FeedMetrics {
@@ -37,10 +41,20 @@ export class FeedMetrics {
   private readonly bytes = this.counter('feed_sent_bytes_total', 'Bytes of the messages sent, without HTTP framing.');
   private readonly buffered = this.gauge('feed_buffered_bytes', 'Bytes that are queued for clients.');
   private readonly brokerUp = this.gauge('feed_broker_up', 'Whether the message broker is available (1) or unavailable (0).', ['broker']);
+  private readonly history = this.gauge(
+    'feed_history_bytes',
+    'Bytes of the history in the memory of this process; missing where the server of the broker has it.',
+  );
   private readonly nodes = this.gauge('feed_nodes', 'Nodes that share the broker, including this one.');
   private readonly isDraining = this.gauge('feed_draining', 'Whether the process is shutting down (1) or not (0).');
 
-  constructor(private readonly feeds: FeedService) {
+  constructor(
+    private readonly feeds: FeedService,
+    measures: Measures,
+    modules: ModuleRef,
+  ) {
+    addRuleMetrics(this.registry, measures);
+    addWebhookMetrics(this.registry, modules);
     const duration = new Histogram({
       name: 'feed_publish_duration_seconds',
       help: 'Time until the broker confirmed a publish call, to one feed or to many.',
@@ -69,7 +83,9 @@ export class FeedMetrics {
     assign(this.bytes, counts.bytes);
     assignBy(this.closed, counts.closed);
     assignBy(this.rejected, counts.rejectedBy);
-    const { name, unavailableSince } = this.feeds.status.broker;
+    const { name, unavailableSince, historyBytes } = this.feeds.status.broker;
+    if (historyBytes === undefined) this.history.remove();
+    else this.history.set(historyBytes);
     this.brokerUp.set({ broker: name }, unavailableSince === undefined ? 1 : 0);
     this.nodes.set(this.feeds.nodeNames().length);
     this.isDraining.set(this.feeds.status.isDraining ? 1 : 0);

@@ -1,7 +1,8 @@
 import * as v from 'valibot';
-import { isWeakSecret } from '../feed/auth/auth.options.js';
+import { keyForm, keyRule } from '../feed/auth/auth.options.js';
+import { authorizeAt } from '../feed/auth/authorize-at.js';
 import { FeedOptionsError } from '../feed/errors/feed-options.error.js';
-import { wholeNumber } from '../feed/errors/option-rules.js';
+import { milliseconds, wholeNumber } from '../feed/errors/option-rules.js';
 import { type FeedOptions, feedOptionRules, resolveFeedOptions } from '../feed/feed.options.js';
 import type { FeedRules } from '../feed/pubsub/rules.js';
 import { resolveWebhookOptions, type WebhookOptions } from '../webhook/webhook.options.js';
@@ -23,11 +24,11 @@ export interface Config {
   /** Undefined: it is not served. */
   dashboard: { key: string | undefined } | undefined;
   feed: FeedOptions;
+  /** Whether `POST /tickets` issues one-time tickets. */
+  tickets: boolean;
   webhook: WebhookOptions | undefined;
   /** The longest that a process takes to end its feeds and to send the last events, in milliseconds. */
   shutdownMs: number;
-  /** For the operator, a line each. */
-  warnings: string[];
 }
 
 /** An environment variable is invalid. */
@@ -53,12 +54,12 @@ const number = (rule: v.GenericSchema<number | undefined>) =>
     ),
   );
 
-const list = (rule: v.GenericSchema<string[] | undefined>) =>
+const list = <Output>(rule: v.GenericSchema<string | readonly string[] | undefined, Output>) =>
   v.optional(
     v.pipe(
       v.string(),
       v.transform((text) => text.split(',').map((item) => item.trim())),
-      rule as v.GenericSchema<string[]>,
+      rule as unknown as v.GenericSchema<string[], Output>,
     ),
   );
 
@@ -91,8 +92,8 @@ const pathRule = 'must be a path: segments of A-Z a-z 0-9 . _ ~ - with / between
 
 interface Variable {
   rule: v.GenericSchema;
-  /** The option of the feeds or of the webhook that it sets. */
-  option?: keyof FeedOptions | keyof WebhookOptions;
+  /** The option of the feeds or of the webhook that it sets, alone or with another one. */
+  option?: keyof FeedOptions | 'tickets' | keyof WebhookOptions;
   /** Error messages do not show the value of a secret. */
   isSecret?: true;
 }
@@ -122,15 +123,18 @@ const variables = {
   },
   FEED_LOG: { rule: v.optional(v.picklist(['text', 'json'], 'must be text or json'), 'text') },
   FEED_DASHBOARD: { rule: onOff },
-  FEED_DASHBOARD_KEY: { rule: v.optional(feedOptionRules.publishKey), isSecret: true },
+  FEED_DASHBOARD_KEY: { rule: v.optional(v.pipe(v.string(), v.regex(keyForm, keyRule))), isSecret: true },
   FEED_WORKER: { rule: v.optional(v.pipe(v.string(), v.transform(Number)), '1') },
   FEED_RULES: { option: 'rules', rule: json },
   FEED_WEBHOOK_URL: { option: 'url', rule: v.optional(v.string()) },
   FEED_WEBHOOK_SECRET: { option: 'secret', rule: v.optional(v.string()), isSecret: true },
+  FEED_WEBHOOK_SECRETS: { option: 'secret', rule: list(v.array(v.string())), isSecret: true },
   FEED_INTERVAL_MS: { option: 'intervalMs', rule: number(feedOptionRules.intervalMs) },
   FEED_MAX_CONNECTIONS: { option: 'maxConnections', rule: number(feedOptionRules.maxConnections) },
   FEED_MAX_CONNECTIONS_PER_CLIENT: { option: 'maxConnectionsPerClient', rule: number(feedOptionRules.maxConnectionsPerClient) },
   FEED_CONNECTION_RATE_PER_CLIENT: { option: 'connectionRatePerClient', rule: number(feedOptionRules.connectionRatePerClient) },
+  FEED_PUBLISH_RATE_PER_CLIENT: { option: 'publishRatePerClient', rule: number(feedOptionRules.publishRatePerClient) },
+  FEED_PUBLISH_RATE_PER_KEY: { option: 'publishRatePerKey', rule: number(feedOptionRules.publishRatePerKey) },
   FEED_TRUSTED_PROXIES: { option: 'trustedProxies', rule: list(feedOptionRules.trustedProxies) },
   FEED_BUFFER_BYTES: { option: 'bufferBytes', rule: number(feedOptionRules.bufferBytes) },
   FEED_TOTAL_BUFFER_BYTES: { option: 'totalBufferBytes', rule: number(feedOptionRules.totalBufferBytes) },
@@ -149,11 +153,19 @@ const variables = {
   FEED_LOG_CONNECTIONS: { option: 'logConnections', rule: v.optional(feedOptionRules.logConnections) },
   FEED_NODE_NAME: { option: 'nodeName', rule: v.optional(feedOptionRules.nodeName) },
   FEED_PUBLISH_KEY: { option: 'publishKey', rule: v.optional(feedOptionRules.publishKey), isSecret: true },
+  FEED_PUBLISH_KEYS: { option: 'publishKey', rule: list(feedOptionRules.publishKey), isSecret: true },
   FEED_JWT_SECRET: { option: 'jwtSecret', rule: v.optional(feedOptionRules.jwtSecret), isSecret: true },
+  FEED_JWT_SECRETS: { option: 'jwtSecret', rule: list(feedOptionRules.jwtSecret), isSecret: true },
   FEED_JWKS_URL: { option: 'jwksUrl', rule: v.optional(feedOptionRules.jwksUrl), isSecret: true },
   FEED_JWT_ISSUER: { option: 'jwtIssuer', rule: v.optional(feedOptionRules.jwtIssuer) },
   FEED_JWT_AUDIENCE: { option: 'jwtAudience', rule: v.optional(feedOptionRules.jwtAudience) },
   FEED_TOKEN_COOKIE: { option: 'tokenCookie', rule: v.optional(feedOptionRules.tokenCookie) },
+  FEED_TOKEN_IN_QUERY: { option: 'tokenInQuery', rule: onOff },
+  FEED_TICKETS: { option: 'tickets', rule: onOff },
+  FEED_TICKET_SECRETS: { option: 'ticketSecret', rule: list(feedOptionRules.ticketSecret), isSecret: true },
+  FEED_AUTHORIZE_URL: { option: 'authorize', rule: v.optional(feedOptionRules.jwksUrl), isSecret: true },
+  FEED_AUTHORIZE_TIMEOUT_MS: { rule: number(milliseconds(1)) },
+  FEED_CORS_ORIGINS: { option: 'trustedOrigins', rule: list(feedOptionRules.trustedOrigins) },
 } as const satisfies Record<string, Variable>;
 
 type Name = keyof typeof variables;
@@ -176,14 +188,17 @@ const webhookFlushMs = 500;
  */
 export function readConfig(env: NodeJS.ProcessEnv): Config {
   const values = read(env);
-  const given = Object.fromEntries(table.flatMap(([name, { option }]) => (option ? [[option, values[name]]] : [])));
-  const { url, secret, ...options } = given as Partial<WebhookOptions> & FeedOptions;
+  const { url, secret, tickets = false, ...options } = optionsOf(values);
   const { jwtSecret, jwksUrl, intervalMs = defaultIntervalMs } = options;
-  const feed: FeedOptions = { ...options, intervalMs, public: jwtSecret === undefined && jwksUrl === undefined };
+  const authorize = authorizeOf(values);
+  const feed: FeedOptions = { ...options, authorize, intervalMs, public: (jwtSecret ?? jwksUrl ?? authorize) === undefined };
   const webhook = url === undefined && secret === undefined ? undefined : ({ url, secret, flushMs: webhookFlushMs } as WebhookOptions);
-  const { drainMs } = check(() => resolveFeedOptions(feed));
-  const flushMs = webhook ? check(() => resolveWebhookOptions(webhook)).flushMs : 0;
+  const { drainMs } = check(values, () => resolveFeedOptions(feed, { tickets }));
+  const flushMs = webhook ? check(values, () => resolveWebhookOptions(webhook)).flushMs : 0;
   const { PORT: port = 8080, WORKERS: workers = 1 } = values;
+  if (tickets && /^\/?tickets(\/|$)/i.test(values.FEED_PATH)) {
+    throw new ConfigError('FEED_PATH', 'must not begin with tickets, which is a route of its own with FEED_TICKETS=on');
+  }
   if (workers > 1 && values.FEED_BROKER === 'memory') {
     const reason = 'the memory broker does not share messages between processes';
     throw new ConfigError('FEED_BROKER', `must be redis://… or nats://… with WORKERS=${workers}: ${reason}`);
@@ -199,13 +214,29 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     log: values.FEED_LOG,
     dashboard: (values.FEED_DASHBOARD ?? true) ? { key: values.FEED_DASHBOARD_KEY } : undefined,
     feed,
+    tickets,
     webhook,
     shutdownMs: drainMs + flushMs,
-    warnings:
-      jwtSecret !== undefined && isWeakSecret(jwtSecret)
-        ? ['FEED_JWT_SECRET has fewer than 32 bytes and could be guessed: set a longer one (RFC 7518 section 3.2)']
-        : [],
   };
+}
+
+/** The options of the feeds and of the webhook that are set. */
+function optionsOf(values: Values): Partial<WebhookOptions> & FeedOptions & { tickets?: boolean } {
+  const set = new Map<string, Name>();
+  for (const [name, { option }] of table) {
+    if (!option || values[name] === undefined) continue;
+    const other = set.get(option);
+    if (other) throw new ConfigError(name, `takes the place of ${other}: set one of the two`);
+    set.set(option, name);
+  }
+  return Object.fromEntries([...set].map(([option, name]) => [option, values[name]]));
+}
+
+/** Asks another service what is allowed, where its URL is set. */
+function authorizeOf({ FEED_AUTHORIZE_URL: url, FEED_AUTHORIZE_TIMEOUT_MS: timeoutMs }: Values): FeedOptions['authorize'] {
+  if (url !== undefined) return authorizeAt(url, { timeoutMs });
+  if (timeoutMs !== undefined) throw new ConfigError('FEED_AUTHORIZE_TIMEOUT_MS', 'needs FEED_AUTHORIZE_URL too');
+  return undefined;
 }
 
 function read(env: NodeJS.ProcessEnv): Values {
@@ -217,14 +248,15 @@ function read(env: NodeJS.ProcessEnv): Values {
   throw new ConfigError(name, isSecret ? message : `${message}, not ${JSON.stringify(env[name])}`);
 }
 
-/** Names the variables that set an invalid option. */
-function check<T>(resolve: () => T): T {
+/** Names the variable that sets an invalid option. */
+function check<T>(values: Values, resolve: () => T): T {
   try {
     return resolve();
   } catch (error) {
     if (!(error instanceof FeedOptionsError)) throw error;
     const [option] = error.option.split('.');
     const names = table.filter((entry) => entry[1].option === option).map(([name]) => name);
-    throw new ConfigError(names.join(' or ') || error.option, `is invalid: ${error.message}`);
+    const name = names.find((name) => values[name] !== undefined) ?? names[0];
+    throw new ConfigError(name ?? error.option, `is invalid: ${error.message}`);
   }
 }

@@ -5,6 +5,7 @@ import { FeedService } from '../feed/feed.service.js';
 import type { Workers } from '../health/workers.js';
 import { brokerFromUrl } from './broker-from-url.js';
 import type { Config } from './config.js';
+import { cors } from './cors.js';
 import { dashboardWarning } from './dashboard/dashboard.files.js';
 import { serveDocs } from './openapi/docs.js';
 import { onSignals } from './signals.js';
@@ -47,7 +48,9 @@ export async function serve(config: Config, workers?: Workers): Promise<Service>
   try {
     app.enableShutdownHooks(undefined, { useProcessExit: true });
     onSignals(() => {}); // Nest closes the application at the first one
-    const warnings = [...config.warnings, ...(await serveDocs(app, config.path)), ...(noDashboard ? [noDashboard] : [])];
+    const { trustedOrigins = [] } = config.feed;
+    if (trustedOrigins.length > 0) app.use(cors(trustedOrigins, dashboard && '/dashboard'));
+    const warnings = [...(await serveDocs(app, config.path)), ...(noDashboard ? [noDashboard] : [])];
     await app.listen({ host: config.host, port: config.port, backlog } as never); // Node's `listen()` options, on both adapters
     // Until here, errors are logged once, by the caller.
     app.useLogger(new ConsoleLogger({ logLevels: ['log', 'warn', 'error', 'fatal'], json: config.log === 'json' }));

@@ -20,10 +20,11 @@ export function signingKey(secret: string): Buffer {
  * The headers that sign a request (Standard Webhooks 1.0.0,
  * https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md, "Signature scheme").
  *
+ * @param keys each of which signs: receivers accept a request that one of the signatures fits
  * @param id the same for each attempt to send a body; without a `.`
  */
-export function signedHeaders(key: Buffer, id: string, body: string): Record<string, string> {
+export function signedHeaders(keys: readonly Buffer[], id: string, body: string): Record<string, string> {
   const timestamp = String(Math.floor(Date.now() / 1000));
-  const signature = createHmac('sha256', key).update(`${id}.${timestamp}.`).update(body).digest('base64');
-  return { 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': `v1,${signature}` };
+  const signatures = keys.map((key) => `v1,${createHmac('sha256', key).update(`${id}.${timestamp}.`).update(body).digest('base64')}`);
+  return { 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': signatures.join(' ') };
 }

@@ -7,8 +7,11 @@ import { signingKey } from './signature.js';
 export interface WebhookOptions {
   /** The `http://` or `https://` URL that events are posted to. A user and password in it are sent as Basic authentication. */
   url: string;
-  /** The secret that requests are signed with: `whsec_` and base64 of 24 to 64 random bytes, or any text, whose UTF-8 bytes are the key. */
-  secret: string;
+  /**
+   * The secret that requests are signed with: `whsec_` and base64 of 24 to 64 random bytes, or any text, whose UTF-8 bytes are the key. With
+   * several, a request has the signature of each, so that receivers can change from one to another.
+   */
+  secret: string | readonly string[];
   /** The most events in one request. Default: 100. */
   batchLength?: number;
   /** How long an event waits for others to share its request, in milliseconds. Default: 100. 0: it does not wait. */
@@ -33,6 +36,11 @@ export interface WebhookOptions {
 const urlRule = 'must be an http:// or https:// URL';
 const secretRule = 'must be a text that is not empty, or whsec_ and base64';
 
+function isTexts(value: unknown): boolean {
+  const all = [value].flat();
+  return all.length > 0 && all.every((text) => typeof text === 'string');
+}
+
 const schema = v.strictObject({
   url: v.pipe(
     v.string(urlRule),
@@ -40,9 +48,9 @@ const schema = v.strictObject({
     v.transform((url) => new URL(url)),
   ),
   secret: v.pipe(
-    v.string(secretRule),
-    v.transform(signingKey),
-    v.check((key) => key.length > 0, secretRule),
+    v.custom<string | readonly string[]>(isTexts, secretRule),
+    v.transform((secret) => [secret].flat().map(signingKey)),
+    v.check((keys) => keys.every((key) => key.length > 0), secretRule),
   ),
   batchLength: v.optional(wholeNumber('events', 1, 10_000), 100),
   batchMs: v.optional(milliseconds(0), 100),
@@ -54,7 +62,7 @@ const schema = v.strictObject({
   flushMs: v.optional(milliseconds(0), 2000),
 });
 
-/** The options with all defaults; the secret is its signing key. */
+/** The options with all defaults; each secret is its signing key. */
 export type ResolvedWebhookOptions = Readonly<v.InferOutput<typeof schema>>;
 
 /**

@@ -60,7 +60,8 @@ export class Webhook {
   /** How many of the dropped events have been reported to the target. */
   private droppedReported = 0;
   private failures = 0;
-  private isFailing = false;
+  /** Whether the last request failed. */
+  isFailing = false;
   private isClosing = false;
   private isClosed = false;
   /** Ends the current delay of the delivery. */
@@ -79,6 +80,11 @@ export class Webhook {
     this.target = new Target(this.options.url, this.options.timeoutMs);
     this.queue = new BoundedQueue(this.options.queueLength);
     this.subscription = events$.subscribe((event) => this.add(event));
+  }
+
+  /** The URL of its target, without credentials and query. */
+  get targetName(): string {
+    return this.target.name;
   }
 
   counts(): WebhookCounts {

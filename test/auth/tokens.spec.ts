@@ -16,7 +16,7 @@ import {
   serveFeeds,
   until,
 } from '../support/serve.js';
-import { jwtSecret } from '../support/tokens.js';
+import { bytes, jwtSecret, sign } from '../support/tokens.js';
 
 @Controller('own')
 class OwnController {
@@ -151,6 +151,23 @@ describe.each(platforms)('tokens on %s', (platform) => {
     expect(await publish('/feeds/1')).toBe(401);
     await start();
     expect(await read('/own/open')).toBe(200);
+  });
+
+  it('and keys may be of several secrets at once, while one takes the place of another', async () => {
+    const [next, other] = ['next', 'other'].map((name) => `${name} ${jwtSecret}`) as [string, string];
+    await start({ jwtSecret: [next, jwtSecret], publishKey: ['new-key', publishKey] });
+    const signed = (secret: string) => sign({ feeds: '*', publish: '*' }, { key: bytes(secret) });
+    for (const valid of [await signed(next), await signed(jwtSecret), 'new-key', publishKey]) {
+      expect(await read('/feeds/1', bearer(valid))).toBe(200);
+      expect(await publish('/feeds/1', bearer(valid))).toBe(201);
+    }
+    for (const wrong of [await signed(other), 'new-keya-key', 'new-key,a-key']) expect(await read('/feeds/1', bearer(wrong))).toBe(401);
+    // The first signs.
+    expect(await read('/feeds/1', bearer(await tokens.create({ feeds: '*' })))).toBe(200);
+    await start({ jwtSecret: next, publishKey: 'new-key' });
+    expect(await read('/feeds/1', bearer(await tokens.create({ feeds: '*' })))).toBe(200);
+    expect(await read('/feeds/1', bearer(await signed(jwtSecret)))).toBe(401);
+    expect(await publish('/feeds/1', bearer(publishKey))).toBe(401);
   });
 
   it('come in the cookie that the options name', async () => {

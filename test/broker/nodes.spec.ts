@@ -1,14 +1,18 @@
 import type { Broker } from '../../src/feed/broker/broker.js';
+import { Nodes } from '../../src/feed/cluster/nodes.js';
 import { HealthModule } from '../../src/health/index.js';
 import type { Engine } from '../../tools/engines.mjs';
 import { type BrokerKind, describeSharedBrokers, engineOf } from '../support/brokers.js';
 import { closeAll, follow, type ModuleOptions, platforms, post, publishKey, type Served, serveFeeds, until } from '../support/serve.js';
+
+const nodeOf = ({ app }: Served) => app.get(Nodes, { strict: false });
 
 interface Cluster {
   open: number;
   opened: number;
   limit: number | null;
   nodes: { name: string; open: number }[];
+  missing: string[];
 }
 
 describeSharedBrokers('nodes on', (kind: BrokerKind) => {
@@ -74,16 +78,20 @@ describeSharedBrokers('nodes on', (kind: BrokerKind) => {
       const a = await serveFeeds(platform, options, { imports: [HealthModule] }, (app) =>
         app.useLogger({ log() {}, error() {}, warn: (message: unknown) => warnings.push(message) }),
       );
-      const announce = (text: string) => (broker as Broker).publish('$nodes', { type: undefined, text, isJson: true });
-      const older = { id: 'older', node: { name: 'older', open: 5, refused: { limit: 1 }, closed: { left: 3 } } };
-      for (const text of ['', 'null', '[]', '{"id":1}', '{"id":"x","node":{}}', '{"id":"y","node":{"name":"y","closed":7}}'])
-        await announce(text);
-      await announce(JSON.stringify(older));
-      await until(async () => (await clusterOf(a)).nodes?.length === 2);
-      const { nodes, ...sum } = await clusterOf(a);
-      expect(sum).toMatchObject({ open: 5, limit: null, closed: { client: 0 } });
-      expect(nodes[1]).toMatchObject({ name: 'older', open: 5, opened: 0 });
-      expect(warnings).toEqual([expect.stringMatching(/not an announcement/)]);
+      const announce = (text: string) => (broker as Broker).publish('$nodes', { type: 'heartbeat', text, isJson: true });
+      const answerAs = (id: string, value: object) => {
+        const { id: to } = nodeOf(a);
+        const text = JSON.stringify({ id, node: id, answers: 1, value });
+        return (broker as Broker).publish(`$nodes/${to}`, { type: 'answer', text, isJson: true });
+      };
+      for (const text of ['', 'null', '[]', '{"id":1}', '{"id":"x","node":{}}', '{"id":"y/","node":"y"}']) await announce(text);
+      await announce('{"id":"other","node":"other","version":9}');
+      await until(() => a.feeds.nodeNames().length === 2);
+      // What speaks as a node and answers nothing is missing; what answers in a way of its own is too.
+      const [{ nodes, ...sum }] = await Promise.all([clusterOf(a), answerAs('other', { open: 'five' })]);
+      expect(sum).toMatchObject({ open: 0, missing: ['other'] });
+      expect(nodes).toHaveLength(1);
+      expect(warnings).toEqual([expect.stringMatching(/not a message of a node/)]);
     });
 
     it('meet where no client can follow or publish', async () => {

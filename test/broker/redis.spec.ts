@@ -483,7 +483,9 @@ suite.each([
     follower.broker.unsubscribe('a');
     await following;
     await follower.subscribe('b');
-    expect(await clientOf(engine).call('PUBSUB', 'SHARDCHANNELS')).toEqual(['{nestjs-feed}:feed:b']);
+    const channels = (await clientOf(engine).call('PUBSUB', 'SHARDCHANNELS')) as string[];
+    // Every process has subscribed to the first one.
+    expect(channels.sort()).toEqual(['{nestjs-feed}:feed:', '{nestjs-feed}:feed:b']);
   });
 
   it('messages that a failover has lost are told to be lost, also by a master that does not tell it is another', async () => {

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { cp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MetricsModule } from '../../src/metrics/index.js';
+import { WebhookModule } from '../../src/webhook/index.js';
 import { env, missing } from '../../tools/engines.mjs';
 import { temporaryFolder } from '../support/ends.js';
 import { samplesOf } from '../support/samples.js';
@@ -49,7 +50,8 @@ describe('Prometheus', () => {
   });
 
   it('has each metric that the alerts and the Grafana dashboard use', async () => {
-    const served = await serveFeeds('express', { maxConnections: 1 }, { imports: [MetricsModule] });
+    const webhook = WebhookModule.forRoot({ url: 'http://127.0.0.1:9/', secret: 'any' });
+    const served = await serveFeeds('express', { maxConnections: 1 }, { imports: [webhook, MetricsModule] });
     const names = new Set([...(await samplesOf(`${served.url}/metrics`)).keys()].map((key) => key.replace(/\{.*/, '')));
     for (const file of (await readdir(folder)).filter((name) => name !== 'prometheus.yml')) {
       const asked = (await readFile(`${folder}/${file}`, 'utf8')).match(/\b(?:feed|nodejs|process)_[a-z0-9_]+/g) ?? [];

@@ -355,7 +355,7 @@ describe.each(platforms)('the document, of feeds that end, on %s', (platform) =>
 });
 
 /** Without keys for tokens, and with one. */
-const environments: Record<string, string>[] = [{}, { FEED_JWT_SECRET: jwtSecret }];
+const environments: Record<string, string>[] = [{}, { FEED_JWT_SECRET: jwtSecret, FEED_TICKETS: 'on' }];
 
 describe.each(platforms.flatMap((platform) => environments.map((env) => ({ platform, env }))))(
   'the document with %j',
@@ -465,6 +465,22 @@ describe.each(platforms)('the document of a service on %s', (platform) => {
     const plain = found.map(({ method, path }) => `${method} ${path}`);
     expect(plain.sort()).toEqual(routes.filter((route) => !route.includes('/deep/path')).sort());
     await app.close();
+  });
+
+  it('has the ways to authorize that the service has', async () => {
+    const env = { FEED_JWT_SECRETS: `${'a'.repeat(32)},${'b'.repeat(32)}`, FEED_TOKEN_IN_QUERY: 'off', FEED_TOKEN_COOKIE: 'c' };
+    const schemes: Record<string, unknown>[] = [];
+    for (const more of [{}, { FEED_TICKETS: 'on' }] as Record<string, string>[]) {
+      const service = await start(platform, { ...env, ...more });
+      const document = await service.json<Document>('/docs-json');
+      schemes.push(document.components?.securitySchemes ?? {});
+      expect(document.paths['/test/{id}']?.get?.security?.flatMap(Object.keys)).toEqual(Object.keys(schemes.at(-1) as object));
+      expect('/tickets' in document.paths).toBe('FEED_TICKETS' in more);
+    }
+    expect(schemes.map(Object.keys)).toEqual([
+      ['bearer', 'key', 'cookie'],
+      ['bearer', 'key', 'cookie', 'ticket'],
+    ]);
   });
 
   it('says how the service answers while it shuts down', async () => {

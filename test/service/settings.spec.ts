@@ -21,6 +21,14 @@ describe('the settings of the service', () => {
     ['FEED_JWKS_URL', 'ftp://x', /^FEED_JWKS_URL must be an http or https URL/],
     ['FEED_JWT_ISSUER', 'x', /^FEED_JWT_ISSUER is invalid: .*needs "jwtSecret" or "jwksUrl"/],
     ['FEED_PUBLISH_KEY', 'a b', /^FEED_PUBLISH_KEY must be one or more visible ASCII characters without spaces$/],
+    ['FEED_JWT_SECRET', 'hush', /^FEED_JWT_SECRET must be 32 bytes or more \(RFC 7518 section 3.2; openssl rand -base64 32 makes one\)$/],
+    ['FEED_PUBLISH_KEYS', 'a,,b', /^FEED_PUBLISH_KEYS must be one or more visible ASCII characters without spaces, each of one or more$/],
+    ['FEED_CORS_ORIGINS', '*', /^FEED_CORS_ORIGINS must be origins as browsers send them, .* not "\*"$/],
+    ['FEED_CORS_ORIGINS', 'https://a.example/', /^FEED_CORS_ORIGINS must be origins .*without a path.* not "https:\/\/a.example\/"$/],
+    ['FEED_CORS_ORIGINS', 'https://a.example,b.example', /^FEED_CORS_ORIGINS must be origins /],
+    ['FEED_AUTHORIZE_URL', 'auth.example', /^FEED_AUTHORIZE_URL must be an http or https URL without a user name and a password$/],
+    ['FEED_TICKETS', 'yes', 'FEED_TICKETS must be on or off, not "yes"'],
+    ['FEED_TOKEN_IN_QUERY', 'no', 'FEED_TOKEN_IN_QUERY must be on or off, not "no"'],
     ['FEED_WEBHOOK_URL', 'http://127.0.0.1:1', /^FEED_WEBHOOK_SECRET is invalid: /],
     ['FEED_MAX_CONNECTIONS', 'many', 'FEED_MAX_CONNECTIONS must be a whole number of connections, not "many"'],
     ['FEED_BROKER', 'kafka://user:secret@host', /^FEED_BROKER must be memory, or a URL: redis:\/\/…[^@]*$/],
@@ -36,12 +44,40 @@ describe('the settings of the service', () => {
     expect(read).not.toThrow(/\n/);
   });
 
+  const [one, other] = ['x'.repeat(32), 'ü'.repeat(16)];
+
   it.each([
-    ['x'.repeat(31), 1],
-    ['x'.repeat(32), 0],
-    ['ü'.repeat(16), 0],
-  ])('warn of a secret that has fewer than 32 bytes: %s', (secret, warnings) => {
-    expect(readConfig({ FEED_JWT_SECRET: secret }).warnings).toHaveLength(warnings);
+    [{ FEED_JWT_SECRET: one }, { jwtSecret: [one], public: false }],
+    [{ FEED_JWT_SECRET: `${one},${other}` }, { jwtSecret: [`${one},${other}`] }],
+    [{ FEED_JWT_SECRETS: `${one}, ${other}` }, { jwtSecret: [one, other], public: false }],
+    [{ FEED_PUBLISH_KEY: 'a,b' }, { publishKey: ['a,b'], public: true }],
+    [{ FEED_PUBLISH_KEYS: 'a,b' }, { publishKey: ['a', 'b'], public: true }],
+    [{ FEED_TOKEN_IN_QUERY: 'off' }, { tokenInQuery: false }],
+    [{ FEED_CORS_ORIGINS: 'https://a.example,http://b.example:81' }, { trustedOrigins: ['https://a.example', 'http://b.example:81'] }],
+    [{ FEED_AUTHORIZE_URL: 'http://127.0.0.1:1/authorize' }, { authorize: expect.any(Function), public: false }],
+  ])('%j are %j', (env, feed) => {
+    expect(readConfig(env).feed).toMatchObject(feed);
+  });
+
+  it('have two secrets of a webhook, each of which signs', () => {
+    const env = { FEED_WEBHOOK_URL: 'http://127.0.0.1:1', FEED_WEBHOOK_SECRETS: 'old, new' };
+    expect(readConfig(env).webhook).toMatchObject({ secret: ['old', 'new'] });
+  });
+
+  it.each([
+    [{ FEED_JWT_SECRET: one, FEED_JWT_SECRETS: one }, 'FEED_JWT_SECRETS takes the place of FEED_JWT_SECRET: set one of the two'],
+    [{ FEED_PUBLISH_KEY: 'a', FEED_PUBLISH_KEYS: 'a' }, 'FEED_PUBLISH_KEYS takes the place of FEED_PUBLISH_KEY: set one of the two'],
+    [{ FEED_JWT_SECRETS: `${one},short` }, /^FEED_JWT_SECRETS must be 32 bytes or more [^x]*, each of one or more$/],
+    [{ FEED_JWT_SECRETS: `${one},` }, /^FEED_JWT_SECRETS must be 32 bytes or more/],
+    [{ FEED_JWT_SECRET: one, FEED_AUTHORIZE_URL: 'http://a/' }, /^FEED_AUTHORIZE_URL is invalid: .*"jwtSecret" or by "authorize"/],
+    [{ FEED_TICKETS: 'on' }, /^FEED_TICKETS is invalid: .*needs "jwtSecret" or "ticketSecret"/],
+    [{ FEED_TICKETS: 'on', FEED_JWT_SECRET: one, FEED_PATH: '/tickets/x' }, /^FEED_PATH must not begin with tickets/],
+    [{ FEED_TICKET_SECRETS: one }, /^FEED_TICKET_SECRETS is invalid: .*needs "tickets"/],
+    [{ FEED_AUTHORIZE_TIMEOUT_MS: '1' }, 'FEED_AUTHORIZE_TIMEOUT_MS needs FEED_AUTHORIZE_URL too'],
+  ])('are rejected in one line where they are %j', (env: Record<string, string>, line) => {
+    const read = () => readConfig(env);
+    expect(read).toThrow(ConfigError);
+    expect(read).toThrow(typeof line === 'string' ? expect.objectContaining({ message: line }) : line);
   });
 
   it.each([

@@ -39,11 +39,17 @@ describe('the start of the service', () => {
     await expectFailure(run, `FEED_BROKER needs a client that is not installed: npm install ${packages}`);
   });
 
-  it('warns of a broker that is unavailable and of a secret that can be guessed', async () => {
-    const service = await Run.service({ FEED_BROKER: 'redis://127.0.0.1:1', FEED_JWT_SECRET: 'short' });
+  it.each(['FEED_JWT_SECRET', 'FEED_JWT_SECRETS'])('fails where %s can be guessed', async (name) => {
+    const run = Run.node(['dist/main.js'], { PORT: '0', [name]: 'short' });
+    expect(await run.exit).toBe(1);
+    expect(run.err).toMatch(new RegExp(`^${name} must be 32 bytes or more \\(RFC 7518 section 3.2; [^\n]*\n$`));
+    expect(run.err).not.toContain('short');
+  });
+
+  it('warns of a broker that is unavailable', async () => {
+    const service = await Run.service({ FEED_BROKER: 'redis://127.0.0.1:1' });
     await until(() => service.err.includes('redis'));
-    const [secret, broker] = service.err.split('\n');
-    expect(secret).toMatch(/^FEED_JWT_SECRET has fewer than 32 bytes/);
+    const [broker] = service.err.split('\n');
     expect(broker).toBe('redis is unavailable (connect ECONNREFUSED 127.0.0.1:1): messages are rejected until it is available again');
     expect(await service.status('/health/ready')).toBe(200);
   });

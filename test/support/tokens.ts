@@ -2,6 +2,7 @@ import { type CryptoKey, type JWTPayload, SignJWT } from 'jose';
 import type { AuthOptions } from '../../src/feed/auth/auth.options.js';
 import { TokenVerifier } from '../../src/feed/auth/token-verifier.js';
 import { FeedException } from '../../src/feed/errors/feed-exception.js';
+import { resolveFeedOptions } from '../../src/feed/feed.options.js';
 
 export const jwtSecret = 'a secret of thirty-two bytes, no less';
 export const bytes = (secret: string) => new TextEncoder().encode(secret);
@@ -21,7 +22,7 @@ export function sign(claims: JWTPayload = {}, { key = bytes(jwtSecret) as Crypto
 }
 
 export function verifierOf(options: AuthOptions): TokenVerifier {
-  const verifier = TokenVerifier.of(options);
+  const verifier = TokenVerifier.of(resolveFeedOptions(options));
   if (!verifier) throw new Error('no key');
   return verifier;
 }

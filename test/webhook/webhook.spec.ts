@@ -194,6 +194,17 @@ describe('the webhook', () => {
     expect(receiver.times).toEqual([1]);
   });
 
+  it('signs with each of several secrets, so that a receiver can change from one to another', async () => {
+    const next = `whsec_${Buffer.from('another key of its own bytes').toString('base64')}`;
+    const receiver = await Receiver.start();
+    hook(receiver.url, { secret: [next, secret] });
+    emit(1);
+    const [{ headers, text }] = (await receiver.takes(1)) as unknown as [{ headers: Record<string, string>; text: string }];
+    expect(headers['webhook-signature']).toMatch(/^v1,[\w+/]{43}= v1,[\w+/]{43}=$/);
+    for (const one of [next, secret]) expect(new Verifier(one).verify(text, headers)).toEqual({ events: [event(1)] });
+    expect(() => new Verifier(`whsec_${btoa('a third key of some more bytes')}`).verify(text, headers)).toThrow();
+  });
+
   it('sends 1,000 events in order, up to 100 a request, one request at a time on one connection', async () => {
     const receiver = await Receiver.start((response) => setImmediate(() => response.end('{"ok":true}')));
     const webhook = hook(receiver.url);
@@ -532,6 +543,8 @@ describe('the webhook', () => {
     [{ secret: 'whsec_' }, 'The webhook\'s option "secret" must be a text that is not empty, or whsec_ and base64'],
     [{ secret: 'whsec_AAE' }, 'The webhook\'s option "secret" must be a text that is not empty, or whsec_ and base64'],
     [{ secret: 'whsec_a b' }, 'The webhook\'s option "secret" must be a text that is not empty, or whsec_ and base64'],
+    [{ secret: [] }, 'The webhook\'s option "secret" must be a text that is not empty, or whsec_ and base64'],
+    [{ secret: ['a', 'whsec_'] }, 'The webhook\'s option "secret" must be a text that is not empty, or whsec_ and base64'],
     [{ batchLength: 0 }, 'The webhook\'s option "batchLength" must be 1 or more events, not 0'],
     [{ queueLength: 1.5 }, 'The webhook\'s option "queueLength" must be a whole number of events, not 1.5'],
     [{ timeoutMs: '1' }, 'The webhook\'s option "timeoutMs" must be a whole number of milliseconds, not "1"'],

@@ -4,7 +4,7 @@ import { FeedRequest } from '../http/feed-request.js';
 import { credentialOf, withoutToken } from './credentials.js';
 
 const find = (headers: IncomingHttpHeaders, target = '/feeds/1') =>
-  credentialOf(FeedRequest.of({ headers, url: target } as IncomingMessage), 'feed_token');
+  credentialOf(FeedRequest.of({ headers, url: target } as IncomingMessage), { tokenCookie: 'feed_token' });
 const cookie = (header: string) => find({ cookie: header })?.token;
 
 describe('credentialOf', () => {
@@ -14,6 +14,18 @@ describe('credentialOf', () => {
     expect(find({ cookie: all.cookie }, '/?token=q')).toEqual({ token: 'c', from: 'cookie' });
     expect(find({}, '/?token=q')).toEqual({ token: 'q', from: 'query' });
     expect(find({}, '/')).toBeUndefined();
+  });
+
+  it('takes a ticket where they are issued, from the URL of a GET, before a cookie', () => {
+    const of = (method: string, target: string, headers: IncomingHttpHeaders = {}, tickets = true) =>
+      credentialOf(FeedRequest.of({ method, headers, url: target } as IncomingMessage), { tokenCookie: 'c', tokenInQuery: false, tickets });
+    const ticket = { token: 't', from: 'ticket' };
+    expect(of('GET', '/?ticket=t', { cookie: 'c=1' })).toEqual(ticket);
+    expect(of('HEAD', '/?ticket=t&token=x')).toEqual(ticket);
+    expect(of('GET', '/?ticket=t', { authorization: 'Bearer h' })).toEqual({ token: 'h', from: 'header' });
+    expect([of('POST', '/?ticket=t'), of('GET', '/?ticket='), of('GET', '/?ticket=t', {}, false), of('GET', '/?token=t')]).toEqual([
+      ...Array(4),
+    ]);
   });
 
   it.each(['bearer t', 'BEARER t', 'Bearer   t'])('knows the scheme in %j', (authorization) => {
@@ -64,7 +76,10 @@ describe('credentialOf', () => {
 });
 
 describe('withoutToken', () => {
-  const piece = fc.oneof(fc.constantFrom('token', '%74oken', '=', '&', '?', '+', '%', '/', 't'), fc.string({ maxLength: 3 }));
+  const piece = fc.oneof(
+    fc.constantFrom('token', '%74oken', 'ticket', 'tick%65t', '=', '&', '?', '+', '%', '/', 't'),
+    fc.string({ maxLength: 3 }),
+  );
   const target = fc.array(piece).map((pieces) => `/${pieces.join('')}`);
 
   it('leaves no token, and nothing else away', () => {
@@ -74,8 +89,8 @@ describe('withoutToken', () => {
         expect(find({}, after)).toBeUndefined();
         const [path, ...query] = before.split('?');
         const expected = new URLSearchParams(`?${query.join('?')}`);
-        const found = expected.has('token');
-        expected.delete('token');
+        const found = expected.has('token') || expected.has('ticket');
+        for (const name of ['token', 'ticket']) expected.delete(name);
         const [pathAfter, ...queryAfter] = after.split('?');
         expect(pathAfter).toBe(path);
         expect([...new URLSearchParams(`?${queryAfter.join('?')}`)]).toEqual([...expected]);

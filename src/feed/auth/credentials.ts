@@ -1,45 +1,61 @@
 import type { FeedRequest } from '../http/feed-request.js';
 
-/** A token, or the publish key, as it came with a request. */
+/** A token, a ticket, or the publish key, as it came with a request. */
 export interface Credential {
   readonly token: string;
-  readonly from: 'key' | 'header' | 'cookie' | 'query';
+  readonly from: 'key' | 'header' | 'ticket' | 'cookie' | 'query';
+}
+
+/** Where credentials may come. */
+export interface CredentialPlaces {
+  /** The name of the cookie. */
+  readonly tokenCookie: string;
+  /** Whether a token may come in the URL. Default: true. */
+  readonly tokenInQuery?: boolean;
+  /** Whether tickets are looked for. Default: false. */
+  readonly tickets?: boolean;
 }
 
 /**
  * Finds the publish key of a request, in `X-Feed-Key`, or its token: in `Authorization: Bearer`, else in the cookie, else in `?token=`,
- * which is for clients that cannot set headers, such as `EventSource` (RFC 6750 sections 2.1 and 2.3). An empty one counts as missing;
- * `Authorization` with another scheme is ignored.
- *
- * @param cookie the name of the cookie
+ * which is for clients that cannot set headers, such as `EventSource` (RFC 6750 sections 2.1 and 2.3). A ticket comes in `?ticket=` of a
+ * `GET`, and is taken before a cookie, which the browser sends by itself. An empty one counts as missing; `Authorization` with another scheme
+ * is ignored.
  */
-export function credentialOf({ raw: { headers }, query }: FeedRequest, cookie: string): Credential | undefined {
+export function credentialOf({ raw, query }: FeedRequest, places: CredentialPlaces): Credential | undefined {
+  const { headers, method } = raw;
+  const { tokenCookie, tokenInQuery = true, tickets = false } = places;
   const key = headers['x-feed-key'];
   if (typeof key === 'string' && key !== '') return { token: key, from: 'key' };
   const inHeader = /^bearer +(.+)$/i.exec(headers.authorization ?? '')?.[1];
   if (inHeader) return { token: inHeader, from: 'header' };
-  const inCookie = cookieOf(headers.cookie ?? '', cookie);
+  const ticket = tickets && (method === 'GET' || method === 'HEAD') && query.get('ticket');
+  if (ticket) return { token: ticket, from: 'ticket' };
+  const inCookie = cookieOf(headers.cookie ?? '', tokenCookie);
   if (inCookie) return { token: inCookie, from: 'cookie' };
-  const inQuery = query.get('token');
+  const inQuery = tokenInQuery && query.get('token');
   if (inQuery) return { token: inQuery, from: 'query' };
   return undefined;
 }
 
-/** A request's target without its token, for everything that may be logged or shown. The rest stays byte for byte. */
+/** A request's target without its token and its ticket, for everything that may be logged or shown. The rest stays byte for byte. */
 export function withoutToken(target: string): string {
   const query = target.indexOf('?');
   if (query < 0) return target;
   const path = target.slice(0, query);
   const parameters = target.slice(query + 1).split('&');
-  // A name may be percent-encoded: what is removed is exactly what is read as the token.
-  const kept = parameters.filter((parameter) => !isToken(parameter));
+  // A name may be percent-encoded: what is removed is exactly what is read as the token or the ticket.
+  const kept = parameters.filter((parameter) => !isSecret(parameter));
   return kept.length > 0 ? `${path}?${kept.join('&')}` : path;
 }
 
-/** Whether a parameter is the token. Reading each on its own as a query would be slow where a client sends thousands. */
-function isToken(parameter: string): boolean {
+/** Whether a parameter is the token or the ticket. Reading each on its own as a query would be slow where a client sends thousands. */
+function isSecret(parameter: string): boolean {
   const [name = ''] = parameter.split('=', 1);
-  return name === 'token' || (name.includes('%') && new URLSearchParams(`?${parameter}`).has('token'));
+  if (name === 'token' || name === 'ticket') return true;
+  if (!name.includes('%')) return false;
+  const query = new URLSearchParams(`?${parameter}`);
+  return query.has('token') || query.has('ticket');
 }
 
 /** The value of the first cookie of that name (RFC 6265 section 5.4: the one with the longest path comes first). */

@@ -1,11 +1,12 @@
 import { jwtVerify } from 'jose';
 import { jwtSecret } from '../../../test/support/tokens.js';
 import { FeedOptionsError } from '../errors/feed-options.error.js';
-import { type AuthOptions, resolveAuthOptions } from './auth.options.js';
+import { resolveFeedOptions } from '../feed.options.js';
+import type { AuthOptions } from './auth.options.js';
 import { type FeedTokenRequest, FeedTokenService } from './feed-token.service.js';
 import { TokenVerifier } from './token-verifier.js';
 
-const service = (options: AuthOptions = { jwtSecret }) => new FeedTokenService(resolveAuthOptions(options));
+const service = (options: AuthOptions = { jwtSecret }) => new FeedTokenService(resolveFeedOptions(options));
 
 describe('FeedTokenService', () => {
   it('signs what it is told, with HS256', async () => {
@@ -23,7 +24,7 @@ describe('FeedTokenService', () => {
       exp: (payload.iat as number) + 60,
       jti: expect.stringMatching(/^[\da-f-]{36}$/),
     });
-    const grant = await TokenVerifier.of(options)?.verify(token);
+    const grant = await TokenVerifier.of(resolveFeedOptions(options))?.verify(token);
     expect([grant?.mayRead('orders/1'), grant?.mayPublish('a'), grant?.mayPublish('orders/1')]).toEqual([true, true, false]);
   });
 

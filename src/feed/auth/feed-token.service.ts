@@ -27,13 +27,14 @@ export class FeedTokenService {
   constructor(@Inject(AUTH_OPTIONS) private readonly options: ResolvedAuthOptions) {}
 
   /**
-   * Issues a token that every service with the same `jwtSecret` accepts: signed with HS256, with the claims `feeds`,
+   * Issues a token that every service with the same `jwtSecret` accepts: signed with HS256 and the first secret, with the claims `feeds`,
    * `publish`, `sub`, `iat`, `exp` and `jti`, and with `iss` and `aud` where the options name them.
    *
    * @throws FeedOptionsError without `jwtSecret`, and for values that cannot be granted
    */
   async create({ feeds, publish = [], expiresIn = 7200, subject }: FeedTokenRequest): Promise<string> {
-    const { jwtSecret, jwtIssuer, jwtAudience } = this.options;
+    const { jwtSecrets, jwtIssuer, jwtAudience } = this.options;
+    const [jwtSecret] = jwtSecrets;
     if (jwtSecret === undefined) {
       throw new FeedOptionsError(
         'FeedTokenService signs tokens with the option "jwtSecret"; with "jwksUrl", the issuer of those keys signs them',

@@ -6,7 +6,7 @@ import type { RuleSet } from '../pubsub/rules.js';
 /** What a key or a token allows, by patterns of feeds. */
 export class TokenGrant implements Grant {
   /** What the publish key allows. */
-  static readonly everything = new TokenGrant(['*'], ['*']);
+  static readonly everything = new TokenGrant(['*'], ['*'], undefined, undefined, undefined, 'publish');
 
   constructor(
     private readonly feeds: readonly string[],
@@ -14,6 +14,7 @@ export class TokenGrant implements Grant {
     readonly subject?: string,
     readonly expiresAt?: number,
     readonly tokenId?: string,
+    readonly key?: string,
   ) {}
 
   /**
@@ -29,6 +30,17 @@ export class TokenGrant implements Grant {
       typeof exp === 'number' ? exp * 1000 : undefined,
       typeof jti === 'string' ? jti : undefined,
     );
+  }
+
+  /** A grant to read these feeds alone, for as long. */
+  narrowed(feeds: readonly string[]): TokenGrant {
+    return new TokenGrant(feeds, [], this.subject, this.expiresAt, this.tokenId);
+  }
+
+  /** Claims that grant the same reading, for as long. */
+  toClaims(): Record<string, unknown> {
+    const { feeds, subject, expiresAt, tokenId } = this;
+    return { feeds, sub: subject, exp: expiresAt && expiresAt / 1000, jti: tokenId };
   }
 
   mayRead(feed: string): boolean {
@@ -56,6 +68,10 @@ export class RuledGrant implements Grant {
 
   get subject(): string | undefined {
     return this.token?.subject;
+  }
+
+  get key(): string | undefined {
+    return this.token?.key;
   }
 
   get expiresAt(): number | undefined {

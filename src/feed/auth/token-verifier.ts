@@ -1,7 +1,7 @@
 import { Logger } from '@nestjs/common';
-import { createRemoteJWKSet, customFetch, errors, type JWTVerifyGetKey, type JWTVerifyOptions, jwtVerify } from 'jose';
+import { createRemoteJWKSet, customFetch, errors, type JWTPayload, type JWTVerifyGetKey, type JWTVerifyOptions, jwtVerify } from 'jose';
 import { FeedException } from '../errors/feed-exception.js';
-import type { AuthOptions } from './auth.options.js';
+import type { ResolvedAuthOptions } from './auth.options.js';
 import { TokenGrant } from './grant.js';
 import { unauthorized } from './unauthorized.js';
 
@@ -20,19 +20,17 @@ const signatures = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256
 
 /** Verifies tokens: JSON Web Tokens (RFC 7519) that are signed, with the best current practices of RFC 8725. */
 export class TokenVerifier {
+  /** @param keys each of which may be the one that a token is signed with */
   private constructor(
-    private readonly key: JWTVerifyGetKey,
+    private readonly keys: readonly JWTVerifyGetKey[],
     private readonly rules: JWTVerifyOptions,
   ) {}
 
   /** @returns undefined where the options name no key */
-  static of({ jwtSecret, jwksUrl, jwtIssuer: issuer, jwtAudience: audience }: AuthOptions): TokenVerifier | undefined {
+  static of({ jwtSecrets, jwksUrl, jwtIssuer: issuer, jwtAudience: audience }: ResolvedAuthOptions): TokenVerifier | undefined {
     const rules = { issuer, audience, clockTolerance };
-    if (jwtSecret !== undefined) {
-      const secret = Buffer.from(jwtSecret);
-      return new TokenVerifier(() => secret, { ...rules, algorithms: hmacs });
-    }
-    if (jwksUrl !== undefined) return new TokenVerifier(keySetAt(new URL(jwksUrl)), { ...rules, algorithms: signatures });
+    if (jwtSecrets.length > 0) return new TokenVerifier(secretKeys(jwtSecrets), { ...rules, algorithms: hmacs });
+    if (jwksUrl !== undefined) return new TokenVerifier([keySetAt(new URL(jwksUrl))], { ...rules, algorithms: signatures });
     return undefined;
   }
 
@@ -43,13 +41,36 @@ export class TokenVerifier {
    */
   async verify(token: string): Promise<TokenGrant> {
     try {
-      const { payload } = await jwtVerify(token, this.key, this.rules);
-      return TokenGrant.from(payload);
+      return TokenGrant.from(await verifiedBy(this.keys, token, this.rules));
     } catch (error) {
       if (error instanceof FeedException) throw error;
       throw unauthorized(reasonFor(error), true);
     }
   }
+}
+
+/** Keys that are secrets. */
+export function secretKeys(secrets: readonly (string | Uint8Array)[]): JWTVerifyGetKey[] {
+  return secrets.map((secret) => {
+    const bytes = Buffer.from(secret as string);
+    return () => bytes;
+  });
+}
+
+/**
+ * The claims of a token that one of the keys has signed.
+ *
+ * @throws what `jwtVerify()` throws
+ */
+export async function verifiedBy(keys: readonly JWTVerifyGetKey[], token: string, rules: JWTVerifyOptions): Promise<JWTPayload> {
+  for (const [n, key] of keys.entries()) {
+    try {
+      return (await jwtVerify(token, key, rules)).payload;
+    } catch (error) {
+      if (!(error instanceof errors.JWSSignatureVerificationFailed) || n === keys.length - 1) throw error;
+    }
+  }
+  throw new errors.JWSSignatureVerificationFailed();
 }
 
 /** What the client is told. The signature is checked first: only a client with a token of the right issuer learns about claims. */

@@ -111,6 +111,10 @@ export abstract class Broker {
   abstract readonly unavailableSince: number | undefined;
   /** Why the server is unavailable, in its own words: for operators, not for clients. Undefined while it is available, or unknown. */
   abstract readonly unavailableReason?: string | undefined;
+  /** Bytes of the history in the memory of this process, names included. Default: undefined: it does not know, as where a server has it. */
+  get historyBytes(): number | undefined {
+    return undefined;
+  }
   /**
    * Appends a message to a feed; resolves once it is stored as well as the server can. Fails with `MessageTooLargeError` where the
    * server takes none of that size, with `FeedEndedError` where the feed has ended, with `FeedPositionError` where it has messages after the

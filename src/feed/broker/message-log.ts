@@ -21,7 +21,8 @@ export class MessageLog {
   private allTrimmedTime = 0;
   /** As many as there are times to live, and one more for each of them with messages that stay beyond it. */
   private readonly lists: readonly AgeList[];
-  private totalBytes = 0;
+  /** Bytes of all messages. */
+  totalBytes = 0;
 
   /**
    * @param epoch what offsets count in
@@ -255,7 +256,7 @@ function pageFrom(first: Entry | undefined, limitBytes: number): { messages: Sto
   return { messages, hasMore: false };
 }
 
-/** Its id holds the feed's name as well. */
-function bytesOf({ feed, type, text }: StoredMessage): number {
-  return textBytes(text) + (type === undefined ? 0 : textBytes(type)) + 2 * feed.length + messageOverhead;
+/** Its id holds the feed's name as well. A trace is ASCII. */
+function bytesOf({ feed, type, text, trace }: StoredMessage): number {
+  return textBytes(text) + (type === undefined ? 0 : textBytes(type)) + 2 * feed.length + (trace?.length ?? 0) + messageOverhead;
 }

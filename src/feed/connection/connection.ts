@@ -98,7 +98,7 @@ export class Connection
 
   /** Puts a replay before everything live. */
   replay(replay: Replay): void {
-    this.queue?.replay(replay);
+    this.queue?.replay(replay.measuredBy(this.measures));
   }
 
   /**

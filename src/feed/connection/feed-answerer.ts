@@ -36,7 +36,9 @@ export class FeedAnswerer {
       if (wanted.mode === 'poll' && !asked.isHead) await this.poll(asked, response, feeds, wanted);
       else this.send(asked, response, await this.once(asked, feeds, wanted), true);
     } catch (error) {
-      throw withErrorHead(this.admission.rejectionOf(error), response);
+      const rejection = this.admission.rejectionOf(error);
+      this.registry.router.measures.noteRefusal(rejection, feeds[0]);
+      throw withErrorHead(rejection, response);
     }
   }
 

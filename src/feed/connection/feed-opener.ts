@@ -77,7 +77,9 @@ export class FeedOpener {
     try {
       return await this.accept(asked, response, options);
     } catch (error) {
-      throw withErrorHead(this.admission.rejectionOf(error), response);
+      const rejection = this.admission.rejectionOf(error);
+      this.router.measures.noteRefusal(rejection, options.feeds?.[0] ?? asked.namedFeed ?? asked.path);
+      throw withErrorHead(rejection, response);
     } finally {
       endOpening(asked.raw);
     }

@@ -215,6 +215,7 @@ export class Registry implements ConnectionContext {
     const info = describe(connection);
     this.lastEnded.add(info);
     logEnd(this.logConnections, info, this.logger);
+    connection.measures?.noteEnd(reason, durationMs);
     if (this.events.observed) {
       const { subject } = client;
       this.events.next({ type: 'closed', time: Date.now(), node: this.nodeName, connection: id, feeds, subject, reason, durationMs });
@@ -248,6 +249,7 @@ export class Registry implements ConnectionContext {
   private add<Kind extends Connection>(connection: Kind): Kind {
     const { key } = connection.client;
     this.connections.add(connection);
+    connection.measures = this.router.measures.of(connection.feeds[0]);
     if (key !== undefined) this.admission.clients.open(key);
     this.keepAlive.start();
     return connection;

@@ -141,6 +141,7 @@ export class SendQueue {
       const item = replay.take();
       if (item !== undefined || !replay.isDone) return item;
       this.replays.shift();
+      replay.finish();
       this.endReplay(replay);
     }
     if (this.isReplaying) return undefined;

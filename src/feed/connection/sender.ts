@@ -5,6 +5,7 @@ import type { StoredMessage, TextMessage } from '../message/message.js';
 import type { Start } from '../message/position.js';
 import { Mark, type Replay, type ReplayItem } from '../pubsub/replay.js';
 import type { EndReason } from '../stats/end-reason.js';
+import type { RuleMeasures } from '../stats/measures.js';
 import type { Transport } from '../transport/transport.js';
 import type { Encoder } from './encoder.js';
 import type { KeepAlive } from './keep-alive.js';
@@ -73,6 +74,8 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
   /** Why the connection ended; undefined while it is open. */
   reason: EndReason | undefined = undefined;
   transport: Transport | undefined = undefined;
+  /** Those of the rule of its first feed. */
+  measures: RuleMeasures | undefined = undefined;
   /** The beat of the last write. */
   sentBeat = 0;
   protected state: State = 'opening';

@@ -50,6 +50,8 @@ const table = {
 /** What programs tell errors by. */
 export type FeedErrorCode = keyof typeof table;
 
+export const feedErrorCodes = Object.keys(table) as readonly FeedErrorCode[];
+
 /** What of a message's data does not fit the schema of its type. */
 export interface FeedIssue {
   /** Where it is in the data: the keys that lead to it. */

@@ -1,3 +1,4 @@
+import type { TextMessage } from '../message/message.js';
 import { type Format, failureType } from './format.js';
 
 /** One JSON object a line: `{ id?, feed?, type?, time?, data }`. */
@@ -7,9 +8,10 @@ export const ndjson: Format = {
   contentType: 'application/x-ndjson',
   failure: (json) => `{"type":"${failureType}","data":${json}}\n`,
   heartbeat: '\n',
-  encode({ id, feed, type, text, isJson, time }) {
+  encode(message) {
+    const { type, text, isJson, time } = message;
     const stored = time === undefined ? '' : `"time":${time},`;
-    return `{${member('id', id)}${member('feed', feed)}${member('type', type)}${stored}"data":${isJson ? text : JSON.stringify(text)}}\n`;
+    return `{${names(message)}${member('type', type)}${stored}"data":${isJson ? text : JSON.stringify(text)}}\n`;
   },
 };
 
@@ -25,6 +27,12 @@ export const markedNdjson: Format = {
   retry: (ms) => `{"retry":${ms}}\n`,
   failure: (json) => `{"error":${json}}\n`,
 };
+
+/** Its id and its feed. Those of a stored message have no characters that JSON escapes; to look at each would take as long as all the rest. */
+function names(message: TextMessage): string {
+  const { id, feed } = message;
+  return 'offset' in message ? `"id":"${id}","feed":"${feed}",` : member('id', id) + member('feed', feed);
+}
 
 function member(name: string, value: string | undefined): string {
   return value === undefined ? '' : `"${name}":${JSON.stringify(value)},`;

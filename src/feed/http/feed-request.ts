@@ -21,6 +21,8 @@ export interface Grant {
   readonly subject?: string | undefined;
   /** The id of the token: its `jti`. */
   readonly tokenId?: string | undefined;
+  /** Which publish key the request has, by a name that does not give it away; undefined where it has none. */
+  readonly key?: string | undefined;
   /** When the token expires, in milliseconds since 1970. Undefined: never. */
   readonly expiresAt?: number | undefined;
   /** Why a request without a token is rejected where it needs one; undefined where it has one, or none was looked for. */
@@ -110,8 +112,8 @@ export class FeedRequest {
    * @throws FeedException FEED_ID (400)
    */
   get pathFeed(): string | undefined {
-    const { a, b, c, d } = (this.request as { params?: Record<string, string> }).params ?? {};
-    return a === undefined ? undefined : checkFeedId([a, b, c, d].filter((segment) => segment !== undefined).join('/'));
+    const { pathName } = this;
+    return pathName === undefined ? undefined : checkFeedId(pathName);
   }
 
   /**
@@ -126,6 +128,21 @@ export class FeedRequest {
       throw new FeedException('FEED_IDS', { message: `A connection can ask for ${mostFollowed} feeds at most, not ${feeds.length}.` });
     }
     return feeds.map(checkFeedId);
+  }
+
+  /** The first of the feeds that the path or the query names, valid or not; undefined where they name none. */
+  get namedFeed(): string | undefined {
+    return this.pathName ?? this.query.get('id') ?? undefined;
+  }
+
+  /**
+   * The feed that the path names, or those of the query.
+   *
+   * @throws FeedException FEED_ID, FEED_IDS (400)
+   */
+  get feeds(): string[] {
+    const { pathFeed } = this;
+    return pathFeed === undefined ? this.queryFeeds : [pathFeed];
   }
 
   /**
@@ -155,6 +172,11 @@ export class FeedRequest {
     if (position) return () => position;
     const since = this.query.getAll('since');
     return since.length === 0 ? undefined : parseStarts(since, feeds);
+  }
+
+  private get pathName(): string | undefined {
+    const { a, b, c, d } = (this.request as { params?: Record<string, string> }).params ?? {};
+    return a === undefined ? undefined : [a, b, c, d].filter((segment) => segment !== undefined).join('/');
   }
 }
 

@@ -20,7 +20,7 @@ export function decoratedParameters(controller: object, method: string | symbol)
 }
 
 /** The query parameters that belong to the feed of a route. */
-const names = ['format', 'since', 'marks', 'token'];
+const names = ['format', 'since', 'marks', 'token', 'ticket'];
 
 /**
  * Prepares a request for the pipes and the handler of a `@Feed()` route. A guard, since all pipes come after guards.

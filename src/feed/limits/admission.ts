@@ -100,8 +100,7 @@ export class Admission {
   admitOnce(request: FeedRequest): void {
     this.checkDraining();
     if (!this.clients.isLimited) return;
-    const { raw, grant } = request;
-    const key = keyOf(grant?.subject, this.addresses.of(raw));
+    const key = this.keyOf(request);
     this.admitClient(key, false);
     this.clients.note(key);
   }
@@ -121,6 +120,11 @@ export class Admission {
     if (!(error instanceof BrokerUnavailableError)) return toFeedException(error);
     this.count('broker');
     return new FeedException('FEED_BROKER', { cause: error, retryAfter: this.intake.retryAfter() });
+  }
+
+  /** Who a request comes from: the subject of its token, or its address. */
+  keyOf({ grant, raw }: FeedRequest): string {
+    return keyOf(grant?.subject, this.addresses.of(raw));
   }
 
   private checkDraining(): void {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { FeedException } from '../errors/feed-exception.js';
 import { endType, isEndText } from './end.js';
 import { type Content, resetType } from './message.js';
+import { isTrace } from './trace.js';
 
 /** The longest type, in characters. */
 const longestType = 200;
@@ -67,7 +68,8 @@ export function isJsonData(data: unknown): boolean {
  *
  * @param content its text and type are decoded from UTF-8
  */
-export function isContent({ type, text, isJson }: Content): boolean {
+export function isContent({ type, text, isJson, trace }: Content): boolean {
+  if (trace !== undefined && !isTrace(trace)) return false;
   if (type !== undefined && (!isType(type) || type === resetType)) return false;
   if (type === endType && !(isJson && isEndText(text))) return false;
   return isJson ? isJsonLine(text) : !text.includes('\r');

@@ -1,4 +1,5 @@
 import type { Position } from './position.js';
+import { noteTrace } from './trace.js';
 
 /** A message as an application gets and gives it. */
 export interface FeedMessage<T = unknown> {
@@ -32,6 +33,11 @@ export interface Content {
   readonly text: string;
   /** Whether the text is JSON. If not, the text is the data itself. */
   readonly isJson: boolean;
+  /**
+   * Where tracing is on, the context of the publication: `traceparent`, and after a space `tracestate` (W3C Trace Context). It is no part of
+   * what is published: clients do not get it, and the same content with another one is the same.
+   */
+  readonly trace?: string;
 }
 
 /** A message whose data is text already: what a format encodes. */
@@ -56,16 +62,24 @@ export interface StoredMessage extends TextMessage, Position {
 /**
  * Makes the message that a broker has stored.
  *
- * @param epoch what offsets count in; a broker that has lost its messages begins another one
+ * @param epoch what offsets count in: 1 to 32 of `a` to `z` and `0` to `9`; a broker that has lost its messages begins another one
  * @param offset grows from message to message, over all feeds of a broker
  * @param time in milliseconds since 1970
  */
-export function storedMessage(feed: string, epoch: string, offset: number, time: number, { type, text, isJson }: Content): StoredMessage {
-  return { id: `${epoch}-${offset}/${feed}`, feed, type, text, isJson, time, epoch, offset };
+export function storedMessage(
+  feed: string,
+  epoch: string,
+  offset: number,
+  time: number,
+  { type, text, isJson, trace }: Content,
+): StoredMessage {
+  const id = `${epoch}-${offset}/${feed}`;
+  if (trace === undefined) return { id, feed, type, text, isJson, time, epoch, offset };
+  return { id, feed, type, text, isJson, time, epoch, offset, trace };
 }
 
 /** The message as an application gets it: a plain object of its own. */
-export function toFeedMessage({ id, feed, type, text, isJson, time }: StoredMessage | TextMessage): FeedMessage {
+export function toFeedMessage({ id, feed, type, text, isJson, time, trace }: StoredMessage | TextMessage): FeedMessage {
   // A key at a time: spreading an object for each costs ten times as much.
   const message: { -readonly [Key in keyof FeedMessage]?: FeedMessage[Key] } = {};
   if (id !== undefined) message.id = id;
@@ -73,6 +87,7 @@ export function toFeedMessage({ id, feed, type, text, isJson, time }: StoredMess
   if (type !== undefined) message.type = type;
   message.data = isJson ? JSON.parse(text) : text;
   if (time !== undefined) message.time = time;
+  if (trace !== undefined) noteTrace(message, trace);
   return message as FeedMessage;
 }
 

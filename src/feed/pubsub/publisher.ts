@@ -26,10 +26,12 @@ export class Publisher {
   /** The feeds of messages whose schema checks them later: what is published after them waits, so that their order is kept. */
   private readonly checking = new Map<string, Promise<unknown>>();
 
+  /** @param onRejected told of each publication that the rule of a feed rejects */
   constructor(
     private readonly broker: Broker,
     private readonly rules: RuleSet,
     readonly definitions: Definitions | undefined,
+    private readonly onRejected: () => void,
   ) {
     for (const rule of rules.all) {
       if (rule.publishPerSecond !== undefined) this.limits.set(rule, new RateLimit(rule.publishPerSecond, secondMs));
@@ -124,6 +126,7 @@ export class Publisher {
     });
     for (const { feed, limit } of limited) {
       if (!limit.isExceeded(feed)) continue;
+      this.onRejected();
       const message = `The feed "${feed}" takes ${limit.rate} messages a second.`;
       throw new FeedException('FEED_TOO_MANY', { message, retryAfter: limit.retryAfter(feed) });
     }

@@ -1,8 +1,10 @@
 import type { Broker } from '../broker/broker.js';
 import { BrokerUnavailableError } from '../errors/broker.errors.js';
 import { resetType, type StoredMessage, type TextMessage } from '../message/message.js';
-import { formatPosition, type Position, type Start } from '../message/position.js';
+import { formatPosition, isPosition, type Position, type Start } from '../message/position.js';
+import type { ResumeResult, RuleMeasures } from '../stats/measures.js';
 import { ReplayCursor } from './replay-cursor.js';
+import { resultOf, SentReplay } from './sent-replay.js';
 
 /** How many bytes of a feed are read at once at least: a read for each small message would cost more than it saves. */
 const leastBytes = 1024;
@@ -54,6 +56,10 @@ export class Replay {
   end = Number.POSITIVE_INFINITY;
   /** Bytes that were read and not taken. */
   waitingBytes = 0;
+  /** How its reader resumes; undefined where it gave no position. */
+  private resumed: ResumeResult | undefined = undefined;
+  /** Undefined where nothing is measured. */
+  private sent: SentReplay | undefined = undefined;
   /** The first live message that waits in the queue already: the replay ends before it. */
   private limit = Number.POSITIVE_INFINITY;
   private isReading = false;
@@ -97,6 +103,19 @@ export class Replay {
     if (offset > this.limit || !this.feeds.includes(feed)) return;
     this.limit = offset - 1;
     this.updateEnd();
+  }
+
+  /** Counts its result, and from now on what is sent of it. */
+  measuredBy(measures: RuleMeasures | undefined): this {
+    if (!measures?.isOn) return this;
+    this.sent = new SentReplay(measures);
+    if (this.resumed) measures.resumes[this.resumed] += 1;
+    return this;
+  }
+
+  /** All of it has been taken. */
+  finish(): void {
+    this.sent?.finish();
   }
 
   /** Puts a message before everything else. */
@@ -158,6 +177,7 @@ export class Replay {
     this.start = cursors.map(({ after }) => after).reduce((least, after) => (after.offset < least.offset ? after : least));
     const isFromEarliest = ({ feed }: ReplayCursor) => feeds.length > 0 && startOf(feed) === 'earliest';
     this.over = feeds.filter((_, n) => cursors[n]?.isOver);
+    if (isResumed && feeds.length > 0) this.resumed = resultOf(cursors.filter(({ feed }) => isPosition(startOf(feed))));
     this.isCut = cursors.some((cursor) => cursor.reset !== undefined && isFromEarliest(cursor));
     this.update();
     if (isResumed) {
@@ -205,6 +225,7 @@ export class Replay {
     if (!cursor) return undefined;
     const message = cursor.next as StoredMessage;
     cursor.take();
+    this.sent?.note();
     this.waitingBytes -= message.text.length;
     this.order.shift();
     if (cursor.next !== undefined) this.insert(cursor);

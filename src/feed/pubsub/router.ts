@@ -2,6 +2,7 @@ import type { Broker } from '../broker/broker.js';
 import { BrokerUnavailableError } from '../errors/broker.errors.js';
 import { FeedException } from '../errors/feed-exception.js';
 import type { Start, StartOf } from '../message/position.js';
+import type { Measures } from '../stats/measures.js';
 import { Replay } from './replay.js';
 import type { RuleSet } from './rules.js';
 import type { Snapshots } from './snapshots.js';
@@ -19,6 +20,7 @@ export class Router {
     private readonly broker: Broker,
     private readonly rules: RuleSet,
     private readonly snapshots: Snapshots,
+    readonly measures: Measures,
     private readonly pageBytes: number,
     private readonly onPresence: (feed: string, hasSubscribers: boolean) => void,
   ) {}
@@ -144,7 +146,7 @@ export class Router {
 
   private add(subscriber: Subscriber, feed: string): void {
     const known = this.topics.get(feed);
-    const topic = known ?? new Topic(feed, this.rules.of(feed)?.conflate ?? false);
+    const topic = known ?? new Topic(feed, this.rules.of(feed)?.conflate ?? false, this.measures.of(feed));
     topic.add(subscriber);
     if (known) return;
     this.topics.set(feed, topic);

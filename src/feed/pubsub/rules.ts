@@ -46,8 +46,9 @@ export interface FeedRule {
 /** Rules by pattern: an id, or the beginning of one and a `*`. The most specific pattern that matches applies. */
 export type FeedRules = Readonly<Record<string, FeedRule>>;
 
-/** A rule with the bounds of its feeds; without, where they are those of all others. */
+/** A rule with its pattern, and the bounds of its feeds; without, where they are those of all others. */
 interface BoundedRule extends FeedRule {
+  readonly pattern: string;
   readonly bounds: FeedBounds | undefined;
 }
 
@@ -65,7 +66,7 @@ export class RuleSet {
     bounds?: HistoryBounds,
   ) {
     for (const [pattern, given] of Object.entries(rules)) {
-      const rule = { ...given, bounds: bounds && boundsBy(given, bounds) };
+      const rule = { ...given, pattern, bounds: bounds && boundsBy(given, bounds) };
       if (pattern.endsWith('*')) this.byBeginning.push({ beginning: pattern.slice(0, -1), rule });
       else this.byFeed.set(pattern, rule);
     }
@@ -81,6 +82,11 @@ export class RuleSet {
 
   of(feed: string): FeedRule | undefined {
     return this.find(feed);
+  }
+
+  /** The pattern of a feed's rule: one of few, however many feeds there are. Undefined where it has no rule. */
+  patternOf(feed: string): string | undefined {
+    return this.find(feed)?.pattern;
   }
 
   /** Where a subscriber of a feed begins that has no position. */

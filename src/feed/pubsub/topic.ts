@@ -1,6 +1,7 @@
 import type { MessageSink } from '../broker/broker.js';
 import { isEnd } from '../message/end.js';
 import type { StoredMessage, TextMessage } from '../message/message.js';
+import type { RuleMeasures } from '../stats/measures.js';
 import { resetOf } from './replay.js';
 
 /** What the messages of a feed are delivered to. */
@@ -26,6 +27,7 @@ export class Topic implements MessageSink {
   constructor(
     readonly feed: string,
     private readonly conflates: boolean,
+    private readonly measures: RuleMeasures,
   ) {}
 
   get size(): number {
@@ -55,6 +57,7 @@ export class Topic implements MessageSink {
     if (isEnd(message)) for (const subscriber of [...this]) subscriber.deliverEnd(message);
     else if (this.subscribers instanceof Set) for (const subscriber of this.subscribers) this.deliver(subscriber, message);
     else if (this.subscribers) this.deliver(this.subscribers, message);
+    if (this.measures.isOn) this.measures.noteDelivery(message.time);
   }
 
   lost(oldest: StoredMessage | undefined): void {

@@ -1,6 +1,6 @@
 import { type EndReason, endReasons } from './end-reason.js';
 
-/** Why requests for a feed are rejected. */
+/** Why requests for a feed, and messages to one, are rejected. */
 export const rejectReasons = [
   /** all connections are in use */
   'limit',
@@ -10,6 +10,10 @@ export const rejectReasons = [
   'client',
   /** the client opens too many per minute */
   'rate',
+  /** the client, or the holder of the publish key, publishes too many messages per minute */
+  'publishRate',
+  /** more is published to a feed per second than its rule allows */
+  'feedRate',
   /** the message broker is unavailable, or slow */
   'broker',
   /** the service is shutting down */
@@ -31,7 +35,7 @@ export interface FeedCounts {
   peak: number;
   /** All that were ever opened. */
   opened: number;
-  /** Requests for a feed that were rejected. */
+  /** Requests for a feed, and messages to one, that were rejected. */
   rejected: number;
   /** The same by reason. */
   rejectedBy: Record<RejectReason, number>;

@@ -6,7 +6,7 @@ export interface FeedStatus {
   readonly open: number;
   /** Connections that were ever opened. */
   readonly opened: number;
-  /** Requests for a feed that were ever rejected. */
+  /** Requests for a feed, and messages to one, that were ever rejected. */
   readonly rejected: number;
   /** The most connections that may be open; Infinity for no limit. */
   readonly limit: number;
@@ -17,6 +17,8 @@ export interface FeedStatus {
     readonly unavailableSince?: number | undefined;
     /** Why it is unavailable: for operators, since it may name addresses. Undefined while it is available, or unknown. */
     readonly unavailableReason?: string | undefined;
+    /** Bytes of history in the memory of this process; undefined where the broker does not know: Redis has it. */
+    readonly historyBytes?: number | undefined;
     /** Since when it is so slow that new connections are rejected, in milliseconds since 1970; undefined while it is not. */
     readonly slowSince?: number | undefined;
   };

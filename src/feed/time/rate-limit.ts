@@ -30,21 +30,21 @@ export class RateLimit {
     return this.buckets.size + this.olderBuckets.size;
   }
 
-  /** Whether a key has come as often as it may. */
-  isExceeded(key: string): boolean {
-    return this.rate < Number.POSITIVE_INFINITY && this.lacks(key) > 0;
+  /** Whether a key has come so often that it may not come that many times more. */
+  isExceeded(key: string, times = 1): boolean {
+    return this.rate < Number.POSITIVE_INFINITY && this.lacks(key, times) > 0;
   }
 
   /** Seconds after which a key may come again, for `Retry-After` (RFC 9110 section 10.2.3): whole ones, and one at least. */
-  retryAfter(key: string): number {
-    return this.rate < Number.POSITIVE_INFINITY ? Math.max(1, Math.ceil(this.lacks(key) / this.rate / 1000)) : 1;
+  retryAfter(key: string, times = 1): number {
+    return this.rate < Number.POSITIVE_INFINITY ? Math.max(1, Math.ceil(this.lacks(key, times) / this.rate / 1000)) : 1;
   }
 
-  /** Notes that a key comes. */
-  take(key: string): void {
+  /** Notes that a key comes that many times, which it may. */
+  take(key: string, times = 1): void {
     if (this.rate === Number.POSITIVE_INFINITY) return;
     const now = this.ticks;
-    const fullAt = this.fullAt(key, now) + this.periodMs;
+    const fullAt = this.fullAt(key, now) + this.periodMs * times;
     // A client with that many addresses is not stopped by a limit for each: dropping some early is better than growing.
     if (now >= this.changesAt || this.buckets.size >= mostKeys) {
       this.olderBuckets = this.buckets;
@@ -59,10 +59,10 @@ export class RateLimit {
     return Math.floor(this.now()) * this.rate;
   }
 
-  /** Ticks until the key's bucket has enough for once more; 0 or less where it has. */
-  private lacks(key: string): number {
+  /** Ticks until the key's bucket has enough for so many times more; 0 or less where it has. */
+  private lacks(key: string, times: number): number {
     const now = this.ticks;
-    return this.fullAt(key, now) + this.periodMs - (now + this.periodMs * this.rate);
+    return this.fullAt(key, now) + this.periodMs * times - (now + this.periodMs * this.rate);
   }
 
   /** When the key's bucket is full, which may be now. */

@@ -16,13 +16,27 @@ export function documentOf(path: string, options: ResolvedFeedOptions): OpenAPIO
   const values: Record<string, unknown> = { path, bodyBytes, tokenCookie, name, version, description, license };
   const parsed = (file: string) => parse(read(file).replace(/\$(\w+)/g, (placeholder, key) => `${values[key] ?? placeholder}`));
   const document = { ...parsed('openapi.yaml'), paths: parsed('paths.yaml') };
-  const hasTokens = !options.public;
-  if (!hasTokens) {
+  const tokens = !options.public;
+  const conditions: Record<string, boolean> = {
+    tokens,
+    tokenInQuery: tokens && options.tokenInQuery,
+    tickets: options.ticketSecrets.length > 0,
+  };
+  if (!tokens) {
     const feeds = [document.paths[path], document.paths[`${path}/{id}`]];
     for (const { get } of [...feeds, document.paths['/health/connections']]) get.security = [];
     for (const operation of feeds.flatMap(({ post, delete: clear }) => [post, clear])) {
       if (operation) operation.security = [{ bearer: [] }, { key: [] }];
     }
   }
-  return JSON.parse(JSON.stringify(document, (key, value) => (key === 'x-if' || (value?.['x-if'] && !hasTokens) ? undefined : value)));
+  const isLeftOut = (value: Record<string, unknown> | null | undefined) =>
+    value?.['x-if'] !== undefined && !conditions[value['x-if'] as string];
+  const schemes = document.components.securitySchemes;
+  return JSON.parse(
+    JSON.stringify(document, (key, value) => {
+      if (key === 'x-if' || isLeftOut(value)) return undefined;
+      if (key !== 'security') return value;
+      return value.filter((requirement: object) => !Object.keys(requirement).some((scheme) => isLeftOut(schemes[scheme])));
+    }),
+  );
 }

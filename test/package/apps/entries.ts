@@ -4,6 +4,7 @@ import { type FloodReport, flood } from 'nestjs-feed/flood';
 import { FeedHealthIndicator, HealthModule } from 'nestjs-feed/health';
 import { MetricsModule } from 'nestjs-feed/metrics';
 import { natsBroker } from 'nestjs-feed/nats';
+import { otelTracer, traceOf } from 'nestjs-feed/otel';
 import { FeedProvider, useFeed } from 'nestjs-feed/react';
 import { redisBroker } from 'nestjs-feed/redis';
 import { expectMessages, type FeedMessages, FeedRecorder, follow } from 'nestjs-feed/testing';
@@ -17,6 +18,7 @@ export const options: FeedOptions = { source, rules: { 'prices/*': { replay: 'ne
 
 export const imports = [
   FeedModule.forRoot(options),
+  FeedModule.forRoot({ tracer: otelTracer() }),
   FeedModule.forRootAsync({ path: 'live', inject: ['OPTIONS'], useFactory: (given: FeedOptions) => given }),
   HealthModule,
   MetricsModule,
@@ -25,6 +27,7 @@ export const imports = [
 
 export const closed = (feeds: FeedService, reason: (typeof endReasons)[number]): number => feeds.counts().closed[reason];
 export const prices = (feeds: FeedService): Observable<unknown> => feeds.messages('prices').pipe(map(({ data }) => data));
+export const traceIds = (feeds: FeedService) => feeds.messages('prices').pipe(map((message) => traceOf(message)?.traceId));
 export const isUp = (indicator: FeedHealthIndicator) => indicator.isHealthy('feeds');
 export const load = (url: string): Promise<FloodReport> => flood({ url, connections: 10 });
 export const bodyOf = (text: string): WebhookBody => JSON.parse(text);

@@ -25,6 +25,10 @@ export class MemoryBroker implements Broker {
     this.keys = new KnownKeys(bounds.idempotencyMs);
   }
 
+  get historyBytes(): number {
+    return this.log.totalBytes;
+  }
+
   async publish(feed: string, content: Content, { key, expected }: PublishConditions = unconditional): Promise<StoredMessage> {
     const { log, keys } = this;
     const { epoch } = log;

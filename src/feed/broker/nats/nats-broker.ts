@@ -36,6 +36,10 @@ class NatsBroker extends SessionBroker<NatsSession> {
     this.feeds = new NatsFeeds(context);
   }
 
+  override get historyBytes(): number {
+    return this.feeds.historyBytes;
+  }
+
   publish(feed: string, content: Content, conditions?: PublishConditions): Promise<StoredMessage> {
     return this.withSession(async (session) => {
       const epoch = this.feeds.epoch as string;

@@ -1,5 +1,6 @@
 import { isContent } from '../../message/content.js';
 import type { Content } from '../../message/message.js';
+import { withTrace } from '../../message/trace.js';
 
 /** The subject of a feed. Slashes of its id become dots, and dots percent signs, which no id has. */
 export function subjectOf(prefix: string, feed: string): string {
@@ -17,20 +18,32 @@ export function feedOf(prefix: string, subject: string): string {
 const isJsonFlag = 1;
 const hasTypeFlag = 2;
 const clearFlag = 4;
+const hasTraceFlag = 8;
 const version = 0x10;
 
-/** A byte of flags; if there is a type, its length in two bytes and the type; the text. */
-export function encode({ type, text, isJson }: Content): Uint8Array {
-  const typeBytes = type === undefined ? 0 : Buffer.byteLength(type);
-  const head = type === undefined ? 1 : 3 + typeBytes;
-  const bytes = Buffer.allocUnsafe(head + Buffer.byteLength(text));
-  bytes[0] = version | (isJson ? isJsonFlag : 0) | (type === undefined ? 0 : hasTypeFlag);
-  if (type !== undefined) {
-    bytes.writeUInt16BE(typeBytes, 1);
-    bytes.write(type, 3);
-  }
-  bytes.write(text, head);
+/** A byte of flags; if there is a type, its length in two bytes and the type; the same for a trace; the text. */
+export function encode({ type, text, isJson, trace }: Content): Uint8Array {
+  const bytes = Buffer.allocUnsafe(1 + fieldBytes(type) + fieldBytes(trace) + Buffer.byteLength(text));
+  bytes[0] = version | (isJson ? isJsonFlag : 0) | (type === undefined ? 0 : hasTypeFlag) | (trace === undefined ? 0 : hasTraceFlag);
+  bytes.write(text, writeField(trace, bytes, writeField(type, bytes, 1)));
   return bytes;
+}
+
+function fieldBytes(field: string | undefined): number {
+  return field === undefined ? 0 : 2 + Buffer.byteLength(field);
+}
+
+/** Writes a field with its length, if there is one; returns where it ends. */
+function writeField(field: string | undefined, bytes: Buffer, at: number): number {
+  if (field === undefined) return at;
+  const length = bytes.write(field, at + 2);
+  return bytes.writeUInt16BE(length, at) + length;
+}
+
+/** Where a field ends that may begin here. */
+function fieldEnd(hasField: boolean, bytes: Buffer, at: number): number {
+  if (!hasField) return at;
+  return at + 2 + (bytes.length >= at + 2 ? bytes.readUInt16BE(at) : 0);
 }
 
 /** Tells, in the place of a message, that the feed was cleared. */
@@ -44,12 +57,13 @@ export function decode(data: Uint8Array): Content | typeof cleared | undefined {
   if (data.length === 1 && data[0] === clearMark[0]) return cleared;
   const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   const flags = bytes[0] ?? 0;
-  if ((flags & ~(isJsonFlag | hasTypeFlag)) !== version) return undefined;
-  const hasType = (flags & hasTypeFlag) !== 0;
-  const typeAt = hasType ? 3 : 1;
-  const textAt = hasType && bytes.length >= typeAt ? typeAt + bytes.readUInt16BE(1) : typeAt;
-  if (bytes.length < textAt) return undefined;
-  const type = hasType ? bytes.toString('utf8', typeAt, textAt) : undefined;
-  const content = { type, text: bytes.toString('utf8', textAt), isJson: (flags & isJsonFlag) !== 0 };
+  if ((flags & ~(isJsonFlag | hasTypeFlag | hasTraceFlag)) !== version) return undefined;
+  const [hasType, hasTrace] = [(flags & hasTypeFlag) !== 0, (flags & hasTraceFlag) !== 0];
+  const typeEnd = fieldEnd(hasType, bytes, 1);
+  const traceEnd = fieldEnd(hasTrace, bytes, typeEnd);
+  if (bytes.length < traceEnd) return undefined;
+  const type = hasType ? bytes.toString('utf8', 3, typeEnd) : undefined;
+  const trace = hasTrace ? bytes.toString('utf8', typeEnd + 2, traceEnd) : undefined;
+  const content = withTrace({ type, text: bytes.toString('utf8', traceEnd), isJson: (flags & isJsonFlag) !== 0 }, trace);
   return isContent(content) ? content : undefined;
 }

@@ -41,6 +41,10 @@ export class NatsFeeds {
     return this.log?.epoch;
   }
 
+  get historyBytes(): number {
+    return this.log?.totalBytes ?? 0;
+  }
+
   /** The offset of the last message that arrived. */
   get offset(): number {
     return this.log?.offset ?? 0;

@@ -81,8 +81,8 @@ export const entries = `
 local function own(entry)
   local fields = entry[2]
   if #fields ~= 2 or fields[1] ~= 'm' then return nil end
-  local offset = fields[2]:match('^%w+ (%d+) %d+ [01] %d+ [jt]\\n')
-  if offset and offset .. '-0' == entry[1] then return fields[2] end
+  local offset, trace = fields[2]:match('^%w+ (%d+) %d+ [01] %d+ [jt]([ -~]*)\\n')
+  if offset and offset .. '-0' == entry[1] and (trace == '' or trace:find('^ [!-~]')) then return fields[2] end
 end
 
 -- Whether a message is its feed's last one. Its type is the second line.
@@ -162,7 +162,7 @@ end
  * Appends a message to a feed and announces it, with the offset of the message before it.
  *
  * KEYS and ARGV: see \`change\`; and KEYS: where the message has a key, what is known of that. ARGV: messages stored, bytes stored, overhead
- * of a message in bytes, whether the feed's newest message is stored beyond its ttl (1), kind, type, text, and where it depends on something,
+ * of a message in bytes, whether the feed's newest message is stored beyond its ttl (1), kind and trace, type, text, and where it depends on something,
  * the offset after which the feed must have no message (or an empty text), the epoch of that offset, a digest of the message, and how long
  * its key is known in ms. Returns epoch and offset, and whether the message has been
  * appended before; or \`ended\`, \`position\` or \`key\` where it has not been appended for that.
@@ -181,7 +181,11 @@ end
 if before and isEnd(before) then return { 'ended' } end
 
 local function bytesBefore(message) return tonumber(message:match('^%S+ %S+ %S+ %S+ (%d+)')) end
-local function size(message) return #message - message:find('\\n', 1, true) - 1 + overhead end
+-- Of its first line, the trace behind the kind counts.
+local function size(message)
+  local _, kind = message:find(' [jt]')
+  return #message - kind - 2 + overhead
+end
 
 -- Begins the stream anew: its messages count as trimmed.
 local function clear()

@@ -33,6 +33,8 @@ export const rejectReasons = {
   feed: 'rejected: too many of one feed',
   client: 'rejected: too many of one client',
   rate: 'rejected: too many per minute',
+  publishRate: 'rejected: published too fast',
+  feedRate: 'rejected: too fast for one feed',
   broker: 'rejected: broker unavailable',
   draining: 'rejected: shutting down',
 };

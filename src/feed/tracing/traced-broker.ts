@@ -1,0 +1,86 @@
+import { Broker, type History, type MessageSink, type PublishConditions } from '../broker/broker.js';
+import type { Content, StoredMessage } from '../message/message.js';
+import type { Start } from '../message/position.js';
+import { withTrace } from '../message/trace.js';
+import type { Destinations } from './destinations.js';
+import type { FeedTracer, TracedMessage } from './feed-tracer.js';
+
+/** A broker whose messages are traced. Without a tracer there is none of these, and nothing to pass on the way of a message. */
+export class TracedBroker extends Broker {
+  constructor(
+    private readonly broker: Broker,
+    private readonly tracer: FeedTracer,
+    private readonly destinations: Destinations,
+  ) {
+    super();
+  }
+
+  get name(): string {
+    return this.broker.name;
+  }
+
+  get unavailableSince(): number | undefined {
+    return this.broker.unavailableSince;
+  }
+
+  get unavailableReason(): string | undefined {
+    return this.broker.unavailableReason;
+  }
+
+  async publish(feed: string, content: Content, conditions?: PublishConditions): Promise<StoredMessage> {
+    if (isOwn(feed)) return this.broker.publish(feed, content, conditions);
+    const append = (trace: string | undefined) => this.broker.publish(feed, withTrace(content, trace), conditions);
+    const { trace: _, ...message } = await this.tracer.publish(this.destinations.of(feed), append);
+    return message; // where its key was known, it is another message's trace
+  }
+
+  subscribe(feed: string, sink: MessageSink): Promise<void> | undefined {
+    return this.broker.subscribe(feed, isOwn(feed) ? sink : new TracedSink(sink, this.tracer, this.destinations.of(feed)));
+  }
+
+  unsubscribe(feed: string): void {
+    this.broker.unsubscribe(feed);
+  }
+
+  read(feed: string, start: Start, limitBytes: number): Promise<History> {
+    return this.broker.read(feed, start, limitBytes);
+  }
+
+  clear(feed: string): Promise<void> {
+    return this.broker.clear(feed);
+  }
+
+  remember(name: string, until: number): Promise<void> {
+    return this.broker.remember(name, until);
+  }
+
+  remembered(): Promise<ReadonlyMap<string, number>> {
+    return this.broker.remembered();
+  }
+
+  close(): Promise<void> {
+    return this.broker.close();
+  }
+}
+
+class TracedSink implements MessageSink {
+  constructor(
+    private readonly sink: MessageSink,
+    private readonly tracer: FeedTracer,
+    private readonly destination: string,
+  ) {}
+
+  next(message: StoredMessage): void {
+    if (message.trace === undefined) this.sink.next(message);
+    else this.tracer.deliver(this.destination, message as TracedMessage, () => this.sink.next(message));
+  }
+
+  lost(oldest: StoredMessage | undefined): void {
+    this.sink.lost(oldest);
+  }
+}
+
+/** Whether it is a feed of the module's own, on which nodes talk to each other. */
+function isOwn(feed: string): boolean {
+  return feed.startsWith('$');
+}
