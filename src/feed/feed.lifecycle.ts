@@ -13,6 +13,7 @@ import { HttpAdapterHost } from '@nestjs/core';
 import { Revocations } from './auth/revocations.js';
 import { Broker } from './broker/broker.js';
 import { Nodes } from './cluster/nodes.js';
+import { PresenceTeller } from './cluster/presence-teller.js';
 import { Registry } from './connection/registry.js';
 import { FEED_OPTIONS, type ResolvedFeedOptions } from './feed.options.js';
 import { FeedRoutes } from './http/feed-routes.js';
@@ -30,6 +31,8 @@ const mostLateSteps = 20;
 
 /** How long a start waits for the revoked tokens, in milliseconds. */
 const revocationsMs = 1000;
+/** How long a shutdown waits until the other nodes know that its connections have ended, in milliseconds. */
+const leaveMs = 1000;
 
 /** The part of the drain time in which feeds are ended; the rest is for their clients to read the end. */
 const spreadShare = 0.6;
@@ -53,6 +56,7 @@ export class FeedLifecycle implements OnModuleInit, OnApplicationBootstrap, Befo
     private readonly revocations: Revocations,
     private readonly routes: FeedRoutes,
     private readonly adapters: HttpAdapterHost,
+    @Inject(PresenceTeller) private readonly presence: PresenceTeller | undefined,
   ) {}
 
   /** The server exists, and does not listen yet. */
@@ -71,6 +75,7 @@ export class FeedLifecycle implements OnModuleInit, OnApplicationBootstrap, Befo
   async onApplicationBootstrap(): Promise<void> {
     this.nodes.listen({ onMissed: () => void this.revocations.read() });
     this.nodes.start();
+    this.presence?.start();
     this.runs.start();
     // Where the server is unavailable, the application starts all the same.
     await Promise.race([this.revocations.read(), sleep(revocationsMs, undefined, { ref: false })]);
@@ -99,6 +104,7 @@ export class FeedLifecycle implements OnModuleInit, OnApplicationBootstrap, Befo
     registry.destroy();
     // A socket that is destroyed is closed, and counted, a turn of the event loop later.
     for (let n = 0; registry.size > 0 && n < mostLateSteps; n += 1) await sleep(drainStepMs);
+    await this.presence?.stop(leaveMs);
     this.logger.log(`All connections have ended after ${Math.round(performance.now() - begun)} ms`);
   }
 

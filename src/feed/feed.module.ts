@@ -10,9 +10,12 @@ import { Broker } from './broker/broker.js';
 import { Control } from './cluster/control.js';
 import { Leases } from './cluster/leases.js';
 import { Nodes } from './cluster/nodes.js';
+import type { SharedEvent } from './cluster/presence-events.js';
+import { PresenceTeller } from './cluster/presence-teller.js';
 import type { Connection } from './connection/connection.js';
 import { FeedAnswerer } from './connection/feed-answerer.js';
 import { FeedOpener } from './connection/feed-opener.js';
+import { PresenceTracker } from './connection/presence-tracker.js';
 import { Registry } from './connection/registry.js';
 import { TracedOpener } from './connection/traced-opener.js';
 import { FeedModuleDuplicateError } from './errors/feed-options.error.js';
@@ -21,6 +24,7 @@ import { feedControllerAt } from './feed.controller.js';
 import { FeedInterceptors } from './feed.interceptors.js';
 import { FeedLifecycle } from './feed.lifecycle.js';
 import { FEED_OPTIONS, type FeedModuleExtras, type FeedOptions, type ResolvedFeedOptions, resolveFeedOptions } from './feed.options.js';
+import { FeedPresence } from './feed.presence.js';
 import { FeedService } from './feed.service.js';
 import { ticketControllerAt } from './feed.tickets.js';
 import { decorated } from './http/decorated.js';
@@ -31,6 +35,7 @@ import { Publisher } from './pubsub/publisher.js';
 import { Router } from './pubsub/router.js';
 import { Snapshots } from './pubsub/snapshots.js';
 import { Runs } from './run/runs.js';
+import type { FeedEvent } from './stats/events.js';
 import { Measures } from './stats/measures.js';
 import { Destinations } from './tracing/destinations.js';
 import { TracedBroker } from './tracing/traced-broker.js';
@@ -65,6 +70,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
     FeedService,
     FeedTokenService,
     FeedControl,
+    FeedPresence,
     FeedLifecycle,
     FeedRoutes,
     FeedInterceptors,
@@ -77,13 +83,14 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
     { provide: PublishLimits, inject: [FEED_OPTIONS, Admission], useFactory: makePublishLimits },
     { provide: Publisher, inject: [Broker, FEED_OPTIONS, Admission], useFactory: makePublisher },
     { provide: Measures, inject: [FEED_OPTIONS], useFactory: makeMeasures },
-    { provide: Registry, inject: [FEED_OPTIONS, Broker, Admission, Measures], useFactory: makeRegistry },
+    { provide: Registry, inject: [FEED_OPTIONS, Broker, Admission, Measures, Nodes], useFactory: makeRegistry },
     { provide: Router, inject: [Registry], useFactory: ({ router }: Registry) => router },
     { provide: FeedOpener, inject: [FEED_OPTIONS, Admission, Registry, Router], useFactory: makeOpener },
     { provide: Leases, inject: [Broker], useFactory: (broker: Broker) => new Leases(broker) },
     { provide: Runs, inject: [FEED_OPTIONS, Broker, Leases, Publisher, Router], useFactory: makeRuns },
     { provide: FeedAnswerer, inject: [FEED_OPTIONS, Broker, Admission, Registry], useFactory: makeAnswerer },
     { provide: Nodes, inject: [FEED_OPTIONS, Broker], useFactory: makeNodes },
+    { provide: PresenceTeller, inject: [FEED_OPTIONS, Broker, Nodes, Registry], useFactory: makePresence },
     { provide: Control, inject: [Nodes], useFactory: makeControl },
   ],
   exports: [FeedService, FeedTokenService, FeedOpener, Runs, Authenticator, Measures, Revocations, FEED_OPTIONS, AUTH_OPTIONS],
@@ -144,7 +151,7 @@ function makeMeasures({ rules }: ResolvedFeedOptions): Measures {
   return new Measures(Object.keys(rules.rules), (feed) => rules.patternOf(feed));
 }
 
-function makeRegistry(options: ResolvedFeedOptions, broker: Broker, admission: Admission, measures: Measures): Registry {
+function makeRegistry(options: ResolvedFeedOptions, broker: Broker, admission: Admission, measures: Measures, nodes: Nodes): Registry {
   const logger = new Logger(FeedService.name);
   const snapshots = new Snapshots(options.serialize, (feed, error) =>
     logger.error(`The snapshot of feed "${feed}" failed: ${textOf(error)}`),
@@ -155,7 +162,7 @@ function makeRegistry(options: ResolvedFeedOptions, broker: Broker, admission: A
   );
   const onFailed = ({ feeds }: Connection, error: unknown) =>
     logger.error(`The source of feed "${feeds.join(', ')}" failed: ${textOf(error)}`);
-  const registry = new Registry(options, router, admission, onFailed, logger);
+  const registry = new Registry({ ...options, process: nodes.id }, router, admission, onFailed, logger);
   return registry;
 }
 
@@ -182,6 +189,33 @@ function makeAnswerer({ stallMs }: ResolvedFeedOptions, broker: Broker, admissio
 function makeNodes({ nodeName }: ResolvedFeedOptions, broker: Broker): Nodes {
   const logger = new Logger(FeedModule.name);
   return new Nodes(broker, nodeName, (message) => logger.warn(message));
+}
+
+/** Undefined where no feed's presence is told: then nothing is kept, and nothing is said to other nodes. */
+function makePresence(
+  { presence, rules }: ResolvedFeedOptions,
+  broker: Broker,
+  nodes: Nodes,
+  registry: Registry,
+): PresenceTeller | undefined {
+  if (!presence && !rules.all.some((rule) => rule.presence)) return undefined;
+  const teller = new PresenceTeller(broker, nodes, {
+    onEvent: (event) => registry.events.tell(feedEventOf(event), false),
+    onRepeated: (event) => registry.events.tell(feedEventOf(event), true),
+    onReturned: (number, { feeds, subject }) => registry.events.opened({ number, feeds, subject }),
+  });
+  registry.tracker = new PresenceTracker(rules, presence, (number, member) => teller.note(number, member));
+  return teller;
+}
+
+function feedEventOf(event: SharedEvent): FeedEvent {
+  if (event.type !== 'lost') return event;
+  const { id, time, process, node, number, member } = event;
+  const { feeds, subject, since } = member;
+  const durationMs = Math.max(0, time - since * 1000);
+  const connection = `${node}-${number}`;
+  const about = { id, time, node, process, connection, feeds, ...(subject !== undefined && { subject }) };
+  return { type: 'closed', ...about, reason: 'lost', durationMs };
 }
 
 function makeControl(nodes: Nodes): Control {

@@ -80,6 +80,12 @@ export interface FeedOptions extends AuthOptions, LimitOptions {
   broker?: 'memory' | BrokerFactory;
   /** Records traces of what is published, delivered and opened: `otelTracer()` of `nestjs-feed/otel`, or your own. Default: none. */
   tracer?: FeedTracer;
+  /**
+   * Whether nodes tell each other who follows feeds, so that one of them tells when the first comes and the last leaves (`occupied` and
+   * `vacated` of `events$`), and which connections a lost node had. A rule may say otherwise for some feeds. Each node then holds some 150
+   * bytes for each connection of all nodes. Default: false.
+   */
+  presence?: boolean;
   /** The name of this process among those that share a broker; each has another one. Default: `<host name>-<process id>`. */
   nodeName?: string;
   /**
@@ -159,6 +165,7 @@ export const feedOptionRules = {
     'memory',
   ),
   tracer: v.optional(v.custom<FeedTracer>(isTracer, 'must be what otelTracer() of nestjs-feed/otel returns, or another FeedTracer')),
+  presence: v.optional(v.boolean('must be true or false'), false),
   nodeName: v.optional(
     v.pipe(v.string('must be a string'), v.regex(nodeNameForm, 'must be 1 to 100 visible ASCII characters without spaces')),
     `${hostname()}-${process.pid}`,

@@ -17,6 +17,7 @@ import {
 } from './feed.control.js';
 import { FeedLifecycle } from './feed.lifecycle.js';
 import { FEED_OPTIONS, type ResolvedFeedOptions } from './feed.options.js';
+import { FeedPresence, type Occupancy, type Presence, type PresenceQuery } from './feed.presence.js';
 import { FeedPublisher } from './feed.publisher.js';
 import type { AnyRequest, AnyResponse } from './http/adapter.js';
 import { Admission } from './limits/admission.js';
@@ -42,6 +43,7 @@ export class FeedService extends FeedPublisher {
     private readonly admission: Admission,
     private readonly nodes: Nodes,
     private readonly control: FeedControl,
+    private readonly presences: FeedPresence,
     runs: Runs,
     private readonly lifecycle: FeedLifecycle,
     @Inject(FEED_OPTIONS) options: ResolvedFeedOptions,
@@ -51,7 +53,15 @@ export class FeedService extends FeedPublisher {
 
   /** Connections and feeds as they begin and end. Without a subscriber, no event is made. */
   get events$(): Observable<FeedEvent> {
-    return this.registry.events$;
+    return this.registry.events.events$;
+  }
+
+  /**
+   * Events that another node told, and was lost within a minute: they may not have reached the service that it sent them to. They have the same
+   * ids as then.
+   */
+  get repeatedEvents$(): Observable<FeedEvent> {
+    return this.registry.events.repeatedEvents$;
   }
 
   /** Whether the service takes connections and messages. */
@@ -125,6 +135,24 @@ export class FeedService extends FeedPublisher {
    */
   connections(query: ConnectionQuery = {}): Promise<ConnectionPage> {
     return this.control.connections(query);
+  }
+
+  /**
+   * The users that follow a feed, over all nodes, with what their tokens say of them.
+   *
+   * @throws FeedException FEED_QUERY, FEED_ID (400)
+   */
+  presence(feed: string | FeedRef, query: PresenceQuery = {}): Promise<Presence> {
+    return this.presences.presence(feed, query);
+  }
+
+  /**
+   * How many connections and users follow a feed, over all nodes.
+   *
+   * @throws FeedException FEED_ID (400)
+   */
+  occupancy(feed: string | FeedRef): Promise<Occupancy> {
+    return this.presences.occupancy(feed);
   }
 
   /** Counts over all feeds since the process started. */

@@ -151,6 +151,7 @@ const variables = {
   FEED_HISTORY_TOTAL_BYTES: { option: 'historyTotalBytes', rule: number(feedOptionRules.historyTotalBytes) },
   FEED_IDEMPOTENCY_MS: { option: 'idempotencyMs', rule: number(feedOptionRules.idempotencyMs) },
   FEED_LOG_CONNECTIONS: { option: 'logConnections', rule: v.optional(feedOptionRules.logConnections) },
+  FEED_PRESENCE: { option: 'presence', rule: onOff },
   FEED_NODE_NAME: { option: 'nodeName', rule: v.optional(feedOptionRules.nodeName) },
   FEED_PUBLISH_KEY: { option: 'publishKey', rule: v.optional(feedOptionRules.publishKey), isSecret: true },
   FEED_PUBLISH_KEYS: { option: 'publishKey', rule: list(feedOptionRules.publishKey), isSecret: true },

@@ -1,4 +1,4 @@
-export type { FeedClosed, FeedEvent, FeedOpened, FeedPresence } from '../feed/stats/events.js';
+export type { FeedClosed, FeedEvent, FeedFollowed, FeedOccupied, FeedOpened } from '../feed/stats/events.js';
 export type { WebhookBody, WebhookCounts, WebhookListener } from './webhook.js';
 export { Webhook } from './webhook.js';
 export { WebhookModule } from './webhook.module.js';

@@ -1,4 +1,5 @@
 import { ConfigurableModuleBuilder, Module, type OnApplicationShutdown } from '@nestjs/common';
+import { EMPTY, merge } from 'rxjs';
 import { FeedService } from '../feed/feed.service.js';
 import { Webhook } from './webhook.js';
 import { WebhookLog } from './webhook.log.js';
@@ -17,7 +18,8 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
     {
       provide: Webhook,
       inject: [FeedService, MODULE_OPTIONS_TOKEN],
-      useFactory: (feeds: FeedService, options: WebhookOptions) => new Webhook(feeds.events$, options, new WebhookLog()),
+      useFactory: (feeds: FeedService, options: WebhookOptions) =>
+        new Webhook(merge(feeds.events$, feeds.repeatedEvents$ ?? EMPTY), options, new WebhookLog()),
     },
   ],
   exports: [Webhook],

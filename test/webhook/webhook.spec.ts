@@ -1,7 +1,6 @@
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import { type AddressInfo, createServer as createNetServer, type Socket } from 'node:net';
-import { text } from 'node:stream/consumers';
 import { createServer as createTlsServer } from 'node:tls';
 import { Global, Logger, type LoggerService, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -12,7 +11,6 @@ import { FeedOptionsError, FeedService } from '../../src/index.js';
 import {
   type FeedEvent,
   Webhook,
-  type WebhookBody,
   type WebhookCounts,
   type WebhookListener,
   WebhookModule,
@@ -20,91 +18,8 @@ import {
 } from '../../src/webhook/index.js';
 import { atEnd } from '../support/ends.js';
 import { Peer } from '../support/peer.js';
+import { ok, Receiver, secret } from '../support/receiver.js';
 import { feedModule, platforms, serve, until } from '../support/serve.js';
-
-const secret = `whsec_${Buffer.from('a key of twenty-four bytes').toString('base64')}`;
-
-interface Received extends Pick<IncomingMessage, 'method' | 'url' | 'headers' | 'socket'> {
-  readonly text: string;
-  readonly body: WebhookBody;
-  readonly time: number;
-}
-
-type Answer = (response: ServerResponse, count: number) => unknown;
-
-const ok: Answer = (response) => response.end('ok');
-
-/** A target. What it is sent must be signed: anything else is answered with 401, and not noted. */
-class Receiver {
-  readonly requests: Received[] = [];
-  readonly server: Server;
-  /** The most requests that were to be answered at a time. */
-  concurrent = 0;
-  readonly sockets = new Set<Socket>();
-  private pending = 0;
-
-  /** @param answer is given the number of the request, counted from 1 */
-  constructor(
-    private readonly answer: Answer,
-    private readonly verifier = new Verifier(secret),
-  ) {
-    this.server = createServer((...exchange) => this.take(...exchange));
-    this.server.on('connection', (socket) => this.sockets.add(socket));
-    atEnd(() => this.close());
-  }
-
-  static async start(answer: Answer = ok, port = 0): Promise<Receiver> {
-    return new Receiver(answer).listen(port);
-  }
-
-  close(): void {
-    this.server.close();
-    for (const socket of this.sockets) socket.destroy();
-  }
-
-  async listen(port = 0): Promise<this> {
-    this.server.listen(port, '127.0.0.1');
-    await once(this.server, 'listening');
-    return this;
-  }
-
-  get port(): number {
-    return (this.server.address() as AddressInfo).port;
-  }
-
-  get url(): string {
-    return `http://127.0.0.1:${this.port}/hook`;
-  }
-
-  /** The times of all events that came. */
-  get times(): number[] {
-    return this.requests.flatMap(({ body }) => body.events.map(({ time }) => time));
-  }
-
-  /** Waits for so many requests. */
-  async takes(count: number): Promise<Received[]> {
-    while (this.requests.length < count) await once(this.server, 'taken');
-    return this.requests;
-  }
-
-  private async take(...[request, response]: Parameters<RequestListener>): Promise<void> {
-    this.pending += 1;
-    this.concurrent = Math.max(this.concurrent, this.pending);
-    response.on('close', () => {
-      this.pending -= 1;
-    });
-    const { method, url, headers, socket } = request;
-    const body = await text(request);
-    try {
-      const verified = this.verifier.verify(body, headers as Record<string, string>) as WebhookBody;
-      this.requests.push({ method, url, headers, text: body, body: verified, time: performance.now(), socket });
-      this.answer(response, this.requests.length);
-      this.server.emit('taken');
-    } catch {
-      response.writeHead(401).end();
-    }
-  }
-}
 
 /** Notes the calls. */
 class Notes implements WebhookListener {
@@ -126,7 +41,7 @@ class Notes implements WebhookListener {
 const many = 10;
 
 /** An event that is known by its time. */
-const event = (time: number): FeedEvent => ({ type: 'followed', time, feed: `feed ${time} ü` });
+const event = (time: number): FeedEvent => ({ type: 'followed', id: `${time}`, time, node: 'n', feed: `feed ${time} ü` });
 /** How an answer begins that is none. */
 const switching = 'HTTP/1.1 101 Switching Protocols\r\n';
 const numbers = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, n) => from + n);
@@ -157,6 +72,8 @@ describe('the webhook', () => {
     const webhook = hook(receiver.url.replace('//', '//us%20er:pass@').concat('?a=b'));
     const closed: FeedEvent = {
       type: 'closed',
+      id: 'e-1',
+      process: 'p',
       time: 1,
       node: 'n',
       connection: 'n-7',
@@ -520,8 +437,9 @@ describe('the webhook', () => {
     await until(() => app.get(Webhook, { strict: false }).counts().sent === 2);
     await app.close();
     const told = receiver.requests.flatMap(({ body }) => body.events);
-    const feed = { time: expect.any(Number), feed: '1' };
-    const connection = { time: expect.any(Number), node: 'n', connection: 'n-1', feeds: ['1'] };
+    const about = { id: expect.any(String), time: expect.any(Number), node: 'n' };
+    const feed = { ...about, feed: '1' };
+    const connection = { ...about, process: expect.any(String), connection: 'n-1', feeds: ['1'] };
     expect(told).toHaveLength(4);
     expect(told).toEqual(
       expect.arrayContaining([

@@ -5,6 +5,7 @@ import * as v from 'valibot';
 import { FeedOptionsError } from '../errors/feed-options.error.js';
 import { checkOptions, wholeNumber } from '../errors/option-rules.js';
 import { AUTH_OPTIONS, nonEmptyText, type ResolvedAuthOptions } from './auth.options.js';
+import { longestInfo } from './grant.js';
 
 /** What a token allows, and for how long. */
 export interface FeedTokenRequest {
@@ -16,6 +17,8 @@ export interface FeedTokenRequest {
   expiresIn?: number;
   /** Who the token is for: its claim `sub`. Default: none. */
   subject?: string;
+  /** What `FeedService.presence()` shows of whom the token is for, such as a name: its claim `info`. 1,024 bytes of JSON at most. Default: none. */
+  info?: unknown;
 }
 
 const rules = { expiresIn: wholeNumber('seconds', 1), subject: v.optional(nonEmptyText) };
@@ -28,11 +31,11 @@ export class FeedTokenService {
 
   /**
    * Issues a token that every service with the same `jwtSecret` accepts: signed with HS256 and the first secret, with the claims `feeds`,
-   * `publish`, `sub`, `iat`, `exp` and `jti`, and with `iss` and `aud` where the options name them.
+   * `publish`, `sub`, `info`, `iat`, `exp` and `jti`, and with `iss` and `aud` where the options name them.
    *
    * @throws FeedOptionsError without `jwtSecret`, and for values that cannot be granted
    */
-  async create({ feeds, publish = [], expiresIn = 7200, subject }: FeedTokenRequest): Promise<string> {
+  async create({ feeds, publish = [], expiresIn = 7200, subject, info }: FeedTokenRequest): Promise<string> {
     const { jwtSecrets, jwtIssuer, jwtAudience } = this.options;
     const [jwtSecret] = jwtSecrets;
     if (jwtSecret === undefined) {
@@ -42,6 +45,7 @@ export class FeedTokenService {
       );
     }
     checkOptions('FeedTokenService', rules, { expiresIn, subject });
+    checkInfo(info);
     const now = Math.floor(Date.now() / 1000);
     return new SignJWT({
       feeds: patternsOf('feeds', feeds),
@@ -49,6 +53,7 @@ export class FeedTokenService {
       iss: jwtIssuer,
       aud: jwtAudience,
       sub: subject,
+      info,
       iat: now,
       exp: now + expiresIn,
       jti: randomUUID(),
@@ -56,6 +61,20 @@ export class FeedTokenService {
       .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
       .sign(Buffer.from(jwtSecret));
   }
+}
+
+function checkInfo(info: unknown): void {
+  const refuse = (rule: string) => new FeedOptionsError(`info ${rule}`, 'info');
+  if (info === undefined) return;
+  let json: string | undefined;
+  try {
+    json = JSON.stringify(info);
+  } catch (error) {
+    throw refuse(`must be JSON: ${(error as Error).message}`);
+  }
+  if (json === undefined) throw refuse('must be JSON');
+  const bytes = Buffer.byteLength(json);
+  if (bytes > longestInfo) throw refuse(`may have ${longestInfo} bytes of JSON, not ${bytes}`);
 }
 
 function patternsOf(option: 'feeds' | 'publish', value: string | readonly string[]): string[] {

@@ -3,6 +3,9 @@ import type { FeedRequest, Grant } from '../http/feed-request.js';
 import { matchesFeed } from '../message/feed-id.js';
 import type { RuleSet } from '../pubsub/rules.js';
 
+/** The longest JSON of a token's claim `info`, in bytes. */
+export const longestInfo = 1024;
+
 /** What a key or a token allows, by patterns of feeds. */
 export class TokenGrant implements Grant {
   /** What the publish key allows. */
@@ -15,32 +18,35 @@ export class TokenGrant implements Grant {
     readonly expiresAt?: number,
     readonly tokenId?: string,
     readonly key?: string,
+    readonly info?: string,
   ) {}
 
   /**
    * What the claims of a verified token allow: `feeds` may be read and `publish` may be published to, each an array of patterns or one
    * pattern. A pattern is an id, or the beginning of ids followed by `*`; a `*` elsewhere stands for itself. Claims of other types
-   * allow nothing.
+   * allow nothing. `info` is what the presence of a feed shows of its bearer; one whose JSON has more than 1,024 bytes is left out.
    */
-  static from({ feeds, publish, sub, exp, jti }: Readonly<Record<string, unknown>>): TokenGrant {
+  static from({ feeds, publish, sub, exp, jti, info }: Readonly<Record<string, unknown>>): TokenGrant {
     return new TokenGrant(
       patternsIn(feeds),
       patternsIn(publish),
       typeof sub === 'string' ? sub : undefined,
       typeof exp === 'number' ? exp * 1000 : undefined,
       typeof jti === 'string' ? jti : undefined,
+      undefined,
+      infoIn(info),
     );
   }
 
   /** A grant to read these feeds alone, for as long. */
   narrowed(feeds: readonly string[]): TokenGrant {
-    return new TokenGrant(feeds, [], this.subject, this.expiresAt, this.tokenId);
+    return new TokenGrant(feeds, [], this.subject, this.expiresAt, this.tokenId, undefined, this.info);
   }
 
   /** Claims that grant the same reading, for as long. */
   toClaims(): Record<string, unknown> {
-    const { feeds, subject, expiresAt, tokenId } = this;
-    return { feeds, sub: subject, exp: expiresAt && expiresAt / 1000, jti: tokenId };
+    const { feeds, subject, expiresAt, tokenId, info } = this;
+    return { feeds, sub: subject, exp: expiresAt && expiresAt / 1000, jti: tokenId, ...(info !== undefined && { info: JSON.parse(info) }) };
   }
 
   mayRead(feed: string): boolean {
@@ -82,6 +88,10 @@ export class RuledGrant implements Grant {
     return this.token?.tokenId;
   }
 
+  get info(): string | undefined {
+    return this.token?.info;
+  }
+
   mayRead(feed: string): boolean {
     const { read = this.isPublic ? 'public' : 'token' } = this.rules.of(feed) ?? {};
     return read === 'public' || (this.token?.mayRead(feed) ?? false);
@@ -113,6 +123,11 @@ export function checkMayPublish({ grant }: FeedRequest, feeds: readonly string[]
   const feed = grant && feeds.find((feed) => !grant.mayPublish(feed));
   if (feed !== undefined)
     throw new FeedException('FEED_FORBIDDEN', { message: `The token does not grant publishing to the feed "${feed}".`, feed });
+}
+
+function infoIn(claim: unknown): string | undefined {
+  const json = claim === undefined ? undefined : JSON.stringify(claim);
+  return json !== undefined && Buffer.byteLength(json) <= longestInfo ? json : undefined;
 }
 
 function patternsIn(claim: unknown): string[] {

@@ -43,6 +43,8 @@ export interface NodesListener {
   onGone?(peer: Peer, isLost: boolean): void;
   /** This node may have missed what others said. */
   onMissed?(): void;
+  /** This node has heard its own heartbeat. */
+  onHeartbeat?(): void;
   /** Another node, or this one, says something else than that it is there. */
   onMessage?(kind: string, message: NodeMessage): void;
 }
@@ -179,6 +181,7 @@ export class Nodes implements MessageSink {
       peer.missed += 1;
       if (peer.missed > mostMissed) this.remove(peer.id, true);
     }
+    for (const listener of this.listeners) listener.onHeartbeat?.();
   }
 
   private remove(id: string, isLost: boolean): void {

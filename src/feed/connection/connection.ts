@@ -23,6 +23,7 @@ export interface ConnectionContext extends SenderContext {
   readonly nodeName: string;
   onOpened(connection: Connection): void;
   onFailed(connection: Connection, error: unknown): void;
+  onFollowed(connection: Connection): void;
   onClosed(connection: Connection): void;
 }
 
@@ -63,10 +64,6 @@ export class Connection
 
   get id(): string {
     return `${this.context.nodeName}-${this.number}`;
-  }
-
-  get isHandedOver(): boolean {
-    return this.transport?.isHandedOver ?? false;
   }
 
   get durationMs(): number {
@@ -137,6 +134,7 @@ export class Connection
       const subscribed = await this.context.router.subscribe(this, [feed], startOf, true);
       await this.context.router.addSnapshots(subscribed, startOf);
       replay = subscribed;
+      this.context.onFollowed(this);
     } catch (error) {
       if (!expected.isCancelled) this.unfollow(feed);
       throw toFeedException(error);
@@ -152,6 +150,7 @@ export class Connection
     this.feeds = this.feeds.filter((other) => other !== feed);
     this.queue?.unfollow(feed);
     this.context.router.unsubscribe(this, feed);
+    this.context.onFollowed(this);
     return true;
   }
 

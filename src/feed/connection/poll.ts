@@ -21,6 +21,10 @@ export class Poll extends Connection {
     this.queue = undefined;
   }
 
+  override get isOpen(): boolean {
+    return this.openedAt > 0;
+  }
+
   /** Waits from now on: for as long as this at most, and until its client leaves. */
   begin(response: ServerResponse, waitMs: number): void {
     const { keepAlive } = this.context;

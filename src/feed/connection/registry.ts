@@ -1,14 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Observable, Subject } from 'rxjs';
 import type { Admission, Client } from '../limits/admission.js';
 import type { Router } from '../pubsub/router.js';
 import type { FeedCount, FeedCounts } from '../stats/counts.js';
 import { type EndReason, endReasons } from '../stats/end-reason.js';
-import type { FeedEvent } from '../stats/events.js';
 import { Connection, type ConnectionContext } from './connection.js';
 import { type ConnectionFilter, type ConnectionInfo, describe, EndedConnections, matches, numberIn } from './connection-list.js';
 import { type ConnectionLog, type EndLogger, logEnd } from './connection-log.js';
 import type { Encoder } from './encoder.js';
+import { FeedEvents } from './feed-events.js';
 import { KeepAlive, type KeepAliveOptions } from './keep-alive.js';
 import { Poll } from './poll.js';
 import type { Farewell } from './sender.js';
@@ -28,10 +27,18 @@ export interface RegistryOptions extends KeepAliveOptions {
   readonly nodeName: string;
   /** Whose ends are logged. */
   readonly logConnections: ConnectionLog;
+  /** Identifies this process. */
+  readonly process: string;
   /** Unsent bytes of one connection, in its transport and in its send queue, each. */
   readonly bufferBytes: number;
   /** Unsent bytes of all connections together. */
   readonly totalBufferBytes: number;
+}
+
+/** Hears of connections whose feeds have changed. */
+export interface ConnectionTracker {
+  /** @param hasEnded whether it follows nothing any more */
+  onChanged(connection: Connection, hasEnded: boolean): void;
 }
 
 /** All connections of the process, and what they have done. */
@@ -44,9 +51,9 @@ export class Registry implements ConnectionContext {
   /** In the order of their numbers. */
   private readonly connections = new Set<Connection>();
   private readonly lastEnded = new EndedConnections();
-  private readonly events = new Subject<FeedEvent>();
-  /** Connections and feeds as they begin and end. Without a listener, no event is made. */
-  readonly events$: Observable<FeedEvent> = this.events.asObservable();
+  readonly events: FeedEvents;
+  /** Told of connections that open, end, or follow other feeds. */
+  tracker: ConnectionTracker | undefined = undefined;
   private readonly ended = Object.fromEntries(endReasons.map((reason) => [reason, 0])) as Record<EndReason, number>;
   private made = 0;
   private polls = 0;
@@ -65,6 +72,7 @@ export class Registry implements ConnectionContext {
   ) {
     this.nodeName = options.nodeName;
     this.logConnections = options.logConnections;
+    this.events = new FeedEvents(options);
     this.bufferBytes = options.bufferBytes;
     this.totalBufferLimit = new TotalBufferLimit(options.totalBufferBytes);
     this.keepAlive = new KeepAlive(this.connections, options);
@@ -196,11 +204,17 @@ export class Registry implements ConnectionContext {
     return counted;
   }
 
-  onOpened({ id, feeds, client }: Connection): void {
+  onOpened(connection: Connection): void {
     this.opened += 1;
     this.peak = Math.max(this.peak, this.connections.size);
-    if (!this.events.observed) return;
-    this.events.next({ type: 'opened', time: Date.now(), node: this.nodeName, connection: id, feeds, subject: client.subject });
+    this.tracker?.onChanged(connection, false);
+    const { number, feeds, client } = connection;
+    this.events.opened({ number, feeds, subject: client.subject });
+  }
+
+  /** A connection follows other feeds than before. */
+  onFollowed(connection: Connection): void {
+    if (connection.isOpen && connection.reason === undefined) this.tracker?.onChanged(connection, false);
   }
 
   onSent(bytes: number): void {
@@ -210,22 +224,20 @@ export class Registry implements ConnectionContext {
 
   onClosed(connection: Connection): void {
     if (!this.connections.delete(connection)) return;
-    const { id, feeds, client, reason = 'client', durationMs } = connection;
+    const { number, feeds, client, reason = 'client', durationMs } = connection;
     this.ended[reason] += 1;
     const info = describe(connection);
     this.lastEnded.add(info);
     logEnd(this.logConnections, info, this.logger);
     connection.measures?.noteEnd(reason, durationMs);
-    if (this.events.observed) {
-      const { subject } = client;
-      this.events.next({ type: 'closed', time: Date.now(), node: this.nodeName, connection: id, feeds, subject, reason, durationMs });
-    }
+    this.tracker?.onChanged(connection, true);
+    this.events.closed({ number, feeds, subject: client.subject }, reason, durationMs);
     this.remove(connection);
   }
 
   /** A feed got its first subscriber, or lost its last. */
   onPresence(feed: string, hasSubscribers: boolean): void {
-    if (this.events.observed) this.events.next({ type: hasSubscribers ? 'followed' : 'unfollowed', time: Date.now(), feed });
+    this.events.followed(feed, hasSubscribers);
   }
 
   /** Those that are meant: of one feed, without a look at all others. */

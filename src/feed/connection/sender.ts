@@ -98,6 +98,10 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
     private readonly encoder: Encoder,
   ) {}
 
+  get isHandedOver(): boolean {
+    return this.transport?.isHandedOver ?? false;
+  }
+
   /** The name of its format. */
   get format(): string {
     return this.encoder.format.name;

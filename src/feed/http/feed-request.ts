@@ -23,6 +23,8 @@ export interface Grant {
   readonly tokenId?: string | undefined;
   /** Which publish key the request has, by a name that does not give it away; undefined where it has none. */
   readonly key?: string | undefined;
+  /** What others see of whom the token is for: its `info`, in JSON. */
+  readonly info?: string | undefined;
   /** When the token expires, in milliseconds since 1970. Undefined: never. */
   readonly expiresAt?: number | undefined;
   /** Why a request without a token is rejected where it needs one; undefined where it has one, or none was looked for. */

@@ -18,6 +18,8 @@ export interface Client {
   readonly expiresAt?: number | undefined;
   /** The id of its token: the claim `jti`. */
   readonly tokenId?: string | undefined;
+  /** What the presence of its feeds shows of it: the claim `info`, in JSON. */
+  readonly info?: string | undefined;
   /** Where it comes from: see `ClientAddress`. */
   readonly address?: string | undefined;
   /** The beginning of its `User-Agent`. */
@@ -26,7 +28,7 @@ export interface Client {
   readonly key?: string | undefined;
 }
 
-const noGrant: Pick<Client, 'subject' | 'expiresAt' | 'tokenId'> = {};
+const noGrant: Pick<Client, 'subject' | 'expiresAt' | 'tokenId' | 'info'> = {};
 
 function keyOf(subject: string | undefined, address: string): string {
   return subject === undefined ? address : `sub:${subject}`;
@@ -83,13 +85,13 @@ export class Admission {
     this.checkDraining();
     if (open >= maxConnections) throw this.rejection('limit', 'FEED_UNAVAILABLE', `All ${maxConnections} connections are in use.`);
     const { raw, grant } = request;
-    const { subject, expiresAt, tokenId } = grant ?? noGrant;
+    const { subject, expiresAt, tokenId, info } = grant ?? noGrant;
     if (grant) this.revocations.check(grant); // since the guard's look, one may have come
     const address = this.addresses.of(raw);
     const userAgent = this.userAgents.of(raw.headers['user-agent']);
     const key = this.clients.isLimited ? keyOf(subject, address) : undefined;
     if (key !== undefined) this.admitClient(key, true);
-    return { subject, expiresAt, tokenId, address, userAgent, key };
+    return { subject, expiresAt, tokenId, info, address, userAgent, key };
   }
 
   /**

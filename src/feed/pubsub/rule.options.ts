@@ -17,6 +17,7 @@ export const feedRuleEntries = {
   conflate: v.optional(v.boolean('must be true or false')),
   maxSubscribers: v.optional(wholeNumber('subscribers', 1)),
   publishPerSecond: v.optional(wholeNumber('messages', 1)),
+  presence: v.optional(v.boolean('must be true or false')),
   read: v.optional(v.picklist(['public', 'token'], "must be 'public' or 'token'")),
 };
 

@@ -41,6 +41,8 @@ export interface FeedRule {
    * `token` that grants it. Default: as the option `public` says.
    */
   readonly read?: 'public' | 'token' | undefined;
+  /** Whether nodes tell each other who follows the feeds, for `occupied`, `vacated` and `lost`. Default: the option `presence`. */
+  readonly presence?: boolean | undefined;
 }
 
 /** Rules by pattern: an id, or the beginning of one and a `*`. The most specific pattern that matches applies. */

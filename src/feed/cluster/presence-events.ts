@@ -1,0 +1,67 @@
+import type { Member, Roster } from './presence-ledger.js';
+import type { Told } from './presence-message.js';
+
+/** For how long, and how many of them, the events that others told are known, should they have been lost before they sent them. */
+const [rememberedMs, mostRemembered] = [60_000, 10_000];
+
+/** A feed has its first follower, or has none any more. */
+export interface OccupancyChange {
+  readonly type: 'occupied' | 'vacated';
+  readonly id: string;
+  readonly time: number;
+  readonly feed: string;
+}
+
+/** A connection was on a node that is lost. */
+export interface LostConnection {
+  readonly type: 'lost';
+  readonly id: string;
+  readonly time: number;
+  readonly process: string;
+  readonly node: string;
+  readonly number: number;
+  readonly member: Member;
+}
+
+/** An event that one node tells for all. It has the same id wherever it is told. */
+export type SharedEvent = OccupancyChange | LostConnection;
+
+export interface PresenceListener {
+  /** This node is the one that tells an event. */
+  onEvent(event: SharedEvent): void;
+  /** Another node told an event, and was lost within the next minute: it may not have reached who is to know it. */
+  onRepeated(event: SharedEvent): void;
+  /** A connection of this node is open, although others have told that it is lost. */
+  onReturned(number: number, member: Member): void;
+}
+
+export function* changesTold({ founding, version, time, occupied, vacated }: Told): IterableIterator<SharedEvent> {
+  let n = 0;
+  for (const [type, feeds] of [['occupied', occupied] as const, ['vacated', vacated] as const]) {
+    for (const feed of feeds) {
+      yield { type, id: `${founding}-${version}-${n}`, time, feed };
+      n += 1;
+    }
+  }
+}
+
+export function* lostWith({ id, node, seq, members }: Roster, time: number): IterableIterator<SharedEvent> {
+  for (const [number, member] of members) yield { type: 'lost', id: `${id}-${seq}-${number}`, time, process: id, node, number, member };
+}
+
+/** What others have told of late. */
+export class RecentEvents {
+  private all: { readonly teller: string; readonly at: number; readonly event: SharedEvent }[] = [];
+
+  add(teller: string, events: Iterable<SharedEvent>): void {
+    const at = performance.now();
+    this.all = this.all.filter((one) => at - one.at < rememberedMs);
+    for (const event of events) if (this.all.length < mostRemembered) this.all.push({ teller, at, event });
+  }
+
+  /** Those that a node told in the last minute. */
+  of(teller: string): SharedEvent[] {
+    const now = performance.now();
+    return this.all.filter((one) => one.teller === teller && now - one.at < rememberedMs).map(({ event }) => event);
+  }
+}

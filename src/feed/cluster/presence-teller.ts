@@ -1,0 +1,301 @@
+import type { Broker, MessageSink } from '../broker/broker.js';
+import type { StoredMessage } from '../message/message.js';
+import type { Nodes, NodesListener, Peer } from './nodes.js';
+import { changesTold, lostWith, type PresenceListener, RecentEvents, type SharedEvent } from './presence-events.js';
+import { type Member, PresenceLedger } from './presence-ledger.js';
+import { type Changes, type Gone, parsePresence, type State, type Told } from './presence-message.js';
+import { OwnRoster } from './presence-own.js';
+import { foundingBy, type Said, statesOf, toldOf } from './presence-said.js';
+
+/** The feed on which nodes say who follows what. No client can follow it or publish to it: no feed id has a `$`. */
+export const presenceFeed = '$presence';
+
+/** How long what changes waits for more, so that it is said in one message, and how often a node looks whether it has to ask again, in milliseconds. */
+const usualTimes = { batchMs: 50, tickMs: 500 };
+/** How many times a node asks, hearing itself, until it takes it that who has not answered does not take part. */
+const mostAsks = 3;
+/** How many of its own heartbeats a node hears without a node of which it has connections, until that counts as lost. */
+const mostMissed = 5;
+/** How long a node waits for what it has told to come back to it, in milliseconds. */
+const patienceMs = 10_000;
+/** How often a shutdown looks whether all is said, in milliseconds. */
+const stopStepMs = 5;
+
+/**
+ * Tells when the first connection follows a feed and when the last has left it, over all nodes, and which connections a lost node had: each
+ * once.
+ *
+ * Nodes say who follows what on a feed of their own. The broker gives all nodes these messages in one order, and each decides by them alone
+ * what is so, and what has been told. One node tells: the one that told last, or another one when its heartbeats are missing. What it tells
+ * is a message with the next number. Where two nodes tell at once, the first of the messages counts, and the other is void for all.
+ */
+export class PresenceTeller implements MessageSink, NodesListener {
+  readonly ledger = new PresenceLedger();
+  private readonly own = new OwnRoster();
+  private readonly recent = new RecentEvents();
+  /** The offset of the last message that came. */
+  private offset = 0;
+  /** The offset of the last message by which this node told something, and when: until it has come, nothing else is told. */
+  private told = { offset: 0, at: 0 };
+  private mustBegin = true;
+  private mustAsk = true;
+  private mustState = false;
+  private hasBatch = false;
+  /** What goes out in several messages. */
+  private outgoing: Said[] = [];
+  /** How many times this node has heard itself ask since it began to. */
+  private asks = 0;
+  /** When this node says what has been told, unless another one does before. */
+  private stateAt = Number.POSITIVE_INFINITY;
+  /** How many of its own heartbeats this node has heard without these nodes. */
+  private readonly missed = new Map<string, number>();
+  /** Those that have left in good order. */
+  private readonly left = new Set<string>();
+  private timer: NodeJS.Timeout | undefined = undefined;
+  private ticker: NodeJS.Timeout | undefined = undefined;
+  private isSaying = false;
+
+  constructor(
+    private readonly broker: Broker,
+    private readonly nodes: Nodes,
+    private readonly listener: PresenceListener,
+    private readonly times = usualTimes,
+  ) {
+    nodes.listen(this);
+  }
+
+  start(): void {
+    // Where this fails, the broker subscribes once its server is available.
+    this.broker.subscribe(presenceFeed, this)?.catch(() => {});
+    this.ticker = setInterval(() => this.tick(), this.times.tickMs).unref();
+    this.work();
+  }
+
+  /** Says the rest of what is to be said, if the server takes it in time. */
+  async stop(withinMs: number): Promise<void> {
+    const until = performance.now() + withinMs;
+    while (this.ticker && performance.now() < until && (this.own.hasChanges || this.isSaying || this.hasToTell)) {
+      this.hasBatch = true;
+      this.work();
+      await new Promise((resolve) => setTimeout(resolve, stopStepMs));
+    }
+    clearInterval(this.ticker);
+    clearTimeout(this.timer);
+    this.ticker = undefined;
+    this.broker.unsubscribe(presenceFeed);
+  }
+
+  /** A connection of this node follows other feeds than before. */
+  note(number: number, member: Member | undefined): void {
+    if (!this.own.set(number, member && { ...member, feeds: this.ledger.shared(member.feeds) }) || !this.ticker) return;
+    this.timer ??= setTimeout(() => {
+      this.timer = undefined;
+      this.hasBatch = true;
+      this.work();
+    }, this.times.batchMs).unref();
+  }
+
+  next({ type, text, offset, time }: StoredMessage): void {
+    this.offset = offset;
+    if (type === 'changes') this.onChanges(parsePresence(type, text));
+    else if (type === 'gone') this.onRemoved(parsePresence(type, text), time);
+    else if (type === 'told') this.onTold(parsePresence(type, text));
+    else if (type === 'state') this.onState(parsePresence(type, text));
+    else if (type === 'ask') this.onAsk(parsePresence(type, text)?.id);
+    this.work();
+  }
+
+  /** Messages are missing: everything is said, and asked for, again. */
+  lost(): void {
+    for (const roster of this.ledger.rosters.values()) this.ledger.spoil(roster);
+    this.told.offset = 0;
+    this.mustBegin = true;
+    this.ask();
+    this.work();
+  }
+
+  onJoined({ id }: Peer): void {
+    this.missed.delete(id);
+  }
+
+  onGone({ id }: Peer, isLost: boolean): void {
+    this.missed.set(id, mostMissed);
+    if (!isLost) this.left.add(id);
+    this.work();
+  }
+
+  /** A node that is not there while this one hears itself is missing. */
+  onHeartbeat(): void {
+    const { rosters } = this.ledger;
+    for (const id of rosters.keys()) {
+      if (this.isThere(id)) this.missed.delete(id);
+      else this.missed.set(id, (this.missed.get(id) ?? 0) + 1);
+    }
+    for (const id of this.missed.keys()) if (!rosters.has(id) && this.missed.delete(id)) this.left.delete(id);
+    this.work();
+  }
+
+  private onChanges(message: Changes | undefined): void {
+    if (!message) return;
+    const isOwn = message.id === this.nodes.id;
+    if (this.ledger.change(message, isOwn ? this.own.members : undefined)) this.missed.delete(message.id);
+    else if (isOwn) this.mustBegin = true;
+    else this.ask();
+  }
+
+  private onRemoved(message: Gone | undefined, time: number): void {
+    const roster = message && this.ledger.remove(message);
+    if (!roster) return;
+    const { id, isLost } = message;
+    this.missed.delete(roster.id);
+    this.left.delete(roster.id);
+    if (roster.id === this.nodes.id) {
+      this.mustBegin = true;
+      for (const number of isLost ? roster.members.keys() : []) {
+        const member = this.own.members.get(number);
+        if (member) this.listener.onReturned(number, member);
+      }
+    } else if (isLost) {
+      if (id === this.nodes.id) for (const event of this.recent.of(roster.id)) this.listener.onRepeated(event);
+      this.share(id, lostWith(roster, time));
+    }
+  }
+
+  private onTold(message: Told | undefined): void {
+    const counts = message ? this.ledger.tell(message) : false;
+    if (message && counts) this.share(message.id, changesTold(message));
+    else if (counts === undefined) this.ask();
+  }
+
+  private onState(message: State | undefined): void {
+    if (!message) return;
+    this.stateAt = Number.POSITIVE_INFINITY;
+    if (this.ledger.adopt(message) === false) this.answer();
+  }
+
+  private onAsk(id: string | undefined): void {
+    if (id === this.nodes.id) this.asks += 1;
+    else if (id !== undefined) {
+      this.mustBegin = true;
+      this.answer();
+    }
+  }
+
+  /** Says what has been told: at once, if this is the node that tells; else if no other one has said it after a while. */
+  private answer(): void {
+    if (this.leader === this.nodes.id) this.mustState = true;
+    else this.stateAt = Math.min(this.stateAt, performance.now() + this.times.tickMs * (1 + 2 * Math.random()));
+  }
+
+  private share(teller: string, events: Iterable<SharedEvent>): void {
+    if (teller !== this.nodes.id) this.recent.add(teller, events);
+    else for (const event of events) this.listener.onEvent(event);
+  }
+
+  private ask(): void {
+    this.mustAsk = true;
+    this.asks = 0;
+  }
+
+  private tick(): void {
+    if (performance.now() > this.stateAt) {
+      this.stateAt = Number.POSITIVE_INFINITY;
+      this.mustState = true;
+    }
+    if (!this.isSettled) this.mustAsk = true;
+    this.work();
+  }
+
+  private isThere(id: string): boolean {
+    return id === this.nodes.id || this.nodes.has(id);
+  }
+
+  /** The node that tells: the one that told last, if it is there. */
+  private get leader(): string | undefined {
+    const { rosters, telling } = this.ledger;
+    if (telling && rosters.has(telling.teller) && this.isThere(telling.teller)) return telling.teller;
+    let least: string | undefined;
+    for (const id of rosters.keys()) if (this.isThere(id) && (least === undefined || id < least)) least = id;
+    return least;
+  }
+
+  /** Whether this node has heard everything of all others, as far as they take part. */
+  private get isSettled(): boolean {
+    if (this.asks >= mostAsks || !this.nodes.isShared) return true;
+    const { rosters, telling } = this.ledger;
+    const isKnown = (id: string) => rosters.get(id)?.isStale === false;
+    return telling !== undefined && isKnown(this.nodes.id) && this.nodes.others().every(({ id }) => isKnown(id));
+  }
+
+  private get hasToTell(): boolean {
+    return this.ledger.untold.size > 0 && this.leader === this.nodes.id;
+  }
+
+  /** Says one thing after the other, until there is nothing more to say. */
+  private work(): void {
+    if (this.isSaying || !this.ticker || this.broker.unavailableSince !== undefined) return;
+    const said = this.nextSaid();
+    if (said) void this.say(said);
+  }
+
+  private async say(first: Said): Promise<void> {
+    this.isSaying = true;
+    let said: Said | undefined = first;
+    try {
+      for (; said && this.ticker; said = this.nextSaid()) {
+        const text = JSON.stringify({ id: this.nodes.id, node: this.nodes.name, ...said.content });
+        const { offset } = await this.broker.publish(presenceFeed, { type: said.kind, text, isJson: true });
+        if (said.kind !== 'changes' && said.kind !== 'ask') this.told = { offset, at: performance.now() };
+      }
+    } catch {
+      // It may have been stored or not. The next tick says everything anew.
+      this.mustBegin = true;
+      if (said?.kind === 'state') this.mustState = true;
+    } finally {
+      this.isSaying = false;
+    }
+  }
+
+  private nextSaid(): Said | undefined {
+    if (this.mustBegin) {
+      this.mustBegin = false;
+      this.mustState ||= this.outgoing.some(({ kind }) => kind === 'state');
+      this.outgoing = this.own.everything().map((content) => ({ kind: 'changes', content }));
+    }
+    if (this.mustState && this.outgoing.length === 0) {
+      this.mustState = false;
+      this.outgoing = statesOf(this.ledger.telling);
+    }
+    const said = this.outgoing.shift();
+    if (said) return said;
+    if (this.hasBatch && this.own.hasChanges) return { kind: 'changes', content: this.own.changes() };
+    this.hasBatch = false;
+    if (this.mustAsk) {
+      this.mustAsk = false;
+      return { kind: 'ask', content: {} };
+    }
+    const isWaiting = this.offset < this.told.offset && performance.now() - this.told.at < patienceMs;
+    if (isWaiting) return undefined;
+    const isLeader = this.leader === this.nodes.id;
+    // The one that tells may not know of all that others have, such as when it has just begun.
+    return this.farewell(isLeader ? mostMissed : 2 * mostMissed) ?? (isLeader ? this.news() : undefined);
+  }
+
+  /** That a node is gone. */
+  private farewell(most: number): Said | undefined {
+    for (const [id, missed] of this.missed) {
+      const roster = this.ledger.rosters.get(id);
+      if (!roster || missed < most || this.isThere(id)) continue;
+      this.missed.set(id, 0); // should it be void, it is said again
+      return { kind: 'gone', content: { of: id, seq: roster.seq, isLost: !this.left.has(id) } };
+    }
+    return undefined;
+  }
+
+  /** What is other than what has been told. */
+  private news(): Said | undefined {
+    if (!this.isSettled) return undefined;
+    const { telling, untold } = this.ledger;
+    return telling ? toldOf(telling, untold) : foundingBy(this.nodes.id);
+  }
+}

@@ -1,0 +1,67 @@
+import { createHash } from 'node:crypto';
+import type { Router } from '../pubsub/router.js';
+import { Connection } from './connection.js';
+
+/** The connections of one user on this node. */
+export interface Following {
+  readonly subject: string;
+  readonly connections: number;
+  /** When its newest connection was opened, in milliseconds since 1970: `info` is that one's. */
+  readonly since: number;
+  /** The claim `info` of its token, in JSON. */
+  readonly info?: string | undefined;
+}
+
+/** How many characters of JSON a list of users may have, more or less: it travels as one message. */
+const longestList = 250_000;
+/** How many users of a node are told apart from those of others. */
+const mostTold = 50_000;
+/** How many characters of a hash stand for a user: a million of them share one by chance in fewer than one case of a hundred. */
+export const markLength = 8;
+
+/** The open connections that follow a feed here. */
+function* followersOf(router: Router, feed: string): IterableIterator<Connection> {
+  for (const subscriber of router.topic(feed) ?? []) {
+    if (subscriber instanceof Connection && subscriber.isOpen && subscriber.reason === undefined) yield subscriber;
+  }
+}
+
+/** The users that follow a feed here, by their subjects, from behind one on; and the connections without a subject. */
+export function usersOf(router: Router, feed: string, limit: number, after = '') {
+  const bySubject = new Map<string, Connection[]>();
+  let anonymous = 0;
+  for (const connection of followersOf(router, feed)) {
+    const { subject } = connection.client;
+    if (subject === undefined) anonymous += 1;
+    else if (subject > after || after === '') bySubject.set(subject, [...(bySubject.get(subject) ?? []), connection]);
+  }
+  const users: Following[] = [];
+  let length = 0;
+  for (const subject of [...bySubject.keys()].sort()) {
+    if (users.length === limit || length > longestList) return { users, anonymous, hasMore: true };
+    const user = describeUser(subject, bySubject.get(subject) as Connection[]);
+    users.push(user);
+    length += JSON.stringify(user).length;
+  }
+  return { users, anonymous, hasMore: false };
+}
+
+function describeUser(subject: string, connections: readonly Connection[]): Following {
+  const newest = connections.reduce((one, other) => (other.number > one.number ? other : one));
+  const { info } = newest.client;
+  return { subject, connections: connections.length, since: Date.now() - newest.durationMs, ...(info !== undefined && { info }) };
+}
+
+/** How many connections follow a feed here, and a mark of each user, by which the same user is known on other nodes. */
+export function occupancyOf(router: Router, feed: string): { connections: number; users: number; marks: string } {
+  let connections = 0;
+  const subjects = new Set<string>();
+  for (const { client } of followersOf(router, feed)) {
+    connections += 1;
+    if (client.subject !== undefined) subjects.add(client.subject);
+  }
+  const marks = [...subjects]
+    .slice(0, mostTold)
+    .map((subject) => createHash('sha256').update(subject).digest('base64url').slice(0, markLength));
+  return { connections, users: subjects.size, marks: marks.join('') };
+}
