@@ -1,5 +1,5 @@
 import { Engine } from '../../tools/engines.mjs';
-import { type Check, check, decimals, sum } from '../lib/figures.js';
+import { type Check, check, decimals, median, sum } from '../lib/figures.js';
 import { sleep } from '../lib/pace.js';
 import { startNode } from '../lib/roaming.js';
 import { atEnd, cpuMs } from '../lib/server.js';
@@ -13,6 +13,8 @@ interface IdleOptions {
 
 /** How much of a core all nodes and their server may take for each other, in percent. */
 const mostPercent = 1;
+/** Of how many parts of the time the median is taken. */
+const partsOfTime = 5;
 /** How many nodes are started at a time. */
 const startedAtOnce = 4;
 /** How long processes take at the most until they do nothing any more but what they do for ever, in milliseconds. */
@@ -27,13 +29,22 @@ async function startNodes(count: number, env: NodeJS.ProcessEnv): Promise<Servic
   return nodes;
 }
 
-/** What processes take of a core in a time, in percent; for each group of them. */
+/**
+ * What processes take of a core in a time, in percent; for each group of them. Of each process the median of some parts of the time counts:
+ * what it does all the time, without a collection of garbage that happens once a minute and takes as much as all the rest.
+ */
 async function percents(seconds: number, ...groups: (readonly { readonly pid: number }[])[]): Promise<number[]> {
-  const used = () => groups.map((group) => sum(group.map(({ pid }) => cpuMs(pid))));
-  const [begunAt, before] = [performance.now(), used()];
-  await sleep(seconds * 1000);
-  const [endedAt, after] = [performance.now(), used()];
-  return groups.map((_, n) => (100 * (after[n] - before[n])) / (endedAt - begunAt));
+  const parts: number[][][] = groups.map((group) => group.map(() => []));
+  for (let part = 0; part < partsOfTime; part += 1) {
+    const used = () => groups.map((group) => group.map(({ pid }) => cpuMs(pid)));
+    const [begunAt, before] = [performance.now(), used()];
+    await sleep((seconds * 1000) / partsOfTime);
+    const [endedAt, after] = [performance.now(), used()];
+    for (const [g, group] of parts.entries()) {
+      for (const [n, process] of group.entries()) process.push((100 * (after[g][n] - before[g][n])) / (endedAt - begunAt));
+    }
+  }
+  return parts.map((group) => sum(group.map((process) => median(process) ?? 0)));
 }
 
 /**

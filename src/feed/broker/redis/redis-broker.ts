@@ -49,6 +49,9 @@ export class RedisBroker extends SessionBroker<RedisSession> {
   /** Fail what is asked for at this moment. */
   private readonly asking = new Set<(reason: Error) => void>();
   private isProbing = false;
+  private checkTimer: NodeJS.Timeout | undefined = undefined;
+  /** Whether the next check is later than usual. */
+  private isResting = false;
   /** When Redis was asked last for its newest offset, by `performance.now()`. */
   private askedAt = 0;
 
@@ -132,9 +135,13 @@ export class RedisBroker extends SessionBroker<RedisSession> {
 
   protected async begin(session: RedisSession): Promise<boolean> {
     const { delivery, context } = this;
-    const timer = setInterval(() => this.check(session), checkMs).unref();
+    this.scheduleCheck(session);
+    session.onWaiting = () => {
+      if (this.isResting) this.scheduleCheck(session);
+    };
     void session.ended.then(() => {
-      clearInterval(timer);
+      session.onWaiting = undefined;
+      clearTimeout(this.checkTimer);
       delivery.stop();
     });
     const catchUp = new RedisCatchUp(session, delivery);
@@ -161,6 +168,18 @@ export class RedisBroker extends SessionBroker<RedisSession> {
         throw error;
       }
     });
+  }
+
+  /** Has the next check made within its usual time, or, while Redis owes nothing and many processes share it, when this one has its turn. */
+  private scheduleCheck(session: RedisSession): void {
+    const turnMs = this.askedAt + checkMs * crowding(session.processes) - performance.now();
+    this.isResting = session.waiting === 0 && !this.silence && turnMs > checkMs;
+    const check = () => {
+      this.check(session);
+      if (session === this.session) this.scheduleCheck(session);
+    };
+    clearTimeout(this.checkTimer);
+    this.checkTimer = setTimeout(check, this.isResting ? turnMs : checkMs).unref();
   }
 
   private check(session: RedisSession): void {

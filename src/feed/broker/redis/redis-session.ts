@@ -65,6 +65,8 @@ export class RedisSession implements ServerSession {
   unanswered = 0;
   /** How many commands wait for their replies. */
   waiting = 0;
+  /** Called when one does, and none did before. */
+  onWaiting: (() => void) | undefined = undefined;
   /** How many processes share the feeds, as the last `beat()` has found. */
   processes = 1;
   private failure: Error | undefined;
@@ -268,6 +270,7 @@ export class RedisSession implements ServerSession {
   /** @param stores whether the reply says that something is stored, which is so whatever becomes of the announcements */
   private async noteReply<T>(reply: Promise<T>, stores = false): Promise<T> {
     this.waiting += 1;
+    if (this.waiting === 1) this.onWaiting?.();
     try {
       const value = await reply;
       const arrived = this.announcements.arrived();
