@@ -1,5 +1,7 @@
-import type { SourceFields, TextMessage } from '../message/message.js';
+import fc from 'fast-check';
+import { type SourceFields, storedMessage, type TextMessage } from '../message/message.js';
 import { labelled } from './formats.js';
+import { ndjson } from './ndjson.js';
 import { sse } from './sse.js';
 import { text } from './text.js';
 
@@ -23,4 +25,21 @@ it("sse writes the fields of a source's message, and no client takes a part of a
 it('text begins a line with its feed on a connection with several feeds, unless it is of a source', () => {
   expect(labelled(text).encode(message({ feed: 'a', text: 'as it is' }))).toBe('a\tas it is\n');
   expect(labelled(text).encode(message({ text: 'of a source' }))).toBe('of a source\n');
+});
+
+it('ndjson writes any time as JSON does', () => {
+  const times = fc.oneof(
+    fc.maxSafeNat(),
+    fc.double({ noNaN: true, noDefaultInfinity: true }),
+    fc.constantFrom(0, 999_999, 1_000_000, 1_000_001),
+  );
+  fc.assert(fc.property(times, (time) => JSON.parse(ndjson.encode(message({ time }))).time === time || Object.is(time, -0)));
+});
+
+it('ndjson escapes the id and the feed of a source, and needs not of what a broker has stored', () => {
+  const wild = { id: '"\\\n', feed: 'a"b' };
+  expect(JSON.parse(ndjson.encode(message(wild)))).toMatchObject(wild);
+  const stored = storedMessage('a.b/c~d:e@f-g', 'epoch1', 5, 1_796_000_000_000, { type: 't"', text: '{"n":1}', isJson: true });
+  const { id, feed, type, time } = stored;
+  expect(JSON.parse(ndjson.encode(stored))).toEqual({ id, feed, type, time, data: { n: 1 } });
 });

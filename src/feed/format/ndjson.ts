@@ -10,7 +10,7 @@ export const ndjson: Format = {
   heartbeat: '\n',
   encode(message) {
     const { type, text, isJson, time } = message;
-    const stored = time === undefined ? '' : `"time":${time},`;
+    const stored = time === undefined ? '' : `"time":${digitsOf(time)},`;
     return `{${names(message)}${member('type', type)}${stored}"data":${isJson ? text : JSON.stringify(text)}}\n`;
   },
 };
@@ -36,4 +36,13 @@ function names(message: TextMessage): string {
 
 function member(name: string, value: string | undefined): string {
   return value === undefined ? '' : `"${name}":${JSON.stringify(value)},`;
+}
+
+const million = 1_000_000;
+
+/** A time in digits. V8 writes two small whole numbers in half the time that it takes for a large one. */
+function digitsOf(time: number): string {
+  if (!Number.isSafeInteger(time) || time < million) return `${time}`;
+  const high = Math.floor(time / million);
+  return `${high}${`${million + (time - high * million)}`.slice(1)}`;
 }
