@@ -52,7 +52,7 @@ export class Authenticator {
     const { options, tickets, verifier } = this;
     const credential = credentialOf(request, this.places);
     if (credential && this.isPublishKey(credential)) return TokenGrant.everything;
-    if (credential?.from === 'ticket' && tickets) return tickets.redeem(credential.token);
+    if (credential?.from === 'ticket' && tickets) return tickets.redeem(credential.token, (grant) => this.revocations.check(grant));
     const doing = wanted.action === 'read' ? 'Reading' : 'Publishing';
     if (credential?.from === 'key') throw unauthorized(`${doing} needs the publish key or a token.`, true);
     if (options.authorize) return this.ask(options.authorize, request, credential, wanted);
