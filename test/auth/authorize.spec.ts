@@ -164,6 +164,15 @@ describe.each(platforms)('what decides in the place of tokens on %s', (platform)
     });
   });
 
+  it('is overruled by a revocation', async () => {
+    await start(() => ({ sub: 'ada', jti: '1', feeds: '*' }));
+    const peer = await Peer.get(served.port, '/feeds/a');
+    await until(() => served.feeds.counts().open === 1);
+    await served.feeds.revoke({ subject: 'ada', until: Date.now() + 60_000 });
+    await peer.closed();
+    expect(await read('/feeds/a')).toBe(403);
+  });
+
   describe('as another service', () => {
     it('is asked with what the request came with, and only what it allows is open', async () => {
       const authorizer = await AuthorizerServer.start();

@@ -84,6 +84,17 @@ describe.each(platforms)('one-time tickets on %s', (platform) => {
     expect(Date.now()).toBeGreaterThanOrEqual(exp * 1000);
   });
 
+  it('are refused where their token is revoked, and end with it', async () => {
+    await start();
+    const [ticket, late] = [await ticketFor({ sub: 'ada', jti: '1' }), await ticketFor({ sub: 'ada', jti: '1' })];
+    const peer = await Peer.get(served.port, `/feeds/a?ticket=${ticket}`);
+    await until(() => served.feeds.counts().open === 1);
+    expect(await served.feeds.revoke({ jti: '1', until: Date.now() + 60_000 })).toMatchObject({ ended: 1 });
+    await peer.closed();
+    expect(await read(served.url, `/feeds/a?ticket=${late}`)).toEqual([403, 'The token has been revoked.']);
+    expect((await ticketsOf(served.url, bearer(await sign({ jti: '1' })))).body.code).toBe('FEED_REVOKED');
+  });
+
   it('expire with their token', async () => {
     await start();
     const exp = now() + 5;

@@ -52,6 +52,14 @@ describe.each(platforms)('limits on publishing on %s', (platform) => {
     for (let n = 0; n < 5; n += 1) await served.feeds.publish('a', n);
   });
 
+  it('bound the messages of each of several publish keys', async () => {
+    await start({ publishKey: [publishKey, 'another-key'], publishRatePerKey: 1 });
+    for (const key of [publishKey, 'another-key']) {
+      const headers = { authorization: `Bearer ${key}` };
+      expect([(await publish('a', headers)).status, (await publish('a', headers)).status]).toEqual([201, 429]);
+    }
+  });
+
   it('bound the messages of a subject, whatever its tokens, and of an address where a token has none', async () => {
     await start({ publishRatePerClient: 1 });
     for (const name of ['ada', 'grace', undefined]) {

@@ -25,7 +25,7 @@ describe.each(platforms)('the service on %s', (platform) => {
 
   it('has another service decide, and is closed while that does not answer', async () => {
     const authorizer = await AuthorizerServer.start();
-    const service = await start({ FEED_AUTHORIZE_URL: authorizer.url, FEED_AUTHORIZE_TIMEOUT_MS: '200' });
+    const service = await start({ FEED_AUTHORIZE_URL: authorizer.url, FEED_AUTHORIZE_TIMEOUT_MS: '2000' });
     expect((await ask(service, '/test/a', { cookie: 's=1' })).status).toBe(200);
     expect(authorizer.asked[0]).toMatchObject({ headers: { cookie: 's=1' }, body: { action: 'read', feeds: ['a'], path: '/test/a' } });
     authorizer.answer = status(401);
@@ -40,7 +40,7 @@ describe.each(platforms)('the service on %s', (platform) => {
     // Once, and without what is secret in the URL.
     await until(() => service.err.includes('does not decide'));
     expect(service.err.match(/does not decide/g)).toHaveLength(1);
-    expect(service.err).toMatch(/http:\/\/127\.0\.0\.1:\d+\/authorize does not decide .*: no answer within 200 ms/);
+    expect(service.err).toMatch(/http:\/\/127\.0\.0\.1:\d+\/authorize does not decide .*: no answer within 2000 ms/);
     expect(service.err).not.toContain('hush');
     authorizer.answer = status(204);
     expect((await ask(service, '/test/a')).status).toBe(200);

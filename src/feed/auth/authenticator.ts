@@ -7,7 +7,7 @@ import { type Credential, type CredentialPlaces, credentialOf } from './credenti
 import { isCrossSite } from './cross-site.js';
 import { TokenGrant } from './grant.js';
 import type { Revocations } from './revocations.js';
-import { isOneOf, Secret } from './secret.js';
+import { Secret } from './secret.js';
 import type { Tickets } from './tickets.js';
 import { TokenVerifier } from './token-verifier.js';
 import { unauthorized } from './unauthorized.js';
@@ -23,7 +23,7 @@ export interface Wanted {
 export class Authenticator {
   private readonly logger = new Logger('FeedAccess');
   private readonly verifier: TokenVerifier | undefined;
-  private readonly publishKeys: readonly Secret[];
+  private readonly publishKeys: readonly { readonly secret: Secret; readonly grant: TokenGrant }[];
   private readonly places: CredentialPlaces;
 
   /** @param tickets undefined where none are issued */
@@ -34,7 +34,7 @@ export class Authenticator {
   ) {
     this.places = { ...options, tickets: tickets !== undefined };
     this.verifier = TokenVerifier.of(options);
-    this.publishKeys = options.publishKeys.map((key) => new Secret(key));
+    this.publishKeys = options.publishKeys.map((key, n) => ({ secret: new Secret(key), grant: TokenGrant.ofKey(n + 1) }));
   }
 
   /**
@@ -51,8 +51,9 @@ export class Authenticator {
   private async grantOf(request: FeedRequest, wanted: Wanted): Promise<TokenGrant> {
     const { options, tickets, verifier } = this;
     const credential = credentialOf(request, this.places);
-    if (credential && this.isPublishKey(credential)) return TokenGrant.everything;
-    if (credential?.from === 'ticket' && tickets) return tickets.redeem(credential.token);
+    const everything = credential && this.grantOfKey(credential);
+    if (everything) return everything;
+    if (credential?.from === 'ticket' && tickets) return tickets.redeem(credential.token, (grant) => this.revocations.check(grant));
     const doing = wanted.action === 'read' ? 'Reading' : 'Publishing';
     if (credential?.from === 'key') throw unauthorized(`${doing} needs the publish key or a token.`, true);
     if (options.authorize) return this.ask(options.authorize, request, credential, wanted);
@@ -101,8 +102,11 @@ export class Authenticator {
   }
 
   /** The key is accepted in headers only: it opens everything and does not expire, which is too much for a URL or a cookie. */
-  private isPublishKey({ token, from }: Credential): boolean {
-    return (from === 'key' || from === 'header') && isOneOf(this.publishKeys, token);
+  private grantOfKey({ token, from }: Credential): TokenGrant | undefined {
+    if (from !== 'key' && from !== 'header') return undefined;
+    // Each is compared with, so that the time reveals nothing.
+    const [found] = this.publishKeys.filter(({ secret }) => secret.matches(token));
+    return found?.grant;
   }
 
   /** Whether a page of another site has the browser do something in the name of its user. */

@@ -25,4 +25,15 @@ describe('isCrossSite', () => {
   ])('%j: %j', (headers, crosses) => {
     expect(isCrossSite({ headers } as IncomingMessage)).toBe(crosses);
   });
+
+  it.each<[IncomingHttpHeaders, boolean]>([
+    [{ 'sec-fetch-site': 'cross-site', origin: 'https://app.example' }, false],
+    [{ origin: 'https://app.example', host: 'feeds.example' }, false],
+    [{ 'sec-fetch-site': 'cross-site', origin: 'https://app.example.evil.example' }, true],
+    [{ 'sec-fetch-site': 'cross-site', origin: 'http://app.example' }, true],
+    [{ 'sec-fetch-site': 'cross-site', origin: 'null' }, true],
+    [{ 'sec-fetch-site': 'cross-site' }, true],
+  ])('with a trusted origin, %j: %j', (headers, crosses) => {
+    expect(isCrossSite({ headers } as IncomingMessage, ['https://app.example'])).toBe(crosses);
+  });
 });

@@ -13,9 +13,6 @@ interface Bearer extends Pick<Grant, 'subject' | 'expiresAt' | 'tokenId' | 'key'
 
 /** What a key or a token allows, by patterns of feeds. */
 export class TokenGrant implements Grant {
-  /** What the publish key allows. */
-  static readonly everything = new TokenGrant(['*'], ['*'], { key: 'publish' });
-
   constructor(
     private readonly feeds: readonly string[],
     private readonly publish: readonly string[],
@@ -60,6 +57,15 @@ export class TokenGrant implements Grant {
       info: infoIn(info),
       isAdmin: admin === true,
     });
+  }
+
+  /**
+   * What a publish key allows: everything.
+   *
+   * @param number tells it from the others
+   */
+  static ofKey(number: number): TokenGrant {
+    return new TokenGrant(['*'], ['*'], { key: `publish:${number}` });
   }
 
   /** A grant to read these feeds alone, for as long. */

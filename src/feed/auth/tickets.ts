@@ -57,11 +57,15 @@ export class Tickets {
   /**
    * Uses a ticket up.
    *
+   * @param check throws where what was granted holds no more: the ticket is not used then
    * @returns what the token granted that it was issued for
    * @throws FeedException FEED_UNAUTHORIZED (401) for one that is forged, expired or used; FEED_BROKER (503) while the broker cannot say
    */
-  async redeem(ticket: string): Promise<TokenGrant> {
-    const { jti, grant } = await this.verify(ticket);
+  async redeem(ticket: string, check: (grant: TokenGrant) => void): Promise<TokenGrant> {
+    const { jti, claims } = await this.verify(ticket);
+    const grant = TokenGrant.from(claims);
+    if ((grant.expiresAt ?? Number.POSITIVE_INFINITY) <= Date.now()) throw unauthorized('The token has expired.', true);
+    check(grant);
     // Several feeds, so that no broker has to drop the use of a ticket that is valid for that of others.
     const feed = `$tickets/${jti.slice(0, 2)}`;
     try {
@@ -69,15 +73,13 @@ export class Tickets {
     } catch (error) {
       throw error instanceof KeyReusedError ? unauthorized('The ticket has been used. Get another one.', true) : toFeedException(error);
     }
-    const granted = TokenGrant.from(grant);
-    if ((granted.expiresAt ?? Number.POSITIVE_INFINITY) <= Date.now()) throw unauthorized('The token has expired.', true);
-    return granted;
+    return grant;
   }
 
-  private async verify(ticket: string): Promise<{ jti: string; grant: Record<string, unknown> }> {
+  private async verify(ticket: string): Promise<{ jti: string; claims: Record<string, unknown> }> {
     try {
-      const claims = await verifiedBy(this.verifyKeys, ticket, { algorithms: ['HS256'], clockTolerance });
-      return claims as { jti: string; grant: Record<string, unknown> };
+      const { jti, grant } = await verifiedBy(this.verifyKeys, ticket, { algorithms: ['HS256'], clockTolerance });
+      return { jti: jti as string, claims: grant as Record<string, unknown> };
     } catch (error) {
       throw unauthorized(
         error instanceof errors.JWTExpired ? 'The ticket has expired. Get another one.' : 'The ticket is not valid.',
