@@ -7,7 +7,7 @@ import { inTurn, Publisher } from '../lib/publisher.js';
 import { main } from '../lib/server.js';
 import { goneFrom } from './kept.js';
 import { natsLeaders } from './nats-leaders.js';
-import { memory, nats, oneWay, rdbRestart, redis, slowLink } from './one-server.js';
+import { loneliness, memory, nats, natsLoneliness, oneWay, rdbRestart, redis, slowLink } from './one-server.js';
 import { promotion, splitBrain } from './sentinels.js';
 import { type Engine, Stage } from './stage.js';
 import { figures, judge } from './verdict.js';
@@ -28,6 +28,8 @@ const engines: Record<string, (stage: Stage) => Promise<Engine>> = {
   'one-way': oneWay,
   'slow-link': slowLink,
   'nats-leaders': natsLeaders,
+  'lost-nodes': loneliness,
+  'nats-lost-nodes': natsLoneliness,
 };
 
 const say = (line: string) => process.stdout.write(`${line}\n`);
@@ -48,7 +50,7 @@ const options = readOptions(
     adapter: adapter(),
     calm: flag('nothing goes wrong: for the latency'),
   },
-  'Exit code: 0; 1 when a follower lost a message that was acknowledged and was not told, or got one twice or out of order; 2 when it could not start.',
+  'Exit code: 0; 1 when a follower lost a message that was acknowledged and was not told, or got one twice or out of order, or when the presence of a feed is not what the followers know; 2 when it could not start.',
 );
 const { engine: name, minutes } = options;
 
@@ -93,9 +95,12 @@ await main(async () => {
   const isWhole = await crowd.areAllOpen(30_000);
   await crowd.settle();
   const gone = await goneFrom(crowd.anyNode().url, loud, options);
+  // Every other feed is left for good.
+  crowd.dismiss(feeds.filter((_, n) => n % 2 === 1));
+  const attendance = await stage.attendance.judge(crowd, feeds);
   crowd.leave();
 
-  const run = { engine, stage, publisher, calm, isWhole, gone };
+  const run = { engine, stage, publisher, calm, isWhole, gone, attendance };
   const { text, ok } = judge(run);
   say(`${figures(run)}\n\n${text}`);
   return ok;

@@ -48,6 +48,30 @@ export const redis = (stage: Stage): Promise<Engine> => faithful('redis', stage,
 export const nats = (stage: Stage): Promise<Engine> => faithful('nats', stage, 0);
 export const slowLink = (stage: Stage): Promise<Engine> => faithful('redis', stage, stage.options.roundTripMs);
 
+/** Nodes that are killed, halted and cut off for longer than it takes until they count as lost. */
+async function lonely(kind: 'redis' | 'nats', stage: Stage): Promise<Engine> {
+  const server = await startServer(kind);
+  const link = await linkTo(server);
+  return {
+    urlOf: (node) => (node === 2 ? through(server, link) : server.url),
+    disasters: [
+      stage.severs(0.05, 0.3),
+      ...stage.restartsNode(0.1, 0.2),
+      [0.25, `node 2 is cut off from ${kind}`, () => link.cut()],
+      [0.5, 'it is let through again', () => link.mend()],
+      ...stage.haltsNode(1, 0.55, 0.8),
+      [0.82, `${kind} is halted`, () => server.pause()],
+      [0.88, `${kind} goes on`, () => server.resume()],
+      [0.9, `${kind} is killed`, () => server.kill()],
+      [0.93, `${kind} is started again`, () => server.restart()],
+      stage.severs(0.97, 0.5),
+    ],
+  };
+}
+
+export const loneliness = (stage: Stage): Promise<Engine> => lonely('redis', stage);
+export const natsLoneliness = (stage: Stage): Promise<Engine> => lonely('nats', stage);
+
 /** Redis as it comes from the package: it saves a snapshot from time to time, and is killed long after the last one. */
 export async function rdbRestart(stage: Stage): Promise<Engine> {
   const server = await startServer('redis', '--appendonly', 'no');

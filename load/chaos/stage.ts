@@ -1,6 +1,8 @@
 import type { Feed } from '../lib/feed.js';
 import { sleep } from '../lib/pace.js';
 import { RoamingCrowd, startNode } from '../lib/roaming.js';
+import type { Service } from '../lib/service.js';
+import { Attendance } from './attendance.js';
 import { Ledger } from './ledger.js';
 
 /** Something that goes wrong, or right again, and when: in parts of a round. */
@@ -45,6 +47,7 @@ class Audience extends RoamingCrowd {
 /** The nodes and their followers, whatever they share. */
 export class Stage {
   readonly crowd = new Audience([]);
+  readonly attendance = new Attendance();
   /** The longest that a message took to be acknowledged or refused, in milliseconds. */
   slowestAnswerMs = 0;
   #urlOf: Engine['urlOf'] = () => '';
@@ -77,6 +80,7 @@ export class Stage {
 
   async start({ urlOf }: Engine): Promise<void> {
     this.#urlOf = urlOf;
+    await this.attendance.listen();
     for (let n = 1; n <= this.options.nodes; n += 1) await this.#addNode(n);
   }
 
@@ -86,7 +90,8 @@ export class Stage {
   }
 
   async #addNode(n: number): Promise<void> {
-    const env = { FEED_ADAPTER: this.options.adapter, FEED_BROKER: this.#urlOf(n), FEED_BUFFER_BYTES: '65536' };
+    const presence = { FEED_PRESENCE: 'on', FEED_WEBHOOK_URL: this.attendance.url, FEED_WEBHOOK_SECRET: 'chaos' };
+    const env = { FEED_ADAPTER: this.options.adapter, FEED_BROKER: this.#urlOf(n), FEED_BUFFER_BYTES: '65536', ...presence };
     this.crowd.nodes.push(await startNode(`${n}`, env));
   }
 
@@ -101,6 +106,22 @@ export class Stage {
     return [
       [killedAt, `node ${nodes} is killed`, () => this.crowd.nodes.pop()?.stop('SIGKILL')],
       [startedAt, `node ${nodes} is started again`, () => this.#beginNode(nodes)],
+    ];
+  }
+
+  /** A node is halted, as by a debugger or a machine that has too much to do, and goes on as if nothing had been. */
+  haltsNode(n: number, haltedAt: number, resumedAt: number): Disaster[] {
+    let halted: Service | undefined;
+    return [
+      [
+        haltedAt,
+        `node ${n} is halted`,
+        () => {
+          halted = this.crowd.nodes[n - 1];
+          halted?.child.kill('SIGSTOP');
+        },
+      ],
+      [resumedAt, `node ${n} goes on`, () => halted?.child.kill('SIGCONT')],
     ];
   }
 

@@ -50,6 +50,11 @@ export class Follower<C extends Crowd = Crowd> implements Client {
     this.#tracks = new Map(feeds.map((feed) => [feed.name, crowd.track(feed)]));
   }
 
+  /** Whether it is connected. */
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
   /** How many messages have not come so far that must come. */
   get missing(): number {
     let count = 0;

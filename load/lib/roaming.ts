@@ -13,6 +13,8 @@ export function startNode(name: string, env: NodeJS.ProcessEnv): Promise<Service
 
 /** Follows a feed through any node, and comes back to another one with the id of its last message whenever its connection ends. */
 class Roamer extends Follower<RoamingCrowd> {
+  #isGone = false;
+
   constructor(crowd: RoamingCrowd, feed: Feed) {
     super(crowd, [feed], 'sse');
     this.connect(crowd.anyNode().url);
@@ -23,11 +25,18 @@ class Roamer extends Follower<RoamingCrowd> {
     this.connection.destroy();
   }
 
+  /** Leaves for good. */
+  leave(): void {
+    this.#isGone = true;
+    this.connection.leave('fin');
+  }
+
   protected override ended(): void {
     const { crowd } = this;
+    if (this.#isGone) return;
     crowd.reconnects += 1;
     // Without a node to go to, it stays away.
-    setTimeout(() => crowd.nodes.length > 0 && this.connect(crowd.anyNode().url), this.retryMs ?? Math.random() * pauseMs);
+    setTimeout(() => crowd.nodes.length > 0 && !this.#isGone && this.connect(crowd.anyNode().url), this.retryMs ?? Math.random() * pauseMs);
   }
 }
 
@@ -35,7 +44,7 @@ class Roamer extends Follower<RoamingCrowd> {
 export class RoamingCrowd extends Crowd {
   reconnects = 0;
   rejected = 0;
-  readonly #roamers: Roamer[] = [];
+  #roamers: Roamer[] = [];
 
   /** @param nodes those that connections and publishes go to */
   constructor(public nodes: Service[]) {
@@ -46,6 +55,18 @@ export class RoamingCrowd extends Crowd {
   async gather(count: number, feeds: readonly Feed[], perSecond: number): Promise<void> {
     await atRate(count, perSecond, (n) => this.#roamers.push(new Roamer(this, feeds[n % feeds.length])));
     if (!(await this.areAllOpen(60_000))) throw new Error(`only ${this.open} of ${count} followers could connect`);
+  }
+
+  /** Has all followers of some feeds leave for good. */
+  dismiss(feeds: readonly Feed[]): void {
+    const isMeant = (roamer: Roamer) => roamer.feeds.some((feed) => feeds.includes(feed));
+    for (const roamer of this.#roamers) if (isMeant(roamer)) roamer.leave();
+    this.#roamers = this.#roamers.filter((roamer) => !isMeant(roamer));
+  }
+
+  /** How many are connected that follow a feed. */
+  followersOf(name: string): number {
+    return this.#roamers.filter(({ feeds, isOpen }) => isOpen && feeds[0]?.name === name).length;
   }
 
   anyNode(): Service {

@@ -23,6 +23,17 @@ export type ServiceCounts = FeedCounts & ProcessCounts & CountedWorkers;
 /** The counts of all nodes that share a broker: sums, and the counts of each node. */
 export type ClusterCounts = FeedCounts & Awaited<ReturnType<FeedService['cluster']>>;
 
+/** How many follow a feed on all nodes that share a broker. */
+export interface ClusterFeedCount {
+  id: string;
+  open: number;
+  /** Different subjects among their tokens. */
+  users: number;
+  nodes: { name: string; open: number }[];
+  /** The names of the nodes that have not answered within a second. */
+  missing: readonly string[];
+}
+
 /** Counts the connections of this worker, of all workers that serve its port, and of all nodes that share its broker. */
 @Injectable()
 export class ConnectionCounts {
@@ -55,6 +66,12 @@ export class ConnectionCounts {
   async cluster(): Promise<ClusterCounts> {
     const { nodes, missing } = await this.feeds.cluster();
     return { ...sumOf(nodes), nodes, missing };
+  }
+
+  /** Who follows one feed, in numbers, on all nodes. */
+  async clusterFeed(id: string): Promise<ClusterFeedCount> {
+    const { connections, users, nodes, missing } = await this.feeds.occupancy(id);
+    return { id, open: connections, users, nodes: nodes.map(({ name, connections: open }) => ({ name, open })), missing };
   }
 
   /** Counts one feed in this process. */

@@ -4,7 +4,7 @@ import { FeedRequest } from '../feed/http/feed-request.js';
 import { NAMED_FEEDS, type NamedFeeds } from '../feed/http/feed-routes.js';
 import { DocumentedQuery } from '../feed/http/openapi.js';
 import type { FeedCount } from '../feed/stats/counts.js';
-import { type ClusterCounts, ConnectionCounts, type ServiceCounts, type WorkerCounts } from './connection-counts.js';
+import { type ClusterCounts, type ClusterFeedCount, ConnectionCounts, type ServiceCounts, type WorkerCounts } from './connection-counts.js';
 import { FeedHealthIndicator } from './feed.health-indicator.js';
 import { FeedCountGuard } from './feed-count.guard.js';
 import { HealthScopeException } from './health.errors.js';
@@ -47,7 +47,7 @@ export class HealthController {
   async connections(
     @Query('id') id?: unknown,
     @Query('scope') scope: unknown = 'service',
-  ): Promise<FeedCount | WorkerCounts | ServiceCounts | ClusterCounts> {
+  ): Promise<FeedCount | WorkerCounts | ServiceCounts | ClusterCounts | ClusterFeedCount> {
     if (id !== undefined && typeof id !== 'string') throw new HealthScopeException('Name one id, or none for the counts of all feeds.');
     switch (scope) {
       case 'worker':
@@ -55,8 +55,7 @@ export class HealthController {
       case 'service':
         return id === undefined ? this.counts.service() : this.counts.serviceFeed(id);
       case 'cluster':
-        if (id === undefined) return this.counts.cluster();
-        throw new HealthScopeException('With an id, scope is worker or service: nodes do not share the counts of single feeds.');
+        return id === undefined ? this.counts.cluster() : this.counts.clusterFeed(id);
       default:
         throw new HealthScopeException('scope is worker, service or cluster.');
     }

@@ -34,6 +34,7 @@ describe('the settings of the service', () => {
     ['FEED_WEBHOOK_URL', 'http://127.0.0.1:1', /^FEED_WEBHOOK_SECRET is invalid: /],
     ['FEED_MAX_CONNECTIONS', 'many', 'FEED_MAX_CONNECTIONS must be a whole number of connections, not "many"'],
     ['FEED_BROKER', 'kafka://user:secret@host', /^FEED_BROKER must be memory, or a URL: redis:\/\/…[^@]*$/],
+    ['FEED_PRESENCE', 'yes', 'FEED_PRESENCE must be on or off, not "yes"'],
     ['FEED_LOG_CONNECTIONS', 'some', 'FEED_LOG_CONNECTIONS must be none, abnormal or all, not "some"'],
     ['FEED_NODE_NAME', 'a b', 'FEED_NODE_NAME must be 1 to 100 visible ASCII characters without spaces, not "a b"'],
     ['WORKERS', '0', 'WORKERS must be 1 or more processes, not "0"'],

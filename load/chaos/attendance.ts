@@ -1,0 +1,112 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+import type { Feed } from '../lib/feed.js';
+import { sleep } from '../lib/pace.js';
+import type { RoamingCrowd } from '../lib/roaming.js';
+import { atEnd } from '../lib/server.js';
+
+/** How long nodes have to come to one result, in milliseconds. */
+const calmMs = 15_000;
+
+/** What the webhooks of the nodes send. */
+interface Event {
+  readonly id: string;
+  readonly type: string;
+  readonly time: number;
+  readonly feed?: string;
+  readonly reason?: string;
+  readonly process?: string;
+  readonly connection?: string;
+}
+
+/** What is wrong with what nodes know of who is there, and with what they have told. */
+export interface AttendanceFaults {
+  /** Feeds of which some node counts other followers than there are. */
+  readonly miscounted: number;
+  /** Feeds that were told as occupied, or vacated, twice in a row. */
+  readonly repeated: number;
+  /** Feeds that are occupied, and told as vacated, or the other way round. */
+  readonly wrong: number;
+  /** Connections that were told as lost twice without having been there again. */
+  readonly lostTwice: number;
+  readonly told: number;
+  readonly lost: number;
+  /** Events that came again. */
+  readonly again: number;
+}
+
+/** Takes what the nodes' webhooks send, and compares what nodes say of presence with what the clients know. */
+export class Attendance {
+  readonly #events = new Map<string, Event>();
+  #again = 0;
+  url = '';
+
+  async listen(): Promise<void> {
+    const server = createServer(async (request, response) => {
+      const { events } = JSON.parse(await text(request)) as { events: Event[] };
+      for (const event of events) {
+        if (this.#events.has(event.id)) this.#again += 1;
+        else this.#events.set(event.id, event);
+      }
+      response.writeHead(204).end();
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    atEnd(() => server.close().closeAllConnections());
+    this.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  }
+
+  /** Waits for calm, and looks at all nodes. */
+  async judge(crowd: RoamingCrowd, feeds: readonly Feed[]): Promise<AttendanceFaults> {
+    await sleep(calmMs);
+    let miscounted = 0;
+    let wrong = 0;
+    let repeated = 0;
+    for (const { name } of feeds) {
+      const followers = crowd.followersOf(name);
+      const counts = await Promise.all(
+        crowd.nodes.map((node) => node.ask(`/health/connections?scope=cluster&id=${encodeURIComponent(name)}`)),
+      );
+      const isRight = counts.every(({ text: body }) => {
+        const { open, missing } = JSON.parse(body);
+        return open === followers && missing.length === 0;
+      });
+      if (!isRight) miscounted += 1;
+      const told = this.#toldOf(name);
+      if (told.some((type, n) => type !== (n % 2 === 0 ? 'occupied' : 'vacated'))) repeated += 1;
+      if (told.length % 2 !== (followers > 0 ? 1 : 0)) wrong += 1;
+    }
+    const events = [...this.#events.values()];
+    return {
+      ...{ miscounted, repeated, wrong, lostTwice: this.#lostTwice(events), again: this.#again },
+      told: events.filter(({ type }) => type === 'occupied' || type === 'vacated').length,
+      lost: events.filter(({ reason }) => reason === 'lost').length,
+    };
+  }
+
+  /** What was told of a feed, in the order of the tellings: ids end with their number and a place in it. */
+  #toldOf(feed: string): string[] {
+    const place = (id: string) => id.split('-').slice(-2).map(Number) as [number, number];
+    const events = [...this.#events.values()].filter((event) => event.feed === feed && /^(occupied|vacated)$/.test(event.type));
+    const founding = (id: string) => id.split('-').slice(0, -2).join('-');
+    const first = new Map<string, number>();
+    for (const { id, time } of events) first.set(founding(id), Math.min(time, first.get(founding(id)) ?? time));
+    events.sort((one, other) => {
+      const [a, b] = [first.get(founding(one.id)) as number, first.get(founding(other.id)) as number];
+      return a - b || place(one.id)[0] - place(other.id)[0] || place(one.id)[1] - place(other.id)[1];
+    });
+    return events.map(({ type }) => type);
+  }
+
+  #lostTwice(events: readonly Event[]): number {
+    const lost = new Map<string, number>();
+    const opened = new Map<string, number>();
+    const count = (counts: Map<string, number>, key: string) => counts.set(key, (counts.get(key) ?? 0) + 1);
+    for (const { reason, process, connection, type } of events) {
+      if (reason === 'lost') count(lost, `${process} ${connection}`);
+      else if (type === 'opened') count(opened, `${process} ${connection}`);
+    }
+    // That it was opened may be unheard: its node was killed before its webhook had sent it.
+    return [...lost].filter(([key, times]) => times > Math.max(1, opened.get(key) ?? 0)).length;
+  }
+}
