@@ -19,21 +19,25 @@ describe.each(platforms)('presence on %s', (platform) => {
     served.feeds.end('b');
     await two.closed();
     await until(() => events.length === 8);
+    const ids = new Set<string>();
     const told = events.map((event) => {
       expect(event.time).toBeGreaterThanOrEqual(begun);
-      const { time, ...rest } = event;
+      const { time, id, ...rest } = event;
+      ids.add(id);
       return rest;
     });
     const durationMs = expect.any(Number);
+    const node = { node: 'n', process: expect.stringMatching(/^[\w-]{36}$/) };
     expect(told).toEqual([
-      { type: 'followed', feed: 'a' },
-      { type: 'opened', node: 'n', connection: 'n-1', feeds: ['a'] },
-      { type: 'followed', feed: 'b' },
-      { type: 'opened', node: 'n', connection: 'n-2', feeds: ['a', 'b'] },
-      { type: 'closed', node: 'n', connection: 'n-1', feeds: ['a'], reason: 'client', durationMs },
-      { type: 'closed', node: 'n', connection: 'n-2', feeds: ['a', 'b'], reason: 'completed', durationMs },
-      { type: 'unfollowed', feed: 'a' },
-      { type: 'unfollowed', feed: 'b' },
+      { type: 'followed', node: 'n', feed: 'a' },
+      { type: 'opened', ...node, connection: 'n-1', feeds: ['a'] },
+      { type: 'followed', node: 'n', feed: 'b' },
+      { type: 'opened', ...node, connection: 'n-2', feeds: ['a', 'b'] },
+      { type: 'closed', ...node, connection: 'n-1', feeds: ['a'], reason: 'client', durationMs },
+      { type: 'closed', ...node, connection: 'n-2', feeds: ['a', 'b'], reason: 'completed', durationMs },
+      { type: 'unfollowed', node: 'n', feed: 'a' },
+      { type: 'unfollowed', node: 'n', feed: 'b' },
     ]);
+    expect(ids.size).toBe(events.length);
   });
 });

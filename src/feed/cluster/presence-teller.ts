@@ -10,7 +10,7 @@ import { foundingBy, type Said, statesOf, toldOf } from './presence-said.js';
 /** The feed on which nodes say who follows what. No client can follow it or publish to it: no feed id has a `$`. */
 export const presenceFeed = '$presence';
 
-/** How long what changes waits for more, so that it is said in one message, and how often a node looks whether it has to ask again, in milliseconds. */
+/** How long changes wait for more, and how often a node looks whether it has to ask again, in milliseconds. */
 const usualTimes = { batchMs: 50, tickMs: 500 };
 /** How many times a node asks, hearing itself, until it takes it that who has not answered does not take part. */
 const mostAsks = 3;

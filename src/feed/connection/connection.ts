@@ -109,8 +109,7 @@ export class Connection
     this.transport = makeTransport();
     this.transport.listen(this);
     this.openedAt = Math.round(performance.now());
-    this.sentBeat = keepAlive.beat;
-    this.progressBeat = keepAlive.beat;
+    this.sentBeat = this.progressBeat = keepAlive.beat;
     this.lastBeat = keepAlive.ageBeat();
     if (this.state === 'opening') this.state = 'replaying';
     this.queue?.settle(); // what came until now waited for the server
