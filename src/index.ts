@@ -16,8 +16,11 @@ export type {
   MessageSink,
   PublishConditions,
   Retention,
+  StoredFeed,
+  StoredIds,
 } from './feed/broker/broker.js';
 export { Broker } from './feed/broker/broker.js';
+export type { IdRange } from './feed/broker/first-ids.js';
 export type { ConnectionFilter, ConnectionInfo } from './feed/connection/connection-list.js';
 export type { FeedConnection } from './feed/connection/feed-connection.js';
 export type { ConnectOptions } from './feed/connection/feed-opener.js';
@@ -36,6 +39,7 @@ export type { ConnectionPage, ConnectionQuery, DisconnectOptions, EndedCount, Re
 export type { PublishAnswer, Rejection } from './feed/feed.controller.js';
 export type { FeedRouteOptions } from './feed/feed.decorator.js';
 export { Feed, FeedSignal } from './feed/feed.decorator.js';
+export type { FeedDetails, FeedInfo, FeedPage, FeedQuery } from './feed/feed.directory.js';
 export { FeedModule } from './feed/feed.module.js';
 export type { FeedModuleExtras, FeedOptions } from './feed/feed.options.js';
 export type { Occupancy, Presence, PresenceQuery, PresentUser } from './feed/feed.presence.js';

@@ -21,6 +21,7 @@ import { TracedOpener } from './connection/traced-opener.js';
 import { FeedModuleDuplicateError } from './errors/feed-options.error.js';
 import { FeedControl } from './feed.control.js';
 import { feedControllerAt } from './feed.controller.js';
+import { FeedDirectory } from './feed.directory.js';
 import { FeedInterceptors } from './feed.interceptors.js';
 import { FeedLifecycle } from './feed.lifecycle.js';
 import { FEED_OPTIONS, type FeedModuleExtras, type FeedOptions, type ResolvedFeedOptions, resolveFeedOptions } from './feed.options.js';
@@ -71,6 +72,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
     FeedTokenService,
     FeedControl,
     FeedPresence,
+    FeedDirectory,
     FeedLifecycle,
     FeedRoutes,
     FeedInterceptors,

@@ -15,6 +15,7 @@ import {
   FeedControl,
   type RevokeOptions,
 } from './feed.control.js';
+import { type FeedDetails, FeedDirectory, type FeedPage, type FeedQuery } from './feed.directory.js';
 import { FeedLifecycle } from './feed.lifecycle.js';
 import { FEED_OPTIONS, type ResolvedFeedOptions } from './feed.options.js';
 import { FeedPresence, type Occupancy, type Presence, type PresenceQuery } from './feed.presence.js';
@@ -44,6 +45,7 @@ export class FeedService extends FeedPublisher {
     private readonly nodes: Nodes,
     private readonly control: FeedControl,
     private readonly presences: FeedPresence,
+    private readonly directory: FeedDirectory,
     runs: Runs,
     private readonly lifecycle: FeedLifecycle,
     @Inject(FEED_OPTIONS) options: ResolvedFeedOptions,
@@ -153,6 +155,25 @@ export class FeedService extends FeedPublisher {
    */
   occupancy(feed: string | FeedRef): Promise<Occupancy> {
     return this.presences.occupancy(feed);
+  }
+
+  /**
+   * Lists feeds over all nodes: those with subscribers, and those of which something is stored, by id. With Redis, a list looks at all keys of
+   * the database, a thousand at a time; the other brokers look into the memory of this process.
+   *
+   * @throws FeedException FEED_QUERY, FEED_ID (400); FEED_BROKER (503) while the broker is unavailable
+   */
+  list(query: FeedQuery = {}): Promise<FeedPage> {
+    return this.directory.list(query);
+  }
+
+  /**
+   * How many follow a feed on each node, and how much of it is stored.
+   *
+   * @throws FeedException FEED_ID (400); FEED_BROKER (503) while the broker is unavailable
+   */
+  details(feed: string | FeedRef): Promise<FeedDetails> {
+    return this.directory.details(feedIdOf(feed));
   }
 
   /** Counts over all feeds since the process started. */

@@ -1,5 +1,7 @@
+import type { FeedEnd } from '../message/end.js';
 import type { Content, StoredMessage } from '../message/message.js';
 import type { Position, Start } from '../message/position.js';
+import type { IdRange } from './first-ids.js';
 
 /** Receives the messages of a feed. */
 export interface MessageSink {
@@ -30,6 +32,26 @@ export interface History {
   readonly isReset: boolean;
   /** Whether the feed has ended: its newest message is its end (see `isEnd()`). */
   readonly isEnded: boolean;
+}
+
+/** How much a broker stores of a feed at the moment. */
+export interface StoredFeed {
+  /** How many messages. */
+  readonly length: number;
+  /** How many bytes they have, as `historyBytes` counts them. */
+  readonly bytes: number;
+  /** When the newest was stored, in milliseconds since 1970. */
+  readonly newestAt: number;
+  /** How the feed has ended; undefined where it has not. */
+  readonly end: FeedEnd | undefined;
+}
+
+/** Feeds of which a broker stores something. */
+export interface StoredIds {
+  /** In their order, as many as were asked for. */
+  readonly ids: readonly string[];
+  /** Whether the broker has looked at all feeds. */
+  readonly isWhole: boolean;
 }
 
 /** How much of a feed a broker stores. */
@@ -149,6 +171,13 @@ export abstract class Broker {
   abstract remember(name: string, until: number): Promise<void>;
   /** The names that are remembered now, by any node, with the times until then. Fails with `BrokerUnavailableError`. */
   abstract remembered(): Promise<ReadonlyMap<string, number>>;
+  /**
+   * Finds the first feeds of a range of which something is stored, for operators. A broker may do without: then only feeds with subscribers are
+   * listed.
+   */
+  storedIds?(range: IdRange): Promise<StoredIds>;
+  /** Tells how much is stored of feeds, for operators: undefined where that is nothing. A broker may do without. */
+  measure?(feeds: readonly string[]): Promise<(StoredFeed | undefined)[]>;
   /** Frees everything. */
   abstract close(): Promise<void>;
 }

@@ -1,8 +1,19 @@
-import { isEnd } from '../message/end.js';
+import { type FeedEnd, isEnd } from '../message/end.js';
 import type { StoredMessage } from '../message/message.js';
 import { isPosition, type Start } from '../message/position.js';
 import { AgeList, type Entry, type FeedLog } from './age-list.js';
-import { allBounds, boundsOf, type FeedBounds, type History, type HistoryBounds, messageOverhead, textBytes } from './broker.js';
+import {
+  allBounds,
+  boundsOf,
+  type FeedBounds,
+  type History,
+  type HistoryBounds,
+  messageOverhead,
+  type StoredFeed,
+  type StoredIds,
+  textBytes,
+} from './broker.js';
+import { FirstIds, type IdRange } from './first-ids.js';
 import { TrimmedOffsets } from './trimmed-offsets.js';
 
 /** The shortest time between two removals of expired messages, in milliseconds. */
@@ -109,6 +120,24 @@ export class MessageLog {
     if (!isEnd(this.newestOf(feed))) return false;
     this.dropExpired();
     return isEnd(this.newestOf(feed));
+  }
+
+  /** Finds the first feeds of a range that have messages. */
+  storedIds(range: IdRange): StoredIds {
+    this.dropExpired();
+    const ids = new FirstIds(range);
+    for (const feed of this.logs.keys()) ids.add(feed);
+    return { ids: ids.first, isWhole: true };
+  }
+
+  measure(feeds: readonly string[]): (StoredFeed | undefined)[] {
+    this.dropExpired();
+    return feeds.map((feed) => {
+      const { last, length, bytes } = this.logs.get(feed) ?? {};
+      if (!last || length === undefined || bytes === undefined) return undefined;
+      const { text, time } = last.message;
+      return { length, bytes, newestAt: time, end: isEnd(last.message) ? (JSON.parse(text) as FeedEnd) : undefined };
+    });
   }
 
   /** Removes a feed's messages. That takes an offset: a position at the last of them is one before what is gone. */

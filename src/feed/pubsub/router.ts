@@ -30,6 +30,11 @@ export class Router {
     return this.topics.size;
   }
 
+  /** The feeds that have subscribers. */
+  feeds(): IterableIterator<string> {
+    return this.topics.keys();
+  }
+
   topic(feed: string): Topic | undefined {
     return this.topics.get(feed);
   }

@@ -1,8 +1,9 @@
 import { FeedEndedError, FeedPositionError } from '../../errors/broker.errors.js';
 import { type Content, type StoredMessage, storedMessage } from '../../message/message.js';
 import type { Position, Start } from '../../message/position.js';
-import type { Broker, History, HistoryBounds, MessageSink, PublishConditions } from '../broker.js';
+import type { Broker, History, HistoryBounds, MessageSink, PublishConditions, StoredFeed, StoredIds } from '../broker.js';
 import { newEpoch } from '../epoch.js';
+import type { IdRange } from '../first-ids.js';
 import { MessageLog } from '../message-log.js';
 import { KnownKeys } from './known-keys.js';
 import { RememberedNames } from './remembered-names.js';
@@ -53,6 +54,14 @@ export class MemoryBroker implements Broker {
 
   async read(feed: string, start: Start, limitBytes: number): Promise<History> {
     return this.log.read(feed, start, limitBytes);
+  }
+
+  async storedIds(range: IdRange): Promise<StoredIds> {
+    return this.log.storedIds(range);
+  }
+
+  async measure(feeds: readonly string[]): Promise<(StoredFeed | undefined)[]> {
+    return this.log.measure(feeds);
   }
 
   async clear(feed: string): Promise<void> {

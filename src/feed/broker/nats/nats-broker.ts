@@ -2,7 +2,8 @@ import { JetStreamApiError } from '@nats-io/jetstream';
 import { reasonOf } from '../../errors/broker.errors.js';
 import { type Content, type StoredMessage, storedMessage } from '../../message/message.js';
 import type { Start } from '../../message/position.js';
-import type { BrokerContext, BrokerFactory, History, MessageSink, PublishConditions } from '../broker.js';
+import type { BrokerContext, BrokerFactory, History, MessageSink, PublishConditions, StoredFeed, StoredIds } from '../broker.js';
+import type { IdRange } from '../first-ids.js';
 import { SessionBroker } from '../session-broker.js';
 import { type NatsBrokerOptions, type NatsSettings, settingsOf } from './nats.options.js';
 import { NatsFeeds } from './nats-feeds.js';
@@ -73,6 +74,20 @@ class NatsBroker extends SessionBroker<NatsSession> {
     return this.withSession(async (session) => {
       await session.catchUp();
       return this.feeds.read(feed, start, limitBytes);
+    });
+  }
+
+  override storedIds(range: IdRange): Promise<StoredIds> {
+    return this.withSession(async (session) => {
+      await session.catchUp();
+      return this.feeds.storedIds(range);
+    });
+  }
+
+  override measure(feeds: readonly string[]): Promise<(StoredFeed | undefined)[]> {
+    return this.withSession(async (session) => {
+      await session.catchUp();
+      return this.feeds.measure(feeds);
     });
   }
 

@@ -1,7 +1,8 @@
 import { isEnd } from '../../message/end.js';
 import { type Content, type StoredMessage, storedMessage } from '../../message/message.js';
 import type { Start } from '../../message/position.js';
-import { boundsOf, type History, type HistoryBounds, longestTtlMs, type MessageSink } from '../broker.js';
+import { boundsOf, type History, type HistoryBounds, longestTtlMs, type MessageSink, type StoredFeed, type StoredIds } from '../broker.js';
+import type { IdRange } from '../first-ids.js';
 import { MessageLog } from '../message-log.js';
 
 /** Of how many of the last messages the time is known. */
@@ -61,6 +62,16 @@ export class NatsFeeds {
   /** Only after `begin()`. */
   read(feed: string, start: Start, limitBytes: number): History {
     return (this.log as MessageLog).read(feed, start, limitBytes);
+  }
+
+  /** Only after `begin()`. */
+  storedIds(range: IdRange): StoredIds {
+    return (this.log as MessageLog).storedIds(range);
+  }
+
+  /** Only after `begin()`. */
+  measure(feeds: readonly string[]): (StoredFeed | undefined)[] {
+    return (this.log as MessageLog).measure(feeds);
   }
 
   /**

@@ -2,8 +2,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { reasonOf } from '../../errors/broker.errors.js';
 import type { Content, StoredMessage } from '../../message/message.js';
 import { isPosition, type Start } from '../../message/position.js';
-import { type BrokerContext, type History, longestTtlMs, type MessageSink, type PublishConditions } from '../broker.js';
+import {
+  type BrokerContext,
+  type History,
+  longestTtlMs,
+  type MessageSink,
+  type PublishConditions,
+  type StoredFeed,
+  type StoredIds,
+} from '../broker.js';
 import { crowding } from '../crowd.js';
+import type { IdRange } from '../first-ids.js';
 import { SessionBroker } from '../session-broker.js';
 import type { RedisTarget } from './redis.options.js';
 import { appendedMessage, isRepeated } from './redis-append.js';
@@ -13,6 +22,7 @@ import { lostMessages, RedisDelivery } from './redis-delivery.js';
 import { isNotStored, isRejection } from './redis-errors.js';
 import { offsetOf, type Page } from './redis-page.js';
 import { RedisSession } from './redis-session.js';
+import { measured, storedIds } from './redis-stored.js';
 
 /**
  * How often a process looks whether Redis owes it an answer, in milliseconds. Where few processes share it, each asks for the newest offset as
@@ -90,6 +100,14 @@ export class RedisBroker extends SessionBroker<RedisSession> {
     if (page.epoch !== delivery.received?.epoch) throw this.unavailable(new Error(lostMessages));
     delivery.noteRead(feed, page.offset);
     return historyOf(start, page);
+  }
+
+  override storedIds(range: IdRange): Promise<StoredIds> {
+    return this.ask((session) => storedIds(session, range));
+  }
+
+  override measure(feeds: readonly string[]): Promise<(StoredFeed | undefined)[]> {
+    return this.ask((session) => measured(session, feeds));
   }
 
   override async close(): Promise<void> {

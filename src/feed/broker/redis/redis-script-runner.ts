@@ -1,10 +1,11 @@
 import type { Redis } from 'ioredis';
 import { newEpoch } from '../epoch.js';
+import { measure } from './redis-measure-script.js';
 import { read } from './redis-read-script.js';
 import { remember, remembered } from './redis-remembered.js';
 import { append, beat, clear } from './redis-scripts.js';
 
-const scripts = { append, beat, clear, read, remember, remembered };
+const scripts = { append, beat, clear, measure, read, remember, remembered };
 
 export type ScriptName = keyof typeof scripts;
 

@@ -70,7 +70,7 @@ export class RedisSession implements ServerSession {
   private failure: Error | undefined;
   private readonly scripts = new RedisScriptRunner();
   private readonly stateKey: string;
-  private readonly streamPrefix: string;
+  readonly streamPrefix: string;
   private readonly keyPrefix: string;
   private readonly namesKey: string;
   /** Distinguishes the channels of databases: Pub/Sub knows none. */
@@ -86,7 +86,8 @@ export class RedisSession implements ServerSession {
   private onEnd: (reason: Error) => void = () => {};
 
   private constructor(
-    private redis: Redis,
+    /** The connection for commands. */
+    public redis: Redis,
     private readonly context: SessionContext,
   ) {
     const { prefix } = context.target;
@@ -260,7 +261,7 @@ export class RedisSession implements ServerSession {
   }
 
   /** @param stores whether the reply says that something is stored */
-  private run(script: ScriptName, others: readonly string[], values: readonly (string | number)[], stores = false): Promise<unknown> {
+  run(script: ScriptName, others: readonly string[], values: readonly (string | number)[], stores = false): Promise<unknown> {
     return this.noteReply(this.scripts.run(this.redis, script, [this.stateKey, ...others], values), stores);
   }
 
