@@ -30,7 +30,7 @@ describe.each(platforms)('the dashboard on %s', (platform) => {
     const html = await page.text();
     expect(html).toContain('data-feeds="deep/path"');
     expect(html).not.toMatch(/<script>|<style|\s(?:on\w+|style)=|https?:/);
-    const named = [...html.matchAll(/(?:src|href)="(dashboard\/[^"]+)"/g)].map(([, path]) => path as string);
+    const named = [...html.matchAll(/(?:src|href)="(dashboard\/files\/[^"]+)"/g)].map(([, path]) => path as string);
     const folder = 'src/service/dashboard/page';
     const own = (await readdir(folder)).filter((name) => !name.endsWith('.html'));
     for (const path of [...named, ...own.map((name) => `dashboard/files/${name}`)]) {
@@ -117,6 +117,49 @@ describe.each(platforms)('the dashboard of a service on %s', (platform) => {
     const now = await fetch(`${service.url}/dashboard/now`, { headers: { authorization: 'Bearer open-sesame' } });
     expect([now.status, await now.json()]).toMatchObject([200, { busiest: [] }]);
     expect(await status({ authorization: 'Bearer open-barley' })).toBe(401);
+  });
+
+  it('has pages for operators, which need the admin key for what they show', async () => {
+    const service = await start({ FEED_ADAPTER: platform, FEED_ADMIN_KEY: 'an-admin-key', FEED_DASHBOARD_KEY: 'open-sesame' });
+    const headers = { authorization: 'Bearer open-sesame' };
+    for (const name of ['connections', 'feeds', 'nodes']) {
+      const page = await fetch(`${service.url}/dashboard/${name}?x=y`, { headers });
+      expect([page.status, page.headers.get('content-type')]).toEqual([200, 'text/html; charset=utf-8']);
+      expect(page.headers.get('content-security-policy')).toContain("default-src 'none'; script-src 'self'");
+      const html = await page.text();
+      expect(html).toContain(`<script src="files/${name}.js" type="module">`);
+      expect(html).toContain('data-admin="true"');
+      expect(html).not.toMatch(/<script>|<style|\s(?:on\w+|style)=|https?:|an-admin-key|<!-- (?:title|name|content) -->/);
+      const scripts = new Set([`${service.url}/dashboard/files/${name}.js`]);
+      for (const url of scripts) {
+        const file = await fetch(url);
+        expect([url, file.status, file.headers.get('content-type')]).toEqual([url, 200, 'text/javascript; charset=utf-8']);
+        for (const [, path] of (await file.text()).matchAll(/\bfrom '(\..+?)'/g)) scripts.add(new URL(path as string, url).href);
+      }
+      const slash = await fetch(`${service.url}/dashboard/${name}/`, { headers, redirect: 'manual' });
+      expect([slash.status, slash.headers.get('location')]).toEqual([308, `../${name}`]);
+      const closed = await fetch(`${service.url}/dashboard/${name}`, { redirect: 'manual' });
+      expect([closed.status, closed.headers.get('location')]).toEqual([303, '../dashboard']);
+      // The key of the dashboard opens nothing else.
+      expect((await fetch(`${service.url}/admin/${name}`, { headers })).status).toBe(401);
+      expect((await fetch(`${service.url}/admin/${name}`, { headers: { 'x-feed-key': 'an-admin-key' } })).status).toBe(200);
+    }
+  });
+
+  it('has no routes for operators without an admin key and without tokens, and says so on their pages', async () => {
+    const service = await start({ FEED_ADAPTER: platform });
+    for (const [method, path] of [
+      ['GET', 'connections'],
+      ['DELETE', 'connections?feed=a'],
+      ['POST', 'revocations'],
+      ['GET', 'revocations'],
+      ['GET', 'feeds'],
+      ['GET', 'nodes'],
+    ]) {
+      const { status } = await fetch(`${service.url}/admin/${path}`, { method: method as string, headers: { 'x-feed-key': publishKey } });
+      expect([method, path, status]).toEqual([method, path, 404]);
+    }
+    expect(await (await fetch(`${service.url}/dashboard/feeds`)).text()).toContain('data-admin="false"');
   });
 
   it('does not show the names of feeds where tokens decide who reads them, unless it has a key', async () => {

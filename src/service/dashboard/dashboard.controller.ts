@@ -20,8 +20,9 @@ export class DashboardController {
     private readonly numbers: DashboardService,
     private readonly files: DashboardFiles,
     private readonly key: DashboardKey,
-    { feedPath, needsToken }: DashboardOptions,
+    private readonly options: DashboardOptions,
   ) {
+    const { feedPath, needsToken } = options;
     const path = feedPath.replace(/^\/|\/$/g, '');
     this.page = files.page.replace('data-feeds=""', `data-feeds="${path}"`).replace('data-token=""', `data-token="${needsToken}"`);
   }
@@ -38,6 +39,19 @@ export class DashboardController {
     reply.status(HttpStatus.UNAUTHORIZED);
     reply.header('WWW-Authenticate', 'Bearer realm="dashboard"');
     return this.files.form.replace('<!-- message -->', query === wrong ? 'The key is wrong.' : '');
+  }
+
+  /** A page for operators. Its links are relative to its path; what it shows needs the admin key, which it asks for. */
+  @Get(['connections', 'feeds', 'nodes'])
+  @Header('Content-Type', 'text/html; charset=utf-8')
+  @Header('Cache-Control', 'no-store')
+  operators(@Req() request: AnyRequest, @Res({ passthrough: true }) reply: Reply): string {
+    const raw = rawOf(request);
+    const path = (raw.url ?? '').split('?', 1)[0] as string;
+    const [, name = ''] = /([^/]*)\/?$/.exec(path) ?? [];
+    if (path.endsWith('/')) return redirect(reply, HttpStatus.PERMANENT_REDIRECT, '', `../${name}`);
+    if (!this.key.allows(raw)) return redirect(reply, HttpStatus.SEE_OTHER);
+    return (this.files.operatorPage(name) as string).replace('data-admin=""', `data-admin="${this.options.hasAdmin}"`);
   }
 
   /** Redirects to the dashboard, and sets its cookie if the key is right. */
@@ -76,8 +90,8 @@ export class DashboardController {
 }
 
 /** Redirects to the dashboard from a path below it. */
-function redirect(reply: Reply, status: HttpStatus, query = ''): string {
+function redirect(reply: Reply, status: HttpStatus, query = '', path = '../dashboard'): string {
   reply.status(status);
-  reply.header('Location', `../dashboard${query}`);
+  reply.header('Location', `${path}${query}`);
   return '';
 }

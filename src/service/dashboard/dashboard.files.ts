@@ -19,6 +19,9 @@ const types: Record<string, string> = {
   '.svg': 'image/svg+xml',
 };
 
+/** The pages of operators, by what is in the path behind `dashboard`. */
+const operatorPages = { connections: 'Connections', feeds: 'Feeds', nodes: 'Nodes' };
+
 /** The dashboard's files, read once. */
 export class DashboardFiles {
   private constructor(
@@ -27,6 +30,17 @@ export class DashboardFiles {
     readonly page = texts.get('index.html') as string,
     readonly form = texts.get('key.html') as string,
   ) {}
+
+  /** A page for operators: what they have in common, around its own content. */
+  operatorPage(name: string): string | undefined {
+    const title = Object.hasOwn(operatorPages, name) && operatorPages[name as keyof typeof operatorPages];
+    if (!title) return undefined;
+    const [frame, content] = [this.texts.get('admin.html') as string, this.texts.get(`${name}.html`) as string];
+    return frame
+      .replace('<!-- title -->', title)
+      .replaceAll('<!-- name -->', name)
+      .replace('<!-- content -->', () => content);
+  }
 
   static async read(): Promise<DashboardFiles> {
     const files: File[] = [

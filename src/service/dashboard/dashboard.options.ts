@@ -6,4 +6,6 @@ export abstract class DashboardOptions {
   abstract readonly feedPath: string;
   /** Whether reading feeds needs a token. */
   abstract readonly needsToken: boolean;
+  /** Whether there are routes for operators, which the pages of connections, feeds and nodes ask. */
+  abstract readonly hasAdmin: boolean;
 }

@@ -13,6 +13,27 @@ export function bytes(value) {
 
 export const milliseconds = (value) => `${fine.format(value)} ms`;
 
+const parts = [
+  [86_400, 'd'],
+  [3600, 'h'],
+  [60, 'min'],
+  [1, 's'],
+];
+
+/** A time span, by its two largest units. */
+export function duration(ms) {
+  let seconds = Math.max(0, Math.floor(ms / 1000));
+  const texts = [];
+  for (const [length, unit] of parts) {
+    const many = Math.floor(seconds / length);
+    seconds -= many * length;
+    if (many > 0) texts.push(`${count(many)} ${unit}`);
+    else if (texts.length > 0) break;
+    if (texts.length === 2) break;
+  }
+  return texts.join(' ') || '0 s';
+}
+
 export const clock = (time) => new Date(time).toLocaleTimeString('en-GB');
 
 /** The end reasons of connections. */
@@ -25,7 +46,12 @@ export const endReasons = {
   completed: 'source completed',
   error: 'source failed',
   drained: 'shutdown',
+  disconnected: 'ended by an operator',
+  revoked: 'token revoked',
 };
+
+/** The same, with what no node says of its own connections. */
+export const endTexts = { ...endReasons, lost: 'node lost' };
 
 /** The reasons for which requests are rejected. */
 export const rejectReasons = {
