@@ -1,5 +1,6 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { ScheduleModule } from '@nestjs/schedule';
+import { AdminModule } from './admin/admin.module.js';
 import { FeedModule } from './feed/feed.module.js';
 import { HealthModule } from './health/health.module.js';
 import type { Workers } from './health/workers.js';
@@ -10,11 +11,11 @@ import { HeapCollector } from './service/heap-collector.js';
 import { WorkersModule } from './service/workers/workers.module.js';
 import { WebhookModule } from './webhook/webhook.module.js';
 
-/** The service: feeds, their health, metrics and dashboard. */
+/** The service: feeds, their health, metrics, dashboard and the routes of operators. */
 @Module({})
 export class AppModule {
   /** @param workers the workers that serve the same port, where there are several */
-  static from({ path, feed, tickets, webhook, dashboard }: Config, workers?: Workers): DynamicModule {
+  static from({ path, feed, tickets, admin, webhook, dashboard }: Config, workers?: Workers): DynamicModule {
     return {
       module: AppModule,
       imports: [
@@ -23,7 +24,10 @@ export class AppModule {
         ...(workers ? [WorkersModule.of(workers)] : []),
         HealthModule,
         MetricsModule,
-        ...(dashboard ? [DashboardModule.of({ ...dashboard, feedPath: path, needsToken: !feed.public })] : []),
+        ...(admin ? [AdminModule.forRoot(admin)] : []),
+        ...(dashboard
+          ? [DashboardModule.of({ ...dashboard, feedPath: path, needsToken: !feed.public, hasAdmin: admin !== undefined })]
+          : []),
         ScheduleModule.forRoot(),
       ],
       providers: [HeapCollector],

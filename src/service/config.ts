@@ -23,6 +23,8 @@ export interface Config {
   log: LogFormat;
   /** Undefined: it is not served. */
   dashboard: { key: string | undefined } | undefined;
+  /** Undefined: the routes of operators are not there. */
+  admin: { key: string | readonly string[] | undefined } | undefined;
   feed: FeedOptions;
   /** Whether `POST /tickets` issues one-time tickets. */
   tickets: boolean;
@@ -109,7 +111,7 @@ const variables = {
       v.pipe(
         v.string(),
         v.regex(/^\/?[\w.~-]+(\/[\w.~-]+)*\/?$/, pathRule),
-        v.regex(/^(?!\/?(health|metrics)(\/|$))/i, 'must not begin with health or metrics, which are routes of their own'),
+        v.regex(/^(?!\/?(admin|health|metrics)(\/|$))/i, 'must not begin with admin, health or metrics, which are routes of their own'),
       ),
       'test',
     ),
@@ -124,6 +126,8 @@ const variables = {
   FEED_LOG: { rule: v.optional(v.picklist(['text', 'json'], 'must be text or json'), 'text') },
   FEED_DASHBOARD: { rule: onOff },
   FEED_DASHBOARD_KEY: { rule: v.optional(v.pipe(v.string(), v.regex(keyForm, keyRule))), isSecret: true },
+  FEED_ADMIN_KEY: { rule: v.optional(v.pipe(v.string(), v.regex(keyForm, keyRule))), isSecret: true },
+  FEED_ADMIN_KEYS: { rule: list(feedOptionRules.publishKey), isSecret: true },
   FEED_WORKER: { rule: v.optional(v.pipe(v.string(), v.transform(Number)), '1') },
   FEED_RULES: { option: 'rules', rule: json },
   FEED_WEBHOOK_URL: { option: 'url', rule: v.optional(v.string()) },
@@ -214,6 +218,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     worker: values.FEED_WORKER,
     log: values.FEED_LOG,
     dashboard: (values.FEED_DASHBOARD ?? true) ? { key: values.FEED_DASHBOARD_KEY } : undefined,
+    admin: adminKey !== undefined || !feed.public ? { key: adminKey } : undefined,
     feed,
     tickets,
     webhook,

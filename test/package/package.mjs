@@ -46,7 +46,8 @@ async function loadWithoutPeers(host) {
     hold(code === 'ERR_MODULE_NOT_FOUND' && peer, `${how} of ${entry} fails without the optional peers: ${message}`);
     missing.set(entry, peer);
   }
-  for (const entry of ['.', './webhook', './testing', './flood']) hold(!missing.has(entry), `${entry} needs ${missing.get(entry)}`);
+  for (const entry of ['.', './admin', './webhook', './testing', './flood'])
+    hold(!missing.has(entry), `${entry} needs ${missing.get(entry)}`);
   return [...missing].map(([entry, peer]) => `${entry} needs ${peer}`).join(', ');
 }
 

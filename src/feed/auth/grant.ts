@@ -19,14 +19,16 @@ export class TokenGrant implements Grant {
     readonly tokenId?: string,
     readonly key?: string,
     readonly info?: string,
+    /** Whether the routes of operators are open to it. */
+    readonly isAdmin = false,
   ) {}
 
   /**
    * What the claims of a verified token allow: `feeds` may be read and `publish` may be published to, each an array of patterns or one
-   * pattern. A pattern is an id, or the beginning of ids followed by `*`; a `*` elsewhere stands for itself. Claims of other types
-   * allow nothing. `info` is what the presence of a feed shows of its bearer; one whose JSON has more than 1,024 bytes is left out.
+   * pattern. A pattern is an id, or the beginning of ids followed by `*`; a `*` elsewhere stands for itself. `admin` is `true` for operators.
+   * Claims of other types allow nothing. `info` is what the presence of a feed shows of its bearer; one whose JSON has more than 1,024 bytes is left out.
    */
-  static from({ feeds, publish, sub, exp, jti, info }: Readonly<Record<string, unknown>>): TokenGrant {
+  static from({ feeds, publish, sub, exp, jti, info, admin }: Readonly<Record<string, unknown>>): TokenGrant {
     return new TokenGrant(
       patternsIn(feeds),
       patternsIn(publish),
@@ -35,6 +37,7 @@ export class TokenGrant implements Grant {
       typeof jti === 'string' ? jti : undefined,
       undefined,
       infoIn(info),
+      admin === true,
     );
   }
 

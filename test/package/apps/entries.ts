@@ -1,5 +1,6 @@
 // Every entry, as a strict application writes it: compiled, not run.
 import { type BrokerFactory, endReasons, FeedModule, type FeedOptions, FeedService, type FeedSource, intervalSource } from 'nestjs-feed';
+import { AdminModule } from 'nestjs-feed/admin';
 import { type FloodReport, flood } from 'nestjs-feed/flood';
 import { FeedHealthIndicator, HealthModule } from 'nestjs-feed/health';
 import { MetricsModule } from 'nestjs-feed/metrics';
@@ -20,6 +21,7 @@ export const imports = [
   FeedModule.forRoot(options),
   FeedModule.forRoot({ tracer: otelTracer() }),
   FeedModule.forRootAsync({ path: 'live', inject: ['OPTIONS'], useFactory: (given: FeedOptions) => given }),
+  AdminModule.forRoot({ key: 'an-admin-key' }),
   HealthModule,
   MetricsModule,
   WebhookModule.forRoot({ url: 'https://example.com/hook', secret: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' }),

@@ -1,0 +1,34 @@
+import { FeedException } from '../feed/errors/feed-exception.js';
+
+/**
+ * Reads the parameters of a query. One that is not known is rejected: with a filter that is mistyped, an operator would end connections that
+ * are not meant.
+ *
+ * @throws FeedException FEED_QUERY (400)
+ */
+export function readQuery<Name extends string>(query: URLSearchParams, names: readonly Name[]): { [N in Name]?: string } {
+  const given: { [N in Name]?: string } = {};
+  for (const [name, value] of query) {
+    if (!names.includes(name as Name)) throw refused(`There is no parameter ${JSON.stringify(name)}: there are ${names.join(', ')}.`);
+    if (name in given) throw refused(`Give ${name} once.`);
+    given[name as Name] = value;
+  }
+  return given;
+}
+
+/** A number of a query; NaN where it is none, which the rule for it then rejects. */
+export function numberOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  return /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+}
+
+/** @throws FeedException FEED_QUERY (400) */
+export function flagOf(name: string, text: string | undefined): boolean | undefined {
+  if (text === undefined) return undefined;
+  if (text !== 'true' && text !== 'false') throw refused(`${name} is true or false.`);
+  return text === 'true';
+}
+
+function refused(message: string): FeedException {
+  return new FeedException('FEED_QUERY', { message });
+}
