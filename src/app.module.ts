@@ -15,7 +15,7 @@ import { WebhookModule } from './webhook/webhook.module.js';
 @Module({})
 export class AppModule {
   /** @param workers the workers that serve the same port, where there are several */
-  static from({ path, feed, admin, tickets, webhook, dashboard }: Config, workers?: Workers): DynamicModule {
+  static from({ path, feed, tickets, admin, webhook, dashboard }: Config, workers?: Workers): DynamicModule {
     return {
       module: AppModule,
       imports: [

@@ -13,39 +13,30 @@ import {
   UseInterceptors,
 } from '@nestjs/common';
 import type { PublishAnswer } from '../feed/feed.controller.js';
-import type { FeedDetails, FeedPage } from '../feed/feed.directory.js';
+import type { FeedDetails } from '../feed/feed.directory.js';
 import { FEED_OPTIONS, type ResolvedFeedOptions } from '../feed/feed.options.js';
 import { FeedService } from '../feed/feed.service.js';
 import type { AnyRequest } from '../feed/http/adapter.js';
 import { readBody } from '../feed/http/body.js';
 import { FeedRequest, idPaths } from '../feed/http/feed-request.js';
-import { DocumentedQuery } from '../feed/http/openapi.js';
+import { Undocumented } from '../feed/http/openapi.js';
 import { checkFeedId } from '../feed/message/feed-id.js';
 import type { FeedHistory } from '../feed/pubsub/history.js';
 import { AdminErrors } from './admin.errors.js';
 import { flagOf, numberOf, readQuery } from './admin.query.js';
 
-const listed = ['prefix', 'limit', 'after'] as const;
 const inspected = ['since', 'last', 'limit', 'reverse'] as const;
 const noStore = Header('Cache-Control', 'no-store');
 
 /** A feed, and what is stored of it. */
 export type InspectedFeed = FeedDetails & Pick<FeedHistory, 'messages' | 'position' | 'reset'>;
 
-/** The routes of operators for feeds: `GET feeds` lists them; below it, an id as in the routes of feeds. */
+/** The routes of operators for single feeds, whose ids are as in the routes of feeds. */
 class AdminFeedsController {
   constructor(
     @Inject(FeedService) private readonly feeds: FeedService,
     @Inject(FEED_OPTIONS) private readonly options: ResolvedFeedOptions,
   ) {}
-
-  @Get()
-  @noStore
-  @DocumentedQuery(...listed)
-  list(@Req() request: AnyRequest): Promise<FeedPage> {
-    const { limit, ...query } = readQuery(FeedRequest.of(request).query, listed);
-    return this.feeds.list({ ...query, limit: numberOf(limit) });
-  }
 
   /** A feed's subscribers on each node, and its history. */
   @Get(idPaths)
@@ -79,6 +70,7 @@ class AdminFeedsController {
 
 /** The controller for a path and guards that are known when the module is imported. */
 export function adminFeedsControllerAt(path: string, guards: readonly (CanActivate | Type<CanActivate>)[]): Type<unknown> {
+  @Undocumented()
   @Controller(`${path}/feeds`)
   @UseGuards(...guards)
   @UseInterceptors(AdminErrors)

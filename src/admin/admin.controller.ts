@@ -15,6 +15,7 @@ import * as v from 'valibot';
 import type { Revocation } from '../feed/auth/revocations.js';
 import { FeedException } from '../feed/errors/feed-exception.js';
 import type { ConnectionPage, ConnectionQuery, EndedCount, RevokeOptions } from '../feed/feed.control.js';
+import type { FeedPage } from '../feed/feed.directory.js';
 import { FEED_OPTIONS, type ResolvedFeedOptions } from '../feed/feed.options.js';
 import { FeedService } from '../feed/feed.service.js';
 import type { AnyRequest } from '../feed/http/adapter.js';
@@ -28,6 +29,7 @@ import { flagOf, numberOf, readQuery } from './admin.query.js';
 
 const filters = ['feed', 'subject', 'connection', 'address', 'node', 'token'] as const;
 const listed = [...filters, 'state', 'scope', 'limit', 'after'] as const;
+const listedFeeds = ['prefix', 'limit', 'after'] as const;
 const ended = [...filters, 'reason', 'reconnect'] as const;
 const noStore = Header('Cache-Control', 'no-store');
 
@@ -38,7 +40,7 @@ const [mostListed, usuallyListed] = [1000, 100];
 const revocation = v.strictObject({ subject: v.optional(v.unknown()), jti: v.optional(v.unknown()), until: v.optional(v.unknown()) });
 const bodyRule = 'The body must be { subject: text, until }, or { jti: text, until }: until when the tokens are refused.';
 
-/** The routes of operators: connections, revocations, nodes. */
+/** The routes of operators: connections, revocations, feeds by prefix, nodes. */
 class AdminController {
   constructor(
     @Inject(FeedService) private readonly feeds: FeedService,
@@ -82,6 +84,14 @@ class AdminController {
     checkWhole('limit', limit, 1, mostListed);
     const all = this.feeds.revocations();
     return { revocations: all.slice(0, limit), total: all.length };
+  }
+
+  @Get('feeds')
+  @noStore
+  @DocumentedQuery(...listedFeeds)
+  list(@Req() request: AnyRequest): Promise<FeedPage> {
+    const { limit, ...query } = readQuery(FeedRequest.of(request).query, listedFeeds);
+    return this.feeds.list({ ...query, limit: numberOf(limit) });
   }
 
   @Get('nodes')

@@ -1,8 +1,7 @@
 import { type CanActivate, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
 import { AUTH_OPTIONS, type ResolvedAuthOptions } from '../feed/auth/auth.options.js';
-import { Revocations } from '../feed/auth/revocations.js';
+import { Authenticator } from '../feed/auth/authenticator.js';
 import { isOneOf, Secret } from '../feed/auth/secret.js';
-import { TokenVerifier } from '../feed/auth/token-verifier.js';
 import { unauthorized } from '../feed/auth/unauthorized.js';
 import { FeedException } from '../feed/errors/feed-exception.js';
 import { FeedOptionsError } from '../feed/errors/feed-options.error.js';
@@ -11,6 +10,7 @@ import { withErrorHead } from '../feed/http/head.js';
 import { ADMIN_OPTIONS, type ResolvedAdminOptions } from './admin.options.js';
 
 const needed = 'This needs the admin key, or a token with the claim "admin": true.';
+const wanted = { action: 'read', feeds: () => [] } as const;
 
 /**
  * Opens the routes of operators to those who have the admin key, or a token with the claim `admin: true`. Either comes in a header: neither in
@@ -19,26 +19,28 @@ const needed = 'This needs the admin key, or a token with the claim "admin": tru
 @Injectable()
 export class AdminGuard implements CanActivate {
   private readonly keys: readonly Secret[];
-  private readonly verifier: TokenVerifier | undefined;
+  private readonly hasTokens: boolean;
 
   /** @throws FeedOptionsError where there is neither a key nor a way to verify tokens */
   constructor(
     @Inject(ADMIN_OPTIONS) { key = [] }: ResolvedAdminOptions,
-    @Inject(AUTH_OPTIONS) options: ResolvedAuthOptions,
-    private readonly revocations: Revocations,
+    @Inject(AUTH_OPTIONS) { jwtSecrets, jwksUrl, authorize }: ResolvedAuthOptions,
+    private readonly authenticator: Authenticator,
   ) {
     this.keys = key.map((one) => new Secret(one));
-    this.verifier = TokenVerifier.of(options);
-    if (this.keys.length === 0 && !this.verifier) {
-      throw new FeedOptionsError('AdminModule needs "key", "guards", or tokens: FeedModule\'s "jwtSecret" or "jwksUrl"', 'key');
+    this.hasTokens = jwtSecrets.length > 0 || jwksUrl !== undefined || authorize !== undefined;
+    if (this.keys.length === 0 && !this.hasTokens) {
+      throw new FeedOptionsError(
+        'AdminModule needs "key", "guards", or tokens: FeedModule\'s "jwtSecret", "jwksUrl" or "authorize"',
+        'key',
+      );
     }
   }
 
   /**
    * @returns true
    * @throws FeedException FEED_UNAUTHORIZED (401, with `WWW-Authenticate`) where the key or token is missing or not valid; FEED_FORBIDDEN
-   * (403) for a token without the claim; FEED_REVOKED (403); FEED_UNAVAILABLE (503) where the keys of tokens cannot be fetched; FEED_BROKER
-   * (503) until the revoked tokens are known
+   * (403) for a token without the claim; and what `FeedAuthGuard` fails with for a token
    */
   async canActivate(context: ExecutionContext): Promise<boolean> {
     const http = context.switchToHttp();
@@ -51,15 +53,17 @@ export class AdminGuard implements CanActivate {
     }
   }
 
-  private async check({ raw: { headers } }: FeedRequest): Promise<void> {
+  private async check(request: FeedRequest): Promise<void> {
+    const { headers } = request.raw;
     const key = headers['x-feed-key'];
     const bearer = /^bearer +(.+)$/i.exec(headers.authorization ?? '')?.[1];
     const given = typeof key === 'string' && key !== '' ? key : bearer;
     if (given === undefined) throw unauthorized(needed, false);
     if (isOneOf(this.keys, given)) return;
-    if (given !== bearer || !this.verifier) throw unauthorized(needed, true);
-    const grant = await this.verifier.verify(given);
-    this.revocations.check(grant);
-    if (!grant.isAdmin) throw new FeedException('FEED_FORBIDDEN', { message: 'The token does not have the claim "admin": true.' });
+    if (given !== bearer || !this.hasTokens) throw unauthorized(needed, true);
+    const grant = await this.authenticator.authenticate(request, wanted);
+    if (grant.isAdmin) return;
+    if (grant.key !== undefined) throw unauthorized(needed, true); // that of publishers
+    throw new FeedException('FEED_FORBIDDEN', { message: 'The token does not have the claim "admin": true.' });
   }
 }

@@ -6,10 +6,15 @@ import { checkOptions } from '../feed/errors/option-rules.js';
 /** Who the routes of operators are open to. */
 export interface AdminOptions {
   /**
-   * Key that opens them, or several: one or more visible ASCII characters, sent as `Authorization: Bearer <key>` or `X-Feed-Key: <key>`.
-   * Default: none, so that they need a token with the claim `admin: true`.
+   * Key that opens them: one or more visible ASCII characters, sent as `Authorization: Bearer <key>` or `X-Feed-Key: <key>`. Several are valid
+   * at once, so that one can take another's place. Default: none, so that they need a token with the claim `admin: true`.
    */
   key?: string | readonly string[] | undefined;
+}
+
+/** The options as they are checked: keys as a list. */
+export interface ResolvedAdminOptions {
+  readonly key?: readonly string[] | undefined;
 }
 
 /** What is known when the module is imported; in `forRootAsync()` it is next to the factory. */
@@ -20,11 +25,6 @@ export interface AdminModuleExtras {
   guards?: readonly (CanActivate | Type<CanActivate>)[] | undefined;
   /** Put on the controllers, such as the one with which your global guard knows public routes. Default: `[]`. */
   decorators?: readonly ClassDecorator[] | undefined;
-}
-
-/** The checked options. */
-export interface ResolvedAdminOptions {
-  readonly key?: readonly string[] | undefined;
 }
 
 /** Injects the checked options. */

@@ -24,7 +24,7 @@ export interface Config {
   /** Undefined: it is not served. */
   dashboard: { key: string | undefined } | undefined;
   /** Undefined: the routes of operators are not there. */
-  admin: { key: string | undefined } | undefined;
+  admin: { key: string | readonly string[] | undefined } | undefined;
   feed: FeedOptions;
   /** Whether `POST /tickets` issues one-time tickets. */
   tickets: boolean;
@@ -95,7 +95,7 @@ const pathRule = 'must be a path: segments of A-Z a-z 0-9 . _ ~ - with / between
 interface Variable {
   rule: v.GenericSchema;
   /** The option of the feeds or of the webhook that it sets, alone or with another one. */
-  option?: keyof FeedOptions | 'tickets' | keyof WebhookOptions;
+  option?: keyof FeedOptions | keyof ServiceOptions | keyof WebhookOptions;
   /** Error messages do not show the value of a secret. */
   isSecret?: true;
 }
@@ -126,7 +126,8 @@ const variables = {
   FEED_LOG: { rule: v.optional(v.picklist(['text', 'json'], 'must be text or json'), 'text') },
   FEED_DASHBOARD: { rule: onOff },
   FEED_DASHBOARD_KEY: { rule: v.optional(v.pipe(v.string(), v.regex(keyForm, keyRule))), isSecret: true },
-  FEED_ADMIN_KEY: { rule: v.optional(v.pipe(v.string(), v.regex(keyForm, keyRule))), isSecret: true },
+  FEED_ADMIN_KEY: { option: 'adminKey', rule: v.optional(v.pipe(v.string(), v.regex(keyForm, keyRule))), isSecret: true },
+  FEED_ADMIN_KEYS: { option: 'adminKey', rule: list(feedOptionRules.publishKey), isSecret: true },
   FEED_WORKER: { rule: v.optional(v.pipe(v.string(), v.transform(Number)), '1') },
   FEED_RULES: { option: 'rules', rule: json },
   FEED_WEBHOOK_URL: { option: 'url', rule: v.optional(v.string()) },
@@ -192,7 +193,7 @@ const webhookFlushMs = 500;
  */
 export function readConfig(env: NodeJS.ProcessEnv): Config {
   const values = read(env);
-  const { url, secret, tickets = false, ...options } = optionsOf(values);
+  const { url, secret, adminKey, tickets = false, ...options } = optionsOf(values);
   const { jwtSecret, jwksUrl, intervalMs = defaultIntervalMs } = options;
   const authorize = authorizeOf(values);
   const feed: FeedOptions = { ...options, authorize, intervalMs, public: (jwtSecret ?? jwksUrl ?? authorize) === undefined };
@@ -217,7 +218,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     worker: values.FEED_WORKER,
     log: values.FEED_LOG,
     dashboard: (values.FEED_DASHBOARD ?? true) ? { key: values.FEED_DASHBOARD_KEY } : undefined,
-    admin: (values.FEED_ADMIN_KEY ?? jwtSecret ?? jwksUrl) !== undefined ? { key: values.FEED_ADMIN_KEY } : undefined,
+    admin: adminKey !== undefined || !feed.public ? { key: adminKey } : undefined,
     feed,
     tickets,
     webhook,
@@ -225,8 +226,14 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   };
 }
 
-/** The options of the feeds and of the webhook that are set. */
-function optionsOf(values: Values): Partial<WebhookOptions> & FeedOptions & { tickets?: boolean } {
+/** What the service has of its own beside the options of the feeds and of the webhook. */
+interface ServiceOptions {
+  tickets?: boolean;
+  adminKey?: string | readonly string[];
+}
+
+/** The options that are set. */
+function optionsOf(values: Values): Partial<WebhookOptions> & FeedOptions & ServiceOptions {
   const set = new Map<string, Name>();
   for (const [name, { option }] of table) {
     if (!option || values[name] === undefined) continue;

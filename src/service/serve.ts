@@ -50,7 +50,7 @@ export async function serve(config: Config, workers?: Workers): Promise<Service>
     onSignals(() => {}); // Nest closes the application at the first one
     const { trustedOrigins = [] } = config.feed;
     if (trustedOrigins.length > 0) app.use(cors(trustedOrigins, dashboard && '/dashboard'));
-    const warnings = [...(await serveDocs(app, config.path)), ...(noDashboard ? [noDashboard] : [])];
+    const warnings = [...(await serveDocs(app, config.path, config.admin !== undefined)), ...(noDashboard ? [noDashboard] : [])];
     await app.listen({ host: config.host, port: config.port, backlog } as never); // Node's `listen()` options, on both adapters
     // Until here, errors are logged once, by the caller.
     app.useLogger(new ConsoleLogger({ logLevels: ['log', 'warn', 'error', 'fatal'], json: config.log === 'json' }));

@@ -12,6 +12,7 @@ describe('the settings of the service', () => {
     ['FEED_PATH', 'a b', 'FEED_PATH must be a path: segments of A-Z a-z 0-9 . _ ~ - with / between them, not "a b"'],
     ['FEED_PATH', '/health/feeds', /^FEED_PATH must not begin with admin, health or metrics/],
     ['FEED_PATH', 'admin', /^FEED_PATH must not begin with admin/],
+    ['FEED_ADMIN_KEYS', 'one,a secret', /^FEED_ADMIN_KEYS must be one or more visible ASCII characters without spaces/],
     ['FEED_ADMIN_KEY', 'a secret', /^FEED_ADMIN_KEY must be one or more visible ASCII characters without spaces$/],
     ['FEED_LAME_DUCK_MS', '20000', /^FEED_LAME_DUCK_MS is invalid: .*a part of the drain time: it must be 10000 \("drainMs"\) or fewer/],
     ['FEED_HISTORY_LENGTH', '-1', 'FEED_HISTORY_LENGTH must be a whole number of messages, not "-1"'],
@@ -69,6 +70,7 @@ describe('the settings of the service', () => {
 
   it.each([
     [{ FEED_JWT_SECRET: one, FEED_JWT_SECRETS: one }, 'FEED_JWT_SECRETS takes the place of FEED_JWT_SECRET: set one of the two'],
+    [{ FEED_ADMIN_KEY: 'a', FEED_ADMIN_KEYS: 'a' }, 'FEED_ADMIN_KEYS takes the place of FEED_ADMIN_KEY: set one of the two'],
     [{ FEED_PUBLISH_KEY: 'a', FEED_PUBLISH_KEYS: 'a' }, 'FEED_PUBLISH_KEYS takes the place of FEED_PUBLISH_KEY: set one of the two'],
     [{ FEED_JWT_SECRETS: `${one},short` }, /^FEED_JWT_SECRETS must be 32 bytes or more [^x]*, each of one or more$/],
     [{ FEED_JWT_SECRETS: `${one},` }, /^FEED_JWT_SECRETS must be 32 bytes or more/],

@@ -15,9 +15,10 @@ const policy =
  *
  * @param app the application, before it listens
  * @param feedPath the path of its feeds
+ * @param hasAdmin whether there are routes for operators
  * @returns warnings for the operator, where they are not served
  */
-export async function serveDocs(app: INestApplication, feedPath: string): Promise<string[]> {
+export async function serveDocs(app: INestApplication, feedPath: string, hasAdmin: boolean): Promise<string[]> {
   const path = `/${feedPath.replace(/^\/|\/$/g, '')}`;
   if (/^\/docs(-json)?(\/|$)/.test(path)) return [`${page} is not served: FEED_PATH uses the same path`];
   // Before the page, whose files have paths below it. The options are there once the application is initialised.
@@ -35,7 +36,7 @@ export async function serveDocs(app: INestApplication, feedPath: string): Promis
   });
   const { SwaggerModule, documentOf } = packages;
   // A function, so that the document is made at the first request for it.
-  const document = () => documentOf(path, app.get<ResolvedFeedOptions>(FEED_OPTIONS, { strict: false }));
+  const document = () => documentOf(path, app.get<ResolvedFeedOptions>(FEED_OPTIONS, { strict: false }), hasAdmin);
   SwaggerModule.setup(page, app, document, {
     raw: ['json'],
     customSiteTitle: 'nestjs-feed',

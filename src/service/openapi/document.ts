@@ -3,23 +3,34 @@ import type { OpenAPIObject } from '@nestjs/swagger';
 import { parse } from 'yaml';
 import type { ResolvedFeedOptions } from '../../feed/feed.options.js';
 
+/** The files are our own: they may have as many aliases as they like. */
+const own = { maxAliasCount: -1, merge: true };
+
 const read = (path: string) => readFileSync(new URL(path, import.meta.url), 'utf8');
 
 /**
  * Makes the service's OpenAPI document from openapi.yaml and paths.yaml: with its path and limits, and with the credentials that it accepts.
  *
  * @param path the path of the feeds, with a leading slash and no trailing one
+ * @param hasAdmin whether there are routes for operators
  */
-export function documentOf(path: string, options: ResolvedFeedOptions): OpenAPIObject {
+export function documentOf(path: string, options: ResolvedFeedOptions, hasAdmin: boolean): OpenAPIObject {
   const { bodyBytes, tokenCookie } = options;
   const { name, version, description, license } = JSON.parse(read('../../../package.json'));
   const values: Record<string, unknown> = { path, bodyBytes, tokenCookie, name, version, description, license };
-  const parsed = (file: string) => parse(read(file).replace(/\$(\w+)/g, (placeholder, key) => `${values[key] ?? placeholder}`));
-  const document = { ...parsed('openapi.yaml'), paths: parsed('paths.yaml') };
+  const parsed = (file: string) =>
+    parse(
+      read(file).replace(/\$(\w+)/g, (placeholder, key) => `${values[key] ?? placeholder}`),
+      own,
+    );
+  const parts = parsed('openapi.yaml');
+  const tags = parts.tags.filter(({ name }: { name: string }) => hasAdmin || name !== 'admin');
+  const document = { ...parts, tags, paths: parsed('paths.yaml') };
   const tokens = !options.public;
   const conditions: Record<string, boolean> = {
     tokens,
     tokenInQuery: tokens && options.tokenInQuery,
+    admin: hasAdmin,
     tickets: options.ticketSecrets.length > 0,
   };
   if (!tokens) {
