@@ -14,7 +14,7 @@ interface ControlOptions {
 
 /** How many connections each subject has, and of how many subjects each thing is tried. */
 const [each, tries] = [100, 5];
-const secret = 'a secret of the load tests, of 32 bytes or more';
+const secret = 'a secret of the load tests of 32 bytes or more';
 const adminKey = 'operator';
 /** How long everything may take, in milliseconds: a list, an end, a revocation. */
 const bounds = { list: 200, end: 1000, revoke: 1000 };
