@@ -36,6 +36,10 @@ export interface AttendanceFaults {
   readonly again: number;
 }
 
+/** The id of an event of a feed has a UUID, the number of the telling, and the feed. */
+const beginningOf = (id: string) => id.slice(0, 36);
+const numberOf = (id: string) => Number(id.slice(37).split('-')[0]);
+
 /** Takes what the nodes' webhooks send, and compares what nodes say of presence with what the clients know. */
 export class Attendance {
   readonly #events = new Map<string, Event>();
@@ -74,6 +78,7 @@ export class Attendance {
       if (!isRight) miscounted += 1;
       const told = this.#toldOf(name);
       if (told.some((type, n) => type !== (n % 2 === 0 ? 'occupied' : 'vacated'))) repeated += 1;
+      if (process.env.SHOW) process.stderr.write(`${name} ${followers} ${this.#debug(name)}\n`);
       if (told.length % 2 !== (followers > 0 ? 1 : 0)) wrong += 1;
     }
     const events = [...this.#events.values()];
@@ -84,18 +89,24 @@ export class Attendance {
     };
   }
 
-  /** What was told of a feed, in the order of the tellings: ids end with their number and a place in it. */
+  /** What was told of a feed, in the order of the tellings. */
   #toldOf(feed: string): string[] {
-    const place = (id: string) => id.split('-').slice(-2).map(Number) as [number, number];
     const events = [...this.#events.values()].filter((event) => event.feed === feed && /^(occupied|vacated)$/.test(event.type));
-    const founding = (id: string) => id.split('-').slice(0, -2).join('-');
+    // Should nodes have begun anew, all that they told then has another beginning.
     const first = new Map<string, number>();
-    for (const { id, time } of events) first.set(founding(id), Math.min(time, first.get(founding(id)) ?? time));
-    events.sort((one, other) => {
-      const [a, b] = [first.get(founding(one.id)) as number, first.get(founding(other.id)) as number];
-      return a - b || place(one.id)[0] - place(other.id)[0] || place(one.id)[1] - place(other.id)[1];
+    for (const { id, time } of events) first.set(beginningOf(id), Math.min(time, first.get(beginningOf(id)) ?? time));
+    events.sort(({ id: one }, { id: other }) => {
+      const [a, b] = [first.get(beginningOf(one)) as number, first.get(beginningOf(other)) as number];
+      return a - b || numberOf(one) - numberOf(other);
     });
     return events.map(({ type }) => type);
+  }
+
+  #debug(feed: string) {
+    return [...this.#events.values()]
+      .filter((event) => event.feed === feed)
+      .map(({ id, type }) => `${type} ${id}`)
+      .join(' | ');
   }
 
   #lostTwice(events: readonly Event[]): number {

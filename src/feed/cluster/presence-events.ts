@@ -1,4 +1,4 @@
-import type { Member, Roster } from './presence-ledger.js';
+import type { Member, Roster, Telling } from './presence-ledger.js';
 import type { Told } from './presence-message.js';
 
 /** For how long, and how many of them, the events that others told are known, should they have been lost before they sent them. */
@@ -35,14 +35,21 @@ export interface PresenceListener {
   onReturned(number: number, member: Member): void;
 }
 
-export function* changesTold({ founding, version, time, occupied, vacated }: Told): IterableIterator<SharedEvent> {
-  let n = 0;
-  for (const [type, feeds] of [['occupied', occupied] as const, ['vacated', vacated] as const]) {
-    for (const feed of feeds) {
-      yield { type, id: `${founding}-${version}-${n}`, time, feed };
-      n += 1;
-    }
-  }
+export function* changesTold({ founding, version, time, occupied, vacated }: Omit<Told, 'id' | 'node'>): IterableIterator<SharedEvent> {
+  for (const [type, feeds] of [['occupied', occupied] as const, ['vacated', vacated] as const])
+    for (const feed of feeds) yield { type, id: `${founding}-${version}-${feed}`, time, feed };
+}
+
+/** What a telling must have told that is one later than another one; nothing where it is not. */
+export function changesBetween(
+  one: Telling | undefined,
+  { founding, version, feeds }: Telling,
+  time: number,
+): IterableIterator<SharedEvent> {
+  const known = one?.founding === founding && one.version + 1 === version ? one.feeds : feeds;
+  const occupied = [...feeds].filter((feed) => !known.has(feed));
+  const vacated = [...known].filter((feed) => !feeds.has(feed));
+  return changesTold({ founding, version, time, occupied, vacated });
 }
 
 export function* lostWith({ id, node, seq, members }: Roster, time: number): IterableIterator<SharedEvent> {

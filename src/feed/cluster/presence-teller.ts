@@ -1,7 +1,7 @@
 import type { Broker, MessageSink } from '../broker/broker.js';
 import type { StoredMessage } from '../message/message.js';
 import type { Nodes, NodesListener, Peer } from './nodes.js';
-import { changesTold, lostWith, type PresenceListener, RecentEvents, type SharedEvent } from './presence-events.js';
+import { changesBetween, changesTold, lostWith, type PresenceListener, RecentEvents, type SharedEvent } from './presence-events.js';
 import { type Member, PresenceLedger } from './presence-ledger.js';
 import { type Changes, type Gone, parsePresence, type State, type Told } from './presence-message.js';
 import { OwnRoster } from './presence-own.js';
@@ -74,7 +74,8 @@ export class PresenceTeller implements MessageSink, NodesListener {
   /** Says the rest of what is to be said, if the server takes it in time. */
   async stop(withinMs: number): Promise<void> {
     const until = performance.now() + withinMs;
-    while (this.ticker && performance.now() < until && (this.own.hasChanges || this.isSaying || this.hasToTell)) {
+    const hasToTell = () => this.ledger.untold.size > 0 && this.leader === this.nodes.id;
+    while (this.ticker && performance.now() < until && (this.own.hasChanges || this.isSaying || hasToTell())) {
       this.hasBatch = true;
       this.work();
       await new Promise((resolve) => setTimeout(resolve, stopStepMs));
@@ -100,7 +101,7 @@ export class PresenceTeller implements MessageSink, NodesListener {
     if (type === 'changes') this.onChanges(parsePresence(type, text));
     else if (type === 'gone') this.onRemoved(parsePresence(type, text), time);
     else if (type === 'told') this.onTold(parsePresence(type, text));
-    else if (type === 'state') this.onState(parsePresence(type, text));
+    else if (type === 'state') this.onState(parsePresence(type, text), time);
     else if (type === 'ask') this.onAsk(parsePresence(type, text)?.id);
     this.work();
   }
@@ -112,10 +113,6 @@ export class PresenceTeller implements MessageSink, NodesListener {
     this.mustBegin = true;
     this.ask();
     this.work();
-  }
-
-  onJoined({ id }: Peer): void {
-    this.missed.delete(id);
   }
 
   onGone({ id }: Peer, isLost: boolean): void {
@@ -167,10 +164,14 @@ export class PresenceTeller implements MessageSink, NodesListener {
     else if (counts === undefined) this.ask();
   }
 
-  private onState(message: State | undefined): void {
+  private onState(message: State | undefined, time: number): void {
     if (!message) return;
     this.stateAt = Number.POSITIVE_INFINITY;
-    if (this.ledger.adopt(message) === false) this.answer();
+    const { telling } = this.ledger;
+    const isNewer = this.ledger.adopt(message);
+    if (isNewer === false) this.answer();
+    // A telling has counted of which this node has missed the message. It may be its own.
+    if (isNewer && this.ledger.telling) this.share(message.teller, changesBetween(telling, this.ledger.telling, time));
   }
 
   private onAsk(id: string | undefined): void {
@@ -225,10 +226,6 @@ export class PresenceTeller implements MessageSink, NodesListener {
     const { rosters, telling } = this.ledger;
     const isKnown = (id: string) => rosters.get(id)?.isStale === false;
     return telling !== undefined && isKnown(this.nodes.id) && this.nodes.others().every(({ id }) => isKnown(id));
-  }
-
-  private get hasToTell(): boolean {
-    return this.ledger.untold.size > 0 && this.leader === this.nodes.id;
   }
 
   /** Says one thing after the other, until there is nothing more to say. */

@@ -189,7 +189,7 @@ class WorldNode {
 function toldOf({ told, repeated }: World, feed: string): string[] {
   const byId = new Map<string, SharedEvent>();
   for (const { event } of [...told, ...repeated]) if (event.type !== 'lost' && event.feed === feed) byId.set(event.id, event);
-  const version = ({ id }: SharedEvent) => Number(id.split('-').at(-2));
+  const version = ({ id }: SharedEvent) => Number(id.split('-')[5]);
   return [...byId.values()].sort((a, b) => version(a) - version(b)).map(({ type }) => type);
 }
 
