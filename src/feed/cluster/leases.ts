@@ -86,7 +86,6 @@ export class Leases implements MessageSink {
     this.listener = listener;
     this.learning = this.learn();
     this.learning.catch(() => {}); // who takes a lease gets the error
-    this.timer = setInterval(() => this.tick(), this.termMs / renewals).unref();
   }
 
   /** Ends without releasing anything. */
@@ -116,6 +115,7 @@ export class Leases implements MessageSink {
       if (this.missedAt === missedAt && !this.leases.has(name)) throw new BrokerUnavailableError('There are too many leases.');
     }
     this.own.set(name, note);
+    this.lookAfter();
     return true;
   }
 
@@ -166,6 +166,7 @@ export class Leases implements MessageSink {
         const before = this.leases.get(name);
         if (!before && this.leases.size >= mostLeases) continue;
         if (before && before.holder !== holder && before.until > time) continue;
+        this.lookAfter();
         this.leases.set(name, { holder, note, until: time + output.termMs, overAt: performance.now() + output.termMs });
         if (before?.holder === this.holder && holder !== this.holder) this.lose(name);
       }
@@ -210,7 +211,19 @@ export class Leases implements MessageSink {
     signal.throwIfAborted();
   }
 
+  /** Looks after leases from now on, until there are none: nodes without leases cost nothing. */
+  private lookAfter(): void {
+    if (this.timer || this.stopping.signal.aborted) return;
+    this.tickedAt = performance.now();
+    this.timer = setInterval(() => this.tick(), this.termMs / renewals).unref();
+  }
+
   private tick(): void {
+    if (this.leases.size === 0 && this.own.size === 0) {
+      clearInterval(this.timer);
+      this.timer = undefined;
+      return;
+    }
     const now = performance.now();
     // Where this process was halted, or the broker is unavailable, others may have renewed their leases unheard.
     if (this.broker.unavailableSince !== undefined || now - this.tickedAt > this.termMs / 2) this.deafAt = now;
