@@ -78,7 +78,6 @@ export class Attendance {
       if (!isRight) miscounted += 1;
       const told = this.#toldOf(name);
       if (told.some((type, n) => type !== (n % 2 === 0 ? 'occupied' : 'vacated'))) repeated += 1;
-      if (process.env.SHOW) process.stderr.write(`${name} ${followers} ${this.#debug(name)}\n`);
       if (told.length % 2 !== (followers > 0 ? 1 : 0)) wrong += 1;
     }
     const events = [...this.#events.values()];
@@ -100,13 +99,6 @@ export class Attendance {
       return a - b || numberOf(one) - numberOf(other);
     });
     return events.map(({ type }) => type);
-  }
-
-  #debug(feed: string) {
-    return [...this.#events.values()]
-      .filter((event) => event.feed === feed)
-      .map(({ id, type }) => `${type} ${id}`)
-      .join(' | ');
   }
 
   #lostTwice(events: readonly Event[]): number {

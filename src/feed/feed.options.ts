@@ -82,8 +82,8 @@ export interface FeedOptions extends AuthOptions, LimitOptions {
   tracer?: FeedTracer;
   /**
    * Whether nodes tell each other who follows feeds, so that one of them tells when the first comes and the last leaves (`occupied` and
-   * `vacated` of `events$`), and which connections a lost node had. A rule may say otherwise for some feeds. Each node then holds some 150
-   * bytes for each connection of all nodes. Default: false.
+   * `vacated` of `events$`), and which connections a lost node had. A rule may say otherwise for some feeds. A node then holds some 200
+   * bytes for each of its connections, and 110 for each of another node. Default: false.
    */
   presence?: boolean;
   /** The name of this process among those that share a broker; each has another one. Default: `<host name>-<process id>`. */

@@ -1,4 +1,4 @@
-export type { ClusterCounts, CountedWorkers, ServiceCounts, WorkerCounts } from './connection-counts.js';
+export type { ClusterCounts, ClusterFeedCount, CountedWorkers, ServiceCounts, WorkerCounts } from './connection-counts.js';
 export { FeedHealthIndicator } from './feed.health-indicator.js';
 export { HealthScopeException } from './health.errors.js';
 export { HealthModule } from './health.module.js';
