@@ -39,6 +39,8 @@ class Path {
   private readonly sinks = new Map<string, MessageSink>();
   private missed: StoredMessage[] | undefined = undefined;
   isDead = false;
+  /** The type of the message after whose acknowledgement nothing comes any more, itself included. */
+  deafAt: string | undefined = undefined;
 
   constructor(private readonly server: Server) {}
 
@@ -71,7 +73,9 @@ class Path {
 
   private async publish(...message: Parameters<Broker['publish']>): Promise<StoredMessage> {
     if (this.missed || this.isDead) throw new BrokerUnavailableError('cut');
+    if (message[1].type === this.deafAt) this.cut();
     const stored = await this.server.publish(...message);
+    if (message[1].type === this.deafAt) return stored;
     // It is stored, and its publisher does not know.
     if (this.missed || this.isDead) throw new BrokerUnavailableError('cut meanwhile');
     return stored;
@@ -234,6 +238,25 @@ describe('presence over nodes', () => {
     await world.settles();
     expect(world.isSettled).toBe(true);
     expect(world.told).toHaveLength(4001);
+  });
+
+  it('is told by the node that told it, also where that has missed its own message', async () => {
+    const [a, b] = [world.add('a'), world.add('b')];
+    a.join('x');
+    await world.settles();
+    const [{ by }] = world.told as [Told];
+    const teller = a.group.id === by ? a : b;
+    teller.path.deafAt = 'told';
+    teller.join('y');
+    const other = teller === a ? b : a;
+    while (!other.teller.ledger.telling?.feeds.has('y')) await sleep(1);
+    expect(toldOf(world, 'y')).toEqual([]);
+    teller.path.deafAt = undefined;
+    teller.path.mend(true);
+    await world.settles();
+    while (toldOf(world, 'y').length === 0) await sleep(1);
+    expect(toldOf(world, 'y')).toEqual(['occupied']);
+    expect(world.isSettled).toBe(true);
   });
 
   it('stays what it is, whatever strangers write there', async () => {
