@@ -1,5 +1,8 @@
 import type { Changes, Gone, State, Told } from './presence-message.js';
 
+/** How many nodes are known at a time: any program that can reach the server can speak as some. */
+const mostNodes = 1000;
+
 /** A connection that follows feeds whose presence is told. */
 export interface Member {
   readonly feeds: readonly string[];
@@ -73,6 +76,7 @@ export class PresenceLedger {
       if (roster) this.spoil(roster);
       return false;
     }
+    if (!roster && this.rosters.size >= mostNodes) return true;
     roster ??= { id, node, seq, members: new Map(), pending: undefined, isStale: true };
     this.rosters.set(id, roster);
     roster.seq = seq;
@@ -149,6 +153,7 @@ export class PresenceLedger {
     if (begun?.founding !== founding || begun.version !== version) return undefined;
     for (const feed of feeds) begun.feeds.add(feed);
     if (more) {
+      if (this.incoming.size >= mostNodes) this.incoming.clear();
       this.incoming.set(id, begun);
       return undefined;
     }

@@ -1,6 +1,7 @@
 import type { Broker, MessageSink } from '../broker/broker.js';
 import type { StoredMessage } from '../message/message.js';
 import type { Nodes, NodesListener, Peer } from './nodes.js';
+import { Asking } from './presence-asking.js';
 import { changesBetween, changesTold, lostWith, type PresenceListener, RecentEvents, type SharedEvent } from './presence-events.js';
 import { type Member, PresenceLedger } from './presence-ledger.js';
 import { type Changes, type Gone, parsePresence, type State, type Told } from './presence-message.js';
@@ -12,8 +13,6 @@ export const presenceFeed = '$presence';
 
 /** How long changes wait for more, and how often a node looks whether it has to ask again, in milliseconds. */
 const usualTimes = { batchMs: 50, tickMs: 500 };
-/** How many times a node asks, hearing itself, until it takes it that who has not answered does not take part. */
-const mostAsks = 3;
 /** How many of its own heartbeats a node hears without a node of which it has connections, until that counts as lost. */
 const mostMissed = 5;
 /** How long a node waits for what it has told to come back to it, in milliseconds. */
@@ -38,13 +37,11 @@ export class PresenceTeller implements MessageSink, NodesListener {
   /** The offset of the last message by which this node told something, and when: until it has come, nothing else is told. */
   private told = { offset: 0, at: 0 };
   private mustBegin = true;
-  private mustAsk = true;
   private mustState = false;
   private hasBatch = false;
   /** What goes out in several messages. */
   private outgoing: Said[] = [];
-  /** How many times this node has heard itself ask since it began to. */
-  private asks = 0;
+  private readonly asking: Asking;
   /** When this node says what has been told, unless another one does before. */
   private stateAt = Number.POSITIVE_INFINITY;
   /** How many of its own heartbeats this node has heard without these nodes. */
@@ -61,6 +58,7 @@ export class PresenceTeller implements MessageSink, NodesListener {
     private readonly listener: PresenceListener,
     private readonly times = usualTimes,
   ) {
+    this.asking = new Asking(times.tickMs);
     nodes.listen(this);
   }
 
@@ -111,7 +109,7 @@ export class PresenceTeller implements MessageSink, NodesListener {
     for (const roster of this.ledger.rosters.values()) this.ledger.spoil(roster);
     this.told.offset = 0;
     this.mustBegin = true;
-    this.ask();
+    this.asking.begin();
     this.work();
   }
 
@@ -137,7 +135,7 @@ export class PresenceTeller implements MessageSink, NodesListener {
     const isOwn = message.id === this.nodes.id;
     if (this.ledger.change(message, isOwn ? this.own.members : undefined)) this.missed.delete(message.id);
     else if (isOwn) this.mustBegin = true;
-    else this.ask();
+    else this.asking.begin();
   }
 
   private onRemoved(message: Gone | undefined, time: number): void {
@@ -161,7 +159,7 @@ export class PresenceTeller implements MessageSink, NodesListener {
   private onTold(message: Told | undefined): void {
     const counts = message ? this.ledger.tell(message) : false;
     if (message && counts) this.share(message.id, changesTold(message));
-    else if (counts === undefined) this.ask();
+    else if (counts === undefined) this.asking.begin();
   }
 
   private onState(message: State | undefined, time: number): void {
@@ -175,7 +173,7 @@ export class PresenceTeller implements MessageSink, NodesListener {
   }
 
   private onAsk(id: string | undefined): void {
-    if (id === this.nodes.id) this.asks += 1;
+    if (id === this.nodes.id) this.asking.hear();
     else if (id !== undefined) {
       this.mustBegin = true;
       this.answer();
@@ -193,17 +191,12 @@ export class PresenceTeller implements MessageSink, NodesListener {
     else for (const event of events) this.listener.onEvent(event);
   }
 
-  private ask(): void {
-    this.mustAsk = true;
-    this.asks = 0;
-  }
-
   private tick(): void {
     if (performance.now() > this.stateAt) {
       this.stateAt = Number.POSITIVE_INFINITY;
       this.mustState = true;
     }
-    if (!this.isSettled) this.mustAsk = true;
+    if (!this.isSettled) this.asking.repeat();
     this.work();
   }
 
@@ -222,7 +215,7 @@ export class PresenceTeller implements MessageSink, NodesListener {
 
   /** Whether this node has heard everything of all others, as far as they take part. */
   private get isSettled(): boolean {
-    if (this.asks >= mostAsks || !this.nodes.isShared) return true;
+    if (this.asking.isOver || !this.nodes.isShared) return true;
     const { rosters, telling } = this.ledger;
     const isKnown = (id: string) => rosters.get(id)?.isStale === false;
     return telling !== undefined && isKnown(this.nodes.id) && this.nodes.others().every(({ id }) => isKnown(id));
@@ -267,10 +260,7 @@ export class PresenceTeller implements MessageSink, NodesListener {
     if (said) return said;
     if (this.hasBatch && this.own.hasChanges) return { kind: 'changes', content: this.own.changes() };
     this.hasBatch = false;
-    if (this.mustAsk) {
-      this.mustAsk = false;
-      return { kind: 'ask', content: {} };
-    }
+    if (this.asking.take()) return { kind: 'ask', content: {} };
     const isWaiting = this.offset < this.told.offset && performance.now() - this.told.at < patienceMs;
     if (isWaiting) return undefined;
     const isLeader = this.leader === this.nodes.id;
