@@ -167,7 +167,7 @@ describe.each(platforms)('the routes of operators on %s', (platform) => {
         authorize: ({ action, path, authorization }) => {
           asked.push(`${action} ${path}`);
           return authorization === 'Bearer operator'
-            ? { admin: true }
+            ? { sub: 'olga', admin: true }
             : authorization === 'Bearer user'
               ? { feeds: '*' }
               : authorization === 'Bearer all';
