@@ -241,10 +241,12 @@ function timeOf(until: unknown): number {
 }
 
 /** @throws FeedException FEED_QUERY (400) */
-function checkQuery({ state = 'open', scope = 'cluster', after }: ConnectionQuery, limit: number): void {
+function checkQuery({ state = 'open', scope = 'cluster', after, token }: ConnectionQuery, limit: number): void {
   if (state !== 'open' && state !== 'ended') throw refused('state is open or ended.');
   if (scope !== 'node' && scope !== 'cluster') throw refused('scope is node or cluster.');
   if (!Number.isInteger(limit) || limit < 1 || limit > mostListed) throw refused(`limit is a whole number from 1 to ${mostListed}.`);
+  // What a token's id was is not remembered of a connection.
+  if (token !== undefined && state === 'ended') throw refused('token goes with open connections.');
   if (after === undefined) return;
   if (state === 'ended') throw refused('after goes with open connections.');
   if (!/.-\d+$/.test(after)) throw refused("after is a connection's id.");

@@ -159,6 +159,35 @@ describe.each(platforms)('the routes of operators on %s', (platform) => {
     expect((await admin(served, '/nodes', { headers: inKey })).status).toBe(401);
   });
 
+  it('take the claim from who decides in the place of tokens, and each of several keys', async () => {
+    const asked: string[] = [];
+    const served = await start(
+      {
+        public: false,
+        authorize: ({ action, path, authorization }) => {
+          asked.push(`${action} ${path}`);
+          return authorization === 'Bearer operator'
+            ? { sub: 'olga', admin: true }
+            : authorization === 'Bearer user'
+              ? { feeds: '*' }
+              : authorization === 'Bearer all';
+        },
+      },
+      { key: ['old-key', 'new-key'] },
+    );
+    const status = async (headers: Record<string, string>) => (await admin(served, '/nodes', { headers })).status;
+    expect(await status({ authorization: 'Bearer operator' })).toBe(200);
+    for (const name of ['user', 'all', 'nobody']) expect(await status({ authorization: `Bearer ${name}` })).toBe(403);
+    expect(asked).toEqual(Array.from({ length: 4 }, () => 'read /admin/nodes'));
+    for (const key of ['old-key', 'new-key']) {
+      expect(await status({ 'x-feed-key': key })).toBe(200);
+      expect(await status({ authorization: `Bearer ${key}` })).toBe(200);
+    }
+    expect(await status({ 'x-feed-key': 'operator' })).toBe(401);
+    expect(await status({ cookie: 'feed_token=operator' })).toBe(401);
+    expect(asked).toHaveLength(4);
+  });
+
   it('are where the module is imported with a path, behind other guards', async () => {
     const guards = [{ canActivate: () => true }];
     const served = await serve(platform, { imports: [feedModule(), AdminModule.forRoot({ path: 'operators/feeds', guards })] });

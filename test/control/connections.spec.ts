@@ -93,6 +93,7 @@ describe.each(platforms)('connections on %s', (platform) => {
     [{ scope: 'world' }, /scope is node or cluster/],
     [{ after: 'x' }, /after is a connection's id/],
     [{ after: 'n-1', state: 'ended' }, /after goes with open/],
+    [{ token: 't1', state: 'ended' }, /token goes with open/],
     [{ feed: 'a b' }, /A feed's id is/],
     [{ subject: '' }, /subject is a text/],
     [{ subject: 7 }, /subject is a text/],

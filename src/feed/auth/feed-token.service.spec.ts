@@ -34,6 +34,14 @@ describe('FeedTokenService', () => {
     expect(Object.keys(payload).sort()).toEqual(['exp', 'feeds', 'iat', 'jti', 'publish']);
   });
 
+  it('may be for operators', async () => {
+    const { payload } = await jwtVerify(await service().create({ feeds: [], admin: true }), Buffer.from(jwtSecret));
+    expect(payload.admin).toBe(true);
+    expect((await jwtVerify(await service().create({ feeds: [], admin: false }), Buffer.from(jwtSecret))).payload).not.toHaveProperty(
+      'admin',
+    );
+  });
+
   it.each<[Partial<Record<keyof FeedTokenRequest, unknown>>, string, RegExp]>([
     [{}, 'feeds', /feeds takes patterns: an id, .* not undefined/],
     [{ feeds: '' }, 'feeds', /not ""/],
@@ -48,6 +56,7 @@ describe('FeedTokenService', () => {
     [{ feeds: 'a', expiresIn: Number.POSITIVE_INFINITY }, 'expiresIn', /not Infinity/],
     [{ feeds: 'a', expiresIn: '2h' }, 'expiresIn', /not "2h"/],
     [{ feeds: 'a', subject: '' }, 'subject', /not ""/],
+    [{ feeds: 'a', admin: 'yes' }, 'admin', /must be true or false/],
   ])('refuses %j', async (request, option, message) => {
     const created = service().create(request as unknown as FeedTokenRequest);
     await expect(created).rejects.toThrow(message);

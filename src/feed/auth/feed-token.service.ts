@@ -19,9 +19,15 @@ export interface FeedTokenRequest {
   subject?: string;
   /** What `FeedService.presence()` shows of whom the token is for, such as a name: its claim `info`. 1,024 bytes of JSON at most. Default: none. */
   info?: unknown;
+  /** Whether it opens the routes of operators (`nestjs-feed/admin`): its claim `admin`. Default: false. */
+  admin?: boolean;
 }
 
-const rules = { expiresIn: wholeNumber('seconds', 1), subject: v.optional(nonEmptyText) };
+const rules = {
+  expiresIn: wholeNumber('seconds', 1),
+  subject: v.optional(nonEmptyText),
+  admin: v.optional(v.boolean('must be true or false')),
+};
 const patternRule = 'an id, or the beginning of ids with a * at its end, without white space';
 
 /** Issues tokens for the clients of an application. */
@@ -31,11 +37,11 @@ export class FeedTokenService {
 
   /**
    * Issues a token that every service with the same `jwtSecret` accepts: signed with HS256 and the first secret, with the claims `feeds`,
-   * `publish`, `sub`, `info`, `iat`, `exp` and `jti`, and with `iss` and `aud` where the options name them.
+   * `publish`, `sub`, `info`, `admin`, `iat`, `exp` and `jti`, and with `iss` and `aud` where the options name them.
    *
    * @throws FeedOptionsError without `jwtSecret`, and for values that cannot be granted
    */
-  async create({ feeds, publish = [], expiresIn = 7200, subject, info }: FeedTokenRequest): Promise<string> {
+  async create({ feeds, publish = [], expiresIn = 7200, subject, info, admin = false }: FeedTokenRequest): Promise<string> {
     const { jwtSecrets, jwtIssuer, jwtAudience } = this.options;
     const [jwtSecret] = jwtSecrets;
     if (jwtSecret === undefined) {
@@ -44,7 +50,7 @@ export class FeedTokenService {
         'jwtSecret',
       );
     }
-    checkOptions('FeedTokenService', rules, { expiresIn, subject });
+    checkOptions('FeedTokenService', rules, { expiresIn, subject, admin });
     checkInfo(info);
     const now = Math.floor(Date.now() / 1000);
     return new SignJWT({
@@ -54,6 +60,7 @@ export class FeedTokenService {
       aud: jwtAudience,
       sub: subject,
       info,
+      admin: admin || undefined,
       iat: now,
       exp: now + expiresIn,
       jti: randomUUID(),

@@ -76,10 +76,10 @@ function show(page) {
   const some = `${size} ${state}${isCut ? ', and more' : ''}${isFiltered ? ' that match' : ''}`;
   write($('#summary'), connections.length === 0 ? none : some);
   showMissing(page.missing, 'connections of these nodes are not listed.');
+  write($('[data-key=since]'), state === 'ended' ? 'Was open' : 'Open for');
   table.show(connections);
   $('#more').hidden = next === undefined;
   $('#end-all').hidden = !isFiltered || state === 'ended' || connections.length === 0;
-  write($('[data-key=since]'), state === 'ended' ? 'Was open' : 'Open for');
   showTime();
 }
 
