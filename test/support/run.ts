@@ -77,6 +77,8 @@ export interface Counts {
   closed: { client: number };
   rejectedBy: { limit: number };
   workers: { pids: number[]; missing: number[] };
+  /** With `?scope=cluster`. */
+  nodes?: { name: string }[];
 }
 
 /** A program that serves. */
