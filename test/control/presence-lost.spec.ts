@@ -55,9 +55,9 @@ describeSharedBrokers('presence where nodes are lost on', (kind: BrokerKind) => 
       await follow(a, '/feeds/both');
       await follow(b, '/feeds?id=both&id=own', `Authorization: Bearer ${token}`);
       const leaving = await follow(b, '/feeds/left');
-      await until(() => occupancy(told).length === 3);
+      await until(() => occupancy(told).length >= 3);
       b.link.cut();
-      await until(() => occupancy(told).length === 5);
+      await until(() => occupancy(told).length >= 5);
       const others = [...a.events, ...c.events];
       expect(closed(others)).toEqual(['b-1 lost both,own', 'b-2 lost left']);
       expect(others.find((event) => event.type === 'closed' && event.connection === 'b-1')).toMatchObject({
@@ -68,7 +68,7 @@ describeSharedBrokers('presence where nodes are lost on', (kind: BrokerKind) => 
       leaving.leave();
       await until(() => b.events.some((event) => event.type === 'closed'));
       b.link.mend();
-      await until(() => occupancy(told).length === 6);
+      await until(() => occupancy(told).length >= 6);
       expect(occupancy(told)[5]).toBe('occupied own');
       const opened = b.events.flatMap((event) => (event.type === 'opened' ? [event.connection] : []));
       expect(opened).toEqual(['b-1', 'b-2', 'b-1']);
@@ -82,7 +82,7 @@ describeSharedBrokers('presence where nodes are lost on', (kind: BrokerKind) => 
       const receiver = await Receiver.start();
       const a = await start('a', unheard);
       await follow(a, '/feeds/1');
-      await until(() => occupancy(a.events).length === 1);
+      await until(() => occupancy(a.events).length >= 1);
       const [b, c] = [await start('b', receiver), await start('c', receiver)];
       await meet(a, b, c);
       // What was told before they came, they know as a fact alone.
@@ -90,9 +90,9 @@ describeSharedBrokers('presence where nodes are lost on', (kind: BrokerKind) => 
       await until(() => known(b) === true && known(c) === true);
       await follow(a, '/feeds/2');
       await follow(b, '/feeds/3');
-      await until(() => occupancy(a.events).length === 3);
+      await until(() => occupancy(a.events).length >= 3);
       a.link.cut();
-      await until(() => occupancy(receiver.events).length === 4);
+      await until(() => occupancy(receiver.events).length >= 4);
       expect(occupancy(receiver.events).sort()).toEqual(['occupied 2', 'occupied 3', 'vacated 1', 'vacated 2']);
       const ids = (events: readonly FeedEvent[]) =>
         events.flatMap((event) => (event.type === 'occupied' && event.feed !== '1' ? [`${event.feed} ${event.id}`] : [])).sort();
