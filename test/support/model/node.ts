@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { getDefaultHighWaterMark } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Controller, Get, Req, Res } from '@nestjs/common';
+import { Registry } from '../../../src/feed/connection/registry.js';
 import type { EndReason } from '../../../src/feed/stats/end-reason.js';
 import { type ConnectOptions, Feed, type FeedConnection, FeedService } from '../../../src/index.js';
 import { Link } from '../../../tools/link.mjs';
@@ -74,6 +75,11 @@ export class ModelNode {
       if (own !== undefined) node.reasons.set(own, event.reason);
     });
     return node;
+  }
+
+  /** Ends the connections that follow a feed on this node alone. */
+  end(feed: string): void {
+    this.served.app.get(Registry, { strict: false }).endAll({ feed }, 'completed');
   }
 
   get feeds(): FeedService {

@@ -225,10 +225,11 @@ export class World {
     }
   }
 
+  /** Ends those of one node: when others hear of an end is not for the model to say. */
   private end(node: ModelNode, feed: string): void {
     const at = this.publications.tick();
     for (const session of this.open) if (session.node === node && session.follows(feed)) session.endedAt ??= at;
-    node.feeds.end(feed);
+    node.end(feed);
   }
 
   private async replace(n: number, how: 'drain' | 'kill'): Promise<void> {
