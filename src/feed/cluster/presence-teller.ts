@@ -173,8 +173,11 @@ export class PresenceTeller implements MessageSink, NodesListener {
   }
 
   private onAsk(id: string | undefined): void {
-    if (id === this.nodes.id) this.asking.hear();
-    else if (id !== undefined) {
+    if (id === this.nodes.id) {
+      this.asking.hear();
+      // What it said before it heard anything, it has not heard itself.
+      this.mustBegin ||= !this.isKnown(id);
+    } else if (id !== undefined) {
       this.mustBegin = true;
       this.answer();
     }
@@ -216,9 +219,11 @@ export class PresenceTeller implements MessageSink, NodesListener {
   /** Whether this node has heard everything of all others, as far as they take part. */
   private get isSettled(): boolean {
     if (this.asking.isOver || !this.nodes.isShared) return true;
-    const { rosters, telling } = this.ledger;
-    const isKnown = (id: string) => rosters.get(id)?.isStale === false;
-    return telling !== undefined && isKnown(this.nodes.id) && this.nodes.others().every(({ id }) => isKnown(id));
+    return this.ledger.telling !== undefined && this.isKnown(this.nodes.id) && this.nodes.others().every(({ id }) => this.isKnown(id));
+  }
+
+  private isKnown(id: string): boolean {
+    return this.ledger.rosters.get(id)?.isStale === false;
   }
 
   /** Says one thing after the other, until there is nothing more to say. */
