@@ -13,7 +13,7 @@ import {
 } from '@nestjs/common';
 import * as v from 'valibot';
 import type { Revocation } from '../feed/auth/revocations.js';
-import { FeedException } from '../feed/errors/feed-exception.js';
+import { badQuery, listLimit } from '../feed/errors/query-rules.js';
 import type { ConnectionPage, ConnectionQuery, EndedCount, RevokeOptions } from '../feed/feed.control.js';
 import type { FeedPage } from '../feed/feed.directory.js';
 import { FEED_OPTIONS, type ResolvedFeedOptions } from '../feed/feed.options.js';
@@ -22,7 +22,6 @@ import type { AnyRequest } from '../feed/http/adapter.js';
 import { readBody } from '../feed/http/body.js';
 import { FeedRequest } from '../feed/http/feed-request.js';
 import { DocumentedQuery } from '../feed/http/openapi.js';
-import { checkWhole } from '../feed/pubsub/history.js';
 import type { NodeCounts } from '../feed/stats/counts.js';
 import { AdminErrors } from './admin.errors.js';
 import { flagOf, numberOf, readQuery } from './admin.query.js';
@@ -32,9 +31,6 @@ const listed = [...filters, 'state', 'scope', 'limit', 'after'] as const;
 const listedFeeds = ['prefix', 'limit', 'after'] as const;
 const ended = [...filters, 'reason', 'reconnect'] as const;
 const noStore = Header('Cache-Control', 'no-store');
-
-/** How many revocations are listed at most, and unless another number is asked for. */
-const [mostListed, usuallyListed] = [1000, 100];
 
 /** The service checks the values. */
 const revocation = v.strictObject({ subject: v.optional(v.unknown()), jti: v.optional(v.unknown()), until: v.optional(v.unknown()) });
@@ -71,7 +67,7 @@ class AdminController {
     const asked = FeedRequest.of(request);
     readQuery(asked.query, []);
     const body = v.safeParse(revocation, await readBody(asked, this.options.bodyBytes, ['application/json']));
-    if (!body.success) throw new FeedException('FEED_QUERY', { message: bodyRule });
+    if (!body.success) throw badQuery(bodyRule);
     return this.feeds.revoke(body.output as RevokeOptions);
   }
 
@@ -80,8 +76,7 @@ class AdminController {
   @noStore
   @DocumentedQuery('limit')
   revocations(@Req() request: AnyRequest): { revocations: Revocation[]; total: number } {
-    const limit = numberOf(readQuery(FeedRequest.of(request).query, ['limit']).limit) ?? usuallyListed;
-    checkWhole('limit', limit, 1, mostListed);
+    const limit = listLimit(numberOf(readQuery(FeedRequest.of(request).query, ['limit']).limit));
     const all = this.feeds.revocations();
     return { revocations: all.slice(0, limit), total: all.length };
   }

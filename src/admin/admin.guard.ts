@@ -1,6 +1,7 @@
 import { type CanActivate, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
 import { AUTH_OPTIONS, type ResolvedAuthOptions } from '../feed/auth/auth.options.js';
 import { Authenticator } from '../feed/auth/authenticator.js';
+import { credentialOf } from '../feed/auth/credentials.js';
 import { isOneOf, Secret } from '../feed/auth/secret.js';
 import { unauthorized } from '../feed/auth/unauthorized.js';
 import { FeedException } from '../feed/errors/feed-exception.js';
@@ -10,6 +11,8 @@ import { withErrorHead } from '../feed/http/head.js';
 import { ADMIN_OPTIONS, type ResolvedAdminOptions } from './admin.options.js';
 
 const needed = 'This needs the admin key, or a token with the claim "admin": true.';
+/** No cookie has this name. */
+const headersAlone = { tokenCookie: '', tokenInQuery: false };
 const wanted = { action: 'read', feeds: () => [] } as const;
 
 /**
@@ -54,13 +57,10 @@ export class AdminGuard implements CanActivate {
   }
 
   private async check(request: FeedRequest): Promise<void> {
-    const { headers } = request.raw;
-    const key = headers['x-feed-key'];
-    const bearer = /^bearer +(.+)$/i.exec(headers.authorization ?? '')?.[1];
-    const given = typeof key === 'string' && key !== '' ? key : bearer;
-    if (given === undefined) throw unauthorized(needed, false);
-    if (isOneOf(this.keys, given)) return;
-    if (given !== bearer || !this.hasTokens) throw unauthorized(needed, true);
+    const credential = credentialOf(request, headersAlone);
+    if (credential?.from !== 'key' && credential?.from !== 'header') throw unauthorized(needed, false);
+    if (isOneOf(this.keys, credential.token)) return;
+    if (credential.from === 'key' || !this.hasTokens) throw unauthorized(needed, true);
     const grant = await this.authenticator.authenticate(request, wanted);
     if (grant.isAdmin) return;
     if (grant.key !== undefined) throw unauthorized(needed, true); // that of publishers

@@ -1,4 +1,4 @@
-import { FeedException } from '../feed/errors/feed-exception.js';
+import { badQuery } from '../feed/errors/query-rules.js';
 
 /**
  * Reads the parameters of a query. One that is not known is rejected: with a filter that is mistyped, an operator would end connections that
@@ -9,8 +9,8 @@ import { FeedException } from '../feed/errors/feed-exception.js';
 export function readQuery<Name extends string>(query: URLSearchParams, names: readonly Name[]): { [N in Name]?: string } {
   const given: { [N in Name]?: string } = {};
   for (const [name, value] of query) {
-    if (!names.includes(name as Name)) throw refused(`There is no parameter ${JSON.stringify(name)}: there are ${names.join(', ')}.`);
-    if (name in given) throw refused(`Give ${name} once.`);
+    if (!names.includes(name as Name)) throw badQuery(`There is no parameter ${JSON.stringify(name)}: there are ${names.join(', ')}.`);
+    if (name in given) throw badQuery(`Give ${name} once.`);
     given[name as Name] = value;
   }
   return given;
@@ -25,10 +25,6 @@ export function numberOf(text: string | undefined): number | undefined {
 /** @throws FeedException FEED_QUERY (400) */
 export function flagOf(name: string, text: string | undefined): boolean | undefined {
   if (text === undefined) return undefined;
-  if (text !== 'true' && text !== 'false') throw refused(`${name} is true or false.`);
+  if (text !== 'true' && text !== 'false') throw badQuery(`${name} is true or false.`);
   return text === 'true';
-}
-
-function refused(message: string): FeedException {
-  return new FeedException('FEED_QUERY', { message });
 }

@@ -1,10 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import * as v from 'valibot';
-import { Revocations, type Revoked } from './auth/revocations.js';
+import { type Revocation, Revocations, type Revoked } from './auth/revocations.js';
 import { type Answers, type Command, Control } from './cluster/control.js';
+import { parseConnectionId } from './connection/connection-id.js';
 import type { ConnectionFilter, ConnectionInfo } from './connection/connection-list.js';
 import { Registry } from './connection/registry.js';
 import { FeedException } from './errors/feed-exception.js';
+import { badQuery, listLimit, mostListed } from './errors/query-rules.js';
 import { toFeedException } from './errors/to-feed-exception.js';
 import type { FeedRef } from './message/feed-definition.js';
 import { checkFeedId, feedIdOf } from './message/feed-id.js';
@@ -12,8 +14,6 @@ import { timeIn } from './message/position.js';
 import { addedCounts, type FeedCounts, type NodeCounts, rejectReasons } from './stats/counts.js';
 import { type EndReason, endReasons } from './stats/end-reason.js';
 
-/** How many connections a list has at most, and unless it is asked for another number. */
-const [mostListed, usuallyListed] = [1000, 100];
 /** The longest reason that a client is told, in characters. */
 const longestReason = 200;
 /** The longest subject, or id of a token, that can be revoked, in characters. */
@@ -107,13 +107,10 @@ export interface RevokeOptions extends Revoked {
   readonly until: Date | number | string;
 }
 
-interface RevokeArgument extends Revoked {
-  readonly until: number;
-}
-
-const revoke: Command<RevokeArgument, number> = {
+/** One that names neither, which any program that reaches the server could send, would end all connections. */
+const revoke: Command<Revocation, number> = {
   name: 'revoke',
-  argument: v.object({ subject: text, jti: text, until: number }) as v.GenericSchema<unknown, RevokeArgument>,
+  argument: v.union([v.strictObject({ subject: v.string(), until: number }), v.strictObject({ jti: v.string(), until: number })]),
   answer: number,
 };
 
@@ -155,8 +152,9 @@ export class FeedControl {
   }
 
   async connections(query: ConnectionQuery): Promise<ConnectionPage> {
-    const { state = 'open', scope = 'cluster', limit = usuallyListed, ...rest } = query;
-    checkQuery(query, limit);
+    const { state = 'open', scope = 'cluster', limit: asked, ...rest } = query;
+    const limit = listLimit(asked);
+    checkQuery(query);
     const argument = { ...checked(rest), state, limit };
     if (scope === 'node')
       return pageOf({ answers: [{ node: this.registry.nodeName, value: this.listOwn(argument) }], missing: [] }, limit, state);
@@ -166,10 +164,10 @@ export class FeedControl {
   async disconnect(filter: ConnectionFilter, { reason: message, reconnect = true }: DisconnectOptions): Promise<EndedCount> {
     const given = checked(filter);
     if (Object.keys(given).length === 0) {
-      throw new FeedException('FEED_QUERY', { message: `Say which connections to end: ${Object.keys(filterEntries).join(', ')}.` });
+      throw badQuery(`Say which connections to end: ${Object.keys(filterEntries).join(', ')}.`);
     }
     if (message !== undefined && (message === '' || message.length > longestReason)) {
-      throw new FeedException('FEED_QUERY', { message: `reason is a text of 1 to ${longestReason} characters.` });
+      throw badQuery(`reason is a text of 1 to ${longestReason} characters.`);
     }
     return this.end({ ...given, reason: 'disconnected', message, isFinal: !reconnect });
   }
@@ -180,10 +178,10 @@ export class FeedControl {
 
   async revoke({ subject, jti, until: given }: RevokeOptions): Promise<EndedCount & { until: number }> {
     if ((subject === undefined) === (jti === undefined))
-      throw refused('Revoke the tokens of a subject, or the one with a jti: give one of the two.');
+      throw badQuery('Revoke the tokens of a subject, or the one with a jti: give one of the two.');
     for (const name of [subject, jti]) {
       if (name !== undefined && (typeof name !== 'string' || name === '' || name.length > longestRevoked)) {
-        throw refused(`subject and jti are texts of 1 to ${longestRevoked} characters.`);
+        throw badQuery(`subject and jti are texts of 1 to ${longestRevoked} characters.`);
       }
     }
     const until = timeOf(given);
@@ -207,7 +205,7 @@ export class FeedControl {
     return this.registry.list(filter, { isEnded: state === 'ended', limit, after });
   }
 
-  private revokeOwn({ subject, jti, until }: RevokeArgument): number {
+  private revokeOwn({ subject, jti, until }: Revocation): number {
     this.revocations.add({ subject, jti }, until);
     return this.endOwn({ subject, token: jti, reason: 'revoked' });
   }
@@ -219,10 +217,6 @@ export class FeedControl {
   }
 }
 
-function refused(message: string): FeedException {
-  return new FeedException('FEED_QUERY', { message });
-}
-
 function countOf({ answers, missing }: Answers<number>): EndedCount {
   const nodes = answers.map(({ node, value }) => ({ name: node, ended: value }));
   return { ended: nodes.reduce((sum, { ended }) => sum + ended, 0), nodes, missing };
@@ -232,24 +226,23 @@ function countOf({ answers, missing }: Answers<number>): EndedCount {
 function timeOf(until: unknown): number {
   const time = until instanceof Date ? until.getTime() : typeof until === 'string' ? timeIn(until) : until;
   if (typeof time !== 'number' || !Number.isSafeInteger(time)) {
-    throw refused('until is required: when the revoked tokens have expired, in milliseconds since 1970, or as 2030-01-31T12:00:00Z.');
+    throw badQuery('until is required: when the revoked tokens have expired, in milliseconds since 1970, or as 2030-01-31T12:00:00Z.');
   }
   const ms = time - Date.now();
-  if (ms <= 0) throw refused('until is in the past.');
-  if (ms > longestRevocationMs) throw refused('until is more than ten years ahead: is it in milliseconds?');
+  if (ms <= 0) throw badQuery('until is in the past.');
+  if (ms > longestRevocationMs) throw badQuery('until is more than ten years ahead: is it in milliseconds?');
   return time;
 }
 
 /** @throws FeedException FEED_QUERY (400) */
-function checkQuery({ state = 'open', scope = 'cluster', after, token }: ConnectionQuery, limit: number): void {
-  if (state !== 'open' && state !== 'ended') throw refused('state is open or ended.');
-  if (scope !== 'node' && scope !== 'cluster') throw refused('scope is node or cluster.');
-  if (!Number.isInteger(limit) || limit < 1 || limit > mostListed) throw refused(`limit is a whole number from 1 to ${mostListed}.`);
+function checkQuery({ state = 'open', scope = 'cluster', after, token }: ConnectionQuery): void {
+  if (state !== 'open' && state !== 'ended') throw badQuery('state is open or ended.');
+  if (scope !== 'node' && scope !== 'cluster') throw badQuery('scope is node or cluster.');
   // What a token's id was is not remembered of a connection.
-  if (token !== undefined && state === 'ended') throw refused('token goes with open connections.');
+  if (token !== undefined && state === 'ended') throw badQuery('token goes with open connections.');
   if (after === undefined) return;
-  if (state === 'ended') throw refused('after goes with open connections.');
-  if (!/.-\d+$/.test(after)) throw refused("after is a connection's id.");
+  if (state === 'ended') throw badQuery('after goes with open connections.');
+  if (!parseConnectionId(after)) throw badQuery("after is a connection's id.");
 }
 
 /**
@@ -261,7 +254,7 @@ function checked(filter: ConnectionFilter & { after?: string | undefined }): Con
   const given = Object.entries(filter).filter(([, value]) => value !== undefined);
   for (const [name, value] of given) {
     if (name === 'feed') checkFeedId(value);
-    else if (typeof value !== 'string' || value === '') throw new FeedException('FEED_QUERY', { message: `${name} is a text.` });
+    else if (typeof value !== 'string' || value === '') throw badQuery(`${name} is a text.`);
   }
   return Object.fromEntries(given);
 }

@@ -3,14 +3,11 @@ import * as v from 'valibot';
 import { Broker, type StoredFeed } from './broker/broker.js';
 import { FirstIds, type IdRange } from './broker/first-ids.js';
 import { type Answers, type Command, Control } from './cluster/control.js';
-import { FeedException } from './errors/feed-exception.js';
+import { badQuery, listLimit, mostListed } from './errors/query-rules.js';
 import { toFeedException } from './errors/to-feed-exception.js';
 import type { FeedEnd } from './message/end.js';
 import { checkFeedId, isFeedPattern } from './message/feed-id.js';
 import { Router } from './pubsub/router.js';
-
-/** How many feeds a list has at most, and unless it is asked for another number. */
-const [mostListed, usuallyListed] = [1000, 100];
 
 /** Which feeds are listed. */
 export interface FeedQuery {
@@ -76,13 +73,11 @@ export class FeedDirectory {
   }
 
   /** @throws FeedException FEED_QUERY, FEED_ID (400); FEED_BROKER (503) */
-  async list({ prefix = '', limit = usuallyListed, after }: FeedQuery): Promise<FeedPage> {
+  async list({ prefix = '', limit: asked, after }: FeedQuery): Promise<FeedPage> {
     if (prefix !== '' && (prefix.includes('*') || prefix.length > 200 || !isFeedPattern(prefix))) {
-      throw new FeedException('FEED_QUERY', { message: "prefix is the beginning of a feed's id, without a *." });
+      throw badQuery("prefix is the beginning of a feed's id, without a *.");
     }
-    if (!Number.isInteger(limit) || limit < 1 || limit > mostListed) {
-      throw new FeedException('FEED_QUERY', { message: `limit is a whole number from 1 to ${mostListed}.` });
-    }
+    const limit = listLimit(asked);
     if (after !== undefined) checkFeedId(after);
     const range = { prefix, after: after ?? '', most: limit + 1 };
     const [answers, stored] = await Promise.all([this.control.ask(followed, range), this.storedIds(range)]);
@@ -103,7 +98,7 @@ export class FeedDirectory {
   /** @throws FeedException FEED_ID (400); FEED_BROKER (503) */
   async details(feed: string): Promise<FeedDetails> {
     const id = checkFeedId(feed);
-    // The first id that begins with it is itself, if anybody follows it.
+    // The first id that begins with it is itself, if it has subscribers.
     const answers = await this.control.ask(followed, { prefix: id, after: '', most: 1 });
     const [info] = await this.describe([id], answers);
     const nodes = answers.answers.map(({ node, value }) => ({ name: node, subscribers: subscribersOf(id, value) }));

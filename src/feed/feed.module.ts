@@ -10,7 +10,6 @@ import { Broker } from './broker/broker.js';
 import { Control } from './cluster/control.js';
 import { Leases } from './cluster/leases.js';
 import { Nodes } from './cluster/nodes.js';
-import type { SharedEvent } from './cluster/presence-events.js';
 import { PresenceTeller } from './cluster/presence-teller.js';
 import type { Connection } from './connection/connection.js';
 import { FeedAnswerer } from './connection/feed-answerer.js';
@@ -36,7 +35,6 @@ import { Publisher } from './pubsub/publisher.js';
 import { Router } from './pubsub/router.js';
 import { Snapshots } from './pubsub/snapshots.js';
 import { Runs } from './run/runs.js';
-import type { FeedEvent } from './stats/events.js';
 import { Measures } from './stats/measures.js';
 import { Destinations } from './tracing/destinations.js';
 import { TracedBroker } from './tracing/traced-broker.js';
@@ -202,22 +200,12 @@ function makePresence(
 ): PresenceTeller | undefined {
   if (!presence && !rules.all.some((rule) => rule.presence)) return undefined;
   const teller = new PresenceTeller(broker, nodes, {
-    onEvent: (event) => registry.events.tell(feedEventOf(event), false),
-    onRepeated: (event) => registry.events.tell(feedEventOf(event), true),
-    onReturned: (number, { feeds, subject }) => registry.events.opened({ number, feeds, subject }),
+    onEvent: (event) => registry.events.tell(event, false),
+    onRepeated: (event) => registry.events.tell(event, true),
+    onReturned: (number, { feeds, subject }) => registry.events.opened(number, feeds, subject),
   });
   registry.tracker = new PresenceTracker(rules, presence, (number, member) => teller.note(number, member));
   return teller;
-}
-
-function feedEventOf(event: SharedEvent): FeedEvent {
-  if (event.type !== 'lost') return event;
-  const { id, time, process, node, number, member } = event;
-  const { feeds, subject, since } = member;
-  const durationMs = Math.max(0, time - since * 1000);
-  const connection = `${node}-${number}`;
-  const about = { id, time, node, process, connection, feeds, ...(subject !== undefined && { subject }) };
-  return { type: 'closed', ...about, reason: 'lost', durationMs };
 }
 
 function makeControl(nodes: Nodes): Control {

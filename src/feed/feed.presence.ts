@@ -2,13 +2,10 @@ import { Injectable } from '@nestjs/common';
 import * as v from 'valibot';
 import { type Command, Control } from './cluster/control.js';
 import { type Following, markLength, occupancyOf, usersOf } from './connection/followers.js';
-import { FeedException } from './errors/feed-exception.js';
+import { badQuery, listLimit, mostListed } from './errors/query-rules.js';
 import type { FeedRef } from './message/feed-definition.js';
 import { checkFeedId, feedIdOf } from './message/feed-id.js';
 import { Router } from './pubsub/router.js';
-
-/** How many users a list has at most, and unless it is asked for another number. */
-const [mostListed, usuallyListed] = [1000, 100];
 
 /** Which users of a feed are listed. */
 export interface PresenceQuery {
@@ -87,10 +84,9 @@ export class FeedPresence {
     control.handle(occupancy, (feed) => occupancyOf(router, feed));
   }
 
-  async presence(feed: string | FeedRef, { limit = usuallyListed, after }: PresenceQuery): Promise<Presence> {
-    const refuse = (message: string) => new FeedException('FEED_QUERY', { message });
-    if (!Number.isInteger(limit) || limit < 1 || limit > mostListed) throw refuse(`limit is a whole number from 1 to ${mostListed}.`);
-    if (after !== undefined && (typeof after !== 'string' || after === '')) throw refuse('after is the subject of a token.');
+  async presence(feed: string | FeedRef, { limit: asked, after }: PresenceQuery): Promise<Presence> {
+    const limit = listLimit(asked);
+    if (after !== undefined && (typeof after !== 'string' || after === '')) throw badQuery('after is the subject of a token.');
     const argument = { feed: checkFeedId(feedIdOf(feed)), limit, ...(after !== undefined && { after }) };
     const { answers, missing } = await this.control.ask(presence, argument);
     const { users, hasMore } = merged(answers.map(({ value }) => value));

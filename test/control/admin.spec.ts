@@ -94,9 +94,9 @@ describe.each(platforms)('the routes of operators on %s', (platform) => {
   });
 
   it.each([
-    ['GET /connections?limit=0', /limit is a whole number from 1 to 1000/],
-    ['GET /connections?limit=many', /limit is a whole number/],
-    ['GET /connections?limit=', /limit is a whole number/],
+    ['GET /connections?limit=0', /limit must be a whole number from 1 to 1000/],
+    ['GET /connections?limit=many', /limit must be a whole number/],
+    ['GET /connections?limit=', /limit must be a whole number/],
     ['GET /connections?state=closed', /state is open or ended/],
     ['GET /connections?scope=world', /scope is node or cluster/],
     ['GET /connections?after=x', /after is a connection's id/],

@@ -86,9 +86,9 @@ describe.each(platforms)('connections on %s', (platform) => {
   });
 
   it.each([
-    [{ limit: 0 }, /limit is a whole number from 1 to 1000/],
-    [{ limit: 1001 }, /limit is/],
-    [{ limit: 1.5 }, /limit is/],
+    [{ limit: 0 }, /limit must be a whole number from 1 to 1000/],
+    [{ limit: 1001 }, /limit must be a whole number from 1 to 1000/],
+    [{ limit: 1.5 }, /limit must be a whole number from 1 to 1000/],
     [{ state: 'closed' }, /state is open or ended/],
     [{ scope: 'world' }, /scope is node or cluster/],
     [{ after: 'x' }, /after is a connection's id/],

@@ -63,8 +63,8 @@ describe.each(platforms)('the presence of a feed on %s', (platform) => {
 
   it.each([
     ['a b', {}, /A feed's id is/],
-    ['a', { limit: 0 }, /limit is a whole number from 1 to 1000/],
-    ['a', { limit: 1001 }, /limit is/],
+    ['a', { limit: 0 }, /limit must be a whole number from 1 to 1000/],
+    ['a', { limit: 1001 }, /limit must be a whole number from 1 to 1000/],
     ['a', { after: '' }, /after is the subject/],
     ['a', { after: 7 }, /after is the subject/],
   ])('cannot be asked for %j by %j', async (feed, query, message) => {

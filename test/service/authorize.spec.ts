@@ -38,13 +38,15 @@ describe.each(platforms)('the service on %s', (platform) => {
     expect(await publish(service, bearer('x'))).toBe(503);
     expect(await publish(service, bearer(publishKey))).toBe(201);
     // Once, and without what is secret in the URL.
-    await until(() => service.err.includes('does not decide'));
-    expect(service.err.match(/does not decide/g)).toHaveLength(1);
-    expect(service.err).toMatch(/http:\/\/127\.0\.0\.1:\d+\/authorize does not decide .*: no answer within 2000 ms/);
+    await until(() => service.err.includes('does not authorize requests'));
+    expect(service.err.match(/does not authorize requests/g)).toHaveLength(1);
+    expect(service.err).toMatch(
+      /http:\/\/127\.0\.0\.1:\d+\/authorize does not authorize requests, which are rejected until it does: no answer within 2000 ms/,
+    );
     expect(service.err).not.toContain('hush');
     authorizer.answer = status(204);
     expect((await ask(service, '/test/a')).status).toBe(200);
-    await until(() => service.out.includes('decides again'));
+    await until(() => service.out.includes('authorizes requests again'));
   });
 
   it('starts where what decides cannot be reached, and is closed then', async () => {

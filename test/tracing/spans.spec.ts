@@ -64,6 +64,16 @@ describe.each(platforms)('tracing on %s', (platform) => {
     return { ...served, spans };
   };
 
+  it('leaves a broker what it can do beside publishing', async () => {
+    const { feeds } = await serveFeeds(platform, { tracer: otelTracer() });
+    await feeds.publish('a', 'one');
+    expect(await feeds.list()).toEqual({
+      feeds: [{ id: 'a', subscribers: 0, historyLength: 1, historyBytes: expect.any(Number), ageMs: expect.any(Number) }],
+      missing: [],
+    });
+    expect(feeds.status.broker.historyBytes).toBeGreaterThan(0);
+  });
+
   it('has one span for each message, however many get it, and active while it is delivered', async () => {
     const { feeds, port, spans } = await started();
     const peers = [await follow({ port, feeds }, '/feeds/a'), await follow({ port, feeds }, '/feeds/a')];

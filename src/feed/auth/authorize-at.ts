@@ -161,14 +161,14 @@ class Authorizer {
     this.breaker.succeed();
     if (!this.isFailing) return;
     this.isFailing = false;
-    this.logger.log(`${this.name} decides again who may read and publish`);
+    this.logger.log(`${this.name} authorizes requests again`);
   }
 
   private fail(error: Error): void {
     this.breaker.fail();
     if (this.isFailing) return;
     this.isFailing = true;
-    this.logger.error(`${this.name} does not decide who may read and publish, so that nobody may: ${reasonOf(error, this.timeoutMs)}`);
+    this.logger.error(`${this.name} does not authorize requests, which are rejected until it does: ${reasonOf(error, this.timeoutMs)}`);
   }
 
   /** Without its query, which may have a secret. */

@@ -1,3 +1,5 @@
+import { isOwnFeed } from '../message/feed-id.js';
+
 /** Which ids are looked for. */
 export interface IdRange {
   /** What they begin with. */
@@ -16,10 +18,10 @@ export class FirstIds {
 
   constructor(private readonly range: IdRange) {}
 
-  /** An id may be added again. Names of the module's own feeds begin with a `$`, and are left out. */
+  /** An id may be added again. The module's own feeds are left out. */
   add(id: string): void {
     const { prefix, after, most } = this.range;
-    if (id <= after || !id.startsWith(prefix) || id.startsWith('$') || (this.bound !== undefined && id >= this.bound)) return;
+    if (id <= after || !id.startsWith(prefix) || isOwnFeed(id) || (this.bound !== undefined && id >= this.bound)) return;
     this.ids.push(id);
     if (this.ids.length >= 2 * most + 1000) this.cut();
   }

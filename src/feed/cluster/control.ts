@@ -28,7 +28,6 @@ interface Question {
   readonly waiting: Map<string, Peer>;
   readonly answers: { node: string; value: unknown }[];
   readonly resolve: () => void;
-  readonly timer: NodeJS.Timeout;
 }
 
 /** Asks all nodes to do something, and collects what each answers. */
@@ -89,12 +88,13 @@ export class Control implements NodesListener {
     const waiting = new Map(peers.map((peer) => [peer.id, peer]));
     const answers: Question['answers'] = [];
     if (peers.length > 0) {
+      let timer: NodeJS.Timeout | undefined;
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, answerMs);
-        this.questions.set(number, { waiting, answers, resolve, timer });
+        timer = setTimeout(resolve, answerMs);
+        this.questions.set(number, { waiting, answers, resolve });
         this.nodes.tell('question', { question: number, command, argument }).catch(() => resolve());
       });
-      clearTimeout(this.questions.get(number)?.timer);
+      clearTimeout(timer);
       this.questions.delete(number);
     }
     return { answers, missing: [...waiting.values()].map(({ name }) => name) };

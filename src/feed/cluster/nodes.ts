@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Broker, MessageSink } from '../broker/broker.js';
+import { crowding } from '../broker/crowd.js';
 import type { StoredMessage } from '../message/message.js';
 import { type NodeMessage, parseNodeMessage } from './node-message.js';
 
@@ -209,7 +210,7 @@ export class Nodes implements MessageSink {
 
   /** What fails is sent again in the next period. A server that has rejected messages is found to take them again by this. */
   private beat(): void {
-    const period = this.period * Math.max(1, (this.peers.size + 1) / fewNodes);
+    const period = this.period * crowding(this.peers.size + 1, fewNodes);
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.beat(), period).unref();
     this.joinsAt = performance.now() + period * joinsAfter;

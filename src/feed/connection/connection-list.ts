@@ -57,12 +57,6 @@ const mostFeeds = 100;
 /** How many connections that ended are remembered. */
 const mostEnded = 1000;
 
-/** The number of a connection with an id, if it is one of this node's. */
-export function numberIn(id: string, node: string): number | undefined {
-  const dash = id.lastIndexOf('-');
-  return id.slice(0, dash) === node && /^\d+$/.test(id.slice(dash + 1)) ? Number(id.slice(dash + 1)) : undefined;
-}
-
 /** Whether a filter means a connection. */
 export function matches(connection: Connection, filter: ConnectionFilter): boolean {
   const { subject, address, tokenId } = connection.client;

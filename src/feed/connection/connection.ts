@@ -10,6 +10,7 @@ import type { Subscriber } from '../pubsub/topic.js';
 import type { EndReason } from '../stats/end-reason.js';
 import type { Transport, TransportListener } from '../transport/transport.js';
 import { AbortedSource, type SourceSubscription, subscribeTo } from './async-source.js';
+import { connectionId } from './connection-id.js';
 import type { Encoder } from './encoder.js';
 import type { FeedConnection } from './feed-connection.js';
 import { InterceptedSource } from './intercepted-source.js';
@@ -63,7 +64,7 @@ export class Connection
   }
 
   get id(): string {
-    return `${this.context.nodeName}-${this.number}`;
+    return connectionId(this.context.nodeName, this.number);
   }
 
   get durationMs(): number {

@@ -1,6 +1,8 @@
 import { type Observable, Subject } from 'rxjs';
+import type { LostConnection, SharedEvent } from '../cluster/presence-events.js';
 import type { EndReason } from '../stats/end-reason.js';
 import type { FeedEvent } from '../stats/events.js';
+import { connectionId } from './connection-id.js';
 
 /** Where events come from. */
 interface EventSource {
@@ -8,13 +10,6 @@ interface EventSource {
   readonly nodeName: string;
   /** Identifies this process. */
   readonly process: string;
-}
-
-/** A connection, as events have it. */
-interface Told {
-  readonly number: number;
-  readonly feeds: readonly string[];
-  readonly subject: string | undefined;
 }
 
 /** Emits what happens to connections and feeds. Without a listener, no event is made. */
@@ -28,12 +23,12 @@ export class FeedEvents {
 
   constructor(private readonly source: EventSource) {}
 
-  opened(connection: Told): void {
-    if (this.events.observed) this.events.next({ type: 'opened', ...this.about(connection) });
+  opened(number: number, feeds: readonly string[], subject: string | undefined): void {
+    if (this.events.observed) this.events.next({ type: 'opened', ...this.about(number, feeds, subject) });
   }
 
-  closed(connection: Told, reason: EndReason, durationMs: number): void {
-    if (this.events.observed) this.events.next({ type: 'closed', ...this.about(connection), reason, durationMs });
+  closed(number: number, feeds: readonly string[], subject: string | undefined, reason: EndReason, durationMs: number): void {
+    if (this.events.observed) this.events.next({ type: 'closed', ...this.about(number, feeds, subject), reason, durationMs });
   }
 
   followed(feed: string, hasSubscribers: boolean): void {
@@ -42,17 +37,24 @@ export class FeedEvents {
   }
 
   /** Tells an event of all nodes. */
-  tell(event: FeedEvent, isRepeated: boolean): void {
-    (isRepeated ? this.repeated : this.events).next(event);
+  tell(event: SharedEvent, isRepeated: boolean): void {
+    (isRepeated ? this.repeated : this.events).next(event.type === 'lost' ? endOf(event) : event);
   }
 
-  private about({ number, feeds, subject }: Told) {
+  private about(number: number, feeds: readonly string[], subject: string | undefined) {
     const { nodeName: node, process } = this.source;
-    return { ...this.stamp(), node, process, connection: `${node}-${number}`, feeds, ...(subject !== undefined && { subject }) };
+    return { ...this.stamp(), node, process, connection: connectionId(node, number), feeds, ...(subject !== undefined && { subject }) };
   }
 
   private stamp(): { id: string; time: number } {
     this.made += 1;
     return { id: `${this.source.process}-${this.made}`, time: Date.now() };
   }
+}
+
+/** The end of a connection whose node is lost. */
+function endOf({ id, time, process, node, number, member }: LostConnection): FeedEvent {
+  const { feeds, subject, since } = member;
+  const about = { id, time, node, process, connection: connectionId(node, number), feeds, ...(subject !== undefined && { subject }) };
+  return { type: 'closed', ...about, reason: 'lost', durationMs: Math.max(0, time - since * 1000) };
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Router } from '../pubsub/router.js';
 import { Connection } from './connection.js';
+import { firstPage } from './list-page.js';
 
 /** The connections of one user on this node. */
 export interface Following {
@@ -12,12 +13,16 @@ export interface Following {
   readonly info?: string | undefined;
 }
 
-/** How many characters of JSON a list of users may have, more or less: it travels as one message. */
-const longestList = 250_000;
 /** How many users of a node are told apart from those of others. */
 const mostTold = 50_000;
 /** How many characters of a hash stand for a user: a million of them share one by chance in fewer than one case of a hundred. */
 export const markLength = 8;
+
+/** What is found of a user. */
+interface Present {
+  readonly connections: number;
+  readonly newest: Connection;
+}
 
 /** The open connections that follow a feed here. */
 function* followersOf(router: Router, feed: string): IterableIterator<Connection> {
@@ -28,28 +33,27 @@ function* followersOf(router: Router, feed: string): IterableIterator<Connection
 
 /** The users that follow a feed here, by their subjects, from behind one on; and the connections without a subject. */
 export function usersOf(router: Router, feed: string, limit: number, after = '') {
-  const bySubject = new Map<string, Connection[]>();
+  const bySubject = new Map<string, Present>();
   let anonymous = 0;
   for (const connection of followersOf(router, feed)) {
     const { subject } = connection.client;
     if (subject === undefined) anonymous += 1;
-    else if (subject > after || after === '') bySubject.set(subject, [...(bySubject.get(subject) ?? []), connection]);
+    else if (subject > after || after === '') {
+      const { connections = 0, newest = connection } = bySubject.get(subject) ?? {};
+      bySubject.set(subject, { connections: connections + 1, newest: connection.number > newest.number ? connection : newest });
+    }
   }
-  const users: Following[] = [];
-  let length = 0;
-  for (const subject of [...bySubject.keys()].sort()) {
-    if (users.length === limit || length > longestList) return { users, anonymous, hasMore: true };
-    const user = describeUser(subject, bySubject.get(subject) as Connection[]);
-    users.push(user);
-    length += JSON.stringify(user).length;
-  }
-  return { users, anonymous, hasMore: false };
+  const subjects = [...bySubject.keys()].sort();
+  const { page, hasMore } = firstPage(describeUsers(subjects, bySubject), limit);
+  return { users: page, anonymous, hasMore };
 }
 
-function describeUser(subject: string, connections: readonly Connection[]): Following {
-  const newest = connections.reduce((one, other) => (other.number > one.number ? other : one));
-  const { info } = newest.client;
-  return { subject, connections: connections.length, since: Date.now() - newest.durationMs, ...(info !== undefined && { info }) };
+function* describeUsers(subjects: readonly string[], bySubject: ReadonlyMap<string, Present>): IterableIterator<Following> {
+  for (const subject of subjects) {
+    const { connections, newest } = bySubject.get(subject) as Present;
+    const { info } = newest.client;
+    yield { subject, connections, since: Date.now() - newest.durationMs, ...(info !== undefined && { info }) };
+  }
 }
 
 /** How many connections follow a feed here, and a mark of each user, by which the same user is known on other nodes. */

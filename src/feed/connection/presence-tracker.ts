@@ -1,10 +1,11 @@
 import type { Member } from '../cluster/presence-ledger.js';
+import { isOwnFeed } from '../message/feed-id.js';
 import type { RuleSet } from '../pubsub/rules.js';
 import type { Connection } from './connection.js';
 import { Poll } from './poll.js';
 import type { ConnectionTracker } from './registry.js';
 
-/** Notes which connections follow feeds whose presence is told. A poll is none: its client comes and goes with each of its requests. */
+/** Notes which connections follow feeds whose presence is told. A poll is none of them: it ends with each answer. */
 export class PresenceTracker implements ConnectionTracker {
   /**
    * @param isDefault whether the presence of feeds is told of which no rule says it
@@ -25,6 +26,6 @@ export class PresenceTracker implements ConnectionTracker {
   }
 
   private isTold(feed: string): boolean {
-    return !feed.startsWith('$') && (this.rules.of(feed)?.presence ?? this.isDefault);
+    return !isOwnFeed(feed) && (this.rules.of(feed)?.presence ?? this.isDefault);
   }
 }

@@ -4,11 +4,13 @@ import type { Router } from '../pubsub/router.js';
 import type { FeedCount, FeedCounts } from '../stats/counts.js';
 import { type EndReason, endReasons } from '../stats/end-reason.js';
 import { Connection, type ConnectionContext } from './connection.js';
-import { type ConnectionFilter, type ConnectionInfo, describe, EndedConnections, matches, numberIn } from './connection-list.js';
+import { parseConnectionId } from './connection-id.js';
+import { type ConnectionFilter, type ConnectionInfo, describe, EndedConnections, matches } from './connection-list.js';
 import { type ConnectionLog, type EndLogger, logEnd } from './connection-log.js';
 import type { Encoder } from './encoder.js';
 import { FeedEvents } from './feed-events.js';
 import { KeepAlive, type KeepAliveOptions } from './keep-alive.js';
+import { firstPage } from './list-page.js';
 import { Poll } from './poll.js';
 import type { Farewell } from './sender.js';
 import { TotalBufferLimit } from './total-buffer-limit.js';
@@ -17,9 +19,6 @@ import { TotalBufferLimit } from './total-buffer-limit.js';
 const shortestGapMs = 1;
 /** How often a drain ends those that are due, in milliseconds. */
 const drainStepMs = 5;
-
-/** How many characters of JSON a list of connections may have, more or less: it travels as one message. */
-const longestList = 250_000;
 
 /** What connections may hold, and how long. */
 export interface RegistryOptions extends KeepAliveOptions {
@@ -138,14 +137,8 @@ export class Registry implements ConnectionContext {
    * @param after behind which connection the list begins, by the names of nodes and the numbers of their connections
    */
   list(filter: ConnectionFilter, { isEnded, limit, after }: { isEnded: boolean; limit: number; after?: string | undefined }) {
-    const connections: ConnectionInfo[] = [];
-    let length = 0;
-    for (const info of isEnded ? this.lastEnded.newest(filter) : this.open(filter, after)) {
-      if (connections.length === limit || length > longestList) return { connections, hasMore: true };
-      connections.push(info);
-      length += JSON.stringify(info).length;
-    }
-    return { connections, hasMore: false };
+    const { page, hasMore } = firstPage(isEnded ? this.lastEnded.newest(filter) : this.open(filter, after), limit);
+    return { connections: page, hasMore };
   }
 
   /**
@@ -208,8 +201,7 @@ export class Registry implements ConnectionContext {
     this.opened += 1;
     this.peak = Math.max(this.peak, this.connections.size);
     this.tracker?.onChanged(connection, false);
-    const { number, feeds, client } = connection;
-    this.events.opened({ number, feeds, subject: client.subject });
+    this.events.opened(connection.number, connection.feeds, connection.client.subject);
   }
 
   /** A connection follows other feeds than before. */
@@ -231,7 +223,7 @@ export class Registry implements ConnectionContext {
     logEnd(this.logConnections, info, this.logger);
     connection.measures?.noteEnd(reason, durationMs);
     this.tracker?.onChanged(connection, true);
-    this.events.closed({ number, feeds, subject: client.subject }, reason, durationMs);
+    this.events.closed(number, feeds, client.subject, reason, durationMs);
     this.remove(connection);
   }
 
@@ -250,10 +242,9 @@ export class Registry implements ConnectionContext {
   }
 
   private *open(filter: ConnectionFilter, after = ''): IterableIterator<ConnectionInfo> {
-    const dash = after.lastIndexOf('-');
-    const isLater = after !== '' && after.slice(0, dash) > this.nodeName;
-    if (isLater) return;
-    const from = numberIn(after, this.nodeName) ?? 0;
+    const { node = '', number = 0 } = parseConnectionId(after) ?? {};
+    if (node > this.nodeName) return;
+    const from = node === this.nodeName ? number : 0;
     const found = [...this.find(filter)].filter(({ isOpen, number }) => isOpen && number > from);
     for (const connection of found.sort((a, b) => a.number - b.number)) yield describe(connection);
   }

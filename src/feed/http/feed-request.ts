@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { FeedException } from '../errors/feed-exception.js';
+import { badQuery } from '../errors/query-rules.js';
 import type { Format } from '../format/format.js';
 import { chooseFormat, marked } from '../format/formats.js';
 import { checkFeedId } from '../message/feed-id.js';
@@ -157,7 +158,7 @@ export class FeedRequest {
     const marks = this.query.get('marks');
     if (marks === null || marks === '0') return format;
     if (marks === '1') return marked(format);
-    throw new FeedException('FEED_QUERY', { message: 'marks is 1 for positions between the messages, or 0.' });
+    throw badQuery('marks is 1 for positions between the messages, or 0.');
   }
 
   /**

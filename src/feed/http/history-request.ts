@@ -1,6 +1,6 @@
-import { FeedException } from '../errors/feed-exception.js';
+import { badQuery, checkWhole } from '../errors/query-rules.js';
 import type { Start } from '../message/position.js';
-import { checkWhole, historyRange } from '../pubsub/history.js';
+import { historyRange } from '../pubsub/history.js';
 import type { FeedRequest } from './feed-request.js';
 
 /** How a request wants to be answered in JSON, instead of by a stream: `once` with history, by `poll` as soon as there is a message. */
@@ -33,7 +33,7 @@ export function historyRequest(request: FeedRequest, feeds: readonly string[]): 
   const asked = query.get('mode');
   if (asked === null) return undefined;
   const mode = modes.find((known) => known === asked);
-  if (!mode) throw new FeedException('FEED_QUERY', { message: `mode is ${modes.join(' or ')}; without it, the answer is a stream.` });
+  if (!mode) throw badQuery(`mode is ${modes.join(' or ')}; without it, the answer is a stream.`);
   const wait = numberIn(query, 'wait') ?? defaultWait;
   checkWhole('wait', wait, 1, longestWait);
   const last = numberIn(query, 'last');

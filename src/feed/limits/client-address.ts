@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import ipaddr from 'ipaddr.js';
+import { SharedTexts } from './shared-texts.js';
 
 type Subnet = [address: ipaddr.IPv4 | ipaddr.IPv6, prefixLength: number];
 
@@ -25,6 +26,8 @@ const longestHop = 100;
 export class ClientAddress {
   private readonly proxies: readonly Subnet[];
   private readonly trustsUnix: boolean;
+  /** Those of peers that are no proxies: whatever they send, they are who they are. */
+  private readonly direct = new SharedTexts();
 
   /** @param trustedProxies each of which `isProxy()` */
   constructor(trustedProxies: readonly string[]) {
@@ -39,8 +42,11 @@ export class ClientAddress {
    */
   of({ socket, headers }: Pick<IncomingMessage, 'socket' | 'headers'>): string {
     const { remoteAddress } = socket;
+    const known = this.direct.get(remoteAddress ?? '');
+    if (known !== undefined) return known;
     const peer = addressIn(remoteAddress ?? '');
     const isProxied = peer === undefined ? this.trustsUnix && remoteAddress === undefined : this.trusts(peer);
+    if (!isProxied && remoteAddress !== undefined) return this.direct.set(remoteAddress, clientAt(peer));
     const forwarded = headers['x-forwarded-for'];
     return clientAt(isProxied && forwarded !== undefined ? this.before(String(forwarded), peer) : peer);
   }

@@ -19,6 +19,11 @@ export function isFeedId(id: unknown): id is string {
   return typeof id === 'string' && id.length <= longestFeedId && feedIdForm.test(id);
 }
 
+/** Whether a feed is one of the module's own, on which nodes talk to each other. */
+export function isOwnFeed(feed: string): boolean {
+  return feed.startsWith('$');
+}
+
 /** @throws FeedException FEED_ID (400) when the value breaks `feedIdRule` */
 export function checkFeedId(id: unknown): string {
   if (!isFeedId(id)) throw new FeedException('FEED_ID', { message: `A feed's id is ${feedIdRule}.` });

@@ -1,5 +1,5 @@
 import type { Broker } from '../broker/broker.js';
-import { FeedException } from '../errors/feed-exception.js';
+import { badQuery, checkWhole } from '../errors/query-rules.js';
 import { type FeedEnd, isEnd } from '../message/end.js';
 import { type FeedMessage, type StoredMessage, toFeedMessage } from '../message/message.js';
 import { formatPosition, mostLast, type Position, parseSince, type Start } from '../message/position.js';
@@ -56,15 +56,9 @@ export interface HistoryPage {
 export function historyRange({ since, last, limit = mostMessages, reverse }: HistoryOptions): { start: Start; limit: number } {
   checkWhole('limit', limit, 1, mostMessages);
   if (last === undefined) return { start: since === undefined ? (reverse ? { last: limit } : 'earliest') : parseSince(since), limit };
-  if (since !== undefined) throw new FeedException('FEED_QUERY', { message: 'Give since or last, not both.' });
+  if (since !== undefined) throw badQuery('Give since or last, not both.');
   checkWhole('last', last, 1, mostLast);
   return { start: { last }, limit };
-}
-
-/** @throws FeedException FEED_QUERY (400) */
-export function checkWhole(name: string, value: number, least: number, most: number): void {
-  if (Number.isInteger(value) && value >= least && value <= most) return;
-  throw new FeedException('FEED_QUERY', { message: `${name} must be a whole number from ${least} to ${most}.` });
 }
 
 /** The history of a feed for the application. */

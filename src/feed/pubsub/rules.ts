@@ -1,4 +1,5 @@
 import { type FeedBounds, type HistoryBounds, type Retention } from '../broker/broker.js';
+import { isOwnFeed } from '../message/feed-id.js';
 import type { Start } from '../message/position.js';
 
 /** How the feeds that match a pattern behave. */
@@ -100,7 +101,7 @@ export class RuleSet {
   }
 
   private find(feed: string): BoundedRule | undefined {
-    if (feed.startsWith('$')) return undefined; // one of the module's own
+    if (isOwnFeed(feed)) return undefined;
     const own = this.byFeed.get(feed);
     if (own) return own;
     for (const { beginning, rule } of this.byBeginning) if (feed.startsWith(beginning)) return rule;

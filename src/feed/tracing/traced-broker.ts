@@ -1,4 +1,5 @@
 import { Broker, type History, type MessageSink, type PublishConditions } from '../broker/broker.js';
+import { isOwnFeed } from '../message/feed-id.js';
 import type { Content, StoredMessage } from '../message/message.js';
 import type { Start } from '../message/position.js';
 import { withTrace } from '../message/trace.js';
@@ -13,6 +14,9 @@ export class TracedBroker extends Broker {
     private readonly destinations: Destinations,
   ) {
     super();
+    // What a broker may do without.
+    if (broker.storedIds) this.storedIds = broker.storedIds.bind(broker);
+    if (broker.measure) this.measure = broker.measure.bind(broker);
   }
 
   get name(): string {
@@ -28,14 +32,14 @@ export class TracedBroker extends Broker {
   }
 
   async publish(feed: string, content: Content, conditions?: PublishConditions): Promise<StoredMessage> {
-    if (isOwn(feed)) return this.broker.publish(feed, content, conditions);
+    if (isOwnFeed(feed)) return this.broker.publish(feed, content, conditions);
     const append = (trace: string | undefined) => this.broker.publish(feed, withTrace(content, trace), conditions);
     const { trace: _, ...message } = await this.tracer.publish(this.destinations.of(feed), append);
     return message; // where its key was known, it is another message's trace
   }
 
   subscribe(feed: string, sink: MessageSink): Promise<void> | undefined {
-    return this.broker.subscribe(feed, isOwn(feed) ? sink : new TracedSink(sink, this.tracer, this.destinations.of(feed)));
+    return this.broker.subscribe(feed, isOwnFeed(feed) ? sink : new TracedSink(sink, this.tracer, this.destinations.of(feed)));
   }
 
   unsubscribe(feed: string): void {
@@ -58,6 +62,10 @@ export class TracedBroker extends Broker {
     return this.broker.remembered();
   }
 
+  override get historyBytes(): number | undefined {
+    return this.broker.historyBytes;
+  }
+
   close(): Promise<void> {
     return this.broker.close();
   }
@@ -78,9 +86,4 @@ class TracedSink implements MessageSink {
   lost(oldest: StoredMessage | undefined): void {
     this.sink.lost(oldest);
   }
-}
-
-/** Whether it is a feed of the module's own, on which nodes talk to each other. */
-function isOwn(feed: string): boolean {
-  return feed.startsWith('$');
 }

@@ -76,7 +76,7 @@ export async function consume(
     });
     const stop = () => {
       subscription.unsubscribe();
-      manager.consumers.delete(stream, name).catch(() => {}); // NATS deletes one to which nobody listens
+      manager.consumers.delete(stream, name).catch(() => {}); // NATS deletes a consumer without a listener
     };
     return { pending: num_pending, stop };
   } catch (error) {

@@ -54,7 +54,7 @@ export class NatsNames {
       await this.preparing;
       await this.store(manager, name, until);
     } catch (error) {
-      this.preparing = undefined; // somebody may have deleted it
+      this.preparing = undefined; // the stream may have been deleted
       throw error;
     }
   }

@@ -1,0 +1,25 @@
+import { FeedException } from './feed-exception.js';
+
+/** How many entries a list has at most, and unless it is asked for another number. */
+export const [mostListed, usuallyListed] = [1000, 100];
+
+/** The error for a parameter that is out of range, or excludes another one. */
+export function badQuery(message: string): FeedException {
+  return new FeedException('FEED_QUERY', { message });
+}
+
+/** @throws FeedException FEED_QUERY (400) */
+export function checkWhole(name: string, value: number, least: number, most: number): void {
+  if (Number.isInteger(value) && value >= least && value <= most) return;
+  throw badQuery(`${name} must be a whole number from ${least} to ${most}.`);
+}
+
+/**
+ * How many entries a list is asked for.
+ *
+ * @throws FeedException FEED_QUERY (400)
+ */
+export function listLimit(limit = usuallyListed): number {
+  checkWhole('limit', limit, 1, mostListed);
+  return limit;
+}
