@@ -1,17 +1,15 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { type Browser, chromium, type Page } from 'playwright-core';
-import { chromiumArgs, missing } from '../../tools/engines.mjs';
+import type { Page } from 'playwright-core';
+import { inBrowser, useChromium } from '../support/chromium.js';
 import { bundle } from '../support/client-page.js';
 import { Run, type Served } from '../support/run.js';
 import { platforms, publishKey, until } from '../support/serve.js';
 import { jwtSecret, sign } from '../support/tokens.js';
 
-const inBrowser = missing().includes('chromium') ? describe.skip : describe;
-
 inBrowser.each(platforms)('pages of other origins in Chromium, with the service on %s', (platform) => {
-  let browser: Browser;
+  const browser = useChromium();
   let pages: Server;
   let origin: string;
   let service: Served;
@@ -19,7 +17,6 @@ inBrowser.each(platforms)('pages of other origins in Chromium, with the service 
   let code = '';
 
   beforeAll(async () => {
-    browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: chromiumArgs });
     code = await bundle(`import { createFeedClient } from 'nestjs-feed/client'; window.createFeedClient = createFeedClient;`);
     pages = createServer((_, response) => {
       response.setHeader('Content-Type', 'text/html').end(`<!doctype html><title>page</title><script type="module">${code}</script>`);
@@ -28,7 +25,6 @@ inBrowser.each(platforms)('pages of other origins in Chromium, with the service 
     origin = `http://127.0.0.1:${(pages.address() as AddressInfo).port}`;
   });
   afterAll(async () => {
-    await browser?.close();
     pages?.close();
     pages?.closeAllConnections();
   });
@@ -42,7 +38,7 @@ inBrowser.each(platforms)('pages of other origins in Chromium, with the service 
       FEED_TICKETS: 'on',
       FEED_TOKEN_IN_QUERY: 'off',
     });
-    page = await (await browser.newContext()).newPage();
+    page = await (await browser().newContext()).newPage();
   });
   afterEach(async () => {
     await page.context().close();

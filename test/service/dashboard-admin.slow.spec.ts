@@ -1,15 +1,14 @@
 import { readFile } from 'node:fs/promises';
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
-import { chromiumArgs, Engine, missing } from '../../tools/engines.mjs';
+import type { BrowserContextOptions, Page } from 'playwright-core';
+import { Engine, missing } from '../../tools/engines.mjs';
 import { adminKey } from '../support/admin.js';
+import { inBrowser, useChromium } from '../support/chromium.js';
 import { Peer } from '../support/peer.js';
 import { Run, type Served } from '../support/run.js';
 import { publishKey, until } from '../support/serve.js';
 import { jwtSecret, sign } from '../support/tokens.js';
 
-const absent = missing();
-const inBrowser = absent.includes('chromium') ? describe.skip : describe;
-const withRedis = absent.includes('redis-server') ? it.skip : it;
+const withRedis = missing().includes('redis-server') ? it.skip : it;
 
 const start = (env: Record<string, string> = {}) =>
   Run.service({ FEED_INTERVAL_MS: '0', FEED_PUBLISH_KEY: publishKey, FEED_ADMIN_KEY: adminKey, FEED_NODE_NAME: 'n', ...env });
@@ -20,23 +19,16 @@ const hostile = `"><img src=x onerror="document.title='owned'"><script>document.
 afterEach(() => Run.endAll());
 
 inBrowser('the pages for operators in Chromium', () => {
-  let browser: Browser;
+  const browser = useChromium();
   let complaints: string[] = [];
 
-  beforeAll(async () => {
-    browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: chromiumArgs });
-  });
-  afterAll(() => browser?.close());
   beforeEach(() => {
     complaints = [];
-  });
-  afterEach(async () => {
-    for (const context of browser.contexts()) await context.close();
   });
 
   /** Opens a page, and notes whatever it complains of, less the answers that are errors. */
   async function visit(service: Served, path: string, options: BrowserContextOptions = {}): Promise<Page> {
-    const page = await (await browser.newContext(options)).newPage();
+    const page = await (await browser().newContext(options)).newPage();
     page.on('console', (message) => {
       if (!message.text().startsWith('Failed to load resource')) complaints.push(message.text());
     });

@@ -1,16 +1,14 @@
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
-import { chromiumArgs, Engine, missing } from '../../tools/engines.mjs';
+import type { BrowserContextOptions, Page } from 'playwright-core';
+import { Engine, missing } from '../../tools/engines.mjs';
+import { inBrowser, useChromium } from '../support/chromium.js';
 import { Run, type Served } from '../support/run.js';
 import { asJson, publishKey, until } from '../support/serve.js';
 import { jwtSecret, sign } from '../support/tokens.js';
 
-// tools/engines.mjs, which the test command runs first, says so where these are missing
-const absent = missing();
-const inBrowser = absent.includes('chromium') ? describe.skip : describe;
-const withRedis = absent.includes('redis-server') ? it.skip : it;
+const withRedis = missing().includes('redis-server') ? it.skip : it;
 
 const start = (env: Record<string, string> = {}) => Run.service({ FEED_INTERVAL_MS: '0', FEED_PUBLISH_KEY: publishKey, ...env });
 
@@ -21,23 +19,16 @@ async function publish(service: Served, feed: string, data: unknown): Promise<vo
 afterEach(() => Run.endAll());
 
 inBrowser('the page of the dashboard in Chromium', () => {
-  let browser: Browser;
+  const browser = useChromium();
   let complaints: string[] = [];
 
-  beforeAll(async () => {
-    browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: chromiumArgs });
-  });
-  afterAll(() => browser?.close());
   beforeEach(() => {
     complaints = [];
-  });
-  afterEach(async () => {
-    for (const context of browser.contexts()) await context.close();
   });
 
   /** Opens the dashboard, and notes whatever the page complains of: what its policy forbids is among that. */
   async function open(service: Served, options: BrowserContextOptions = {}): Promise<Page> {
-    const page = await (await browser.newContext(options)).newPage();
+    const page = await (await browser().newContext(options)).newPage();
     page.on('console', (message) => void complaints.push(message.text()));
     page.on('pageerror', (error) => void complaints.push(String(error)));
     await page.goto(`${service.url}/dashboard`);
@@ -210,7 +201,7 @@ inBrowser('the page of the dashboard in Chromium', () => {
 
   it('polls again where something other than the service has answered', async () => {
     const service = await start();
-    const page = await (await browser.newContext()).newPage();
+    const page = await (await browser().newContext()).newPage();
     let pages = 0;
     await page.route('**/dashboard/feed?*', (route) => (pages > 2 ? route.continue() : route.fulfill({ status: 502 })));
     await page.route('**/dashboard/now', (route) => {
