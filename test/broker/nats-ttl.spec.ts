@@ -115,6 +115,28 @@ import { until } from '../support/until.js';
     expect(cut.texts('quiet')).toEqual([]);
   });
 
+  it('have it told as well where only the last message of the stream has expired', async () => {
+    const rules = { short: { historyTtlMs: 500 } };
+    const link = await linkTo(engine);
+    const [cut, other] = [await node(rules, link.port), await node(rules)];
+    await cut.subscribe('short', 'plain');
+    const [plain] = await other.count('plain', 1, 1);
+    await until(() => cut.of('plain').length === 1);
+    link.cut();
+    const [short] = await other.count('short', 1, 1);
+    await until(() => isGone('short'));
+    link.sever();
+    link.mend();
+    await until(() => cut.of('short').length > 0 && cut.isAvailable);
+    expect(cut.texts('short')).toEqual(['lost']);
+    expect(cut.texts('plain')).toEqual(['1']);
+    for (const each of [cut, await node(rules)]) {
+      expect(await each.history('short', positionOf(plain as StoredMessage))).toMatchObject({ isReset: true, messages: [] });
+      expect(await each.history('short', positionOf(short as StoredMessage))).toMatchObject({ isReset: false, messages: [] });
+      expect(await each.history('plain', positionOf(plain as StoredMessage))).toMatchObject({ isReset: false, messages: [] });
+    }
+  });
+
   it('come with the first process whose rules have some, and stay for those of the stream', async () => {
     const allows = async () => (await manager.streams.info('a')).config.allow_msg_ttl === true;
     const rules = { short: { historyTtlMs: 500 } };

@@ -22,7 +22,7 @@ export class NatsFeeds {
    */
   private readonly suspects = new Map<string, { readonly decided: number; readonly gapEnd: number }>();
   private suspectsEnd = 0;
-  /** The offset of the last message that arrived after a gap. */
+  /** The offset behind the last gap. */
   private gapEnd = 0;
   /** The offset up to which messages are history, and not delivered: older than this process, or delivered under another epoch. */
   private historyEnd = 0;
@@ -119,7 +119,7 @@ export class NatsFeeds {
 
   deliver(feed: string, offset: number, time: number, content: Content): void {
     if (this.hasEnded(feed, offset, time)) {
-      this.skip(offset);
+      this.skip(offset, offset - 1);
       return;
     }
     if (isEnd(content)) this.noteEnd(feed, offset, time);
@@ -145,9 +145,13 @@ export class NatsFeeds {
     this.resolveSuspects();
   }
 
-  /** Advances to an offset without a message. */
-  skip(offset: number): void {
-    this.advance(offset);
+  /**
+   * Advances to an offset without a message.
+   *
+   * @param missing the last offset that is missing unless it has arrived: the one before this, or this one where its message is gone
+   */
+  skip(offset: number, missing: number): void {
+    this.advance(offset, missing);
     this.resolveSuspects();
   }
 
@@ -208,18 +212,18 @@ export class NatsFeeds {
     }
   }
 
-  private advance(offset: number): void {
+  private advance(offset: number, missing = offset - 1): void {
     const log = this.log as MessageLog;
-    if (offset > log.offset + 1) this.gapEnd = offset;
+    if (missing > log.offset) this.gapEnd = missing + 1;
     log.offset = offset;
   }
 
-  /** Once everything has arrived: a suspect without a message has lost all that it may have lost. */
+  /** Once everything has arrived: a suspect without a message behind the last gap has lost all that it may have lost. */
   private resolveSuspects(): void {
     const { offset } = this;
     if (this.suspects.size === 0 || offset < this.suspectsEnd) return;
-    for (const [feed, { decided }] of this.suspects) {
-      if (decided !== unresolved) continue;
+    for (const [feed, { decided, gapEnd }] of this.suspects) {
+      if (decided >= Math.min(this.gapEnd, gapEnd)) continue;
       this.log?.forget(feed, offset);
       if (offset > this.silentEnd) this.sinks.get(feed)?.lost(undefined);
     }
