@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Controller, HttpCode, Post } from '@nestjs/common';
 import { MemoryBroker } from '../../src/feed/broker/memory/memory-broker.js';
 import { HealthModule } from '../../src/health/index.js';
@@ -46,6 +48,39 @@ describe.each(platforms)('draining on %s', (platform) => {
     });
     expect(new Set(retries).size).toBeGreaterThan(10);
     expect(served.feeds.counts().closed).toMatchObject({ drained: 21 });
+  });
+
+  it('is not held up by a client that comes between the end of the drain and the close of the server', async () => {
+    const served = await serveFeeds(platform, { drainMs: 0 });
+    const idle = await Peer.to(served.port);
+    const server = served.app.getHttpServer();
+    const late: Peer[] = [];
+    const close = server.close.bind(server);
+    server.close = (then: () => void) => {
+      void (async () => {
+        await sleep(0); // the drain time, whose timer began before this one, is up
+        await idle.closed();
+        const [peer] = await Promise.all([Peer.to(served.port), once(server, 'connection')]);
+        late.push(peer);
+        close(then);
+      })();
+      return server;
+    };
+    await served.app.close();
+    expect(await late[0]?.closed()).toMatch(/^HTTP\/1.1 503 /);
+  });
+
+  it('is not held up by a connection that its client keeps behind the last answer', async () => {
+    const served = await serveFeeds(platform, { drainMs: 0 }, { controllers: [OrdersController] });
+    const order = await Peer.to(served.port);
+    order.send('POST /orders HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n');
+    await until(() => OrdersController.answers.length === 1);
+    const idle = await Peer.to(served.port);
+    const closing = served.app.close();
+    await idle.closed(); // the drain is over
+    for (const answer of OrdersController.answers.splice(0)) answer();
+    await order.sees('ordered');
+    await Promise.all([order.closed(), closing]);
   });
 
   it.each([0, 200])('lets the requests of the application end, however long they take, with a drain time of %i ms', async (drainMs) => {

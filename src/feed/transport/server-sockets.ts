@@ -64,11 +64,13 @@ export class ServerSockets {
   /** In the order in which they became idle. */
   private readonly idle = new Set<ServerSocket>();
   private readonly asking = new Set<ServerSocket>();
-  /** Those that were turned away, and when. */
+  /** Those that were turned away or dismissed, and when. */
   private readonly leaving = new Map<Socket, number>();
   /** Those whose TLS handshake is not complete, by their peer: all that a socket and the TLS socket on it have in common. */
   private readonly handshakes = new Map<string, ServerSocket>();
   private timer: NodeJS.Timeout | undefined;
+  /** Whether the server takes no more requests. */
+  private isOver = false;
 
   constructor(
     private readonly server: Server,
@@ -107,8 +109,12 @@ export class ServerSockets {
     for (const { session } of this.asking) session?.close();
   }
 
-  /** Closes idle sockets: a server's `close()` would wait for incomplete requests, and for TLS handshakes up to 120 s. */
+  /**
+   * Closes idle sockets, each of the others behind its last answer, and turns away those that come from now on: a server's `close()` would
+   * wait for incomplete requests, for sockets without one, and for TLS handshakes up to 120 s.
+   */
   destroyIdle(): void {
+    this.isOver = true;
     for (const { socket } of this.idle) socket.destroy();
     for (const socket of this.leaving.keys()) socket.destroy();
   }
@@ -123,6 +129,10 @@ export class ServerSockets {
   answer(entry: ServerSocket): void {
     entry.asking -= 1;
     if (entry.asking > 0 || !this.asking.delete(entry)) return;
+    if (this.isOver) {
+      this.dismiss(entry);
+      return;
+    }
     entry.idleSince = performance.now();
     this.idle.add(entry);
   }
@@ -136,7 +146,7 @@ export class ServerSockets {
 
   /** Whether answers should close their connections: half of the room is for those that have not asked yet. */
   get isCrowded(): boolean {
-    return this.size > this.most / 2;
+    return this.isOver || this.size > this.most / 2;
   }
 
   /** As many sockets as feeds leave. */
@@ -151,7 +161,7 @@ export class ServerSockets {
   private accept(socket: Socket): void {
     const { most } = this;
     while (this.size >= most && this.turnOldestAway());
-    if (this.size >= most + this.bound.spare) {
+    if (this.isOver || this.size >= most + this.bound.spare) {
       if (!(this.server instanceof TlsServer)) socket.end(turnedAway);
       // At once: its descriptor may be the last. What was written is on its way.
       socket.destroy();
@@ -203,6 +213,17 @@ export class ServerSockets {
     socket.removeAllListeners('data');
     socket.on('data', ignore).on('end', onEnd).on('error', ignore);
     socket.end(turnedAway);
+    this.leaving.set(socket, performance.now());
+    this.sweepLater();
+  }
+
+  /** Closes a socket behind its last answer, once its client has closed it as well, or cannot be waited for. */
+  private dismiss({ socket, session }: ServerSocket): void {
+    if (session) {
+      session.close();
+      return;
+    }
+    socket.end();
     this.leaving.set(socket, performance.now());
     this.sweepLater();
   }
