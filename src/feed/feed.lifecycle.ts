@@ -97,7 +97,7 @@ export class FeedLifecycle implements OnModuleInit, OnApplicationBootstrap, Befo
     this.handover?.close();
     this.sockets?.close();
     const left = () => Math.max(0, drainMs - (performance.now() - begun));
-    setTimeout(() => this.sockets?.destroyIdle(), left()).unref();
+    setTimeout(() => this.sockets?.shutDown(), left()).unref();
     await registry.drain(left() * spreadShare);
     while (registry.size > 0 && left() > 0) await sleep(drainStepMs);
     await this.runs.stop();

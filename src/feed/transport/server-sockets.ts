@@ -113,7 +113,7 @@ export class ServerSockets {
    * Closes idle sockets, each of the others behind its last answer, and turns away those that come from now on: a server's `close()` would
    * wait for incomplete requests, for sockets without one, and for TLS handshakes up to 120 s.
    */
-  destroyIdle(): void {
+  shutDown(): void {
     this.isOver = true;
     for (const { socket } of this.idle) socket.destroy();
     for (const socket of this.leaving.keys()) socket.destroy();
@@ -146,7 +146,7 @@ export class ServerSockets {
 
   /** Whether answers should close their connections: half of the room is for those that have not asked yet. */
   get isCrowded(): boolean {
-    return this.isOver || this.size > this.most / 2;
+    return this.size > this.most / 2;
   }
 
   /** As many sockets as feeds leave. */

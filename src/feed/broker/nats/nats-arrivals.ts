@@ -9,7 +9,7 @@ const requestsAtOnce = 100;
 interface Arrival {
   readonly sequence: number;
   /** The last sequence that is missing unless it has arrived: the one before a message, and an end's own. */
-  readonly gapEnd: number;
+  readonly lastMissing: number;
   readonly time: number;
   readonly feed: string;
   readonly content: ReturnType<typeof decode>;
@@ -19,7 +19,7 @@ export interface ArrivalsOptions {
   /** How many bytes a message may have in NATS. */
   readonly largestBytes: number;
   /** Called when everything up to an offset has been delivered. */
-  readonly reached: (offset: number) => void;
+  readonly onReached: (offset: number) => void;
   readonly fail: (cause: Error) => void;
 }
 
@@ -39,14 +39,14 @@ export class NatsArrivals {
 
   /** @param time when NATS stored the message */
   add(sequence: number, time: number, feed: string, content: Arrival['content']): void {
-    this.arrive({ sequence, gapEnd: sequence - 1, time, feed, content });
+    this.arrive({ sequence, lastMissing: sequence - 1, time, feed, content });
   }
 
   /** All that the stream had up to a sequence has arrived, or is gone. */
   endAt(sequence: number): void {
     const before = this.waiting.at(-1);
     if (sequence <= (before?.sequence ?? this.feeds.offset)) return;
-    this.arrive({ sequence, gapEnd: sequence, time: before?.time ?? Number.NEGATIVE_INFINITY, feed: '', content: undefined });
+    this.arrive({ sequence, lastMissing: sequence, time: before?.time ?? Number.NEGATIVE_INFINITY, feed: '', content: undefined });
   }
 
   stop(): void {
@@ -62,16 +62,16 @@ export class NatsArrivals {
   /** Delivers what has arrived, up to a gap that has to be inspected first. */
   private deliver(): void {
     const { feeds } = this;
-    for (const [n, { sequence, gapEnd, time, feed, content }] of this.waiting.entries()) {
-      if (gapEnd > feeds.offset && sequence > this.inspectedUpTo) {
+    for (const [n, { sequence, lastMissing, time, feed, content }] of this.waiting.entries()) {
+      if (lastMissing > feeds.offset && sequence > this.inspectedUpTo) {
         this.waiting.splice(0, n);
         void this.inspectGaps();
         return;
       }
       if (content === cleared) feeds.clearFeed(feed, sequence);
       else if (content) feeds.deliver(feed, sequence, time, content);
-      else feeds.skip(sequence, gapEnd);
-      this.options.reached(feeds.offset);
+      else feeds.skip(sequence, lastMissing);
+      this.options.onReached(feeds.offset);
     }
     this.waiting = [];
   }
@@ -79,10 +79,10 @@ export class NatsArrivals {
   /** Finds out which feeds may have lost messages in the gaps between arrivals. What arrives meanwhile waits. */
   private async inspectGaps(): Promise<void> {
     this.isInspecting = true;
-    const { sequence, gapEnd } = this.waiting.at(-1) as Arrival;
+    const { sequence, lastMissing } = this.waiting.at(-1) as Arrival;
     this.inspectedUpTo = sequence;
     try {
-      await this.findLosses(gapEnd);
+      await this.findLosses(lastMissing);
       if (this.isStopped) return;
       this.isInspecting = false;
       this.deliver();
@@ -96,9 +96,9 @@ export class NatsArrivals {
    * stream's oldest messages expired or had too many bytes. Which ones those were is not known: every feed may have lost messages before
    * the first that is left, unless the time was too short and the bytes too few for that.
    *
-   * @param gapEnd the last sequence that may be missing
+   * @param lastMissing the last sequence that may be missing
    */
-  private async findLosses(gapEnd: number): Promise<void> {
+  private async findLosses(lastMissing: number): Promise<void> {
     const { feeds } = this;
     const { first, last, at, full, maxAgeMs, maxBytes, ttlsMs } = await this.stream.losses();
     const isYoung = performance.now() - feeds.completeAt < maxAgeMs && (last - feeds.offset) * this.options.largestBytes < maxBytes;
@@ -111,7 +111,7 @@ export class NatsArrivals {
       hasExpired ||= gap !== undefined;
     }
     const isExplained = (full.length > 0 || hasExpired) && (first <= feeds.offset + 1 || isYoung);
-    if (!isExplained) feeds.suspectAll(first > feeds.offset + 1 ? first - 1 : gapEnd, last);
+    if (!isExplained) feeds.suspectAll(first > feeds.offset + 1 ? first - 1 : lastMissing, last);
     for (let n = 0; n < full.length; n += requestsAtOnce) {
       const some = await Promise.all(full.slice(n, n + requestsAtOnce).map(async (feed) => ((await this.hasLost(feed)) ? [feed] : [])));
       feeds.suspect(some.flat(), last);
@@ -132,9 +132,9 @@ export class NatsArrivals {
       time: feeds.timeOf(feeds.offset) ?? Number.NEGATIVE_INFINITY,
     };
     for (const arrival of this.waiting) {
-      const { sequence, gapEnd } = arrival;
+      const { sequence, lastMissing } = arrival;
       if (sequence > this.inspectedUpTo) break;
-      if (gapEnd > before.sequence) gaps.push({ end: gapEnd, ageMs: Math.min(mostMs, now - before.time) });
+      if (lastMissing > before.sequence) gaps.push({ end: lastMissing, ageMs: Math.min(mostMs, now - before.time) });
       before = arrival;
     }
     return gaps;

@@ -148,10 +148,10 @@ export class NatsFeeds {
   /**
    * Advances to an offset without a message.
    *
-   * @param missing the last offset that is missing unless it has arrived: the one before this, or this one where its message is gone
+   * @param lastMissing the last offset that is missing unless it has arrived: the one before this, or this one where its message is gone
    */
-  skip(offset: number, missing: number): void {
-    this.advance(offset, missing);
+  skip(offset: number, lastMissing: number): void {
+    this.advance(offset, lastMissing);
     this.resolveSuspects();
   }
 
@@ -212,9 +212,9 @@ export class NatsFeeds {
     }
   }
 
-  private advance(offset: number, missing = offset - 1): void {
+  private advance(offset: number, lastMissing = offset - 1): void {
     const log = this.log as MessageLog;
-    if (missing > log.offset) this.gapEnd = missing + 1;
+    if (lastMissing > log.offset) this.gapEnd = lastMissing + 1;
     log.offset = offset;
   }
 

@@ -57,9 +57,9 @@ export class NatsSession implements ServerSession {
   ) {
     this.publisher = new NatsPublisher(connection, stream, context, this);
     this.names = new NatsNames(connection, context.settings);
-    const reached = (offset: number) => this.waiters.reach(offset);
+    const onReached = (offset: number) => this.waiters.reach(offset);
     const largestBytes = (connection.info?.max_payload ?? Number.POSITIVE_INFINITY) + 1024;
-    this.arrivals = new NatsArrivals(stream, context.feeds, { largestBytes, reached, fail: (cause) => this.end(cause) });
+    this.arrivals = new NatsArrivals(stream, context.feeds, { largestBytes, onReached, fail: (cause) => this.end(cause) });
     this.ended = new Promise((resolve) => {
       this.resolveEnded = resolve;
     });
