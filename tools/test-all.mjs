@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const cwd = join(dirname(fileURLToPath(import.meta.url)), '..');
@@ -35,14 +35,23 @@ async function part(name, beside, command, ...args) {
   if (status !== 0) failures.push(name);
 }
 
+const firstLine = (text) => text.trimStart().split('\n', 1)[0];
+
 /** A part that ends in a call of Jest. */
 async function tests(name, ...command) {
   const file = join(folder, `${name}.json`);
   await part(name, false, ...command, '--json', `--outputFile=${file}`);
   try {
-    const { numPassedTests, numFailedTests, numRuntimeErrorTestSuites } = JSON.parse(readFileSync(file, 'utf8'));
+    const { numPassedTests, numFailedTests, numRuntimeErrorTestSuites, testResults } = JSON.parse(readFileSync(file, 'utf8'));
     sums.passed += numPassedTests;
     sums.failed += numFailedTests + numRuntimeErrorTestSuites;
+    for (const { name: spec, status, message, assertionResults } of testResults) {
+      if (status !== 'failed') continue;
+      const failed = assertionResults.filter((test) => test.status === 'failed');
+      if (failed.length === 0) failures.push(`${name}: ${relative(cwd, spec)}: ${firstLine(message)}`);
+      for (const test of failed)
+        failures.push(`${name}: ${relative(cwd, spec)}: ${test.fullName}: ${firstLine(test.failureMessages[0] ?? '')}`);
+    }
   } catch {
     sums.failed += 1; // there was no run
   }

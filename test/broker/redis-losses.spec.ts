@@ -1,12 +1,11 @@
 import { cp, rename, rm } from 'node:fs/promises';
-import { Redis } from 'ioredis';
 import type { HistoryBounds } from '../../src/feed/broker/broker.js';
 import { redisBroker } from '../../src/feed/broker/redis/index.js';
 import type { StoredMessage } from '../../src/feed/message/message.js';
-import { type Engine, missing } from '../../tools/engines.mjs';
+import { missing } from '../../tools/engines.mjs';
 import { type Node, numbers, positionOf } from '../support/broker-node.js';
 import { linkTo, nodeOf, roomy, startEngine } from '../support/brokers.js';
-import { atEnd } from '../support/ends.js';
+import { clientOf, replicated } from '../support/redis.js';
 import { until } from '../support/until.js';
 
 /** Redis as it comes from the package: it saves a snapshot from time to time, here only on demand. */
@@ -14,13 +13,6 @@ const snapshots = ['--appendonly', 'no'];
 
 async function node({ port }: { port: number }, bounds: Partial<HistoryBounds> = {}): Promise<Node> {
   return nodeOf(await redisBroker(`redis://127.0.0.1:${port}`)({ ...roomy, ...bounds, log: () => {} }));
-}
-
-function client({ port }: Engine): Redis {
-  const redis = new Redis({ port, host: '127.0.0.1' });
-  redis.on('error', () => {});
-  atEnd(() => redis.disconnect());
-  return redis;
 }
 
 /** Whether a position is reset. A node connects again when it learns of a loss. */
@@ -42,7 +34,7 @@ async function isReset(of: Node, feed: string, message: StoredMessage): Promise<
     const before = await node(engine);
     await before.subscribe('a', 'b');
     const m1 = await before.publish('a', '1');
-    await client(engine).save();
+    await clientOf(engine).save();
     const [m2, m3] = (await before.count('a', 2, 3)) as [StoredMessage, StoredMessage];
     if (nodes !== 'stay') await before.broker.close();
     await engine.kill();
@@ -68,7 +60,7 @@ async function isReset(of: Node, feed: string, message: StoredMessage): Promise<
     const cut = await node({ port: link.port });
     await cut.subscribe('a');
     await cut.publish('a', '1');
-    await client(engine).save();
+    await clientOf(engine).save();
     const [lost] = (await cut.count('a', 2, 3)) as [StoredMessage];
     link.cut();
     link.sever();
@@ -91,11 +83,11 @@ async function isReset(of: Node, feed: string, message: StoredMessage): Promise<
     const follower = await node(engine);
     await follower.subscribe('a');
     const first = await follower.publish('a', '1');
-    await client(engine).save();
+    await clientOf(engine).save();
     await cp(engine.folder, `${engine.folder}-backup`, { recursive: true });
-    await client(engine).hset('{nestjs-feed}:state', 'offset', first.offset + 60e6);
+    await clientOf(engine).hset('{nestjs-feed}:state', 'offset', first.offset + 60e6);
     const lost = await follower.publish('a', '2');
-    await client(engine).save();
+    await clientOf(engine).save();
     await engine.kill();
     await rm(engine.folder, { recursive: true });
     await rename(`${engine.folder}-backup`, engine.folder);
@@ -110,13 +102,13 @@ async function isReset(of: Node, feed: string, message: StoredMessage): Promise<
   it('has it told when a replica was behind that became the master, and the old one went on', async () => {
     const master = await startEngine('redis');
     const replica = await startEngine('redis', '--replicaof', `127.0.0.1 ${master.port}`, '--repl-diskless-sync-delay', '0');
-    const [old, link] = [client(master), await linkTo(master)];
-    await until(async () => (await old.info('replication')).includes('state=online'));
+    const link = await linkTo(master);
+    await until(async () => (await clientOf(master).info('replication')).includes('state=online'));
     const follower = await node({ port: link.port });
     await follower.subscribe('a');
     const [, kept] = (await follower.count('a', 1, 2)) as [StoredMessage, StoredMessage];
-    await old.wait(1, 0);
-    await client(replica).replicaof('NO', 'ONE');
+    await replicated(master, replica);
+    await clientOf(replica).replicaof('NO', 'ONE');
     // Both acknowledge now.
     const [lost] = (await follower.count('a', 3, 4)) as [StoredMessage];
     const other = await node(replica);
@@ -137,12 +129,12 @@ async function isReset(of: Node, feed: string, message: StoredMessage): Promise<
   it('has it told again where a process was longer on the side that lost, and more was acknowledged there', async () => {
     const master = await startEngine('redis');
     const replica = await startEngine('redis', '--replicaof', `127.0.0.1 ${master.port}`, '--repl-diskless-sync-delay', '0');
-    await until(async () => (await client(master).info('replication')).includes('state=online'));
+    await until(async () => (await clientOf(master).info('replication')).includes('state=online'));
     const links = [await linkTo(master), await linkTo(master)] as const;
     const [first, second] = [await node(links[0]), await node(links[1])];
     await second.publish('a', '1');
-    await client(master).wait(1, 0);
-    await client(replica).replicaof('NO', 'ONE');
+    await replicated(master, replica);
+    await clientOf(replica).replicaof('NO', 'ONE');
     const other = await node(replica);
     await other.subscribe('a');
     const move = (link: (typeof links)[number]) => {

@@ -13,7 +13,7 @@ import { type Engine, freePort, missing } from '../../tools/engines.mjs';
 import { type Node, numbers, positionOf } from '../support/broker-node.js';
 import { ioredis5, linkTo, nodeOf, roomy, startEngine } from '../support/brokers.js';
 import { atEnd } from '../support/ends.js';
-import { clientOf, neighbourOf } from '../support/redis.js';
+import { clientOf, neighbourOf, replicated } from '../support/redis.js';
 import { until } from '../support/until.js';
 
 const suite = missing().includes('redis-server') ? describe.skip : describe;
@@ -584,7 +584,7 @@ suite.each([
     await other.count('b', 1, 3);
     await until(() => one.all.length === 6 && other.all.length === 6);
     await one.broker.remember('sub:alice', Date.now() + 3_600_000);
-    await at(owner).wait(1, 0); // until the replica has them
+    await replicated(owner, replica);
     await owner.kill();
     await until(() => !one.isAvailable && !other.isAvailable);
     await until(() => one.isAvailable && other.isAvailable);
