@@ -37,7 +37,6 @@ export interface AttendanceFaults {
 }
 
 /** The id of an event of a feed has a UUID, the number of the telling, and the feed. */
-const beginningOf = (id: string) => id.slice(0, 36);
 const numberOf = (id: string) => Number(id.slice(37).split('-')[0]);
 
 /** Takes what the nodes' webhooks send, and compares what nodes say of presence with what the clients know. */
@@ -78,7 +77,7 @@ export class Attendance {
       if (!isRight) miscounted += 1;
       const told = this.#toldOf(name);
       if (told.some((type, n) => type !== (n % 2 === 0 ? 'occupied' : 'vacated'))) repeated += 1;
-      if (told.length % 2 !== (followers > 0 ? 1 : 0)) wrong += 1;
+      if ((told.at(-1) ?? 'vacated') !== (followers > 0 ? 'occupied' : 'vacated')) wrong += 1;
     }
     const events = [...this.#events.values()];
     return {
@@ -91,13 +90,7 @@ export class Attendance {
   /** What was told of a feed, in the order of the tellings. */
   #toldOf(feed: string): string[] {
     const events = [...this.#events.values()].filter((event) => event.feed === feed && /^(occupied|vacated)$/.test(event.type));
-    // Should nodes have begun anew, all that they told then has another beginning.
-    const first = new Map<string, number>();
-    for (const { id, time } of events) first.set(beginningOf(id), Math.min(time, first.get(beginningOf(id)) ?? time));
-    events.sort(({ id: one }, { id: other }) => {
-      const [a, b] = [first.get(beginningOf(one)) as number, first.get(beginningOf(other)) as number];
-      return a - b || numberOf(one) - numberOf(other);
-    });
+    events.sort((one, other) => one.time - other.time || numberOf(one.id) - numberOf(other.id));
     return events.map(({ type }) => type);
   }
 

@@ -121,6 +121,7 @@ export async function splitBrain(stage: Stage): Promise<Engine> {
   return {
     urlOf: () => trio.url,
     forgets: true,
+    parts: true,
     disasters: [
       stage.severs(0.1, 0.1),
       kill,

@@ -29,6 +29,8 @@ export interface Engine {
   readonly disasters: readonly Disaster[];
   /** Whether it forgets what it has acknowledged: followers are then told so, by a `reset`. Default: false, and each reset is a fault. */
   readonly forgets?: boolean;
+  /** Whether it parts nodes from each other and serves both sides, which tell on their own. Default: false, and no feed is told twice in a row. */
+  readonly parts?: boolean;
   /** The longest that a message may take to be acknowledged or refused, in milliseconds. Default: no bound, since the machine may be busy. */
   readonly mostAnswerMs?: number;
 }

@@ -58,7 +58,7 @@ export function figures({ stage, publisher, calm, gone, attendance }: Run): stri
 }
 
 /** Judges a run; returns a table, and whether all holds. */
-export function judge({ engine: { forgets = false, mostAnswerMs }, stage, publisher, isWhole, gone = 0, attendance }: Run) {
+export function judge({ engine: { forgets = false, parts = false, mostAnswerMs }, stage, publisher, isWhole, gone = 0, attendance }: Run) {
   const { crowd, slowestAnswerMs } = stage;
   const { faults, ledgers } = crowd;
   const { lost: silent = 0, ...others } = Object.fromEntries(faults);
@@ -69,7 +69,7 @@ export function judge({ engine: { forgets = false, mostAnswerMs }, stage, publis
     none('gone from the engine', gone),
     none('lost silently', silent),
     none('feeds whose presence is wrong after 15 s', attendance.miscounted),
-    none('feeds told as occupied, or vacated, twice in a row', attendance.repeated),
+    ...(parts ? [] : [none('feeds told as occupied, or vacated, twice in a row', attendance.repeated)]),
     none('feeds told as other than they are', attendance.wrong),
     none('connections told as lost twice', attendance.lostTwice),
     ...Object.entries(others).map(([what, count]) => none(what, what === 'resets' ? resets : count)),

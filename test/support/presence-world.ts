@@ -17,10 +17,12 @@ class Server {
   private readonly paths = new Set<Path>();
   published = 0;
 
-  connect(): Path {
-    const path = new Path(this);
+  connect(path: Path): void {
     this.paths.add(path);
-    return path;
+  }
+
+  disconnect(path: Path): void {
+    this.paths.delete(path);
   }
 
   async publish(...message: Parameters<Broker['publish']>): Promise<StoredMessage> {
@@ -41,7 +43,18 @@ class Path {
   /** The type of the message after whose acknowledgement nothing comes any more, itself included. */
   deafAt: string | undefined = undefined;
 
-  constructor(private readonly server: Server) {}
+  constructor(private server: Server) {
+    server.connect(this);
+  }
+
+  /** Leads to another server from now on: what it has missed there is lost. */
+  lead(server: Server): void {
+    this.server.disconnect(this);
+    this.server = server;
+    server.connect(this);
+    this.missed = undefined;
+    for (const sink of this.sinks.values()) sink.lost(undefined);
+  }
 
   get broker(): Broker {
     return Object.create(MemoryBroker.prototype, {
@@ -93,6 +106,8 @@ export interface Told {
 /** Several nodes, and what is true of them. */
 export class World {
   readonly server = new Server();
+  /** Where nodes are while the first one is cut off from them. */
+  readonly otherServer = new Server();
   readonly nodes: WorldNode[] = [];
   readonly told: Told[] = [];
   /** What a node told that was lost right after. */
@@ -148,7 +163,7 @@ export class WorldNode {
     readonly name: string,
     unheard: number,
   ) {
-    this.path = world.server.connect();
+    this.path = new Path(world.server);
     this.path.unheard = unheard;
     const { broker } = this.path;
     this.group = new Nodes(broker, name, () => {}, periodMs);
@@ -200,6 +215,11 @@ export function toldOf({ told, repeated }: World, feed: string): string[] {
   for (const { event } of [...told, ...repeated]) if (event.type !== 'lost' && event.feed === feed) byId.set(event.id, event);
   const version = ({ id }: SharedEvent) => Number(id.split('-')[5]);
   return [...byId.values()].sort((a, b) => version(a) - version(b)).map(({ type }) => type);
+}
+
+/** What is told last of a feed: as a process hears it that gets the webhooks of all nodes. */
+export function lastTold({ told }: World, feed: string): string | undefined {
+  return told.findLast(({ event }) => event.type !== 'lost' && event.feed === feed)?.event.type;
 }
 
 export const alternating = (count: number) => Array.from({ length: count }, (_, n) => (n % 2 === 0 ? 'occupied' : 'vacated'));

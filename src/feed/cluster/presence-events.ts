@@ -1,5 +1,6 @@
-import type { Member, Roster, Telling } from './presence-ledger.js';
+import type { Member, Roster } from './presence-ledger.js';
 import type { Told } from './presence-message.js';
+import { follows, type Telling } from './presence-telling.js';
 
 /** For how long, and how many of them, the events that others told are known, should they have been lost before they sent them. */
 const [rememberedMs, mostRemembered] = [60_000, 10_000];
@@ -35,21 +36,19 @@ export interface PresenceListener {
   onReturned(number: number, member: Member): void;
 }
 
-export function* changesTold({ founding, version, time, occupied, vacated }: Omit<Told, 'id' | 'node'>): IterableIterator<SharedEvent> {
+type Changed = Pick<Told, 'term' | 'version' | 'time' | 'occupied' | 'vacated'>;
+
+export function* changesTold({ term, version, time, occupied, vacated }: Changed): IterableIterator<SharedEvent> {
   for (const [type, feeds] of [['occupied', occupied] as const, ['vacated', vacated] as const])
-    for (const feed of feeds) yield { type, id: `${founding}-${version}-${feed}`, time, feed };
+    for (const feed of feeds) yield { type, id: `${term}-${version}-${feed}`, time, feed };
 }
 
-/** What a telling must have told that is one later than another one; nothing where it is not. */
-export function changesBetween(
-  one: Telling | undefined,
-  { founding, version, feeds }: Telling,
-  time: number,
-): IterableIterator<SharedEvent> {
-  const known = one?.founding === founding && one.version + 1 === version ? one.feeds : feeds;
-  const occupied = [...feeds].filter((feed) => !known.has(feed));
-  const vacated = [...known].filter((feed) => !feeds.has(feed));
-  return changesTold({ founding, version, time, occupied, vacated });
+/** What the next telling after another one must have told; nothing where it is not the next one. */
+export function changesBetween(one: Telling | undefined, next: Telling, time: number): IterableIterator<SharedEvent> {
+  const known = one && follows(next, one) ? one.feeds : next.feeds;
+  const occupied = [...next.feeds].filter((feed) => !known.has(feed));
+  const vacated = [...known].filter((feed) => !next.feeds.has(feed));
+  return changesTold({ ...next, time, occupied, vacated });
 }
 
 export function* lostWith({ id, node, seq, members }: Roster, time: number): IterableIterator<SharedEvent> {

@@ -1,7 +1,5 @@
-import type { Changes, Gone, State, Told } from './presence-message.js';
-
-/** How many nodes are known at a time: any program that can reach the server can speak as some. */
-const mostNodes = 1000;
+import type { Changes, Fork, Gone, State, Told } from './presence-message.js';
+import { mostNodes, type Telling, ToldFeeds } from './presence-telling.js';
 
 /** A connection that follows feeds whose presence is told. */
 export interface Member {
@@ -24,17 +22,6 @@ export interface Roster {
   isStale: boolean;
 }
 
-/** Which feeds have been told as occupied. */
-export interface Telling {
-  /** Which beginning of all tellings this goes back to. */
-  readonly founding: string;
-  /** How many tellings there have been. */
-  version: number;
-  /** The process that told last. */
-  teller: string;
-  readonly feeds: Set<string>;
-}
-
 interface Count {
   /** The feed, alone in an array that all connections share which follow nothing else. */
   readonly feeds: readonly [string];
@@ -47,11 +34,10 @@ interface Count {
  */
 export class PresenceLedger {
   readonly rosters = new Map<string, Roster>();
-  telling: Telling | undefined = undefined;
-  /** The feeds of which something else is told than what is. */
+  /** The feeds of which something else is told than what is, or may be. */
   readonly untold = new Set<string>();
+  private readonly told = new ToldFeeds();
   private readonly counts = new Map<string, Count>();
-  private readonly incoming = new Map<string, Telling>();
 
   /** How many connections follow a feed. */
   followers(feed: string): number {
@@ -125,44 +111,40 @@ export class PresenceLedger {
     return roster;
   }
 
-  /**
-   * Takes what a node tells.
-   *
-   * @returns whether it counts: `true`; `false` where another node was faster; undefined where something before it is missing here
-   */
-  tell({ id, founding, version, occupied, vacated }: Told): boolean | undefined {
-    const { telling } = this;
-    if (telling?.founding !== founding || version > telling.version + 1) return undefined;
-    if (version <= telling.version) return false;
-    telling.version = version;
-    telling.teller = id;
-    for (const feed of occupied) telling.feeds.add(feed);
-    for (const feed of vacated) telling.feeds.delete(feed);
-    for (const feed of [...occupied, ...vacated]) this.compare(feed);
-    return true;
+  /** Which feeds have been told as occupied. */
+  get telling(): Telling | undefined {
+    return this.told.telling;
   }
 
-  /**
-   * Takes what another node knows to have been told; the newest counts.
-   *
-   * @returns whether it counts: `true`; `false` where something newer is known here; undefined where it is not complete, or the same
-   */
-  adopt({ id, founding, version, teller, begins, more, feeds }: State): boolean | undefined {
-    const begun = begins ? { founding, version, teller, feeds: new Set<string>() } : this.incoming.get(id);
-    this.incoming.delete(id);
-    if (begun?.founding !== founding || begun.version !== version) return undefined;
-    for (const feed of feeds) begun.feeds.add(feed);
-    if (more) {
-      if (this.incoming.size >= mostNodes) this.incoming.clear();
-      this.incoming.set(id, begun);
-      return undefined;
+  /** Tellings that count no more, as far as that is not said. */
+  get forks(): ReadonlyMap<string, readonly string[]> {
+    return this.told.forks;
+  }
+
+  /** Takes what a node tells: see {@link ToldFeeds.tell}. */
+  tell(message: Told): boolean | undefined {
+    const counts = this.told.tell(message);
+    if (counts) for (const feed of [...message.occupied, ...message.vacated]) this.compare(feed);
+    return counts;
+  }
+
+  /** Takes what another node knows to have been told: see {@link ToldFeeds.adopt}. */
+  adopt(message: State): boolean | undefined {
+    const counts = this.told.adopt(message);
+    if (counts) {
+      this.untold.clear();
+      for (const feed of [...(this.telling?.feeds ?? []), ...this.counts.keys()]) this.compare(feed);
     }
-    const order = this.telling ? version - this.telling.version || compareTexts(founding, this.telling.founding) : 1;
-    if (order <= 0) return order < 0 ? false : undefined;
-    this.telling = begun;
-    this.untold.clear();
-    for (const feed of [...begun.feeds, ...this.counts.keys()]) this.compare(feed);
-    return true;
+    return counts;
+  }
+
+  /** Takes that others have told something else of feeds: what is so is told again. */
+  doubt({ term, feeds, more }: Fork): void {
+    for (const feed of feeds) {
+      this.told.doubted.add(feed);
+      this.compare(feed);
+    }
+    if (!more) this.told.forks.delete(term);
   }
 
   private memberOf(known: Member | undefined, feeds: readonly string[], since: number, subject: string | undefined): Member {
@@ -187,13 +169,8 @@ export class PresenceLedger {
   }
 
   private compare(feed: string): void {
-    const isTold = this.telling?.feeds.has(feed) ?? false;
-    if (this.telling && isTold !== this.counts.has(feed)) this.untold.add(feed);
+    const isWrong = this.telling?.feeds.has(feed) !== this.counts.has(feed);
+    if (this.telling && (isWrong || this.told.doubted.has(feed))) this.untold.add(feed);
     else this.untold.delete(feed);
   }
-}
-
-function compareTexts(one: string, other: string): number {
-  if (one === other) return 0;
-  return one < other ? -1 : 1;
 }

@@ -38,23 +38,29 @@ const changes = v.object({
 /** A node is gone, and has said nothing after a message: a later one makes this void. */
 const gone = v.object({ ...sender, of: id, seq: whole, isLost: v.boolean() });
 
-const telling = { ...sender, founding: id, version: whole };
+const telling = { ...sender, term: id, version: whole };
 
-/** Feeds are occupied, or vacated, and the sender tells that. It is void unless its version is the next one. */
-const told = v.object({ ...telling, occupied: feeds, vacated: feeds, time: v.number() });
+/** Feeds are occupied, or vacated, and the sender tells that. It is void unless the telling before it, of the term `after`, is the newest one. */
+const told = v.object({ ...telling, after: id, occupied: feeds, vacated: feeds, time: v.number() });
+
+const past = v.optional(v.pipe(v.array(v.strictTuple([id, whole])), v.maxLength(100)), []);
 
 /** Which feeds have been told as occupied. */
-const state = v.object({ ...telling, teller: id, begins: flag, more: flag, feeds });
+const state = v.object({ ...telling, teller: id, past, begins: flag, more: flag, feeds });
+
+/** Some have told another thing of these feeds, in a term that counts no more: the server was split. */
+const fork = v.object({ ...sender, term: id, feeds, more: flag });
 
 /** All nodes are asked for everything. */
 const ask = v.object(sender);
 
-export const presenceMessages = { changes, gone, told, state, ask };
+export const presenceMessages = { changes, gone, told, state, fork, ask };
 
 export type PresenceKind = keyof typeof presenceMessages;
 export type Changes = v.InferOutput<typeof changes>;
 export type Gone = v.InferOutput<typeof gone>;
 export type Told = v.InferOutput<typeof told>;
+export type Fork = v.InferOutput<typeof fork>;
 export type State = v.InferOutput<typeof state>;
 
 /** @returns undefined where this is no message of that kind: any program that can reach the server can publish there */

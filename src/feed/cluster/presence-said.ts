@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import type { Telling } from './presence-ledger.js';
-import type { PresenceKind } from './presence-message.js';
+import type { PresenceLedger } from './presence-ledger.js';
+import type { PresenceKind, Told } from './presence-message.js';
+import type { Telling } from './presence-telling.js';
 
 /** How many characters of JSON a message has, more or less. */
 export const longestMessage = 48_000;
@@ -14,8 +15,8 @@ export interface Said {
 const itself = (feed: string) => feed;
 
 /** That nothing has been told so far. */
-export function foundingBy(teller: string): Said {
-  return { kind: 'state', content: { founding: randomUUID(), version: 0, teller, begins: true } };
+export function beginningBy(teller: string): Said {
+  return { kind: 'state', content: { term: randomUUID(), version: 0, teller, begins: true } };
 }
 
 /** All that has been told. */
@@ -24,13 +25,22 @@ export function statesOf(telling: Telling | undefined): Said[] {
   return parts.map((feeds, n) => ({ kind: 'state', content: { ...telling, begins: n === 0, more: n < parts.length - 1, feeds } }));
 }
 
+/** That something else was told of feeds. */
+export function forksOf(forks: ReadonlyMap<string, readonly string[]>): Said[] {
+  return [...forks].flatMap(([term, all]) => {
+    const parts = partsOf(all, itself);
+    return parts.map((feeds, n): Said => ({ kind: 'fork', content: { term, feeds, more: n < parts.length - 1 } }));
+  });
+}
+
 /** What is other than what has been told, or a part of it; undefined where nothing is. */
-export function toldOf({ founding, version, feeds }: Telling, untold: ReadonlySet<string>): Said | undefined {
-  if (untold.size === 0) return undefined;
+export function toldOf(ledger: PresenceLedger, term: string): Omit<Told, 'id' | 'node'> | undefined {
+  const { telling, untold } = ledger;
+  if (!telling || untold.size === 0) return undefined;
   const [some = []] = partsOf([...untold], itself);
-  const occupied = some.filter((feed) => !feeds.has(feed));
-  const vacated = some.filter((feed) => feeds.has(feed));
-  return { kind: 'told', content: { founding, version: version + 1, occupied, vacated, time: Date.now() } };
+  const occupied = some.filter((feed) => ledger.followers(feed) > 0);
+  const vacated = some.filter((feed) => ledger.followers(feed) === 0);
+  return { term, version: telling.version + 1, after: telling.term, occupied, vacated, time: Date.now() };
 }
 
 /** Parts of what is to be said, each of which fits into a message; at least one. */

@@ -1,12 +1,15 @@
+import { randomUUID } from 'node:crypto';
 import type { Broker, MessageSink } from '../broker/broker.js';
 import type { StoredMessage } from '../message/message.js';
 import type { Nodes, NodesListener, Peer } from './nodes.js';
 import { Asking } from './presence-asking.js';
 import { changesBetween, changesTold, lostWith, type PresenceListener, RecentEvents, type SharedEvent } from './presence-events.js';
+import { Later } from './presence-later.js';
 import { type Member, PresenceLedger } from './presence-ledger.js';
-import { type Changes, type Gone, parsePresence, type State, type Told } from './presence-message.js';
+import { type Changes, type Fork, type Gone, parsePresence, type State, type Told } from './presence-message.js';
+import { PresenceOutbox } from './presence-outbox.js';
 import { OwnRoster } from './presence-own.js';
-import { foundingBy, type Said, statesOf, toldOf } from './presence-said.js';
+import { beginningBy, type Said, toldOf } from './presence-said.js';
 
 /** The feed on which nodes say who follows what. No client can follow it or publish to it: no feed id has a `$`. */
 export const presenceFeed = '$presence';
@@ -31,19 +34,17 @@ const stopStepMs = 5;
 export class PresenceTeller implements MessageSink, NodesListener {
   readonly ledger = new PresenceLedger();
   private readonly own = new OwnRoster();
+  private readonly outbox = new PresenceOutbox(this.own, this.ledger);
   private readonly recent = new RecentEvents();
   /** The offset of the last message that came. */
   private offset = 0;
   /** The offset of the last message by which this node told something, and when: until it has come, nothing else is told. */
   private told = { offset: 0, at: 0 };
-  private mustBegin = true;
-  private mustState = false;
-  private hasBatch = false;
-  /** What goes out in several messages. */
-  private outgoing: Said[] = [];
+  /** What this node told last. */
+  private lastTold: Omit<Told, 'id' | 'node'> | undefined = undefined;
   private readonly asking: Asking;
-  /** When this node says what has been told, unless another one does before. */
-  private stateAt = Number.POSITIVE_INFINITY;
+  /** What has been told, and what was told in a term that counts no more. */
+  private readonly later: { readonly state: Later; readonly fork: Later };
   /** How many of its own heartbeats this node has heard without these nodes. */
   private readonly missed = new Map<string, number>();
   /** Those that have left in good order. */
@@ -59,6 +60,7 @@ export class PresenceTeller implements MessageSink, NodesListener {
     private readonly times = usualTimes,
   ) {
     this.asking = new Asking(times.tickMs);
+    this.later = { state: new Later(times.tickMs), fork: new Later(times.tickMs) };
     nodes.listen(this);
   }
 
@@ -74,7 +76,7 @@ export class PresenceTeller implements MessageSink, NodesListener {
     const until = performance.now() + withinMs;
     const hasToTell = () => this.ledger.untold.size > 0 && this.leader === this.nodes.id;
     while (this.ticker && performance.now() < until && (this.own.hasChanges || this.isSaying || hasToTell())) {
-      this.hasBatch = true;
+      this.outbox.hasBatch = true;
       this.work();
       await new Promise((resolve) => setTimeout(resolve, stopStepMs));
     }
@@ -89,7 +91,7 @@ export class PresenceTeller implements MessageSink, NodesListener {
     if (!this.own.set(number, member && { ...member, feeds: this.ledger.shared(member.feeds) }) || !this.ticker) return;
     this.timer ??= setTimeout(() => {
       this.timer = undefined;
-      this.hasBatch = true;
+      this.outbox.hasBatch = true;
       this.work();
     }, this.times.batchMs).unref();
   }
@@ -100,6 +102,7 @@ export class PresenceTeller implements MessageSink, NodesListener {
     else if (type === 'gone') this.onRemoved(parsePresence(type, text), time);
     else if (type === 'told') this.onTold(parsePresence(type, text));
     else if (type === 'state') this.onState(parsePresence(type, text), time);
+    else if (type === 'fork') this.onFork(parsePresence(type, text));
     else if (type === 'ask') this.onAsk(parsePresence(type, text)?.id);
     this.work();
   }
@@ -108,7 +111,8 @@ export class PresenceTeller implements MessageSink, NodesListener {
   lost(): void {
     for (const roster of this.ledger.rosters.values()) this.ledger.spoil(roster);
     this.told.offset = 0;
-    this.mustBegin = true;
+    this.offset = 0;
+    this.outbox.mustBegin = true;
     this.asking.begin();
     this.work();
   }
@@ -134,7 +138,7 @@ export class PresenceTeller implements MessageSink, NodesListener {
     if (!message) return;
     const isOwn = message.id === this.nodes.id;
     if (this.ledger.change(message, isOwn ? this.own.members : undefined)) this.missed.delete(message.id);
-    else if (isOwn) this.mustBegin = true;
+    else if (isOwn) this.outbox.mustBegin = true;
     else this.asking.begin();
   }
 
@@ -145,7 +149,7 @@ export class PresenceTeller implements MessageSink, NodesListener {
     this.missed.delete(roster.id);
     this.left.delete(roster.id);
     if (roster.id === this.nodes.id) {
-      this.mustBegin = true;
+      this.outbox.mustBegin = true;
       for (const number of isLost ? roster.members.keys() : []) {
         const member = this.own.members.get(number);
         if (member) this.listener.onReturned(number, member);
@@ -164,29 +168,38 @@ export class PresenceTeller implements MessageSink, NodesListener {
 
   private onState(message: State | undefined, time: number): void {
     if (!message) return;
-    this.stateAt = Number.POSITIVE_INFINITY;
+    this.later.state.cancel();
     const { telling } = this.ledger;
     const isNewer = this.ledger.adopt(message);
     if (isNewer === false) this.answer();
+    const adopted = isNewer && this.ledger.telling;
+    if (!adopted) return;
+    if (this.ledger.forks.size > 0) this.later.fork.schedule();
     // A telling has counted of which this node has missed the message. It may be its own.
-    if (isNewer && this.ledger.telling) this.share(message.teller, changesBetween(telling, this.ledger.telling, time));
+    const isLastOwn = this.lastTold?.term === adopted.term && this.lastTold.version === adopted.version;
+    this.share(adopted.teller, isLastOwn && this.lastTold ? changesTold(this.lastTold) : changesBetween(telling, adopted, time));
+  }
+
+  private onFork(message: Fork | undefined): void {
+    if (message) this.ledger.doubt(message);
+    if (this.ledger.forks.size === 0) this.later.fork.cancel();
   }
 
   private onAsk(id: string | undefined): void {
     if (id === this.nodes.id) {
       this.asking.hear();
       // What it said before it heard anything, it has not heard itself.
-      this.mustBegin ||= !this.isKnown(id);
+      this.outbox.mustBegin ||= !this.isKnown(id);
     } else if (id !== undefined) {
-      this.mustBegin = true;
+      this.outbox.mustBegin = true;
       this.answer();
     }
   }
 
   /** Says what has been told: at once, if this is the node that tells; else if no other one has said it after a while. */
   private answer(): void {
-    if (this.leader === this.nodes.id) this.mustState = true;
-    else this.stateAt = Math.min(this.stateAt, performance.now() + this.times.tickMs * (1 + 2 * Math.random()));
+    if (this.leader === this.nodes.id) this.outbox.mustState = true;
+    else this.later.state.schedule();
   }
 
   private share(teller: string, events: Iterable<SharedEvent>): void {
@@ -195,10 +208,8 @@ export class PresenceTeller implements MessageSink, NodesListener {
   }
 
   private tick(): void {
-    if (performance.now() > this.stateAt) {
-      this.stateAt = Number.POSITIVE_INFINITY;
-      this.mustState = true;
-    }
+    this.outbox.mustState ||= this.later.state.take();
+    this.outbox.mustFork ||= this.later.fork.take();
     if (!this.isSettled) this.asking.repeat();
     this.work();
   }
@@ -243,28 +254,15 @@ export class PresenceTeller implements MessageSink, NodesListener {
         if (said.kind !== 'changes' && said.kind !== 'ask') this.told = { offset, at: performance.now() };
       }
     } catch {
-      // It may have been stored or not. The next tick says everything anew.
-      this.mustBegin = true;
-      if (said?.kind === 'state') this.mustState = true;
+      this.outbox.failed(said); // the next tick says it
     } finally {
       this.isSaying = false;
     }
   }
 
   private nextSaid(): Said | undefined {
-    if (this.mustBegin) {
-      this.mustBegin = false;
-      this.mustState ||= this.outgoing.some(({ kind }) => kind === 'state');
-      this.outgoing = this.own.everything().map((content) => ({ kind: 'changes', content }));
-    }
-    if (this.mustState && this.outgoing.length === 0) {
-      this.mustState = false;
-      this.outgoing = statesOf(this.ledger.telling);
-    }
-    const said = this.outgoing.shift();
+    const said = this.outbox.next();
     if (said) return said;
-    if (this.hasBatch && this.own.hasChanges) return { kind: 'changes', content: this.own.changes() };
-    this.hasBatch = false;
     if (this.asking.take()) return { kind: 'ask', content: {} };
     const isWaiting = this.offset < this.told.offset && performance.now() - this.told.at < patienceMs;
     if (isWaiting) return undefined;
@@ -287,7 +285,13 @@ export class PresenceTeller implements MessageSink, NodesListener {
   /** What is other than what has been told. */
   private news(): Said | undefined {
     if (!this.isSettled) return undefined;
-    const { telling, untold } = this.ledger;
-    return telling ? toldOf(telling, untold) : foundingBy(this.nodes.id);
+    const { telling } = this.ledger;
+    if (!telling) return beginningBy(this.nodes.id);
+    // Where it has not heard what it told last, another server may have that.
+    const continues = this.lastTold?.term === telling.term && this.lastTold.version === telling.version;
+    const told = toldOf(this.ledger, continues ? telling.term : randomUUID());
+    if (!told) return undefined;
+    this.lastTold = told;
+    return { kind: 'told', content: told };
   }
 }

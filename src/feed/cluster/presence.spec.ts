@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
-import { alternating, type Told, toldOf, World, type WorldNode } from '../../../test/support/presence-world.js';
+import { alternating, lastTold, type Told, toldOf, World, type WorldNode } from '../../../test/support/presence-world.js';
+import { until } from '../../../test/support/until.js';
 
 /** How long nothing must change until the nodes are taken to have come to a result, in milliseconds. */
 const calmMs = 150;
@@ -35,7 +36,7 @@ describe('presence over nodes', () => {
     await world.settles();
     const b = world.add('b', 1);
     const isKnown = () => b.teller.ledger.rosters.get(b.group.id)?.isStale === false;
-    while (!isKnown()) await sleep(1);
+    await until(isKnown);
     await a.kill();
     await world.settles();
     expect(world.isSettled).toBe(true);
@@ -68,14 +69,44 @@ describe('presence over nodes', () => {
     teller.path.deafAt = 'told';
     teller.join('y');
     const other = teller === a ? b : a;
-    while (!other.teller.ledger.telling?.feeds.has('y')) await sleep(1);
+    await until(() => other.teller.ledger.telling?.feeds.has('y') ?? false);
     expect(toldOf(world, 'y')).toEqual([]);
     teller.path.deafAt = undefined;
     teller.path.mend(true);
     await world.settles();
-    while (toldOf(world, 'y').length === 0) await sleep(1);
+    await until(() => toldOf(world, 'y').length > 0);
     expect(toldOf(world, 'y')).toEqual(['occupied']);
     expect(world.isSettled).toBe(true);
+  });
+
+  it('is told as it is once nodes meet again of which some told on their own', async () => {
+    const [a, b, c] = [world.add('a'), world.add('b'), world.add('c')];
+    const x = a.join('x');
+    a.join('both');
+    await world.settles();
+    for (const { path } of [b, c]) path.lead(world.otherServer);
+    a.leave(x);
+    c.join('x', 'both');
+    const joined = c.join('new', 'x');
+    await until(() => lastTold(world, 'new') === 'occupied' && lastTold(world, 'x') === 'occupied');
+    await b.kill();
+    for (const id of ['p', 'q', 'r']) {
+      const number = a.join(id);
+      await until(() => lastTold(world, id) === 'occupied');
+      a.leave(number);
+      await until(() => lastTold(world, id) === 'vacated');
+    }
+    // The only node that is left of those is not the one that told.
+    c.path.cut();
+    c.leave(joined);
+    c.path.lead(world.server);
+    await world.settles();
+    await until(() => lastTold(world, 'new') === 'vacated');
+    await sleep(calmMs);
+    expect(world.isSettled).toBe(true);
+    expect(['x', 'new', 'both'].map((id) => lastTold(world, id))).toEqual(['occupied', 'vacated', 'occupied']);
+    const ids = world.told.map(({ event }) => event.id);
+    expect(new Set(ids).size).toBe(ids.length);
   });
 
   it('stays what it is, whatever strangers write there', async () => {
@@ -83,7 +114,7 @@ describe('presence over nodes', () => {
     a.join('x');
     await world.settles();
     const id = a.group.id;
-    for (const type of ['changes', 'gone', 'told', 'state', 'ask', 'other', undefined]) {
+    for (const type of ['changes', 'gone', 'told', 'state', 'fork', 'ask', 'other', undefined]) {
       for (const text of ['', 'x', '[]', '{}', '{"id":1}', `{"id":"${id}","node":7}`, '{"id":"s","node":"s","seq":-1}'])
         await world.server.publish('$presence', { type, text, isJson: true });
     }
@@ -116,7 +147,7 @@ describe('presence over nodes', () => {
     { weight: 3, arbitrary: fc.record({ what: fc.constant('mend' as const), node: fc.nat(3), isLost: fc.boolean() }) },
     { weight: 1, arbitrary: fc.record({ what: fc.constant('kill' as const), node: fc.nat(3) }) },
     { weight: 1, arbitrary: fc.record({ what: fc.constant('add' as const) }) },
-    { weight: 4, arbitrary: fc.record({ what: fc.constant('wait' as const), ms: fc.constantFrom(1, 5, 20, 90) }) },
+    { weight: 4, arbitrary: fc.record({ what: fc.constant('wait' as const), ms: fc.constantFrom<number>(1, 5, 20, 90) }) },
   );
   type Action = typeof action extends fc.Arbitrary<infer One> ? One : never;
 
@@ -182,6 +213,41 @@ describe('presence over nodes', () => {
             expect([id, told]).toEqual([id, alternating(told.length)]);
             expect([id, told.length % 2]).toEqual([id, world.truth[id] === undefined ? 0 : 1]);
           }
+        } finally {
+          await world.end();
+        }
+      }),
+      { numRuns: Number(process.env.RUNS ?? 30), endOnFailure: true },
+    );
+  });
+
+  it('is told as it is in the end, whatever nodes a split server parts from each other', async () => {
+    const move = fc.record({ what: fc.constant('move' as const), node: fc.nat(3), isAway: fc.boolean() });
+    // Until another node tells, and has told.
+    const time = fc.record({ what: fc.constant('wait' as const), ms: fc.constant<number>(calmMs) });
+    const peaceful = fc.oneof({ weight: 1, arbitrary: move }, { weight: 1, arbitrary: time }, { weight: 4, arbitrary: action });
+    await fc.assert(
+      fc.asyncProperty(fc.array(peaceful, { maxLength: 40 }), async (actions) => {
+        const world = new World();
+        try {
+          for (const name of ['a', 'b', 'c']) world.add(name);
+          for (const one of actions) {
+            const node = world.nodes['node' in one ? one.node % world.nodes.length : 0] as WorldNode;
+            if (one.what === 'move') node.path.lead(one.isAway ? world.otherServer : world.server);
+            else if (one.what !== 'kill') await play(world, one);
+          }
+          for (const { path } of world.nodes) path.lead(world.server);
+          await world.settles();
+          await sleep(calmMs);
+          await world.settles();
+          expect(world.isSettled).toBe(true);
+          for (const id of ['p', 'q', 'r', 's']) {
+            const isOccupied = world.truth[id] !== undefined;
+            const last = lastTold(world, id);
+            expect([id, last ?? 'vacated']).toEqual([id, isOccupied ? 'occupied' : 'vacated']);
+          }
+          const ids = world.told.map(({ event }) => event.id);
+          expect(new Set(ids).size).toBe(ids.length);
         } finally {
           await world.end();
         }

@@ -1,0 +1,95 @@
+import type { State, Told } from './presence-message.js';
+
+/** How many nodes are known at a time: any program that can reach the server can speak as some. */
+export const mostNodes = 1000;
+/** How many terms before its own a telling knows. */
+const mostPast = 30;
+
+/** Which feeds have been told as occupied. */
+export interface Telling {
+  /** What the tellings have in common that one process told one after the other. */
+  readonly term: string;
+  /** How many tellings there have been, in all terms. */
+  readonly version: number;
+  /** The process that told last. */
+  readonly teller: string;
+  /** The terms before this one, each with its last version. */
+  readonly past: readonly (readonly [term: string, version: number])[];
+  readonly feeds: Set<string>;
+}
+
+/**
+ * What has been told, as all nodes hear it in one order. Where the server was split, nodes on both sides have told on their own: when they
+ * meet, the telling with the higher version counts. Of the feeds in which the other one differs, nobody can say what was heard last.
+ */
+export class ToldFeeds {
+  telling: Telling | undefined = undefined;
+  /** The feeds that have to be told again, whatever was told. */
+  readonly doubted = new Set<string>();
+  /** By the term of a telling that counts no more, the feeds in which it differs, until a node has said so to all. */
+  readonly forks = new Map<string, readonly string[]>();
+  private readonly incoming = new Map<string, Telling>();
+
+  /**
+   * Takes what a node tells.
+   *
+   * @returns whether it counts: `true`; `false` where another node was faster; undefined where something before it is missing here
+   */
+  tell({ id, term, version, after, occupied, vacated }: Told): boolean | undefined {
+    const { telling } = this;
+    if (telling && version <= telling.version) return false;
+    if (telling?.term !== after || telling.version + 1 !== version) return undefined;
+    const { feeds } = telling;
+    const past = term === after ? telling.past : [...telling.past, [telling.term, telling.version] as const].slice(-mostPast);
+    this.telling = { term, version, teller: id, past, feeds };
+    for (const feed of occupied) feeds.add(feed);
+    for (const feed of vacated) feeds.delete(feed);
+    for (const feed of [...occupied, ...vacated]) this.doubted.delete(feed);
+    return true;
+  }
+
+  /**
+   * Takes what another node knows to have been told; the newest counts.
+   *
+   * @returns whether it counts: `true`; `false` where something newer is known here; undefined where it is not complete, or the same
+   */
+  adopt({ id, term, version, teller, past, begins, more, feeds }: State): boolean | undefined {
+    const begun = begins ? { term, version, teller, past, feeds: new Set<string>() } : this.incoming.get(id);
+    this.incoming.delete(id);
+    if (begun?.term !== term || begun.version !== version) return undefined;
+    for (const feed of feeds) begun.feeds.add(feed);
+    if (more) {
+      if (this.incoming.size >= mostNodes) this.incoming.clear();
+      this.incoming.set(id, begun);
+      return undefined;
+    }
+    const { telling } = this;
+    const order = telling ? version - telling.version || compareTexts(term, telling.term) : 1;
+    if (order <= 0) return order < 0 ? false : undefined;
+    if (telling && !goesBackTo(begun, telling)) this.noteFork(telling, begun);
+    this.telling = begun;
+    this.doubted.clear();
+    return true;
+  }
+
+  private noteFork({ term, feeds }: Telling, newer: Telling): void {
+    const differing = [...[...feeds].filter((feed) => !newer.feeds.has(feed)), ...[...newer.feeds].filter((feed) => !feeds.has(feed))];
+    if (differing.length > 0) this.forks.set(term, differing);
+  }
+}
+
+/** Whether a telling has been made after another one, by nodes that knew that. */
+function goesBackTo({ term, version, past }: Telling, older: Telling): boolean {
+  if (term === older.term) return version >= older.version;
+  return past.some(([before, last]) => before === older.term && last >= older.version);
+}
+
+/** Whether a telling is the next one after another. */
+export function follows(newer: Telling, older: Telling): boolean {
+  return newer.version === older.version + 1 && goesBackTo(newer, older);
+}
+
+function compareTexts(one: string, other: string): number {
+  if (one === other) return 0;
+  return one < other ? -1 : 1;
+}
