@@ -7,17 +7,17 @@ import { changesBetween, changesTold, lostWith, type PresenceListener, RecentEve
 import { Later } from './presence-later.js';
 import { type Member, PresenceLedger } from './presence-ledger.js';
 import { type Changes, type Fork, type Gone, parsePresence, type State, type Told } from './presence-message.js';
+import { MissingNodes } from './presence-missing.js';
 import { PresenceOutbox } from './presence-outbox.js';
 import { OwnRoster } from './presence-own.js';
 import { beginningBy, type Said, toldOf } from './presence-said.js';
+import type { Telling } from './presence-telling.js';
 
 /** The feed on which nodes say who follows what. No client can follow it or publish to it: no feed id has a `$`. */
 export const presenceFeed = '$presence';
 
 /** How long changes wait for more, and how often a node looks whether it has to ask again, in milliseconds. */
 const usualTimes = { batchMs: 50, tickMs: 500 };
-/** How many of its own heartbeats a node hears without a node of which it has connections, until that counts as lost. */
-const mostMissed = 5;
 /** How long a node waits for what it has told to come back to it, in milliseconds. */
 const patienceMs = 10_000;
 /** How often a shutdown looks whether all is said, in milliseconds. */
@@ -42,13 +42,12 @@ export class PresenceTeller implements MessageSink, NodesListener {
   private told = { offset: 0, at: 0 };
   /** What this node told last. */
   private lastTold: Omit<Told, 'id' | 'node'> | undefined = undefined;
+  /** Whether a node has said what was told since messages may have been missing. */
+  private hasState = false;
   private readonly asking: Asking;
   /** What has been told, and what was told in a term that counts no more. */
   private readonly later: { readonly state: Later; readonly fork: Later };
-  /** How many of its own heartbeats this node has heard without these nodes. */
-  private readonly missed = new Map<string, number>();
-  /** Those that have left in good order. */
-  private readonly left = new Set<string>();
+  private readonly missing: MissingNodes;
   private timer: NodeJS.Timeout | undefined = undefined;
   private ticker: NodeJS.Timeout | undefined = undefined;
   private isSaying = false;
@@ -60,6 +59,7 @@ export class PresenceTeller implements MessageSink, NodesListener {
     private readonly times = usualTimes,
   ) {
     this.asking = new Asking(times.tickMs);
+    this.missing = new MissingNodes(this.ledger.rosters, (id) => this.isThere(id));
     this.later = { state: new Later(times.tickMs), fork: new Later(times.tickMs) };
     nodes.listen(this);
   }
@@ -112,32 +112,26 @@ export class PresenceTeller implements MessageSink, NodesListener {
     for (const roster of this.ledger.rosters.values()) this.ledger.spoil(roster);
     this.told.offset = 0;
     this.offset = 0;
+    this.hasState = false;
     this.outbox.mustBegin = true;
     this.asking.begin();
     this.work();
   }
 
   onGone({ id }: Peer, isLost: boolean): void {
-    this.missed.set(id, mostMissed);
-    if (!isLost) this.left.add(id);
+    this.missing.gone(id, isLost);
     this.work();
   }
 
-  /** A node that is not there while this one hears itself is missing. */
   onHeartbeat(): void {
-    const { rosters } = this.ledger;
-    for (const id of rosters.keys()) {
-      if (this.isThere(id)) this.missed.delete(id);
-      else this.missed.set(id, (this.missed.get(id) ?? 0) + 1);
-    }
-    for (const id of this.missed.keys()) if (!rosters.has(id) && this.missed.delete(id)) this.left.delete(id);
+    this.missing.hearSelf();
     this.work();
   }
 
   private onChanges(message: Changes | undefined): void {
     if (!message) return;
     const isOwn = message.id === this.nodes.id;
-    if (this.ledger.change(message, isOwn ? this.own.members : undefined)) this.missed.delete(message.id);
+    if (this.ledger.change(message, isOwn ? this.own.members : undefined)) this.missing.hear(message.id);
     else if (isOwn) this.outbox.mustBegin = true;
     else this.asking.begin();
   }
@@ -146,8 +140,7 @@ export class PresenceTeller implements MessageSink, NodesListener {
     const roster = message && this.ledger.remove(message);
     if (!roster) return;
     const { id, isLost } = message;
-    this.missed.delete(roster.id);
-    this.left.delete(roster.id);
+    this.missing.forget(roster.id);
     if (roster.id === this.nodes.id) {
       this.outbox.mustBegin = true;
       for (const number of isLost ? roster.members.keys() : []) {
@@ -169,6 +162,7 @@ export class PresenceTeller implements MessageSink, NodesListener {
   private onState(message: State | undefined, time: number): void {
     if (!message) return;
     this.later.state.cancel();
+    this.hasState ||= !message.more;
     const { telling } = this.ledger;
     const isNewer = this.ledger.adopt(message);
     if (isNewer === false) this.answer();
@@ -176,8 +170,10 @@ export class PresenceTeller implements MessageSink, NodesListener {
     if (!adopted) return;
     if (this.ledger.forks.size > 0) this.later.fork.schedule();
     // A telling has counted of which this node has missed the message. It may be its own.
-    const isLastOwn = this.lastTold?.term === adopted.term && this.lastTold.version === adopted.version;
-    this.share(adopted.teller, isLastOwn && this.lastTold ? changesTold(this.lastTold) : changesBetween(telling, adopted, time));
+    this.share(
+      adopted.teller,
+      this.lastTold && this.isLastOf(adopted) ? changesTold(this.lastTold) : changesBetween(telling, adopted, time),
+    );
   }
 
   private onFork(message: Fork | undefined): void {
@@ -230,7 +226,7 @@ export class PresenceTeller implements MessageSink, NodesListener {
   /** Whether this node has heard everything of all others, as far as they take part. */
   private get isSettled(): boolean {
     if (this.asking.isOver || !this.nodes.isShared) return true;
-    return this.ledger.telling !== undefined && this.isKnown(this.nodes.id) && this.nodes.others().every(({ id }) => this.isKnown(id));
+    return this.hasState && this.isKnown(this.nodes.id) && this.nodes.others().every(({ id }) => this.isKnown(id));
   }
 
   private isKnown(id: string): boolean {
@@ -267,19 +263,7 @@ export class PresenceTeller implements MessageSink, NodesListener {
     const isWaiting = this.offset < this.told.offset && performance.now() - this.told.at < patienceMs;
     if (isWaiting) return undefined;
     const isLeader = this.leader === this.nodes.id;
-    // The one that tells may not know of all that others have, such as when it has just begun.
-    return this.farewell(isLeader ? mostMissed : 2 * mostMissed) ?? (isLeader ? this.news() : undefined);
-  }
-
-  /** That a node is gone. */
-  private farewell(most: number): Said | undefined {
-    for (const [id, missed] of this.missed) {
-      const roster = this.ledger.rosters.get(id);
-      if (!roster || missed < most || this.isThere(id)) continue;
-      this.missed.set(id, 0); // should it be void, it is said again
-      return { kind: 'gone', content: { of: id, seq: roster.seq, isLost: !this.left.has(id) } };
-    }
-    return undefined;
+    return this.missing.farewell(isLeader) ?? (isLeader ? this.news() : undefined);
   }
 
   /** What is other than what has been told. */
@@ -288,10 +272,13 @@ export class PresenceTeller implements MessageSink, NodesListener {
     const { telling } = this.ledger;
     if (!telling) return beginningBy(this.nodes.id);
     // Where it has not heard what it told last, another server may have that.
-    const continues = this.lastTold?.term === telling.term && this.lastTold.version === telling.version;
-    const told = toldOf(this.ledger, continues ? telling.term : randomUUID());
-    if (!told) return undefined;
-    this.lastTold = told;
-    return { kind: 'told', content: told };
+    const told = toldOf(this.ledger, this.isLastOf(telling) ? telling.term : randomUUID());
+    this.lastTold = told ?? this.lastTold;
+    return told && { kind: 'told', content: told };
+  }
+
+  /** Whether nothing has been told since this node did. */
+  private isLastOf({ term, version }: Telling): boolean {
+    return this.lastTold?.term === term && this.lastTold.version === version;
   }
 }

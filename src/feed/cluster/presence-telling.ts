@@ -1,4 +1,5 @@
 import type { State, Told } from './presence-message.js';
+import { RecentlyTold } from './presence-recent.js';
 
 /** How many nodes are known at a time: any program that can reach the server can speak as some. */
 export const mostNodes = 1000;
@@ -20,7 +21,7 @@ export interface Telling {
 
 /**
  * What has been told, as all nodes hear it in one order. Where the server was split, nodes on both sides have told on their own: when they
- * meet, the telling with the higher version counts. Of the feeds in which the other one differs, nobody can say what was heard last.
+ * meet, the telling with the higher version counts. What the other side told of a feed may have been heard last.
  */
 export class ToldFeeds {
   telling: Telling | undefined = undefined;
@@ -29,6 +30,7 @@ export class ToldFeeds {
   /** By the term of a telling that counts no more, the feeds in which it differs, until a node has said so to all. */
   readonly forks = new Map<string, readonly string[]>();
   private readonly incoming = new Map<string, Telling>();
+  private recent = new RecentlyTold(-1);
 
   /**
    * Takes what a node tells.
@@ -45,6 +47,7 @@ export class ToldFeeds {
     for (const feed of occupied) feeds.add(feed);
     for (const feed of vacated) feeds.delete(feed);
     for (const feed of [...occupied, ...vacated]) this.doubted.delete(feed);
+    this.recent.add(version, [...occupied, ...vacated]);
     return true;
   }
 
@@ -66,27 +69,35 @@ export class ToldFeeds {
     const { telling } = this;
     const order = telling ? version - telling.version || compareTexts(term, telling.term) : 1;
     if (order <= 0) return order < 0 ? false : undefined;
-    if (telling && !goesBackTo(begun, telling)) this.noteFork(telling, begun);
+    if (telling) this.noteFork(telling, begun);
     this.telling = begun;
+    // With the first version of all, nothing is told.
+    this.recent = new RecentlyTold(version === 0 ? -1 : version);
     this.doubted.clear();
     return true;
   }
 
-  private noteFork({ term, feeds }: Telling, newer: Telling): void {
-    const differing = [...[...feeds].filter((feed) => !newer.feeds.has(feed)), ...[...newer.feeds].filter((feed) => !feeds.has(feed))];
+  /** Notes what was told that does not lead to a newer telling, and is not what that says. */
+  private noteFork(telling: Telling, newer: Telling): void {
+    const { feeds, term, version } = telling;
+    const last = lastCommon(telling, newer);
+    if (last === version) return;
+    const all = new Set([...feeds, ...newer.feeds]);
+    const differing = [...all].filter((feed) => feeds.has(feed) !== newer.feeds.has(feed) && this.recent.isAfter(last, feed));
     if (differing.length > 0) this.forks.set(term, differing);
   }
 }
 
-/** Whether a telling has been made after another one, by nodes that knew that. */
-function goesBackTo({ term, version, past }: Telling, older: Telling): boolean {
-  if (term === older.term) return version >= older.version;
-  return past.some(([before, last]) => before === older.term && last >= older.version);
+/** The version of the last telling that led to both; -1 where none did. */
+function lastCommon(one: Telling, other: Telling): number {
+  const terms = new Map([...other.past, [other.term, other.version]]);
+  const common = [...one.past, [one.term, one.version] as const].map(([term, version]) => Math.min(version, terms.get(term) ?? -1));
+  return Math.max(-1, ...common);
 }
 
 /** Whether a telling is the next one after another. */
 export function follows(newer: Telling, older: Telling): boolean {
-  return newer.version === older.version + 1 && goesBackTo(newer, older);
+  return newer.version === older.version + 1 && lastCommon(newer, older) === older.version;
 }
 
 function compareTexts(one: string, other: string): number {

@@ -109,6 +109,22 @@ describe('presence over nodes', () => {
     expect(new Set(ids).size).toBe(ids.length);
   });
 
+  it('is told once where a node begins to tell before it has heard of those that have', async () => {
+    const a = world.add('a');
+    for (const id of ['x', 'y', 'z']) a.join(id);
+    await world.settles();
+    const b = world.add('b');
+    b.path.lead(world.otherServer);
+    await until(() => b.teller.ledger.telling !== undefined);
+    b.path.lead(world.server);
+    await world.settles();
+    b.join('own');
+    await world.settles();
+    await sleep(calmMs);
+    expect(world.isSettled).toBe(true);
+    expect(['x', 'y', 'z', 'own'].map((id) => [id, toldOf(world, id)])).toEqual(['x', 'y', 'z', 'own'].map((id) => [id, alternating(1)]));
+  });
+
   it('stays what it is, whatever strangers write there', async () => {
     const a = world.add('a');
     a.join('x');
