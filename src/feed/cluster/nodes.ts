@@ -16,14 +16,18 @@ function feedOf(id: string): string {
 /** How often a node sends a heartbeat, in milliseconds, where there are few nodes. */
 const periodMs = 2000;
 /** Beyond so many nodes it sends fewer: each of them then hears as many heartbeats as before, however many nodes there are. */
-const fewNodes = 8;
+const fewNodes = 6;
 /**
- * The part of its period after which a node sends its heartbeat as soon as it hears another one: so all send theirs, and hear all, within some
- * milliseconds. A process that is woken once for many messages does a fraction of the work of one that is woken for each.
+ * The part of its period after which a node sends its heartbeat as soon as it hears another one. Before that, it waits for a whole period from
+ * there. So all come to send theirs, and to hear all, within some milliseconds: a process that is woken once for many messages does a fraction
+ * of the work of one that is woken for each.
  */
-const joinsAfter = 0.5;
-/** A node is lost when another one has heard so many of its own heartbeats since it last heard that node's. */
-const mostMissed = 4;
+const joinsAfter = 0.9;
+/**
+ * How many of its own heartbeats a node hears without another one, which is lost at the next: where there are few nodes, and where there are
+ * many. One that waits for the others to send its own in step with them may miss two.
+ */
+const mostMissed = { few: 4, many: 3 };
 /** How long a node that leaves waits until that is published, in milliseconds. */
 const leaveMs = 300;
 
@@ -142,6 +146,7 @@ export class Nodes implements MessageSink {
     else {
       this.hear(text, () => this.greet(text));
       if (performance.now() > this.joinsAt) this.beat();
+      else this.timer?.refresh();
     }
   }
 
@@ -178,9 +183,10 @@ export class Nodes implements MessageSink {
   }
 
   private hearSelf(): void {
+    const most = this.crowding === 1 ? mostMissed.few : mostMissed.many;
     for (const peer of this.peers.values()) {
       peer.missed += 1;
-      if (peer.missed > mostMissed) this.remove(peer.id, true);
+      if (peer.missed > most) this.remove(peer.id, true);
     }
     for (const listener of this.listeners) listener.onHeartbeat?.();
   }
@@ -191,6 +197,10 @@ export class Nodes implements MessageSink {
     this.peers.delete(id);
     for (const [text, known] of this.byHeartbeat) if (known === peer) this.byHeartbeat.delete(text);
     for (const listener of this.listeners) listener.onGone?.(peer, isLost);
+  }
+
+  private get crowding(): number {
+    return crowding(this.peers.size + 1, fewNodes);
   }
 
   private parse(text: string): NodeMessage | undefined {
@@ -210,7 +220,7 @@ export class Nodes implements MessageSink {
 
   /** What fails is sent again in the next period. A server that has rejected messages is found to take them again by this. */
   private beat(): void {
-    const period = this.period * crowding(this.peers.size + 1, fewNodes);
+    const period = this.period * this.crowding;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.beat(), period).unref();
     this.joinsAt = performance.now() + period * joinsAfter;

@@ -19,7 +19,7 @@ const answerMs = 3000;
 /** How often the stream's state is requested, in milliseconds, where few processes do. */
 const checkMs = 2000;
 /** After how many missed heartbeats a consumer counts as gone. */
-const maxMissedHeartbeats = 3;
+const maxMissedHeartbeats = 2;
 
 /** What a session is opened with. */
 export interface SessionContext {

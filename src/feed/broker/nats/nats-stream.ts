@@ -25,7 +25,7 @@ const noJetStreamForAccount = 10_039;
  * How often an idle consumer sends a heartbeat, in milliseconds. Seldom: whether NATS answers, and has sent everything, is found out by
  * requests.
  */
-export const heartbeatMs = 5000;
+export const heartbeatMs = 30_000;
 /** How often the stream is asked for while it is being created, and how long it is waited for in between, in milliseconds. */
 const mostTries = 100;
 const retryMs = 20;
