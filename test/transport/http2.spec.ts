@@ -122,3 +122,17 @@ it('answers history and long polls on streams of HTTP/2, and sees that a client 
   client.close();
   await app.close();
 });
+
+it('answers with history in one body, however large', async () => {
+  const root = { module: class Root {}, imports: [feedModule()] };
+  const app = await NestFactory.create<NestFastifyApplication>(root, new FastifyAdapter({ http2: true } as object), { logger: false });
+  await app.listen(0, '127.0.0.1');
+  atEnd(() => app.close());
+  const texts = Array.from({ length: 50 }, (_, n) => `${n}${'x'.repeat(10_000)}`);
+  for (const each of texts) await app.get(FeedService).publish('a', each);
+  const client = connect(`http://127.0.0.1:${(app.getHttpServer().address() as AddressInfo).port}`);
+  atEnd(() => client.destroy());
+  let body = '';
+  for await (const part of client.request({ ':path': '/feeds/a?mode=once' }).setEncoding('utf8')) body += part;
+  expect((JSON.parse(body) as { messages: { data: string }[] }).messages.map(({ data }) => data)).toEqual(texts);
+});
