@@ -57,6 +57,12 @@ export interface Start {
   isWatched?: boolean;
 }
 
+/** The processes that end with this one, however that ends. */
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 /** A process; one that serves says where it listens. */
 export class Server {
   /** What it has written on stderr: the end of it. */
@@ -70,14 +76,13 @@ export class Server {
   constructor({ command, args, env, cwd = root, isWatched = false }: Start) {
     const ipc = isWatched ? ['ipc' as const] : [];
     const child = spawn(command, args, { cwd, env, detached: isWatched, stdio: ['ignore', 'pipe', 'pipe', ...ipc] });
-    const kill = () => child.kill('SIGKILL');
-    process.once('exit', kill);
+    running.add(child);
     this.child = child;
     this.ended = new Promise((resolve) => {
       child.once('error', ({ message }) => resolve(message));
       child.once('close', (code, signal) => resolve(code ?? signal ?? ''));
     });
-    this.ended.then(() => process.off('exit', kill));
+    this.ended.then(() => running.delete(child));
     (child.stderr as Readable).setEncoding('utf8').on('data', (text: string) => {
       this.complaints = (this.complaints + text).slice(-4000);
     });
