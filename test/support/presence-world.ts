@@ -16,6 +16,9 @@ class Server {
   private readonly log = new MemoryBroker(bounds);
   private readonly paths = new Set<Path>();
   published = 0;
+  /** The type of the messages that are acknowledged, and reach no node. */
+  forgets: string | undefined = undefined;
+  forgotten = 0;
 
   connect(path: Path): void {
     this.paths.add(path);
@@ -28,7 +31,8 @@ class Server {
   async publish(...message: Parameters<Broker['publish']>): Promise<StoredMessage> {
     this.published += 1;
     const stored = await this.log.publish(...message);
-    for (const path of this.paths) path.deliver(stored);
+    if (message[1].type === this.forgets) this.forgotten += 1;
+    else for (const path of this.paths) path.deliver(stored);
     return stored;
   }
 }

@@ -116,8 +116,8 @@ export class PresenceLedger {
     return this.told.telling;
   }
 
-  /** Tellings that count no more, as far as that is not said. */
-  get forks(): ReadonlyMap<string, readonly string[]> {
+  /** The feeds of which this node alone knows that something else may have been told last. */
+  get forks(): ReadonlySet<string> {
     return this.told.forks;
   }
 
@@ -139,12 +139,12 @@ export class PresenceLedger {
   }
 
   /** Takes that others have told something else of feeds: what is so is told again. */
-  doubt({ term, feeds, more }: Fork): void {
+  doubt({ feeds }: Fork): void {
     for (const feed of feeds) {
+      this.told.forks.delete(feed);
       this.told.doubted.add(feed);
       this.compare(feed);
     }
-    if (!more) this.told.forks.delete(term);
   }
 
   private memberOf(known: Member | undefined, feeds: readonly string[], since: number, subject: string | undefined): Member {

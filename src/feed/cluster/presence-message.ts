@@ -4,6 +4,8 @@ import * as v from 'valibot';
 export const longestSubject = 1000;
 /** How many entries a message has at most. */
 const mostEntries = 10_000;
+/** How many tellings there may have been. */
+const mostVersions = 2 ** 52;
 /** How many feeds a connection may have. */
 const mostFeeds = 10_000;
 
@@ -45,11 +47,11 @@ const told = v.object({ ...telling, after: id, occupied: feeds, vacated: feeds, 
 
 const past = v.optional(v.pipe(v.array(v.strictTuple([id, whole])), v.maxLength(100)), []);
 
-/** Which feeds have been told as occupied. */
-const state = v.object({ ...telling, teller: id, past, begins: flag, more: flag, feeds });
+/** Which feeds have been told as occupied. Behind the highest version, there is room for the next ones. */
+const state = v.object({ ...telling, version: v.pipe(whole, v.maxValue(mostVersions)), teller: id, past, begins: flag, more: flag, feeds });
 
-/** Some have told another thing of these feeds, in a term that counts no more: the server was split. */
-const fork = v.object({ ...sender, term: id, feeds, more: flag });
+/** Some have told another thing of these feeds, in tellings that count no more: the server was split. */
+const fork = v.object({ ...sender, feeds });
 
 /** All nodes are asked for everything. */
 const ask = v.object(sender);

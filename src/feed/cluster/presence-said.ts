@@ -26,11 +26,9 @@ export function statesOf(telling: Telling | undefined): Said[] {
 }
 
 /** That something else was told of feeds. */
-export function forksOf(forks: ReadonlyMap<string, readonly string[]>): Said[] {
-  return [...forks].flatMap(([term, all]) => {
-    const parts = partsOf(all, itself);
-    return parts.map((feeds, n): Said => ({ kind: 'fork', content: { term, feeds, more: n < parts.length - 1 } }));
-  });
+export function forksOf(forks: ReadonlySet<string>): Said[] {
+  if (forks.size === 0) return [];
+  return partsOf([...forks], itself).map((feeds) => ({ kind: 'fork', content: { feeds } }));
 }
 
 /** What is other than what has been told, or a part of it; undefined where nothing is. */

@@ -113,6 +113,7 @@ export class PresenceTeller implements MessageSink, NodesListener {
     this.told.offset = 0;
     this.offset = 0;
     this.hasState = false;
+    if (this.ledger.forks.size > 0) this.later.fork.schedule();
     this.outbox.mustBegin = true;
     this.asking.begin();
     this.work();
@@ -192,9 +193,9 @@ export class PresenceTeller implements MessageSink, NodesListener {
     }
   }
 
-  /** Says what has been told: at once, if this is the node that tells; else if no other one has said it after a while. */
+  /** Says what has been told: at once, if this is the node that tells, and has missed nothing; else if no other one has said it after a while. */
   private answer(): void {
-    if (this.leader === this.nodes.id) this.outbox.mustState = true;
+    if (this.leader === this.nodes.id && this.hasState) this.outbox.mustState = true;
     else this.later.state.schedule();
   }
 

@@ -27,8 +27,8 @@ export class ToldFeeds {
   telling: Telling | undefined = undefined;
   /** The feeds that have to be told again, whatever was told. */
   readonly doubted = new Set<string>();
-  /** By the term of a telling that counts no more, the feeds in which it differs, until a node has said so to all. */
-  readonly forks = new Map<string, readonly string[]>();
+  /** The feeds of which something else was told in tellings that count no more, until a node has said so to all. */
+  readonly forks = new Set<string>();
   private readonly incoming = new Map<string, Telling>();
   private recent = new RecentlyTold(-1);
 
@@ -70,6 +70,7 @@ export class ToldFeeds {
     const order = telling ? version - telling.version || compareTexts(term, telling.term) : 1;
     if (order <= 0) return order < 0 ? false : undefined;
     if (telling) this.noteFork(telling, begun);
+    for (const [from, { version: late }] of this.incoming) if (late <= version) this.incoming.delete(from);
     this.telling = begun;
     // With the first version of all, nothing is told.
     this.recent = new RecentlyTold(version === 0 ? -1 : version);
@@ -79,12 +80,13 @@ export class ToldFeeds {
 
   /** Notes what was told that does not lead to a newer telling, and is not what that says. */
   private noteFork(telling: Telling, newer: Telling): void {
-    const { feeds, term, version } = telling;
+    // Those that knew the newer one may not have heard of these doubts.
+    for (const feed of this.doubted) this.forks.add(feed);
     const last = lastCommon(telling, newer);
-    if (last === version) return;
-    const all = new Set([...feeds, ...newer.feeds]);
-    const differing = [...all].filter((feed) => feeds.has(feed) !== newer.feeds.has(feed) && this.recent.isAfter(last, feed));
-    if (differing.length > 0) this.forks.set(term, differing);
+    if (last === telling.version) return;
+    for (const feed of new Set([...telling.feeds, ...newer.feeds])) {
+      if (telling.feeds.has(feed) !== newer.feeds.has(feed) && this.recent.isAfter(last, feed)) this.forks.add(feed);
+    }
   }
 }
 
