@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   DiscardPolicy,
   JetStreamApiError,
@@ -13,7 +14,7 @@ import * as v from 'valibot';
 import type { NatsSettings } from './nats.options.js';
 import { consume, type Delivery } from './nats-consumer.js';
 import { wrongLastSequence } from './nats-publisher.js';
-import { streamNotFound } from './nats-stream.js';
+import { isUnheard, mostTries, retryMs, streamNotFound } from './nats-stream.js';
 
 /** How long NATS may take to store a name, or to send the next ones, in milliseconds. */
 const answerMs = 5000;
@@ -22,8 +23,9 @@ const graceMs = 3_600_000;
 /** How many names are deleted behind one reading at most, and how many at a time. */
 const deletedAtMost = 1000;
 const deletedAtOnce = 50;
-/** The error of a stream that another node has just created with other settings. */
+/** The errors of a stream that another node has just created: with other settings, or not to the end. */
 const nameInUse = 10_058;
+const subjectsOverlap = 10_065;
 /** Shows that the stream is not another application's. */
 const description = 'nestjs-feed: names that are remembered';
 
@@ -49,13 +51,18 @@ export class NatsNames {
 
   async remember(name: string, until: number): Promise<void> {
     const manager = await this.client.jetstreamManager(false);
-    this.preparing ??= this.prepare(manager);
-    try {
-      await this.preparing;
-      await this.store(manager, name, until);
-    } catch (error) {
-      this.preparing = undefined; // the stream may have been deleted
-      throw error;
+    for (let tries = 1; ; tries += 1) {
+      this.preparing ??= this.prepare(manager);
+      try {
+        await this.preparing;
+        await this.store(manager, name, until);
+        return;
+      } catch (error) {
+        this.preparing = undefined; // the stream may have been deleted
+        // NATS knows a stream that another node creates before that takes messages.
+        if (!isUnheard(error) || tries === mostTries) throw error;
+      }
+      await sleep(retryMs);
     }
   }
 
@@ -95,7 +102,7 @@ export class NatsNames {
   private async prepare(manager: JetStreamManager): Promise<void> {
     const { stream: name, settings } = this;
     const { streams } = manager;
-    for (;;) {
+    for (let tries = 1; ; tries += 1) {
       try {
         const { config } = await streams.info(name);
         if (config.description !== description)
@@ -119,8 +126,10 @@ export class NatsNames {
         });
         return;
       } catch (error) {
-        if (codeOf(error) !== nameInUse) throw error;
+        const code = codeOf(error);
+        if ((code !== nameInUse && code !== subjectsOverlap) || tries === mostTries) throw error;
       }
+      await sleep(retryMs);
     }
   }
 

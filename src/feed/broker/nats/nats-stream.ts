@@ -26,9 +26,9 @@ const noJetStreamForAccount = 10_039;
  * requests.
  */
 export const heartbeatMs = 30_000;
-/** How often the stream is asked for while it is being created, and how long it is waited for in between, in milliseconds. */
-const mostTries = 100;
-const retryMs = 20;
+/** How often a stream is asked for while it is being created, and how long it is waited for in between, in milliseconds. */
+export const mostTries = 100;
+export const retryMs = 20;
 
 /** Where a stream begins and ends. */
 export interface StreamState {
@@ -214,6 +214,11 @@ function generationOf({ description }: StreamConfig): string {
 
 function hasNoJetStream(error: unknown): boolean {
   if (error instanceof JetStreamApiError) return error.code === noJetStreamForAccount;
+  return isUnheard(error);
+}
+
+/** Whether nothing listens for what was sent: there is no JetStream, or no such stream yet. */
+export function isUnheard(error: unknown): boolean {
   return (error as Error).name === 'JetStreamNotEnabled'; // the client does not export this class
 }
 
