@@ -84,6 +84,15 @@ describe('natsBroker()', () => {
     manager = await jetstreamManager(connection);
   });
 
+  it('takes what nodes publish that make the stream at the same time, with or without the same limits', async () => {
+    for (let round = 0; round < 25; round += 1) {
+      const all = await Promise.all([1, 2, 3, 4].map((n) => node({ prefix: `p${round}` }, { historyLength: round % 2 ? 100 * n : 100 })));
+      const published = await Promise.all(all.map((each, n) => each.publish('a', `${n}`)));
+      expect(published.map(({ offset }) => offset).sort()).toEqual([1, 2, 3, 4]);
+      await Promise.all(all.map(({ broker }) => broker.close()));
+    }
+  });
+
   it('makes a stream with the limits of history, and gives one that is there the limits of whoever comes last', async () => {
     await node({}, { historyLength: 7000, historyTtlMs: 5000, historyTotalBytes: 1e8, idempotencyMs: 1000 });
     const { config } = await manager.streams.info('nestjs-feed');

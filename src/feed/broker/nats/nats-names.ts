@@ -14,7 +14,7 @@ import * as v from 'valibot';
 import type { NatsSettings } from './nats.options.js';
 import { consume, type Delivery } from './nats-consumer.js';
 import { wrongLastSequence } from './nats-publisher.js';
-import { isUnheard, mostTries, retryMs, streamNotFound } from './nats-stream.js';
+import { isMadeByAnother, isUnheard, mostTries, retryMs, streamNotFound } from './nats-stream.js';
 
 /** How long NATS may take to store a name, or to send the next ones, in milliseconds. */
 const answerMs = 5000;
@@ -23,9 +23,6 @@ const graceMs = 3_600_000;
 /** How many names are deleted behind one reading at most, and how many at a time. */
 const deletedAtMost = 1000;
 const deletedAtOnce = 50;
-/** The errors of a stream that another node has just created: with other settings, or not to the end. */
-const nameInUse = 10_058;
-const subjectsOverlap = 10_065;
 /** Shows that the stream is not another application's. */
 const description = 'nestjs-feed: names that are remembered';
 
@@ -126,8 +123,7 @@ export class NatsNames {
         });
         return;
       } catch (error) {
-        const code = codeOf(error);
-        if ((code !== nameInUse && code !== subjectsOverlap) || tries === mostTries) throw error;
+        if (!isMadeByAnother(error) || tries === mostTries) throw error;
       }
       await sleep(retryMs);
     }

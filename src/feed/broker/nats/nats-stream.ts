@@ -20,6 +20,8 @@ import { consume, type Delivery } from './nats-consumer.js';
 import { limitsOf, ttlOf } from './nats-limits.js';
 
 export const streamNotFound = 10_059;
+/** The errors of a stream that another node has just made: with other settings, or not to the end. */
+const [nameInUse, subjectsOverlap] = [10_058, 10_065];
 const noJetStreamForAccount = 10_039;
 /**
  * How often an idle consumer sends a heartbeat, in milliseconds. Seldom: whether NATS answers, and has sent everything, is found out by
@@ -80,8 +82,9 @@ export class NatsStream {
    * Creates the stream where there is none.
    *
    * @param updates whether an existing stream gets the limits of this process
+   * @param tries how often it has been tried
    */
-  async prepare(updates: boolean): Promise<StreamState> {
+  async prepare(updates: boolean, tries = 1): Promise<StreamState> {
     const { streams } = this.manager;
     let limits = limitsOf(this.bounds, this.settings.replicas);
     let info: StreamInfo;
@@ -93,7 +96,7 @@ export class NatsStream {
           cause: error,
         });
       if (!(error instanceof JetStreamApiError) || error.code !== streamNotFound) throw error;
-      await streams.add({
+      const adding = streams.add({
         name: this.name,
         subjects: [`${this.settings.prefix}.>`],
         storage: StorageType.File,
@@ -102,7 +105,14 @@ export class NatsStream {
         description: describe(limits.max_msgs_per_subject, ''),
         ...limits,
       });
-      return this.prepare(false);
+      const isAdded = await adding.then(
+        () => true,
+        (failure) => {
+          if (!isMadeByAnother(failure) || tries === mostTries) throw failure;
+          return sleep(retryMs, false);
+        },
+      );
+      return this.prepare(updates && !isAdded, tries + 1);
     }
     if (!describes(info.config)) throw new Error(`the stream "${this.name}" belongs to another application: choose another prefix`);
     // An operator may have given it more.
@@ -215,6 +225,11 @@ function generationOf({ description }: StreamConfig): string {
 function hasNoJetStream(error: unknown): boolean {
   if (error instanceof JetStreamApiError) return error.code === noJetStreamForAccount;
   return isUnheard(error);
+}
+
+/** Whether a stream could not be added because another node has, or is about to. */
+export function isMadeByAnother(error: unknown): boolean {
+  return error instanceof JetStreamApiError && (error.code === nameInUse || error.code === subjectsOverlap);
 }
 
 /** Whether nothing listens for what was sent: there is no JetStream, or no such stream yet. */
