@@ -60,7 +60,7 @@ describe.each(platforms)('the client on %s', (platform) => {
   });
 
   it('holds one connection for all that is followed, and misses nothing where that changes', async () => {
-    await start();
+    await start({ historyLength: 100_000, historyBytes: 100_000_000 });
     const client = makeClient();
     const [a, b] = [readAll(client.follow('a')), readAll(client.follow('b'))];
     await until(() => served.feeds.subscribers('b') === 1 && client.status.value.state === 'live');
@@ -71,7 +71,7 @@ describe.each(platforms)('the client on %s', (platform) => {
       while (!isOver) {
         n += 1;
         await served.feeds.publish('a', n);
-        await new Promise((resolve) => setImmediate(resolve));
+        await new Promise((resolve) => setTimeout(resolve, 1)); // history has room for minutes of that
       }
     })();
     const c = client.follow('c');
