@@ -93,6 +93,12 @@ describe('natsBroker()', () => {
     }
   });
 
+  it('is unavailable with the reason of NATS where the stream of another application has its subjects', async () => {
+    await manager.streams.add({ name: 'other', subjects: ['nestjs-feed.>'] });
+    const { broker } = await node();
+    expect(broker.unavailableReason).toMatch(/subjects overlap/);
+  });
+
   it('makes a stream with the limits of history, and gives one that is there the limits of whoever comes last', async () => {
     await node({}, { historyLength: 7000, historyTtlMs: 5000, historyTotalBytes: 1e8, idempotencyMs: 1000 });
     const { config } = await manager.streams.info('nestjs-feed');

@@ -30,7 +30,7 @@ interface Count {
 
 /**
  * Who follows which feed on which node, and what of that has been told, by the messages that all nodes get in one order. Nodes that have got the
- * same messages come to the same result.
+ * same messages come to the same result, but for what only those know that were on the other side of a split.
  */
 export class PresenceLedger {
   readonly rosters = new Map<string, Roster>();

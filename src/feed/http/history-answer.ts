@@ -28,7 +28,7 @@ export function writeHistory(response: ServerResponse, { messages, position, isR
     text += (n === 0 ? '\n' : ',') + ndjson.encode(message);
     if (text.length < partLength) continue;
     response.write(text);
-    response.socket?.uncork(); // Node waits for the end of the turn
+    response.socket?.uncork(); // Node would wait for the end of the turn
     text = '';
   }
   const rest = { position: formatPosition(position), ...(isReset && { reset: true }), ended };

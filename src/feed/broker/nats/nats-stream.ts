@@ -96,22 +96,7 @@ export class NatsStream {
           cause: error,
         });
       if (!(error instanceof JetStreamApiError) || error.code !== streamNotFound) throw error;
-      const adding = streams.add({
-        name: this.name,
-        subjects: [`${this.settings.prefix}.>`],
-        storage: StorageType.File,
-        retention: RetentionPolicy.Limits,
-        discard: DiscardPolicy.Old,
-        description: describe(limits.max_msgs_per_subject, ''),
-        ...limits,
-      });
-      const isAdded = await adding.then(
-        () => true,
-        (failure) => {
-          if (!isMadeByAnother(failure) || tries === mostTries) throw failure;
-          return sleep(retryMs, false);
-        },
-      );
+      const isAdded = await this.add(limits, tries === mostTries);
       return this.prepare(updates && !isAdded, tries + 1);
     }
     if (!describes(info.config)) throw new Error(`the stream "${this.name}" belongs to another application: choose another prefix`);
@@ -191,6 +176,26 @@ export class NatsStream {
       this.heardAt = performance.now();
     };
     return consume(this.connection, this.manager, target, { onHeard, deliver, fail });
+  }
+
+  /** Adds the stream. Resolves with `false`, after a while, where another node seems to add it, unless that has been waited for long enough. */
+  private async add(limits: ReturnType<typeof limitsOf>, isLastTry: boolean): Promise<boolean> {
+    try {
+      await this.manager.streams.add({
+        name: this.name,
+        subjects: [`${this.settings.prefix}.>`],
+        storage: StorageType.File,
+        retention: RetentionPolicy.Limits,
+        discard: DiscardPolicy.Old,
+        description: describe(limits.max_msgs_per_subject, ''),
+        ...limits,
+      });
+      return true;
+    } catch (error) {
+      if (isLastTry || !isMadeByAnother(error)) throw error;
+      await sleep(retryMs);
+      return false;
+    }
   }
 
   private noteTtls({ config: { allow_msg_ttl, max_age } }: StreamInfo): void {

@@ -152,7 +152,7 @@ export class RedisBroker extends SessionBroker<RedisSession> {
     return delivery.isLive;
   }
 
-  /** Has something stored. A Redis that rejects that is unavailable until it takes something: nodes announce themselves every few seconds. */
+  /** Has something stored. A Redis that rejects that is unavailable until it takes something: each node sends heartbeats. */
   private store<T>(work: (session: RedisSession) => Promise<T>): Promise<T> {
     return this.withSession(async (session) => {
       try {
