@@ -134,6 +134,36 @@ inBrowser('the pages for operators in Chromium', () => {
     expect(complaints).toEqual([]);
   });
 
+  it('ask again at once after a question was closed, and take the answer for the last one', async () => {
+    const service = await start();
+    const [peer] = await service.follow('/test/x');
+    const page = await open(service, '/connections');
+    await shows(page, '#summary', '1 connection open');
+    const isAsked = await page.evaluate<boolean>(
+      "const end = document.querySelector('#list tbody button'); end.click(); document.querySelector('dialog').close(); end.click(); document.querySelector('dialog[open]') !== null",
+    );
+    expect(isAsked).toBe(true);
+    await page.click('dialog[open] [type=submit]');
+    await shows(page, '#summary', /^1 connection was ended\. /);
+    await peer?.closed();
+    expect(await page.$$eval('dialog', (all) => all.length)).toBe(0);
+  });
+
+  it('tell what came of an answer whose question was closed meanwhile', async () => {
+    const service = await start();
+    const [peer] = await service.follow('/test/x');
+    const page = await open(service, '/connections');
+    await shows(page, '#summary', '1 connection open');
+    service.child.kill('SIGSTOP');
+    await page.click('#list tbody >> text=End…');
+    await page.click('dialog [type=submit]');
+    await page.keyboard.press('Escape');
+    await until(async () => !(await page.isVisible('dialog')));
+    service.child.kill('SIGCONT');
+    await shows(page, '#summary', /^1 connection was ended\. /);
+    await peer?.closed();
+  });
+
   it('find a feed, show its history, publish to it and clear it', async () => {
     const service = await start({ FEED_HISTORY_LENGTH: '60' });
     const [peer] = await service.follow('/test/orders/1?format=sse');

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import { within } from './until.js';
 
 /** A message as NDJSON has it. */
 export interface Line {
@@ -56,7 +57,7 @@ export class Peer {
     if (typeof pattern === 'string' ? this.text.includes(pattern) : pattern.test(this.text)) return;
     const closed = () => new Error(`closed before ${pattern} came; what did: ${this.text.slice(-2000)}`);
     if (socket.destroyed) throw closed();
-    await new Promise<void>((resolve, reject) => {
+    const seen = new Promise<void>((resolve, reject) => {
       let tail = typeof pattern === 'string' ? this.text.slice(-pattern.length) : '';
       const settle = (end: () => void) => {
         socket.off('data', onData).off('close', onClose);
@@ -70,11 +71,12 @@ export class Peer {
       const onClose = () => settle(() => reject(closed()));
       socket.on('data', onData).on('close', onClose);
     });
+    await within(seen, () => `${pattern}; what came: ${this.text.slice(-2000)}`);
   }
 
   /** Waits until the connection is closed; returns all that came. */
   async closed(): Promise<string> {
-    if (!this.socket.closed) await once(this.socket, 'close');
+    if (!this.socket.closed) await within(once(this.socket, 'close'), () => `the end; what came: ${this.text.slice(-2000)}`);
     return this.text;
   }
 

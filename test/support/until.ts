@@ -10,6 +10,19 @@ export async function until(holds: () => boolean | Promise<boolean>): Promise<vo
   }
 }
 
+/** As what it is given, which rejects where that takes too long: with what it was that did not come. */
+export async function within<T>(wait: Promise<T>, what: () => string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const givesUp = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`waited for ${what()} in vain`)), patienceMs);
+  });
+  try {
+    return await Promise.race([wait, givesUp]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** Resolves once a value has stopped to change. */
 export async function untilSteady(value: () => number): Promise<void> {
   let before = value();

@@ -129,47 +129,37 @@ export function showMissing(missing, more) {
  * @returns whether it was done
  */
 export function confirmed({ title, text, action, work, ends = false }) {
-  const dialog = $('#confirm');
+  // One of its own each time: that a dialog was closed is told later than it is seen, when the next one may be open.
+  const dialog = $('#confirm').content.firstElementChild.cloneNode(true);
   const form = dialog.querySelector('form');
   const [cancel, submit] = form.querySelectorAll('.buttons button');
-  const error = form.querySelector('.error');
-  form.reset();
-  form.elements.reconnect.checked = true;
-  write($('#confirm-title'), title);
-  write($('#confirm-text'), text);
+  write(form.querySelector('#confirm-title'), title);
+  write(form.querySelector('#confirm-text'), text);
   write(submit, action);
-  write(error, '');
-  $('#confirm-end').hidden = !ends;
-  submit.disabled = false;
+  form.querySelector('#confirm-end').hidden = !ends;
+  let done = Promise.resolve(false);
+  form.addEventListener('submit', async (event) => {
+    event.preventDefault();
+    submit.disabled = true;
+    done = work(form.elements).then(() => true);
+    try {
+      await done;
+      dialog.close();
+    } catch (failure) {
+      if (!(failure instanceof AnswerError)) throw failure;
+      if (dialog.open) write(form.querySelector('.error'), failure.message);
+      else showError(failure.message);
+      submit.disabled = false;
+    }
+  });
+  cancel.addEventListener('click', () => dialog.close());
+  document.body.append(dialog);
+  dialog.showModal();
+  cancel.focus();
   return new Promise((resolve) => {
-    let isDone = false;
-    const close = () => dialog.close();
-    const onSubmit = async (event) => {
-      event.preventDefault();
-      submit.disabled = true;
-      try {
-        await work(form.elements);
-        isDone = true;
-        close();
-      } catch (failure) {
-        if (!(failure instanceof AnswerError)) throw failure;
-        write(error, failure.message);
-      } finally {
-        submit.disabled = false;
-      }
-    };
-    form.addEventListener('submit', onSubmit);
-    cancel.addEventListener('click', close);
-    dialog.addEventListener(
-      'close',
-      () => {
-        form.removeEventListener('submit', onSubmit);
-        cancel.removeEventListener('click', close);
-        resolve(isDone);
-      },
-      { once: true },
-    );
-    dialog.showModal();
-    cancel.focus();
+    dialog.addEventListener('close', () => {
+      dialog.remove();
+      resolve(done.catch(() => false));
+    });
   });
 }
