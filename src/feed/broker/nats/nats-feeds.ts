@@ -7,6 +7,8 @@ import { MessageLog } from '../message-log.js';
 
 /** Of how many of the last messages the time is known. */
 export const knownTimes = 4096;
+/** How many of the messages that came behind the end of their feeds are known: as many as are on their way at a time, by far. */
+const knownIgnored = 4096;
 /** A suspect of which no message has arrived since: an offset before any other. */
 const unresolved = -1;
 
@@ -30,6 +32,8 @@ export class NatsFeeds {
   private silentEnd = 0;
   /** The ends of feeds that have ended within the longest time to live, in order. */
   private readonly ends = new Map<string, { readonly offset: number; readonly time: number }>();
+  /** The offsets of the last messages that were ignored, since they came behind the end of their feeds. */
+  private readonly ignored = new Set<number>();
   private readonly times = { of: new Float64Array(knownTimes), offset: new Float64Array(knownTimes) };
 
   private readonly longestTtlMs: number;
@@ -92,6 +96,7 @@ export class NatsFeeds {
     this.historyEnd = isFirst ? last : common;
     this.silentEnd = isFirst ? last : -1;
     this.ends.clear();
+    this.ignored.clear();
     this.suspects.clear();
     this.suspectsEnd = 0;
     this.gapEnd = 0;
@@ -100,12 +105,26 @@ export class NatsFeeds {
   }
 
   /**
-   * Whether a message of a feed came after its end. NATS stores such a message all the same, where its publisher has not heard of the end
-   * yet: all processes ignore it, since all receive the stream in the same order.
+   * Whether a message that is stored at an offset comes behind the end of its feed. NATS stores such a message all the same, where its
+   * publisher has not heard of the end yet: all processes ignore it, since all receive the stream in the same order.
    */
   hasEnded(feed: string, offset: number, time: number): boolean {
     const end = this.ends.get(feed);
     return end !== undefined && end.offset < offset && time - end.time < boundsOf(this.bounds, feed).historyTtlMs;
+  }
+
+  /** Whether a message that has arrived was ignored: the feed may have been cleared since. */
+  wasIgnored(offset: number): boolean {
+    return this.ignored.has(offset);
+  }
+
+  private ignore(offset: number): void {
+    this.ignored.add(offset);
+    if (this.ignored.size <= knownIgnored) return;
+    for (const oldest of this.ignored) {
+      this.ignored.delete(oldest);
+      return;
+    }
   }
 
   /** The offset of the last message that a feed had, or a later one up to which it has none. */
@@ -124,6 +143,7 @@ export class NatsFeeds {
 
   deliver(feed: string, offset: number, time: number, content: Content): void {
     if (this.hasEnded(feed, offset, time)) {
+      this.ignore(offset);
       this.skip(offset, offset - 1);
       return;
     }
