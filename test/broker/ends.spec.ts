@@ -185,6 +185,22 @@ describeBrokers('the broker contract, feeds that end and publications with condi
     expect(await other.read('a', 'earliest')).toEqual(['1']);
   });
 
+  it('the keys of a feed that is cleared are forgotten', async () => {
+    const [one, other = one] = (await nodes(2)) as [Node, Node];
+    await one.broker.publish('a', text('1'), { key: 'k' });
+    const kept = await one.broker.publish('b', text('1'), { key: 'k' });
+    for (const value of ['1', 'other']) {
+      await one.broker.clear('a');
+      await one.publish('a', 'before');
+      const first = await other.broker.publish('a', text(value), { key: 'k' });
+      const again = await Promise.all([one, other].map(({ broker }) => broker.publish('a', text(value), { key: 'k' })));
+      expect(again.map(({ id }) => id)).toEqual([first.id, first.id]);
+      await expect(one.broker.publish('a', text('another'), { key: 'k' })).rejects.toThrow(KeyReusedError);
+      expect(await other.read('a', 'earliest')).toEqual(['before', value]);
+    }
+    expect((await other.broker.publish('b', text('1'), { key: 'k' })).id).toBe(kept.id);
+  });
+
   it('a publication with a key is stored once: its repetition is answered with the first message', async () => {
     const [one, other = one] = (await nodes(2)) as [Node, Node];
     await other.subscribe('a', 'b');

@@ -12,6 +12,12 @@ const knownIgnored = 4096;
 /** A suspect of which no message has arrived since: an offset before any other. */
 const unresolved = -1;
 
+/** When something happened to a feed. */
+interface Occasion {
+  readonly offset: number;
+  readonly time: number;
+}
+
 /** What this process has received of the stream, and the sinks of its feeds. It outlives sessions. */
 export class NatsFeeds {
   /** When, by `performance.now()`, this process had received all messages of the stream: all later ones are younger. */
@@ -31,7 +37,9 @@ export class NatsFeeds {
   /** The offset up to which losses are older than this process. */
   private silentEnd = 0;
   /** The ends of feeds that have ended within the longest time to live, in order. */
-  private readonly ends = new Map<string, { readonly offset: number; readonly time: number }>();
+  private readonly ends = new Map<string, Occasion>();
+  /** When feeds were cleared within the time for which keys are known, in order. */
+  private readonly clears = new Map<string, Occasion>();
   /** The offsets of the last messages that were ignored, since they came behind the end of their feeds. */
   private readonly ignored = new Set<number>();
   private readonly times = { of: new Float64Array(knownTimes), offset: new Float64Array(knownTimes) };
@@ -96,6 +104,7 @@ export class NatsFeeds {
     this.historyEnd = isFirst ? last : common;
     this.silentEnd = isFirst ? last : -1;
     this.ends.clear();
+    this.clears.clear();
     this.ignored.clear();
     this.suspects.clear();
     this.suspectsEnd = 0;
@@ -118,6 +127,11 @@ export class NatsFeeds {
     return this.ignored.has(offset);
   }
 
+  /** Whether a message that has arrived is void, so that its key is not known: it was ignored, or came before its feed was cleared. */
+  hasForgotten(feed: string, offset: number): boolean {
+    return this.ignored.has(offset) || offset < (this.clears.get(feed)?.offset ?? 0);
+  }
+
   private ignore(offset: number): void {
     this.ignored.add(offset);
     if (this.ignored.size <= knownIgnored) return;
@@ -133,8 +147,9 @@ export class NatsFeeds {
   }
 
   /** Clears a feed, which takes an offset. */
-  clearFeed(feed: string, offset: number): void {
+  clearFeed(feed: string, offset: number, time: number): void {
     this.ends.delete(feed);
+    noteOccasion(this.clears, feed, { offset, time }, this.bounds.idempotencyMs);
     this.advance(offset);
     this.log?.forget(feed, offset);
     if (offset > this.historyEnd) this.sinks.get(feed)?.lost(undefined);
@@ -147,7 +162,7 @@ export class NatsFeeds {
       this.skip(offset, offset - 1);
       return;
     }
-    if (isEnd(content)) this.noteEnd(feed, offset, time);
+    if (isEnd(content)) noteOccasion(this.ends, feed, { offset, time }, this.longestTtlMs);
     const log = this.log as MessageLog;
     const message = storedMessage(feed, log.epoch, offset, time, content);
     this.advance(offset);
@@ -228,15 +243,6 @@ export class NatsFeeds {
     this.log?.clearAll();
   }
 
-  private noteEnd(feed: string, offset: number, time: number): void {
-    this.ends.delete(feed); // an older one would keep its place
-    this.ends.set(feed, { offset, time });
-    for (const [ended, end] of this.ends) {
-      if (time - end.time < this.longestTtlMs) break;
-      this.ends.delete(ended);
-    }
-  }
-
   private advance(offset: number, lastMissing = offset - 1): void {
     const log = this.log as MessageLog;
     if (lastMissing > log.offset) this.gapEnd = lastMissing + 1;
@@ -253,5 +259,15 @@ export class NatsFeeds {
       if (offset > this.silentEnd) this.sinks.get(feed)?.lost(undefined);
     }
     this.suspects.clear();
+  }
+}
+
+/** Notes what happened to a feed, and forgets what happened longer ago than `lifeMs`. */
+function noteOccasion(occasions: Map<string, Occasion>, feed: string, occasion: Occasion, lifeMs: number): void {
+  occasions.delete(feed); // an older one would keep its place
+  occasions.set(feed, occasion);
+  for (const [old, { time }] of occasions) {
+    if (occasion.time - time < lifeMs) break;
+    occasions.delete(old);
   }
 }
