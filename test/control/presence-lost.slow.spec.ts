@@ -1,4 +1,4 @@
-import { PresenceTeller } from '../../src/feed/cluster/presence-teller.js';
+import { PresenceAnnouncer } from '../../src/feed/cluster/presence/presence-announcer.js';
 import type { FeedEvent } from '../../src/index.js';
 import { WebhookModule } from '../../src/webhook/index.js';
 import type { Engine } from '../../tools/engines.mjs';
@@ -86,7 +86,7 @@ describeSharedBrokers('presence where nodes are lost on', (kind: BrokerKind) => 
       const [b, c] = [await start('b', receiver), await start('c', receiver)];
       await meet(a, b, c);
       // What was told before they came, they know as a fact alone.
-      const known = (node: Served) => node.app.get(PresenceTeller, { strict: false }).ledger.telling?.feeds.has('1');
+      const known = (node: Served) => node.app.get(PresenceAnnouncer, { strict: false }).ledger.announced?.feeds.has('1');
       await until(() => known(b) === true && known(c) === true);
       await follow(a, '/feeds/2');
       await follow(b, '/feeds/3');
