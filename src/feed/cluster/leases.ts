@@ -15,12 +15,12 @@ const term = 5000;
 const renewals = 3;
 /** How many leases are renewed with one message. */
 const mostAtOnce = 500;
-/** How many leases are known at a time. Any program with access to the engine can take some. */
+/** How many leases are known at a time: any program that can reach the server can take some. */
 const mostLeases = 1_000_000;
-/** How many bytes of the past are read at a start: some seconds are enough. */
+/** How many bytes of the past are read at a start: some seconds of it are enough. */
 const pastBytes = 1_000_000;
 
-/** What a node publishes about leases. */
+/** What a node says of leases. */
 const claim = v.object({
   holder: v.pipe(v.string(), v.maxLength(64)),
   termMs: v.pipe(v.number(), v.minValue(1), v.maxValue(600_000)),
@@ -35,17 +35,17 @@ interface Lease {
   readonly note: string | undefined;
   /** When it expires by the clock of the broker, in milliseconds since 1970. Until then, no other node can take it. */
   readonly until: number;
-  /** When it expires by the clock of this process, as `performance.now()`. */
-  readonly expiresAt: number;
+  /** When it is over as far as this process can tell, by `performance.now()`. */
+  readonly overAt: number;
 }
 
-/** Gets what happens to leases. */
+/** What leases are kept for. */
 export interface LeaseListener {
-  /** The holder of a lease has not renewed it. Called again until a node takes it. */
+  /** The holder of a lease has not renewed it. Told again until a node takes it. */
   onExpired(name: string, note: string | undefined): void;
-  /** A lease has been released, by any node. */
+  /** A lease has been released, by whichever node. */
   onReleased(name: string): void;
-  /** A node asks this one to release a lease. */
+  /** Some node asks for a lease of this one to be released. */
   onRecalled(name: string): void;
   /** Another node has taken a lease of this one, which did not renew it in time. */
   onTaken(name: string): void;
@@ -54,8 +54,8 @@ export interface LeaseListener {
 /**
  * Leases on names, over all nodes that share a broker: one node holds a name for as long as it renews it.
  *
- * A node takes a lease by a message on a feed. The broker delivers these messages to all nodes in one order and with one time, and each node
- * computes from them whether a claim is valid. So all get the same result, and a broker needs nothing but its contract.
+ * A node takes a lease by a message on a feed. The broker gives all nodes these messages in one order and with one time, and each node
+ * decides by these alone whether a claim holds: so all come to the same result, without anything that a broker must do for it.
  */
 export class Leases implements MessageSink {
   private readonly holder = randomUUID();
@@ -66,7 +66,7 @@ export class Leases implements MessageSink {
   private offset = 0;
   /** What arrives while the past is read. */
   private early: StoredMessage[] | undefined = [];
-  /** When this node last may have missed a claim, by `performance.now()`. Each lease is renewed, and so heard of, within a term. */
+  /** When this node last may have missed that somebody took a lease, by `performance.now()`: within a term, each is heard of again. */
   private missedAt = Number.POSITIVE_INFINITY;
   private learning: Promise<void> | undefined = undefined;
   /** When others last may have been unable to renew their leases, or to be heard. */
@@ -85,7 +85,7 @@ export class Leases implements MessageSink {
   start(listener: LeaseListener): void {
     this.listener = listener;
     this.learning = this.learn();
-    this.learning.catch(() => {}); // `take()` throws it
+    this.learning.catch(() => {}); // who takes a lease gets the error
   }
 
   /** Ends without releasing anything. */
@@ -99,16 +99,16 @@ export class Leases implements MessageSink {
   /**
    * Takes a lease, and renews it from then on.
    *
-   * @param note passed to the other nodes when it expires
+   * @param note what other nodes hear of it when it expires
    * @returns whether this node holds it now; if not, another one does
-   * @throws the error of the broker
+   * @throws what the broker fails with
    */
   async take(name: string, note?: string): Promise<boolean> {
     await this.learning;
     for (;;) {
       await this.waitUntil(this.missedAt + this.termMs);
       const known = this.leases.get(name);
-      if (known && known.holder !== this.holder && known.expiresAt > performance.now()) return false;
+      if (known && known.holder !== this.holder && known.overAt > performance.now()) return false;
       const missedAt = this.missedAt;
       await this.publish({ take: [{ name, note }] });
       if (this.holds(name)) break;
@@ -145,7 +145,7 @@ export class Leases implements MessageSink {
     else this.apply(message);
   }
 
-  /** Claims are missing. Each lease is heard of again within its term. */
+  /** Claims are missing: they are all heard of again within the life of a lease. */
   lost(): void {
     this.missedAt = performance.now();
     this.offset = 0;
@@ -167,7 +167,7 @@ export class Leases implements MessageSink {
         if (!before && this.leases.size >= mostLeases) continue;
         if (before && before.holder !== holder && before.until > time) continue;
         this.lookAfter();
-        this.leases.set(name, { holder, note, until: time + output.termMs, expiresAt: performance.now() + output.termMs });
+        this.leases.set(name, { holder, note, until: time + output.termMs, overAt: performance.now() + output.termMs });
         if (before?.holder === this.holder && holder !== this.holder) this.lose(name);
       }
     }
@@ -231,15 +231,15 @@ export class Leases implements MessageSink {
     const own = [...this.own].map(([name, note]) => ({ name, note }));
     for (let n = 0; n < own.length; n += mostAtOnce) this.publish({ take: own.slice(n, n + mostAtOnce) }).catch(() => {});
     if (now - Math.max(this.deafAt, this.missedAt) < this.termMs) return;
-    for (const [name, { holder, note, expiresAt }] of this.leases) {
-      if (expiresAt > now || holder === this.holder) continue;
+    for (const [name, { holder, note, overAt }] of this.leases) {
+      if (overAt > now || holder === this.holder) continue;
       this.listener?.onExpired(name, note);
     }
   }
 
   /** Publishes a claim, and waits until it has been applied here. */
-  private async publish(content: Pick<v.InferInput<typeof claim>, 'take' | 'release' | 'recall'>): Promise<void> {
-    const text = JSON.stringify({ holder: this.holder, termMs: this.termMs, ...content });
+  private async publish(said: Pick<v.InferInput<typeof claim>, 'take' | 'release' | 'recall'>): Promise<void> {
+    const text = JSON.stringify({ holder: this.holder, termMs: this.termMs, ...said });
     const { offset } = await this.broker.publish(leasesFeed, { type: undefined, text, isJson: true });
     if (this.offset < offset) await this.waiters.wait(offset);
   }
