@@ -3,7 +3,7 @@ import { digestOf } from '../../message/content.js';
 import type { Content } from '../../message/message.js';
 import type { Position } from '../../message/position.js';
 import { Batches } from '../batches.js';
-import { allBounds, boundsOf, type HistoryBounds, messageOverhead, type PublishConditions } from '../broker.js';
+import { allBounds, boundsOf, type HistoryBounds, type PublishConditions } from '../broker.js';
 import type { ServerSession } from '../session-broker.js';
 import type { RedisTarget } from './redis.options.js';
 import { RedisAnnouncements } from './redis-announcements.js';
@@ -129,7 +129,7 @@ export class RedisSession implements ServerSession {
     const { historyLength, historyBytes, historyTtlMs, keepNewest } = boundsOf(bounds, feed);
     const { type = '', text } = content;
     const keys = [this.streamPrefix + feed];
-    const values = [historyLength, historyBytes, messageOverhead, keepNewest ? 1 : 0, kindOf(content), type, text];
+    const values = [historyLength, historyBytes, keepNewest ? 1 : 0, kindOf(content), type, text];
     if (key !== undefined || expected) values.push(expected?.offset ?? '', expected?.epoch ?? '');
     if (key !== undefined) {
       keys.push(`${this.keyPrefix}${feed} ${key}`);
