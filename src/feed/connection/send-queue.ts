@@ -1,6 +1,7 @@
 import type { StoredMessage, TextMessage } from '../message/message.js';
 import type { Position, Start } from '../message/position.js';
-import type { Replay, ReplayItem } from '../pubsub/replay.js';
+import type { Replay } from '../pubsub/replay.js';
+import type { ReplayItem } from '../pubsub/replay-item.js';
 
 /** An item of a source, encoded when it came. */
 export class EncodedItem {

@@ -3,7 +3,8 @@ import { failureOf } from '../errors/failure.js';
 import { isEnd } from '../message/end.js';
 import type { StoredMessage, TextMessage } from '../message/message.js';
 import type { Start } from '../message/position.js';
-import { Mark, type Replay, type ReplayItem } from '../pubsub/replay.js';
+import type { Replay } from '../pubsub/replay.js';
+import { Mark, type ReplayItem } from '../pubsub/replay-item.js';
 import type { EndReason } from '../stats/end-reason.js';
 import type { RuleMeasures } from '../stats/measures.js';
 import type { Transport } from '../transport/transport.js';
@@ -144,8 +145,10 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
       this.write(message);
       return;
     }
-    this.beginQueue().pushNewest(message);
-    this.context.totalBufferLimit.add(this, message.text.length);
+    const queue = this.beginQueue();
+    const before = queue.bytes;
+    queue.pushNewest(message);
+    this.context.totalBufferLimit.add(this, Math.max(0, queue.bytes - before));
   }
 
   /** Sends the last message of a feed: by way of the queue, where the end of a feed is found in a replay as well. */
