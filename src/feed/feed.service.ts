@@ -201,7 +201,7 @@ export class FeedService extends FeedPublisher {
    *
    * @param most how many feeds
    */
-  busiest(most: number): { id: string; followers: number }[] {
+  busiest(most: number): { id: string; subscribers: number }[] {
     return this.router.busiest(most);
   }
 
