@@ -11,8 +11,8 @@ import type { AppendReply } from './redis-append.js';
 import { clientOf, disconnect, withTimeLimit } from './redis-connect.js';
 import { isReply, isStale } from './redis-errors.js';
 import { type Announcement, kindOf, parse } from './redis-message.js';
+import { memberOf, namesOf, type ScanReply } from './redis-names.js';
 import { type Page, type PagesReply, pagesOf, type ReadOptions, readBytes, requestOf, slotOf } from './redis-page.js';
-import { memberOf, namesOf, type ScanReply } from './redis-remembered.js';
 import { RedisScriptRunner, type ScriptName } from './redis-script-runner.js';
 import { TimeLimit } from './time-limit.js';
 
