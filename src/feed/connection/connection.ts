@@ -15,7 +15,7 @@ import type { Encoder } from './encoder.js';
 import type { FeedConnection } from './feed-connection.js';
 import { InterceptedSource } from './intercepted-source.js';
 import type { KeptAlive } from './keep-alive.js';
-import { type Farewell, Sender, type SenderContext } from './sender.js';
+import { type EndNotice, Sender, type SenderContext } from './sender.js';
 
 /** What all connections share. */
 export interface ConnectionContext extends SenderContext {
@@ -190,10 +190,10 @@ export class Connection
     this.end('completed');
   }
 
-  end(reason: EndReason = 'completed', farewell?: Farewell): void {
+  end(reason: EndReason = 'completed', notice?: EndNotice): void {
     if (this.reason !== undefined) return;
     this.reason = reason;
-    this.failure ??= farewell;
+    this.failure ??= notice;
     this.state = 'ending';
     this.stopSource();
     if (discarding.has(reason)) this.finish();
@@ -227,9 +227,8 @@ export class Connection
   protected onFeedEnded(feed: string): void {
     this.unfollow(feed);
     if (this.feeds.length > 0 || this.hasSource || this.reason !== undefined) return;
-    this.reason = 'completed';
     this.queue = undefined;
-    this.finish();
+    this.end();
   }
 
   protected onFailed(error: unknown): void {

@@ -35,7 +35,7 @@ function drainRetryMs(): number {
 }
 
 /** What a client is told at the end of its connection. */
-export interface Farewell {
+export interface EndNotice {
   readonly error: unknown;
   /** Whether it should not reconnect. */
   readonly isFinal?: boolean;
@@ -83,14 +83,14 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
   /** What waits for the client, beside the bytes in the transport; undefined while the connection is live. */
   protected queue: SendQueue | undefined = new SendQueue();
   /** What its source failed with, or the broker in a replay, or what else its client is told at the end. */
-  protected failure: Farewell | undefined = undefined;
+  protected failure: EndNotice | undefined = undefined;
   /** Messages that were written. */
   messages = 0;
   /** Their bytes, without HTTP's framing. */
   bytes = 0;
   /** The offset of the last one of a feed; 0 before the first. */
   sentOffset = 0;
-  private isGoingOn = false;
+  private isContinuing = false;
   /** The encoder's last emission that was sent here. */
   private emission = 0;
 
@@ -196,8 +196,8 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
         count += 1;
       }
       transport.uncork();
-      const mayGoOn = queue.needsRead || (count === mostAtOnce && !queue.isEmpty);
-      if (mayGoOn && this.queue === queue && !transport.isFull) void this.goOn(queue);
+      const hasMore = queue.needsRead || (count === mostAtOnce && !queue.isEmpty);
+      if (hasMore && this.queue === queue && !transport.isFull) void this.continueFlush(queue);
       if (!queue.isEmpty || this.queue !== queue) return;
       this.queue = undefined;
     }
@@ -254,9 +254,9 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
   }
 
   /** Reads what is to be sent next, where it has to be read, and sends on in another turn of the event loop. */
-  private async goOn(queue: SendQueue): Promise<void> {
-    if (this.isGoingOn) return;
-    this.isGoingOn = true;
+  private async continueFlush(queue: SendQueue): Promise<void> {
+    if (this.isContinuing) return;
+    this.isContinuing = true;
     try {
       if (queue.needsRead) await queue.read((startOf) => this.replayFrom(startOf));
       await nextTurn(); // other connections get theirs
@@ -266,7 +266,7 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
       this.end('error');
       this.finish(); // the rest cannot be read: the response ends incomplete
     }
-    this.isGoingOn = false;
+    this.isContinuing = false;
     this.flush();
   }
 
