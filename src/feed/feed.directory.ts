@@ -6,6 +6,7 @@ import { type Answers, type Command, Control } from './cluster/control.js';
 import { badQuery, listLimit, mostListed } from './errors/query-rules.js';
 import { toFeedException } from './errors/to-feed-exception.js';
 import type { FeedEnd } from './message/end.js';
+import { longestFeedId } from './message/feed-definition.js';
 import { checkFeedId, isFeedPattern } from './message/feed-id.js';
 import { Router } from './pubsub/router.js';
 
@@ -74,7 +75,7 @@ export class FeedDirectory {
 
   /** @throws FeedException FEED_QUERY, FEED_ID (400); FEED_BROKER (503) */
   async list({ prefix = '', limit: given, after }: FeedQuery): Promise<FeedPage> {
-    if (prefix !== '' && (prefix.includes('*') || prefix.length > 200 || !isFeedPattern(prefix))) {
+    if (prefix !== '' && (prefix.includes('*') || prefix.length > longestFeedId || !isFeedPattern(prefix))) {
       throw badQuery("prefix is the beginning of a feed's id, without a *.");
     }
     const limit = listLimit(given);
