@@ -12,7 +12,7 @@ import { backoff } from '../time/backoff.js';
 import { itemsOf } from './items.js';
 
 /** The delays before a message is published again, while the broker is unavailable. */
-const retryDelays = { minMs: 150, maxMs: 2000 };
+export const retryDelays = { minMs: 150, maxMs: 2000 };
 /** How many bytes are read at once of what others have published. */
 const pageBytes = 65_536;
 /** How many characters of text are joined at most. */
