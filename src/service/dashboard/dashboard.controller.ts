@@ -23,8 +23,7 @@ export class DashboardController {
     private readonly options: DashboardOptions,
   ) {
     const { feedPath, needsToken } = options;
-    const path = feedPath.replace(/^\/|\/$/g, '');
-    this.page = files.page.replace('data-feeds=""', `data-feeds="${path}"`).replace('data-token=""', `data-token="${needsToken}"`);
+    this.page = files.page.replace('data-feeds=""', `data-feeds="${feedPath}"`).replace('data-token=""', `data-token="${needsToken}"`);
   }
 
   /** The dashboard, or the form for its key. Their links are relative to `/dashboard`, so a trailing slash is redirected. */
