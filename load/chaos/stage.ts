@@ -8,7 +8,7 @@ import { Ledger } from './ledger.js';
 /** Something that goes wrong, or right again, and when: in parts of a round. */
 export type Disaster = readonly [share: number, what: string, happen: () => unknown];
 
-export interface StageOptions {
+interface StageOptions {
   readonly nodes: number;
   readonly adapter: string;
   /** Milliseconds there and back between nodes and their engine. */

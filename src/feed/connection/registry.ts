@@ -21,7 +21,7 @@ const shortestGapMs = 1;
 const drainStepMs = 5;
 
 /** What connections may hold, and how long. */
-export interface RegistryOptions extends KeepAliveOptions {
+interface RegistryOptions extends KeepAliveOptions {
   /** The name of this node. */
   readonly nodeName: string;
   /** Whose ends are logged. */

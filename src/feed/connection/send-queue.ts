@@ -15,7 +15,7 @@ export class EncodedItem {
 export type Entry = StoredMessage | TextMessage | EncodedItem;
 
 /** A replay that is on its way. */
-export interface ExpectedReplay {
+interface ExpectedReplay {
   readonly feed: string;
   /** Whether the feed has been unfollowed meanwhile. */
   isCancelled: boolean;

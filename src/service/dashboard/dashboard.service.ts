@@ -11,7 +11,7 @@ const intervalMs = 1000;
 const shownFeeds = 10;
 const reportedFeeds = 50;
 
-export interface FeedNumbers {
+interface FeedNumbers {
   id: string;
   subscribers: number;
 }

@@ -45,7 +45,7 @@ export interface StreamState {
 }
 
 /** What may be missing of a stream. */
-export interface StreamLosses extends StreamState {
+interface StreamLosses extends StreamState {
   /** When this was so, by the clock of the server, in milliseconds since 1970. */
   readonly at: number;
   /** The feeds that have as many messages as the stream stores of one: only they may have lost some to newer ones. */
