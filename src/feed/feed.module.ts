@@ -31,6 +31,7 @@ import { decorated } from './http/decorated.js';
 import { FeedRoutes } from './http/feed-routes.js';
 import { Admission } from './limits/admission.js';
 import { PublishLimits } from './limits/publish-limits.js';
+import { serialiserBy } from './message/content.js';
 import { Publisher } from './pubsub/publisher.js';
 import { Router } from './pubsub/router.js';
 import { Snapshots } from './pubsub/snapshots.js';
@@ -153,7 +154,7 @@ function makeMeasures({ rules }: ResolvedFeedOptions): Measures {
 
 function makeRegistry(options: ResolvedFeedOptions, broker: Broker, admission: Admission, measures: Measures, nodes: Nodes): Registry {
   const logger = new Logger(FeedService.name);
-  const snapshots = new Snapshots(options.serialize, (feed, error) =>
+  const snapshots = new Snapshots(serialiserBy(options.serialize), (feed, error) =>
     logger.error(`The snapshot of feed "${feed}" failed: ${textOf(error)}`),
   );
   // Half of what a connection may hold is for the page of history that it is sent, half for what comes meanwhile.
@@ -177,7 +178,7 @@ function makeOpener({ rules, feeds, tracer }: ResolvedFeedOptions, admission: Ad
 
 function makeRuns({ serialize, feeds }: ResolvedFeedOptions, broker: Broker, leases: Leases, publisher: Publisher, router: Router): Runs {
   const logger = new Logger(FeedService.name);
-  return new Runs({ broker, leases, serialize, definitions: feeds }, publisher, router, (feed, error) => {
+  return new Runs({ broker, leases, serialise: serialiserBy(serialize), definitions: feeds }, publisher, router, (feed, error) => {
     logger.error(`The run of feed "${feed}" failed: ${error instanceof Error ? error.stack : String(error)}`);
   });
 }

@@ -22,6 +22,7 @@ import { FeedPresence, type Occupancy, type Presence, type PresenceQuery } from 
 import { FeedPublisher } from './feed.publisher.js';
 import type { AnyRequest, AnyResponse } from './http/adapter.js';
 import { Admission } from './limits/admission.js';
+import { serialiserBy } from './message/content.js';
 import type { FeedRef } from './message/feed-definition.js';
 import { feedIdOf } from './message/feed-id.js';
 import { Publisher, type PublishListener } from './pubsub/publisher.js';
@@ -50,7 +51,7 @@ export class FeedService extends FeedPublisher {
     private readonly lifecycle: FeedLifecycle,
     @Inject(FEED_OPTIONS) options: ResolvedFeedOptions,
   ) {
-    super(broker, router, publisher, runs, options.serialize);
+    super(broker, router, publisher, runs, serialiserBy(options.serialize));
   }
 
   /** Connections and feeds as they begin and end. Without a subscriber, no event is made. */

@@ -2,10 +2,11 @@ import type { Broker, PublishConditions } from '../broker/broker.js';
 import { FeedEndedError } from '../errors/broker.errors.js';
 import { FeedException } from '../errors/feed-exception.js';
 import { toFeedException } from '../errors/to-feed-exception.js';
+import type { Serialise } from '../message/content.js';
 import { endContent, type FeedEnd, isEnd } from '../message/end.js';
 import type { Content, StoredMessage } from '../message/message.js';
 import { RateLimit } from '../time/rate-limit.js';
-import type { Definitions, Serialise } from './definitions.js';
+import type { Definitions } from './definitions.js';
 import { conditionsOf, type PublishOptions } from './publish-options.js';
 import type { FeedRule, RuleSet } from './rules.js';
 
