@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Broker, MessageSink } from '../broker/broker.js';
-import { crowding } from '../broker/crowd.js';
+import { intervalFactor } from '../broker/interval-factor.js';
 import type { StoredMessage } from '../message/message.js';
 import { type NodeMessage, parseNodeMessage } from './node-message.js';
 
@@ -183,7 +183,7 @@ export class Nodes implements MessageSink {
   }
 
   private hearSelf(): void {
-    const most = this.crowding === 1 ? mostMissed.few : mostMissed.many;
+    const most = this.periodFactor === 1 ? mostMissed.few : mostMissed.many;
     for (const peer of this.peers.values()) {
       peer.missed += 1;
       if (peer.missed > most) this.remove(peer.id, true);
@@ -199,14 +199,14 @@ export class Nodes implements MessageSink {
     for (const listener of this.listeners) listener.onGone?.(peer, isLost);
   }
 
-  private get crowding(): number {
-    return crowding(this.peers.size + 1, fewNodes);
+  private get periodFactor(): number {
+    return intervalFactor(this.peers.size + 1, fewNodes);
   }
 
   private parse(text: string): NodeMessage | undefined {
     const message = parseNodeMessage(text);
     if (!message && !this.hasWarned) {
-      this.warn('What is not a message of a node arrived where nodes speak to each other, and is ignored');
+      this.warn(`Ignored a malformed message on the feed ${nodesFeed}`);
       this.hasWarned = true;
     }
     return message;
@@ -220,7 +220,7 @@ export class Nodes implements MessageSink {
 
   /** What fails is sent again in the next period. A server that has rejected messages is found to take them again by this. */
   private beat(): void {
-    const period = this.period * this.crowding;
+    const period = this.period * this.periodFactor;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.beat(), period).unref();
     this.joinsAt = performance.now() + period * joinsAfter;

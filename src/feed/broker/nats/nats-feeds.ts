@@ -42,6 +42,11 @@ export class NatsFeeds {
     return this.log?.epoch;
   }
 
+  /** All messages that the stream had at a time, by `performance.now()`, have been received. */
+  hadAllAt(time: number): void {
+    this.completeAt = Math.max(this.completeAt, time);
+  }
+
   get historyBytes(): number {
     return this.log?.totalBytes ?? 0;
   }

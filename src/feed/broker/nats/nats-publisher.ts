@@ -49,17 +49,19 @@ export class NatsPublisher {
     if (data.length > most) throw new MessageTooLargeError(most - (data.length - Buffer.byteLength(content.text)));
     // With a key, it may be a repetition of a message that came before the end.
     if (conditions?.key === undefined && feeds.hasEnded(feed, Number.POSITIVE_INFINITY, Date.now())) await this.checkEnded(feed);
-    const before = feeds.offset;
+    const { offset } = feeds;
+    const sentAt = performance.now();
     const ack = await (conditions ? this.sendOn(conditions, feed, data) : this.send(feed, data));
-    await this.arrival(ack, before);
+    await this.arrival(ack, offset, sentAt);
     const time = ack.duplicate ? await this.timeOfFirst(feed, ack.seq, content) : (feeds.timeOf(ack.seq) ?? Date.now());
     if (feeds.hasEnded(feed, ack.seq, time)) throw new FeedEndedError(feed);
     return { offset: ack.seq, time };
   }
 
   async clear(feed: string): Promise<void> {
-    const before = this.context.feeds.offset;
-    await this.arrival(await this.send(feed, clearMark), before);
+    const { offset } = this.context.feeds;
+    const sentAt = performance.now();
+    await this.arrival(await this.send(feed, clearMark), offset, sentAt);
   }
 
   private send(feed: string, data: Uint8Array, options: Partial<JetStreamPublishOptions> = {}): Promise<PubAck> {
@@ -73,12 +75,22 @@ export class NatsPublisher {
     return this.sendAfter(expected, feed, (lastSubjectSequence) => this.send(feed, data, { ...options, expect: { lastSubjectSequence } }));
   }
 
-  /** Resolves when what is stored has been delivered in this process; what happens to the session meanwhile does not change that it is. */
-  private arrival({ seq, duplicate }: PubAck, before: number): Promise<void> {
-    if (duplicate || seq > before) return this.session.arrivalOf(seq).catch(ignore);
-    const cause = new Error('the stream was created again');
-    this.session.end(cause);
-    throw cause;
+  /**
+   * Resolves when what is stored has been delivered in this process; what happens to the session meanwhile does not change that it is.
+   *
+   * @param before the offset that had been received when it was sent, at `sentAt`
+   */
+  private async arrival({ seq, duplicate }: PubAck, before: number, sentAt: number): Promise<void> {
+    if (!duplicate && seq <= before) {
+      const cause = new Error('the stream was created again');
+      this.session.end(cause);
+      throw cause;
+    }
+    try {
+      await this.session.arrivalOf(seq);
+      // The stream keeps the order: what it had before this has arrived before this.
+      if (!duplicate) this.context.feeds.hadAllAt(sentAt);
+    } catch {}
   }
 
   /** @throws FeedEndedError where the feed has ended, and has not been cleared since */
@@ -130,5 +142,3 @@ function lastSequenceIn(error: unknown): number | undefined {
 function keyId(feed: string, key: string): string {
   return createHash('sha256').update(`${feed} ${key}`).digest('base64url');
 }
-
-function ignore() {}

@@ -1,6 +1,6 @@
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import type { HistoryBounds } from '../broker.js';
-import { crowding } from '../crowd.js';
+import { intervalFactor } from '../interval-factor.js';
 import type { ServerSession } from '../session-broker.js';
 import { Waiters } from '../waiters.js';
 import type { NatsSettings } from './nats.options.js';
@@ -16,8 +16,12 @@ import { heartbeatMs, NatsStream } from './nats-stream.js';
 
 /** How long NATS may take to answer, in milliseconds. */
 const answerMs = 3000;
-/** How often the stream's state is requested, in milliseconds, where few processes do. */
+/**
+ * After how long the stream's state is requested, in milliseconds, unless something that this process has stored meanwhile has arrived. Where
+ * there are many processes, all together request it as often as a few.
+ */
 const checkMs = 2000;
+const fewProcesses = 4;
 /** After how many missed heartbeats a consumer counts as gone. */
 const maxMissedHeartbeats = 2;
 
@@ -132,14 +136,23 @@ export class NatsSession implements ServerSession {
 
   private scheduleCheck(): void {
     if (this.cause) return;
-    this.check = setTimeout(() => {
-      if (performance.now() - this.stream.heardAt > maxMissedHeartbeats * heartbeatMs)
-        this.end(new Error('the consumer sends no heartbeats'));
+    this.check = setTimeout(() => this.runCheck(), Math.max(0, this.checkAt - performance.now()));
+  }
+
+  private get checkAt(): number {
+    return this.context.feeds.completeAt + checkMs * intervalFactor(this.consumers, fewProcesses);
+  }
+
+  private runCheck(): void {
+    if (performance.now() - this.stream.heardAt > maxMissedHeartbeats * heartbeatMs)
+      this.end(new Error('the consumer sends no heartbeats'));
+    // A timer may be a millisecond early.
+    if (performance.now() + 1 < this.checkAt) this.scheduleCheck();
+    else
       this.catchUp().then(
         () => this.scheduleCheck(),
         () => {}, // the session has ended
       );
-    }, checkMs * crowding(this.consumers));
   }
 
   private async sync(): Promise<void> {
@@ -152,7 +165,7 @@ export class NatsSession implements ServerSession {
       this.consumers = consumers;
       if (epoch !== feeds.epoch || last < offset) throw new Error('the stream was created again');
       await this.arrivalOf(last);
-      feeds.completeAt = requestedAt;
+      feeds.hadAllAt(requestedAt);
     } catch (error) {
       this.end(error as Error);
       throw error;

@@ -11,8 +11,8 @@ import {
   type StoredFeed,
   type StoredIds,
 } from '../broker.js';
-import { crowding } from '../crowd.js';
 import type { IdRange } from '../first-ids.js';
+import { intervalFactor } from '../interval-factor.js';
 import { SessionBroker } from '../session-broker.js';
 import type { RedisTarget } from './redis.options.js';
 import { appendedMessage, isRepeated } from './redis-append.js';
@@ -26,9 +26,10 @@ import { measured, storedIds } from './redis-stored.js';
 
 /**
  * How often a process looks whether Redis owes it an answer, in milliseconds. Where few processes share it, each asks for the newest offset as
- * often, which tells whether Redis answers; where there are many, all together ask as often as a few.
+ * often, which tells whether Redis answers; where there are many, all together ask as often as these.
  */
 const checkMs = 1000;
+const fewProcesses = 2;
 /** After how many checks in a row without an answer it is asked for nothing more. They are counted: a busy process hears late of an answer. */
 const maxUnanswered = 3;
 const silent = `no answer for ${maxUnanswered * checkMs} ms`;
@@ -156,7 +157,10 @@ export class RedisBroker extends SessionBroker<RedisSession> {
   private store<T>(work: (session: RedisSession) => Promise<T>): Promise<T> {
     return this.withSession(async (session) => {
       try {
-        const stored = await work(session);
+        const storing = work(session);
+        // A heartbeat of this node takes the question along: it need not wake for it.
+        if (this.delivery.isLive && performance.now() - this.askedAt > this.turnMs(session) / 2) this.askForNewest(session);
+        const stored = await storing;
         if (this.isRejecting && this.delivery.isLive) this.outage.end();
         this.isRejecting = false;
         return stored;
@@ -170,9 +174,14 @@ export class RedisBroker extends SessionBroker<RedisSession> {
     });
   }
 
+  /** How often this process asks for the newest offset, in milliseconds. */
+  private turnMs({ processes }: RedisSession): number {
+    return checkMs * intervalFactor(processes, fewProcesses);
+  }
+
   /** Has the next check made within its usual time, or, while Redis owes nothing and many processes share it, when this one has its turn. */
   private scheduleCheck(session: RedisSession): void {
-    const turnMs = this.askedAt + checkMs * crowding(session.processes) - performance.now();
+    const turnMs = this.askedAt + this.turnMs(session) - performance.now();
     this.isResting = session.waiting === 0 && !this.silence && turnMs > checkMs;
     const check = () => {
       this.check(session);
@@ -184,7 +193,7 @@ export class RedisBroker extends SessionBroker<RedisSession> {
 
   private check(session: RedisSession): void {
     const { delivery } = this;
-    const isDue = performance.now() - this.askedAt > checkMs * (crowding(session.processes) - 0.5);
+    const isDue = performance.now() - this.askedAt > this.turnMs(session) - checkMs / 2;
     if (session.waiting === 0 && !isDue && !this.silence) return;
     session.unanswered += 1;
     if (session.unanswered > maxUnanswered) {
@@ -198,9 +207,12 @@ export class RedisBroker extends SessionBroker<RedisSession> {
       this.silence = undefined;
       if (delivery.isLive && !this.isRejecting) this.outage.end();
     }
-    if (!delivery.isLive) return;
+    if (delivery.isLive) this.askForNewest(session);
+  }
+
+  private askForNewest(session: RedisSession): void {
     this.askedAt = performance.now();
-    session.beat().then((newest) => delivery.note(newest), ignore);
+    session.beat().then((newest) => this.delivery.note(newest), ignore);
   }
 
   /**
