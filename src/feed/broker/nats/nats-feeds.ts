@@ -1,8 +1,9 @@
 import { isEnd } from '../../message/end.js';
 import { type Content, type StoredMessage, storedMessage } from '../../message/message.js';
 import type { Start } from '../../message/position.js';
-import { boundsOf, type History, type HistoryBounds, longestTtlMs, type MessageSink, type StoredFeed, type StoredIds } from '../broker.js';
+import type { History, MessageSink, StoredFeed, StoredIds } from '../broker.js';
 import type { IdRange } from '../first-ids.js';
+import { boundsOf, type HistoryBounds, longestTtlMs } from '../history-bounds.js';
 import { MessageLog } from '../message-log.js';
 
 /** Of how many of the last messages the time is known. */

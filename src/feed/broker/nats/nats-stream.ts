@@ -12,8 +12,8 @@ import {
 } from '@nats-io/jetstream';
 import { millis, type NatsConnection } from '@nats-io/transport-node';
 import type { StoredMessage } from '../../message/message.js';
-import { allBounds, type HistoryBounds } from '../broker.js';
 import { newEpoch } from '../epoch.js';
+import { allBounds, type HistoryBounds } from '../history-bounds.js';
 import type { NatsSettings } from './nats.options.js';
 import { feedOf } from './nats-codec.js';
 import { consume, type Delivery } from './nats-consumer.js';

@@ -1,4 +1,4 @@
-import { messageOverhead } from '../broker.js';
+import { messageOverhead } from '../history-bounds.js';
 
 /** How many past epochs are known. */
 const mostEpochs = 16;
