@@ -22,7 +22,7 @@ import { FeedRequest, idPaths } from '../feed/http/feed-request.js';
 import { Undocumented } from '../feed/http/openapi.js';
 import { checkFeedId } from '../feed/message/feed-id.js';
 import type { FeedHistory } from '../feed/pubsub/history.js';
-import { flagOf, numberOf, readQuery } from './admin.query.js';
+import { flagOf, numberOf, readQuery } from './admin-query.js';
 import { ErrorHeadersInterceptor } from './error-headers.interceptor.js';
 
 const inspected = ['since', 'last', 'limit', 'reverse'] as const;

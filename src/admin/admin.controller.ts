@@ -23,7 +23,7 @@ import { readBody } from '../feed/http/body.js';
 import { FeedRequest } from '../feed/http/feed-request.js';
 import { DocumentedQuery } from '../feed/http/openapi.js';
 import type { NodeCounts } from '../feed/stats/counts.js';
-import { flagOf, numberOf, readQuery } from './admin.query.js';
+import { flagOf, numberOf, readQuery } from './admin-query.js';
 import { ErrorHeadersInterceptor } from './error-headers.interceptor.js';
 
 const filters = ['feed', 'subject', 'connection', 'address', 'node', 'token'] as const;

@@ -19,7 +19,7 @@ import { type FeedDetails, FeedDirectory, type FeedPage, type FeedQuery } from '
 import { FeedLifecycle } from './feed.lifecycle.js';
 import { FEED_OPTIONS, type ResolvedFeedOptions } from './feed.options.js';
 import { FeedPresence, type Occupancy, type Presence, type PresenceQuery } from './feed.presence.js';
-import { FeedPublisher } from './feed.publisher.js';
+import { FeedPublisher } from './feed-publisher.js';
 import type { AnyRequest, AnyResponse } from './http/adapter.js';
 import { Admission } from './limits/admission.js';
 import { serialiserBy } from './message/content.js';

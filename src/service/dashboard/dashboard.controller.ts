@@ -2,10 +2,10 @@ import { Controller, Get, Header, HttpStatus, NotFoundException, Param, Post, Re
 import type { Observable } from 'rxjs';
 import { Feed } from '../../feed/feed.decorator.js';
 import { type AnyRequest, rawOf } from '../../feed/http/adapter.js';
-import { DashboardFiles } from './dashboard.files.js';
 import { DashboardGuard, DashboardKey } from './dashboard.key.js';
 import { DashboardOptions } from './dashboard.options.js';
 import { type DashboardNumbers, DashboardService } from './dashboard.service.js';
+import { DashboardFiles } from './dashboard-files.js';
 import { type Reply, readForm } from './exchange.js';
 
 /** The query of the form after a wrong key. */

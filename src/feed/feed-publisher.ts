@@ -1,6 +1,6 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { Broker } from './broker/broker.js';
-import { FeedReader } from './feed.reader.js';
+import { FeedReader } from './feed-reader.js';
 import type { Serialise } from './message/content.js';
 import type { FeedEnd } from './message/end.js';
 import type { FeedRef, FeedSchemas } from './message/feed-definition.js';
