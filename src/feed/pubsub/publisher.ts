@@ -55,7 +55,7 @@ export class Publisher {
     if (this.definitions === undefined) return this.store(feeds, serialise(data, options.type), conditionsOf(options));
     const contents = this.definitions.contentsOf(feeds, data, options.type, serialise);
     const conditions = conditionsOf(options);
-    if (this.checking.size === 0 && !contents.some(isLater)) return this.store(feeds, contents as Content[], conditions);
+    if (this.checking.size === 0 && !contents.some(isPromise)) return this.store(feeds, contents as Content[], conditions);
     return this.storeLater(feeds, contents, conditions);
   }
 
@@ -144,6 +144,6 @@ export class Publisher {
   }
 }
 
-function isLater(content: Content | Promise<Content>): content is Promise<Content> {
+function isPromise(content: Content | Promise<Content>): content is Promise<Content> {
   return 'then' in content;
 }

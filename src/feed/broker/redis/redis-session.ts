@@ -82,7 +82,7 @@ export class RedisSession implements ServerSession {
   private readonly subscriptions = new Batches({ items: subscribedAtOnce, batches: 1 }, (changes: readonly SubscriptionChange[]) =>
     this.changeSubscriptions(changes),
   );
-  private readonly limitTime = new TimeLimit(storeMs);
+  private readonly limitTime = new TimeLimit(storeMs, isReply);
   /** The time by the clock of Redis, in microseconds, that was no later than that at `performance.now()` 0. */
   private clock = 0;
   private readonly announcements: RedisAnnouncements;
@@ -160,12 +160,12 @@ export class RedisSession implements ServerSession {
   ): Promise<unknown> {
     const deadline = Math.floor(this.clock + (performance.now() + storeMs) * 1000);
     const all = [historyTtlMs * 1000, ...slotOf(feed), this.channelMark, deadline, ...values];
-    return this.limitTime.run(this.run(script, keys, all, true), isReply);
+    return this.limitTime.run(this.run(script, keys, all, true));
   }
 
   /** Fails after the limit on time, or with an answer of Redis. */
   async remember(name: string, until: number): Promise<void> {
-    await this.limitTime.run(this.run('remember', [this.namesKey], [until, memberOf(name)], true), isReply);
+    await this.limitTime.run(this.run('remember', [this.namesKey], [until, memberOf(name)], true));
   }
 
   remembered(): Promise<Map<string, number>> {
