@@ -8,11 +8,11 @@ import { parseConnectionId } from './connection-id.js';
 import { type ConnectionFilter, type ConnectionInfo, describe, EndedConnections, matches } from './connection-list.js';
 import { type ConnectionLog, type EndLogger, logEnd } from './connection-log.js';
 import type { Encoder } from './encoder.js';
+import type { EndNotice } from './end-notice.js';
 import { FeedEvents } from './feed-events.js';
 import { KeepAlive, type KeepAliveOptions } from './keep-alive.js';
 import { firstPage } from './list-page.js';
 import { Poll } from './poll.js';
-import type { EndNotice } from './sender.js';
 import { TotalBufferLimit } from './total-buffer-limit.js';
 
 /** A drain ends no more than one connection in so many milliseconds, where there is time. */

@@ -1,5 +1,4 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { failureOf } from '../errors/failure.js';
 import { isEnd } from '../message/end.js';
 import type { StoredMessage, TextMessage } from '../message/message.js';
 import type { Start } from '../message/position.js';
@@ -9,6 +8,7 @@ import type { EndReason } from '../stats/end-reason.js';
 import type { RuleMeasures } from '../stats/measures.js';
 import type { Transport } from '../transport/transport.js';
 import type { Encoder } from './encoder.js';
+import { type EndNotice, retryMsAfter, toldBy } from './end-notice.js';
 import type { KeepAlive } from './keep-alive.js';
 import { EncodedItem, type Entry, SendQueue } from './send-queue.js';
 import type { Buffered, TotalBufferLimit } from './total-buffer-limit.js';
@@ -21,25 +21,6 @@ const mostAtOnce = 256;
  * page when it sees that a body is incomplete.
  */
 const readMs = 250;
-
-/** The times after which clients of a server that shuts down reconnect, in milliseconds: spread at random. */
-const [soonestMs, latestMs] = [500, 5000];
-
-/** The longest time that `EventSource` can wait before it reconnects, in milliseconds: timers have no more than 31 bits. */
-const neverMs = 2_147_483_647;
-/** What tells the client of `nestjs-feed/client` that reconnecting is of no use. */
-const finalStatus = 403;
-
-function drainRetryMs(): number {
-  return Math.round(soonestMs + Math.random() * (latestMs - soonestMs));
-}
-
-/** What a client is told at the end of its connection. */
-export interface EndNotice {
-  readonly error: unknown;
-  /** Whether it should not reconnect. */
-  readonly isFinal?: boolean;
-}
 
 function endIncomplete(transport: Transport): void {
   transport.end(false);
@@ -222,11 +203,10 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
     const { isChunked } = transport;
     const { failure } = this;
     const isComplete = reason !== 'error' && (queue?.isEmpty ?? true);
-    const retryMs = reason === 'drained' ? drainRetryMs() : failure?.isFinal ? neverMs : undefined;
+    const retryMs = retryMsAfter(reason, failure);
     const retry = retryMs === undefined ? undefined : encoder.retry(retryMs, isChunked);
     if (retry !== undefined) transport.write(retry, 'latin1');
-    const told = failure && { ...failureOf(failure.error), ...(failure.isFinal && { status: finalStatus }) };
-    const failed = told && encoder.failure(told, isChunked);
+    const failed = failure && encoder.failure(toldBy(failure), isChunked);
     if (failed !== undefined) transport.write(failed, 'utf8');
     if (failed === undefined || isComplete) transport.end(isComplete);
     else setTimeout(endIncomplete, readMs, transport).unref();
