@@ -29,12 +29,6 @@ module.exports = {
       to: { couldNotResolve: true, pathNot: '^\\./client/index\\.js$' },
     },
     {
-      name: 'feed-is-the-bottom',
-      severity: 'error',
-      from: { path: '^src/feed/' },
-      to: { path: '^src/', pathNot: '^src/feed/' },
-    },
-    {
       name: 'only-npm-start-knows-the-service',
       severity: 'error',
       from: { path: '^src/', pathNot: '^src/(service/|main\\.ts$|app\\.module\\.ts$)' },
@@ -48,8 +42,8 @@ module.exports = {
       to: { path: '^(src|dist)/', pathNot: '^src/flood/' },
     },
     {
-      name: 'the-client-runs-anywhere',
-      comment: 'it knows of the module only what is defined for both',
+      name: 'clients-run-anywhere',
+      comment: 'that of JavaScript knows of the module only what is defined for both',
       severity: 'error',
       from: { path: '^src/client/' },
       to: {
@@ -58,7 +52,8 @@ module.exports = {
       },
     },
     {
-      name: 'react-knows-the-client-alone',
+      name: 'clients-run-anywhere',
+      comment: 'that of React knows the other one alone',
       severity: 'error',
       from: { path: '^src/react/' },
       to: { path: '^src/|node_modules|^node:', pathNot: '^src/(react|client)/|node_modules/(@types/)?react/' },
@@ -77,6 +72,13 @@ module.exports = {
       to: {
         path: 'node_modules/((@types/)?react|ioredis|@nats-io|@opentelemetry|prom-client|@nestjs/(terminus|platform-|schedule|swagger))/',
       },
+    },
+    {
+      name: 'imports-run-downwards',
+      comment: 'the module itself is above the floors, and below everything else',
+      severity: 'error',
+      from: { path: '^src/feed/' },
+      to: { path: '^src/', pathNot: '^src/feed/' },
     },
     ...floors.map((floor) => ({
       name: 'imports-run-downwards',

@@ -43,10 +43,10 @@ export type { FeedDetails, FeedInfo, FeedPage, FeedQuery } from './feed/feed.dir
 export { FeedModule } from './feed/feed.module.js';
 export type { FeedModuleExtras, FeedOptions } from './feed/feed.options.js';
 export type { Occupancy, Presence, PresenceQuery, PresentUser } from './feed/feed.presence.js';
-export type { TypedPublishOptions } from './feed/feed.publisher.js';
-export { FeedPublisher } from './feed/feed.publisher.js';
-export { FeedReader } from './feed/feed.reader.js';
 export { FeedService } from './feed/feed.service.js';
+export type { TypedPublishOptions } from './feed/feed-publisher.js';
+export { FeedPublisher } from './feed/feed-publisher.js';
+export { FeedReader } from './feed/feed-reader.js';
 export type { AsyncApiDocument, AsyncApiOptions } from './feed/http/asyncapi.js';
 export { asyncApiDocument } from './feed/http/asyncapi.js';
 export { FeedIdPipe } from './feed/http/feed-id.pipe.js';

@@ -5,8 +5,8 @@ import { join, resolve } from 'node:path';
 import { adapter, flag, list, readOptions, text, whole } from '../lib/command.js';
 import { machine } from '../lib/figures.js';
 import { main } from '../lib/server.js';
-import { type Part, runs, say } from './part.js';
 import { servers } from './servers.js';
+import { runs, say, type Table } from './table.js';
 
 const output = {
   markdown: flag('tables as GitHub reads them'),
@@ -25,7 +25,7 @@ function checkDuration({ duration, period }: { duration: number; period: number 
   if (duration * 1000 < 2 * period) throw new Error('--duration must be two periods at least, or there is nothing to check');
 }
 
-type Parts = AsyncIterable<[name: string, parts: Part[]]>;
+type Parts = AsyncIterable<[name: string, tables: Table[]]>;
 
 /** The servers side by side, in as many parts as are asked for. What only one part needs is loaded with that part. */
 function sideBySide(): [options: Record<string, unknown>, parts: Parts] {
@@ -54,14 +54,14 @@ function sideBySide(): [options: Record<string, unknown>, parts: Parts] {
     },
   );
   const { connections, period, duration, rounds, only, routes, churn, fanout, history, embedded, once, page, chart } = options;
-  const contest = { servers: serversOf(only), connections, duration, rounds };
+  const run = { servers: serversOf(only), connections, duration, rounds };
   /** Whether a part is meant: one that is asked for by name leaves the others out. */
   const all = ![routes, churn, fanout, history, embedded, once, page].includes(true);
   async function* parts(): Parts {
     if (all) {
       const heading = `${connections} connections, a chunk every ${period} ms, ${runs(rounds)}; Node ${process.version}, ${cpus().length} CPUs`;
-      const { rows, parts } = await (await import('./streams.js')).streams(heading, period, contest);
-      yield ['streams', parts];
+      const { rows, tables } = await (await import('./streams.js')).streams(heading, period, run);
+      yield ['streams', tables];
       if (chart) {
         writeFileSync(chart, (await import('./chart.js')).chart(rows, heading));
         say(`chart: ${resolve(chart)}`);
@@ -69,11 +69,11 @@ function sideBySide(): [options: Record<string, unknown>, parts: Parts] {
     }
     if (routes ?? all) yield ['routes', await (await import('./routes.js')).routes(options.routeRounds, options.routeSeconds)];
     if (churn ?? all) yield ['churn', await (await import('./memory.js')).churn()];
-    if (fanout ?? all) yield ['fanout', await (await import('./fanout.js')).fanout(contest)];
+    if (fanout ?? all) yield ['fanout', await (await import('./fanout.js')).fanout(run)];
     if (history ?? all) yield ['history', await (await import('./memory.js')).history()];
     if (embedded ?? all) yield ['embedded', await (await import('./embedded.js')).embedded(connections, rounds)];
     if (page ?? all) yield ['page', await (await import('./page.js')).page(rounds)];
-    if (once ?? all) yield ['once', await (await import('./once.js')).once(rounds)];
+    if (once ?? all) yield ['once', await (await import('./history-answer.js')).historyAnswer(rounds)];
   }
   return [options, parts()];
 }
@@ -118,10 +118,10 @@ const [options, parts] = isAsked('--workers') ? workersAlone() : isAsked('--old'
 
 await main(async () => {
   const result: Record<string, unknown> = { at: new Date().toISOString(), machine, options };
-  const rows: Part['rows'][number][] = [];
+  const rows: Table['rows'][number][] = [];
   for await (const [key, measured] of parts) {
-    for (const { heading, rows: some, table } of measured) {
-      process.stdout.write(`\n${heading}\n\n${table(options.markdown === true)}\n`);
+    for (const { heading, rows: some, text: tableText } of measured) {
+      process.stdout.write(`\n${heading}\n\n${tableText(options.markdown === true)}\n`);
       for (const { name, faults = [] } of some) for (const fault of faults) process.stdout.write(`${name}, ${fault}\n`);
       rows.push(...some);
     }

@@ -1,5 +1,5 @@
 import { init } from 'echarts';
-import { type ContestRow, medianOf } from './contest.js';
+import { medianOf, type ServerRow } from './server-rows.js';
 import { kilobytes, micros } from './streams.js';
 
 const [width, rowHeight, margin] = [1100, 34, 90];
@@ -9,7 +9,7 @@ const panels = [
 ];
 
 /** What a connection and a chunk cost on each server, as bars, in one SVG. */
-export function chart(rows: readonly ContestRow[], subtitle: string): string {
+export function chart(rows: readonly ServerRow[], subtitle: string): string {
   const height = margin + rows.length * rowHeight + 20;
   const drawing = init(null, null, { renderer: 'svg', ssr: true, width, height });
   drawing.setOption({

@@ -1,13 +1,13 @@
 import { join, resolve } from 'node:path';
 import { Connection } from '../lib/connection.js';
-import { atRate, until } from '../lib/pace.js';
 import { cpuSeconds, root, using } from '../lib/server.js';
 import { Service, startOf } from '../lib/service.js';
-import { duel } from './duel.js';
+import { atRate, until } from '../lib/waits.js';
 import { flood, scratch } from './flood.js';
-import { type Part, runs } from './part.js';
+import { pairedRuns } from './paired-runs.js';
 import { route } from './routes.js';
 import { services } from './servers.js';
+import { runs, type Table } from './table.js';
 
 interface CompareOptions {
   /** A checkout with its own `dist` and `node_modules`. */
@@ -42,13 +42,13 @@ async function opening(adapter: string, folder: string, connections: number): Pr
 }
 
 /** This build against that of another checkout. */
-export function compare({ old, connections, period, duration, rounds, routeSeconds }: CompareOptions): Promise<Part[]> {
+export function compare({ old, connections, period, duration, rounds, routeSeconds }: CompareOptions): Promise<Table[]> {
   const file = join(scratch(), 'flood.json');
-  return duel({
+  return pairedRuns({
     heading: `this build (new) against ${resolve(old)} (old): ${connections} connections, ${runs(rounds)}`,
     head: 'what',
     sides: ['old', 'new'],
-    contestants: services,
+    servers: services,
     measures: [
       { what: 'KB a connection', digits: 2 },
       { what: 'µs a chunk', digits: 2 },

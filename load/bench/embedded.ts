@@ -1,10 +1,10 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { decimals, median } from '../lib/figures.js';
-import { until } from '../lib/pace.js';
 import { root, Server, using } from '../lib/server.js';
-import { markedServerColumn, type Part, part, type Row, runs, say } from './part.js';
+import { until } from '../lib/waits.js';
 import { peer } from './servers.js';
+import { markedServerColumn, type Row, runs, say, type Table, tableOf } from './table.js';
 
 /** Those that docs/design.md gives for the least memory, and what the application collects its garbage by when it is asked. */
 const flags = ['--max-semi-space-size=2', '--heap-growing-percent=20', '--expose-gc'];
@@ -50,7 +50,7 @@ async function ask(url: URL): Promise<Memory> {
 }
 
 /** What a connection takes in an application, as its feeds are asked for in practice. Nothing is sent on it but its head. */
-export async function embedded(connections: number, rounds: number, folder = root): Promise<Part[]> {
+export async function embedded(connections: number, rounds: number, folder = root): Promise<Table[]> {
   const rows: EmbeddedRow[] = [];
   for (const platform of ['express', 'fastify']) {
     for (const { what, arguments: more, pages } of cases) {
@@ -93,7 +93,7 @@ export async function embedded(connections: number, rounds: number, folder = roo
     }
   }
   return [
-    part(`feeds of an application: ${connections} connections, ${runs(rounds)}`, rows, [
+    tableOf(`feeds of an application: ${connections} connections, ${runs(rounds)}`, rows, [
       markedServerColumn,
       ['KB/conn', ({ kilobytes }) => decimals(median(kilobytes), 1)],
       ['of which heap', ({ heapKilobytes }) => decimals(median(heapKilobytes), 1)],

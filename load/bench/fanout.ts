@@ -1,8 +1,8 @@
 import { okColumn } from '../lib/figures.js';
 import { key } from '../lib/service.js';
-import { besidePeers, type ContestOptions, contest, type Read, shown, total } from './contest.js';
-import { type Part, part, runs, serverColumn } from './part.js';
+import { besidePeers, type Read, type ServerRunOptions, serverRows, shown, total } from './server-rows.js';
 import { services } from './servers.js';
+import { runs, serverColumn, type Table, tableOf } from './table.js';
 
 const alone: string[] = services.map(({ name }) => name);
 /** Those that can be published to. */
@@ -19,14 +19,14 @@ const last: Read = ({ publish }) => publish?.lastMs.p50;
 const late: Read = ({ publish }) => publish?.latencyMs.p99;
 
 /** What publishing costs: to one feed with all followers, and to many feeds with a follower each. Nothing but what is published is sent. */
-export async function fanout(options: ContestOptions): Promise<Part[]> {
+export async function fanout(options: ServerRunOptions): Promise<Table[]> {
   const { connections, rounds } = options;
   const those = (names: string[]) => ({ ...options, servers: options.servers.filter(({ name }) => names.includes(name)) });
   const delivery = [micros, 'µs a delivery'] as const;
-  const all = await contest(those(publishers), env, { key, feeds: 1, publish: toAll }, [delivery, [last, 'ms until the last follower']]);
-  const one = await contest(those(alone), env, { key, publish: toOne }, [delivery, [late, 'ms p99']]);
-  const parts = [
-    part(`${toAll} publishes a second to a feed with ${connections} followers, ${runs(rounds)}`, all, [
+  const all = await serverRows(those(publishers), env, { key, feeds: 1, publish: toAll }, [delivery, [last, 'ms until the last follower']]);
+  const one = await serverRows(those(alone), env, { key, publish: toOne }, [delivery, [late, 'ms p99']]);
+  const tables = [
+    tableOf(`${toAll} publishes a second to a feed with ${connections} followers, ${runs(rounds)}`, all, [
       serverColumn,
       shown('µs/delivery', micros),
       ...besidePeers(all, micros),
@@ -35,7 +35,7 @@ export async function fanout(options: ContestOptions): Promise<Part[]> {
       total('lost + repeated', ({ lost, repeated }) => lost + repeated),
       okColumn,
     ]),
-    part(`${toOne} publishes a second to random ones of ${connections} feeds with a follower each, ${runs(rounds)}`, one, [
+    tableOf(`${toOne} publishes a second to random ones of ${connections} feeds with a follower each, ${runs(rounds)}`, one, [
       serverColumn,
       shown('latency p50 ms', ({ publish }) => publish?.latencyMs.p50),
       shown('p99 ms', late),
@@ -46,5 +46,5 @@ export async function fanout(options: ContestOptions): Promise<Part[]> {
       okColumn,
     ]),
   ];
-  return parts.filter(({ rows }) => rows.length > 0);
+  return tables.filter(({ rows }) => rows.length > 0);
 }

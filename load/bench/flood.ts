@@ -1,8 +1,8 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { sleep } from '../lib/pace.js';
 import { root, run, Server, type Start, using } from '../lib/server.js';
+import { sleep } from '../lib/waits.js';
 
 /** What is taken from the report of `nestjs-feed flood`; counts of what went wrong are beside. */
 export interface Report extends Record<string, unknown> {

@@ -1,10 +1,10 @@
 import { Connection } from '../lib/connection.js';
 import { decimals, inMegabytes, okColumn } from '../lib/figures.js';
-import { sleep } from '../lib/pace.js';
 import { rssBytes, using } from '../lib/server.js';
 import { Service } from '../lib/service.js';
-import { markedServerColumn, type Part, part, say, serverColumn } from './part.js';
+import { sleep } from '../lib/waits.js';
 import { services } from './servers.js';
+import { markedServerColumn, say, serverColumn, type Table, tableOf } from './table.js';
 
 /** Connections in all, how many of them are open at a time, and after how many the memory is looked at for the first time. */
 const [visits, most, first] = [200_000, 2000, 20_000];
@@ -19,7 +19,7 @@ function visit(url: URL, n: number): Promise<Connection> {
 }
 
 /** What connections that come and go leave behind: resident memory after the first of them is compared with that after the last. */
-export async function churn(): Promise<Part[]> {
+export async function churn(): Promise<Table[]> {
   const visitAll = (name: string, adapter: string) =>
     using(new Service({ FEED_ADAPTER: adapter, FEED_INTERVAL_MS: '1000' }), async (service) => {
       const { url, pid } = service;
@@ -47,7 +47,7 @@ export async function churn(): Promise<Part[]> {
   const rows = [];
   for (const { name, adapter } of services) rows.push(await visitAll(name, adapter));
   return [
-    part(`${visits} connections, ${most} open at a time`, rows, [
+    tableOf(`${visits} connections, ${most} open at a time`, rows, [
       markedServerColumn,
       ['RSS MB at rest', ({ atRest }) => inMegabytes(atRest)],
       [`after ${first}`, ({ afterFirst }) => inMegabytes(afterFirst)],
@@ -63,7 +63,7 @@ const [messages, feeds, bytes] = [1_000_000, 1000, 200];
 const bound = feeds * 100 * (bytes + 512);
 
 /** What is left of many messages that are published without followers, against the bound that the service's documentation gives. */
-export async function history(): Promise<Part[]> {
+export async function history(): Promise<Table[]> {
   const publishAll = (name: string, adapter: string) =>
     using(new Service({ FEED_ADAPTER: adapter }), async (service) => {
       const { pid } = service;
@@ -91,7 +91,7 @@ export async function history(): Promise<Part[]> {
     rows.push(await publishAll(name, adapter));
   }
   return [
-    part(`${messages} messages of ${bytes} bytes to ${feeds} feeds without followers`, rows, [
+    tableOf(`${messages} messages of ${bytes} bytes to ${feeds} feeds without followers`, rows, [
       serverColumn,
       ['RSS before MB', ({ before }) => inMegabytes(before)],
       ['after', ({ after }) => inMegabytes(after)],

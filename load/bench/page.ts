@@ -6,7 +6,7 @@ import { chromiumArgs, missing } from '../../tools/engines.mjs';
 import { decimals, median } from '../lib/figures.js';
 import { atEnd, root, using } from '../lib/server.js';
 import { key, Service } from '../lib/service.js';
-import { markedServerColumn, type Part, part, type Row, runs, say } from './part.js';
+import { markedServerColumn, type Row, runs, say, type Table, tableOf } from './table.js';
 
 /** Messages a second, in steps of so many milliseconds. */
 const [perSecond, stepMs] = [1000, 10];
@@ -31,7 +31,7 @@ interface PageRow extends Row {
 }
 
 /** What following costs the page: the client beside `EventSource`. */
-export async function page(rounds: number): Promise<Part[]> {
+export async function page(rounds: number): Promise<Table[]> {
   if (missing().includes('chromium')) {
     say('no chromium here: what following costs a page is left out');
     return [];
@@ -62,7 +62,7 @@ export async function page(rounds: number): Promise<Part[]> {
   const base = rows[0] as PageRow;
   const ratio = (row: PageRow, of: 'tasks' | 'process') => median(row[of].map((value, round) => value / (base[of][round] as number)));
   return [
-    part(`${perSecond} messages a second in a page of Chromium, ${runs(rounds)} of ${seconds} s`, rows, [
+    tableOf(`${perSecond} messages a second in a page of Chromium, ${runs(rounds)} of ${seconds} s`, rows, [
       markedServerColumn,
       ['main thread ms/s', ({ tasks }) => decimals(((median(tasks) as number) * 1000) / seconds, 1)],
       ['process ms/s', ({ process }) => decimals(((median(process) as number) * 1000) / seconds, 1)],

@@ -1,8 +1,8 @@
 import autocannon from 'autocannon';
 import { cpuSeconds, root, Server, using } from '../lib/server.js';
-import { duel } from './duel.js';
-import { type Part, runs } from './part.js';
+import { pairedRuns } from './paired-runs.js';
 import { peer } from './servers.js';
+import { runs, type Table } from './table.js';
 
 /** Keep-alive connections, each with one request on its way at a time. */
 const connections = 32;
@@ -28,12 +28,12 @@ export async function route(adapter: string, hasFeeds: boolean, seconds: number,
 }
 
 /** What FeedModule takes from an ordinary route of the application that imports it. */
-export function routes(rounds: number, seconds: number): Promise<Part[]> {
-  return duel({
+export function routes(rounds: number, seconds: number): Promise<Table[]> {
+  return pairedRuns({
     heading: `an ordinary route with FeedModule and without, ${runs(rounds)}`,
     head: 'GET /hello',
     sides: ['without', 'with'],
-    contestants: ['express', 'fastify'].map((adapter) => ({ name: `Nest on ${adapter}`, adapter })),
+    servers: ['express', 'fastify'].map((adapter) => ({ name: `Nest on ${adapter}`, adapter })),
     measures: [
       { what: 'requests/s', digits: 0 },
       { what: 'µs CPU', digits: 1 },

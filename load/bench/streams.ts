@@ -1,22 +1,22 @@
 import { decimals } from '../lib/figures.js';
-import { besidePeers, type ContestOptions, type ContestRow, contest, medianOf, type Read, shown } from './contest.js';
-import { markedServerColumn, part } from './part.js';
+import { besidePeers, medianOf, type Read, type ServerRow, type ServerRunOptions, serverRows, shown } from './server-rows.js';
+import { markedServerColumn, tableOf } from './table.js';
 
 export const kilobytes: Read = ({ server }) => server && server.bytesPerConnection / 1024;
 export const micros: Read = ({ server }) => server?.cpuMicrosPerChunk;
 
 /** What an open response costs on each server. */
-export async function streams(heading: string, period: number, options: ContestOptions) {
+export async function streams(heading: string, period: number, options: ServerRunOptions) {
   const told = [
     [kilobytes, 'KB a connection'],
     [micros, 'µs a chunk'],
   ] as const;
-  const rows = await contest(options, { FEED_INTERVAL_MS: `${period}` }, {}, told);
-  const kilobytesCell = (row: ContestRow) => {
+  const rows = await serverRows(options, { FEED_INTERVAL_MS: `${period}` }, {}, told);
+  const kilobytesCell = (row: ServerRow) => {
     const value = medianOf(row, kilobytes);
     return decimals(value, value !== undefined && value < 1 ? 2 : 1);
   };
-  const table = part(heading, rows, [
+  const table = tableOf(heading, rows, [
     markedServerColumn,
     ['KB/conn', kilobytesCell],
     shown('RSS MB', ({ server }) => server && server.rssBytes / 1024 ** 2),
@@ -26,5 +26,5 @@ export async function streams(heading: string, period: number, options: ContestO
     shown('silence ms', ({ largestSilenceMs }) => largestSilenceMs, 0),
     ...besidePeers(rows, micros),
   ]);
-  return { rows, parts: [table] };
+  return { rows, tables: [table] };
 }

@@ -1,11 +1,11 @@
 import { cpus } from 'node:os';
 import { Engine } from '../../tools/engines.mjs';
 import { decimals, sum } from '../lib/figures.js';
-import { sleep } from '../lib/pace.js';
 import { atEnd, cpuSeconds, using } from '../lib/server.js';
 import { Service } from '../lib/service.js';
-import { type Part, part, say } from './part.js';
-import { SeldomReaders } from './seldom.js';
+import { sleep } from '../lib/waits.js';
+import { SlowReaders } from './slow-readers.js';
+import { say, type Table, tableOf } from './table.js';
 
 /** An event loop that is later than this has too much to do, in milliseconds. */
 const latestMs = 50;
@@ -31,7 +31,7 @@ async function measure(workers: number, rate: number, broker: string, { adapter,
     FEED_BROKER: broker,
   };
   return using(new Service(env), async (service) => {
-    const readers = await SeldomReaders.open(service.url, connections);
+    const readers = await SlowReaders.open(service.url, connections);
     try {
       await sleep(1000);
       const pids = (await service.counts()).workers?.pids ?? [service.pid];
@@ -63,7 +63,7 @@ async function measure(workers: number, rate: number, broker: string, { adapter,
 }
 
 /** How many chunks a second workers serve before their event loops fall behind. */
-export async function workers(options: WorkersOptions): Promise<Part[]> {
+export async function workers(options: WorkersOptions): Promise<Table[]> {
   const engine = await Engine.start('redis');
   atEnd(() => engine.stop());
   const rows: Awaited<ReturnType<typeof measure>>[] = [];
@@ -78,7 +78,7 @@ export async function workers(options: WorkersOptions): Promise<Part[]> {
   const best = new Map(rows.filter(({ isInTime }) => isInTime).map(({ workers, chunks }) => [workers, chunks]));
   const summary = [...best].map(([count, chunks]) => ({ name: `${count}`, ok: true, chunks, ratio: chunks / (best.get(1) ?? Number.NaN) }));
   return [
-    part('rates until the event loops are late', rows, [
+    tableOf('rates until the event loops are late', rows, [
       ['workers', ({ name }) => name],
       ['asked for', ({ rate }) => decimals(rate)],
       ['chunks/s', ({ chunks }) => decimals(chunks)],
@@ -87,7 +87,7 @@ export async function workers(options: WorkersOptions): Promise<Part[]> {
       ['µs/chunk', ({ micros }) => decimals(micros, 1)],
       ['client’s µs/chunk', ({ clientMicros }) => decimals(clientMicros, 1)],
     ]),
-    part(`the most on ${cpus().length} CPUs, shared with the client`, summary, [
+    tableOf(`the most on ${cpus().length} CPUs, shared with the client`, summary, [
       ['workers', ({ name }) => name],
       ['chunks/s', ({ chunks }) => decimals(chunks)],
       ['times one worker’s', ({ ratio }) => decimals(ratio, 2)],

@@ -2,10 +2,10 @@
 import { adapter, choice, flag, number, readOptions, whole } from '../lib/command.js';
 import { Feed } from '../lib/feed.js';
 import { decimals } from '../lib/figures.js';
-import { sleep } from '../lib/pace.js';
 import { inTurn, Publisher } from '../lib/publisher.js';
 import { main } from '../lib/server.js';
-import { goneFrom } from './kept.js';
+import { sleep } from '../lib/waits.js';
+import { lostFromEngine } from './lost-from-engine.js';
 import { natsLeaders } from './nats-leaders.js';
 import { loneliness, memory, nats, natsLoneliness, oneWay, rdbRestart, redis, slowLink } from './one-server.js';
 import { promotion, splitBrain } from './sentinels.js';
@@ -94,13 +94,13 @@ await main(async () => {
   await stage.areStarted();
   const isWhole = await crowd.areAllOpen(30_000);
   await crowd.settle();
-  const gone = await goneFrom(crowd.anyNode().url, loud, options);
+  const gone = await lostFromEngine(crowd.anyNode().url, loud, options);
   // Every other feed is left for good.
   crowd.dismiss(feeds.filter((_, n) => n % 2 === 1));
-  const attendance = await stage.attendance.judge(crowd, feeds);
+  const presence = await stage.presence.judge(crowd, feeds);
   crowd.leave();
 
-  const run = { engine, stage, publisher, calm, isWhole, gone, attendance };
+  const run = { engine, stage, publisher, calm, isWhole, gone, presence };
   const { text, ok } = judge(run);
   say(`${figures(run)}\n\n${text}`);
   return ok;

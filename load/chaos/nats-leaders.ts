@@ -1,7 +1,7 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { freePort, type Engine as Server } from '../../tools/engines.mjs';
-import { until } from '../lib/pace.js';
+import { until } from '../lib/waits.js';
 import { startServer } from './one-server.js';
 import type { Disaster, Engine, Stage } from './stage.js';
 

@@ -1,6 +1,6 @@
 import type { Engine as Server } from '../../tools/engines.mjs';
 import type { Link } from '../../tools/link.mjs';
-import { until } from '../lib/pace.js';
+import { until } from '../lib/waits.js';
 import { linkTo, startServer } from './one-server.js';
 import { ask } from './redis-client.js';
 import type { Engine, Stage } from './stage.js';

@@ -1,14 +1,14 @@
 import type { Feed } from '../lib/feed.js';
-import { sleep } from '../lib/pace.js';
 import { RoamingCrowd, startNode } from '../lib/roaming.js';
 import type { Service } from '../lib/service.js';
-import { Attendance } from './attendance.js';
+import { sleep } from '../lib/waits.js';
 import { Ledger } from './ledger.js';
+import { PresenceCheck } from './presence-check.js';
 
 /** Something that goes wrong, or right again, and when: in parts of a round. */
 export type Disaster = readonly [share: number, what: string, happen: () => unknown];
 
-export interface StageOptions {
+interface StageOptions {
   readonly nodes: number;
   readonly adapter: string;
   /** Milliseconds there and back between nodes and their engine. */
@@ -49,7 +49,7 @@ class Audience extends RoamingCrowd {
 /** The nodes and their followers, whatever they share. */
 export class Stage {
   readonly crowd = new Audience([]);
-  readonly attendance = new Attendance();
+  readonly presence = new PresenceCheck();
   /** The longest that a message took to be acknowledged or refused, in milliseconds. */
   slowestAnswerMs = 0;
   #urlOf: Engine['urlOf'] = () => '';
@@ -82,7 +82,7 @@ export class Stage {
 
   async start({ urlOf }: Engine): Promise<void> {
     this.#urlOf = urlOf;
-    await this.attendance.listen();
+    await this.presence.listen();
     for (let n = 1; n <= this.options.nodes; n += 1) await this.#addNode(n);
   }
 
@@ -92,7 +92,7 @@ export class Stage {
   }
 
   async #addNode(n: number): Promise<void> {
-    const presence = { FEED_PRESENCE: 'on', FEED_WEBHOOK_URL: this.attendance.url, FEED_WEBHOOK_SECRET: 'chaos' };
+    const presence = { FEED_PRESENCE: 'on', FEED_WEBHOOK_URL: this.presence.url, FEED_WEBHOOK_SECRET: 'chaos' };
     const env = { FEED_ADAPTER: this.options.adapter, FEED_BROKER: this.#urlOf(n), FEED_BUFFER_BYTES: '65536', ...presence };
     this.crowd.nodes.push(await startNode(`${n}`, env));
   }

@@ -1,6 +1,6 @@
 import { type Column, check, checkTable, decimals, none, percentile, sum, table } from '../lib/figures.js';
 import type { Publisher } from '../lib/publisher.js';
-import type { AttendanceFaults } from './attendance.js';
+import type { PresenceFaults } from './presence-check.js';
 import type { Engine, Stage } from './stage.js';
 
 /** A run that has settled. */
@@ -14,7 +14,7 @@ interface Run {
   isWhole: boolean;
   /** Acknowledged messages that the engine has no more. */
   gone: number | undefined;
-  attendance: AttendanceFaults;
+  presence: PresenceFaults;
 }
 
 /** How many messages at least one follower has lost, of all feeds together. */
@@ -29,7 +29,7 @@ function lostMessages({ crowd: { ledgers } }: Stage): number {
 }
 
 /** What happened: the figures. */
-export function figures({ stage, publisher, calm, gone, attendance }: Run): string {
+export function figures({ stage, publisher, calm, gone, presence }: Run): string {
   const { crowd, slowestAnswerMs } = stage;
   const [p50, p99, max] = [0.5, 0.99, 1].map((share) => decimals(percentile(calm, share), 1));
   const rows: [what: string, figure: string][] = [
@@ -45,9 +45,9 @@ export function figures({ stage, publisher, calm, gone, attendance }: Run): stri
     ['acknowledged messages that some follower lost so', decimals(lostMessages(stage))],
     ['connections made again', decimals(crowd.reconnects)],
     ['of those refused (503)', decimals(crowd.rejected)],
-    ['told: occupied and vacated', decimals(attendance.told)],
-    ['told: connections of lost nodes', decimals(attendance.lost)],
-    ['events that came again, under their ids', decimals(attendance.again)],
+    ['told: occupied and vacated', decimals(presence.told)],
+    ['told: connections of lost nodes', decimals(presence.lost)],
+    ['events that came again, under their ids', decimals(presence.again)],
     ['publish to receive, while all was well', `p50 ${p50}, p99 ${p99}, max ${max} ms`],
   ];
   const columns: Column<(typeof rows)[number]>[] = [
@@ -58,7 +58,7 @@ export function figures({ stage, publisher, calm, gone, attendance }: Run): stri
 }
 
 /** Judges a run; returns a table, and whether all holds. */
-export function judge({ engine: { forgets = false, parts = false, mostAnswerMs }, stage, publisher, isWhole, gone = 0, attendance }: Run) {
+export function judge({ engine: { forgets = false, parts = false, mostAnswerMs }, stage, publisher, isWhole, gone = 0, presence }: Run) {
   const { crowd, slowestAnswerMs } = stage;
   const { faults, ledgers } = crowd;
   const { lost: silent = 0, ...others } = Object.fromEntries(faults);
@@ -68,10 +68,10 @@ export function judge({ engine: { forgets = false, parts = false, mostAnswerMs }
     check('all followers are connected in the end', isWhole ? 'yes' : 'no', 'yes', isWhole),
     none('gone from the engine', gone),
     none('lost silently', silent),
-    none('feeds whose presence is wrong after 15 s', attendance.miscounted),
-    ...(parts ? [] : [none('feeds told as occupied, or vacated, twice in a row', attendance.repeated)]),
-    none('feeds told as other than they are', attendance.wrong),
-    none('connections told as lost twice', attendance.lostTwice),
+    none('feeds whose presence is wrong after 15 s', presence.miscounted),
+    ...(parts ? [] : [none('feeds told as occupied, or vacated, twice in a row', presence.repeated)]),
+    none('feeds told as other than they are', presence.wrong),
+    none('connections told as lost twice', presence.lostTwice),
     ...Object.entries(others).map(([what, count]) => none(what, what === 'resets' ? resets : count)),
   ].filter(({ what }) => !forgets || !['gone from the engine', 'resets'].includes(what));
   if (mostAnswerMs !== undefined) {

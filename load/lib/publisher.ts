@@ -1,5 +1,5 @@
 import type { Feed } from './feed.js';
-import { until } from './pace.js';
+import { until } from './waits.js';
 
 /** How often messages that are due are begun, in milliseconds. */
 const stepMs = 10;

@@ -1,7 +1,7 @@
 import type { Feed } from './feed.js';
 import { Crowd, Follower } from './follower.js';
-import { atRate, until } from './pace.js';
 import { Service } from './service.js';
+import { atRate, until } from './waits.js';
 
 /** How long a follower waits before it connects again, in milliseconds, at the most. */
 const pauseMs = 1000;

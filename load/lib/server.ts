@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { sleep } from './pace.js';
+import { sleep } from './waits.js';
 
 /** The root of this repository. */
 export const root = fileURLToPath(new URL('../..', import.meta.url));

@@ -1,7 +1,7 @@
 import { formatNames, type Manner } from '../lib/connection.js';
 import { Feed } from '../lib/feed.js';
 import { Crowd, Follower } from '../lib/follower.js';
-import { until } from '../lib/pace.js';
+import { until } from '../lib/waits.js';
 
 /** The part of the visitors that leave at once, and within how many milliseconds: while they connect, ask, or are being answered. */
 const [hasty, hastyMs] = [0.1, 10];

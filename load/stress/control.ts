@@ -2,10 +2,10 @@ import { connect, type Socket } from 'node:net';
 import { SignJWT } from 'jose';
 import { Engine } from '../../tools/engines.mjs';
 import { type Check, check, decimals, sum } from '../lib/figures.js';
-import { atRate, sleep, until } from '../lib/pace.js';
 import { startNode } from '../lib/roaming.js';
 import { atEnd } from '../lib/server.js';
 import type { Service } from '../lib/service.js';
+import { atRate, sleep, until } from '../lib/waits.js';
 
 interface ControlOptions {
   adapter: string;

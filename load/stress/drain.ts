@@ -1,11 +1,11 @@
 import { Engine } from '../../tools/engines.mjs';
 import { Feed } from '../lib/feed.js';
 import { type Check, check, decimals, none } from '../lib/figures.js';
-import { sleep, until } from '../lib/pace.js';
 import { inTurn, Publisher } from '../lib/publisher.js';
 import { RoamingCrowd, startNode } from '../lib/roaming.js';
 import { atEnd } from '../lib/server.js';
 import type { Service } from '../lib/service.js';
+import { sleep, until } from '../lib/waits.js';
 
 /** How long a service may take to end its connections, in milliseconds. */
 const drainMs = 10_000;

@@ -4,9 +4,9 @@ import { fileURLToPath } from 'node:url';
 import { Engine } from '../../tools/engines.mjs';
 import { Link } from '../../tools/link.mjs';
 import { type Check, check, decimals, median, megabytes, percentile } from '../lib/figures.js';
-import { atRate, sleep } from '../lib/pace.js';
 import { atEnd, rssBytes, using } from '../lib/server.js';
 import { Service, startOf } from '../lib/service.js';
+import { atRate, sleep } from '../lib/waits.js';
 
 interface HistoryOptions {
   adapter: string;

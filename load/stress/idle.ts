@@ -1,9 +1,9 @@
 import { Engine } from '../../tools/engines.mjs';
 import { type Check, check, decimals, median, sum } from '../lib/figures.js';
-import { sleep } from '../lib/pace.js';
 import { startNode } from '../lib/roaming.js';
 import { atEnd, cpuMs } from '../lib/server.js';
 import type { Service } from '../lib/service.js';
+import { sleep } from '../lib/waits.js';
 
 interface IdleOptions {
   adapter: string;

@@ -3,11 +3,11 @@ import { fileURLToPath } from 'node:url';
 import { Engine } from '../../tools/engines.mjs';
 import { Feed } from '../lib/feed.js';
 import { type Check, check, decimals, none, sum } from '../lib/figures.js';
-import { sleep, until } from '../lib/pace.js';
 import { inTurn, Publisher } from '../lib/publisher.js';
 import { RoamingCrowd, startNode } from '../lib/roaming.js';
 import { atEnd, cpuSeconds } from '../lib/server.js';
 import type { Service } from '../lib/service.js';
+import { sleep, until } from '../lib/waits.js';
 import type { Visits } from './visitors.js';
 
 interface SlowRedisOptions {

@@ -3,7 +3,7 @@
 // times a second what they have seen.
 import { type Client, Connection } from '../lib/connection.js';
 import { percentile } from '../lib/figures.js';
-import { atRate } from '../lib/pace.js';
+import { atRate } from '../lib/waits.js';
 
 /** What they have seen, all together. */
 export interface Visits {

@@ -22,8 +22,8 @@ import { FeedRequest, idPaths } from '../feed/http/feed-request.js';
 import { Undocumented } from '../feed/http/openapi.js';
 import { checkFeedId } from '../feed/message/feed-id.js';
 import type { FeedHistory } from '../feed/pubsub/history.js';
-import { AdminErrors } from './admin.errors.js';
-import { flagOf, numberOf, readQuery } from './admin.query.js';
+import { flagOf, numberOf, readQuery } from './admin-query.js';
+import { ErrorHeadersInterceptor } from './error-headers.interceptor.js';
 
 const inspected = ['since', 'last', 'limit', 'reverse'] as const;
 const noStore = Header('Cache-Control', 'no-store');
@@ -73,7 +73,7 @@ export function adminFeedsControllerAt(path: string, guards: readonly (CanActiva
   @Undocumented()
   @Controller(`${path}/feeds`)
   @UseGuards(...guards)
-  @UseInterceptors(AdminErrors)
+  @UseInterceptors(ErrorHeadersInterceptor)
   class AdminFeedsControllerAt extends AdminFeedsController {}
   return AdminFeedsControllerAt;
 }

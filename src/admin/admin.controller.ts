@@ -23,8 +23,8 @@ import { readBody } from '../feed/http/body.js';
 import { FeedRequest } from '../feed/http/feed-request.js';
 import { DocumentedQuery } from '../feed/http/openapi.js';
 import type { NodeCounts } from '../feed/stats/counts.js';
-import { AdminErrors } from './admin.errors.js';
-import { flagOf, numberOf, readQuery } from './admin.query.js';
+import { flagOf, numberOf, readQuery } from './admin-query.js';
+import { ErrorHeadersInterceptor } from './error-headers.interceptor.js';
 
 const filters = ['feed', 'subject', 'connection', 'address', 'node', 'token'] as const;
 const listed = [...filters, 'state', 'scope', 'limit', 'after'] as const;
@@ -101,7 +101,7 @@ class AdminController {
 export function adminControllerAt(path: string, guards: readonly (CanActivate | Type<CanActivate>)[]): Type<unknown> {
   @Controller(path)
   @UseGuards(...guards)
-  @UseInterceptors(AdminErrors)
+  @UseInterceptors(ErrorHeadersInterceptor)
   class AdminControllerAt extends AdminController {}
   return AdminControllerAt;
 }

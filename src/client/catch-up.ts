@@ -1,4 +1,4 @@
-import type { Hub, Tap } from './hub-types.js';
+import type { ConnectionObserver, Hub } from './hub-types.js';
 import type { Subscription } from './subscription.js';
 
 /** Those that somebody lets catch up already. */
@@ -10,7 +10,7 @@ const busy = new WeakSet<Set<Subscription>>();
  * @param pending those that come meanwhile are a part of it
  * @param makeHub makes what holds that connection
  */
-export async function catchUp(pending: Set<Subscription>, makeHub: (tap: Tap) => Hub): Promise<void> {
+export async function catchUp(pending: Set<Subscription>, makeHub: (observer: ConnectionObserver) => Hub): Promise<void> {
   if (busy.has(pending)) return;
   busy.add(pending);
   for (const subscription of pending) {
@@ -20,12 +20,12 @@ export async function catchUp(pending: Set<Subscription>, makeHub: (tap: Tap) =>
   busy.delete(pending);
 }
 
-function follow(subscription: Subscription, makeHub: (tap: Tap) => Hub): Promise<void> {
+function follow(subscription: Subscription, makeHub: (observer: ConnectionObserver) => Hub): Promise<void> {
   return new Promise<void>((resolve) => {
     const { feed, since, isCatchingUp } = subscription;
     if (!isCatchingUp) return resolve();
     const ignore = () => {};
-    // What comes is taken from the tap.
+    // What comes is taken from the observer.
     const own = { feed, since, isCatchingUp, next: ignore, replay: ignore, hold: ignore, release: ignore, end: ignore, fail: ignore };
     const finish = (call: () => void) => {
       hub.leave(own);

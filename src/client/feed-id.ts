@@ -1,7 +1,4 @@
-import { type FeedRef, segmentForm } from '../feed/message/feed-definition.js';
-
-/** The longest id of a feed, in characters. */
-const longestId = 200;
+import { type FeedRef, longestFeedId, segmentForm } from '../feed/message/feed-definition.js';
 
 /** A feed: its id, or a ref of its definition. */
 export type Feed = string | FeedRef;
@@ -13,6 +10,6 @@ export function isRef(feed: Feed): feed is FeedRef {
 /** @throws TypeError where it is no feed's */
 export function idOf(feed: Feed): string {
   const id = typeof feed === 'string' ? feed : feed?.id;
-  if (typeof id === 'string' && id.length <= longestId && id.split('/').every((segment) => segmentForm.test(segment))) return id;
-  throw new TypeError(`Not a feed's id (1 to ${longestId} of A-Z a-z 0-9 . _ ~ : @ - /): ${id}`);
+  if (typeof id === 'string' && id.length <= longestFeedId && id.split('/').every((segment) => segmentForm.test(segment))) return id;
+  throw new TypeError(`Not a feed's id (1 to ${longestFeedId} of A-Z a-z 0-9 . _ ~ : @ - /): ${id}`);
 }

@@ -20,7 +20,7 @@ export interface Hub {
 }
 
 /** Told of what comes on the connection of all feeds. */
-export interface Tap {
+export interface ConnectionObserver {
   next(message: FeedClientMessage, isLive: boolean): void;
   mark(position: string, feeds: readonly string[]): void;
   end(feed: string): void;

@@ -1,6 +1,6 @@
 import { backoff } from './backoff.js';
 import { FeedClientError, isFinal, type Refusal } from './errors.js';
-import type { Hub, Tap } from './hub-types.js';
+import type { ConnectionObserver, Hub } from './hub-types.js';
 import type { ResolvedOptions } from './options.js';
 import { isAfter, isPosition } from './position.js';
 import { createProgress, type Progress } from './progress.js';
@@ -20,13 +20,20 @@ export interface HubContext {
   readonly ready: () => Promise<void> | undefined;
   readonly status?: Status;
   readonly progress?: Progress;
-  readonly tap?: Tap;
+  readonly observer?: ConnectionObserver;
   /** How long it waits for others to join before it connects for the first time, in milliseconds. Default: to the end of this turn. */
   readonly gatherMs?: number;
 }
 
 /** Holds one connection for all feeds that are followed, reconnects, and knows where each goes on. */
-export function createHub({ options, ready, status = createStatus(), progress = createProgress(), tap, gatherMs = 0 }: HubContext): Hub {
+export function createHub({
+  options,
+  ready,
+  status = createStatus(),
+  progress = createProgress(),
+  observer,
+  gatherMs = 0,
+}: HubContext): Hub {
   const feeds = new Map<string, Set<Subscription>>();
   /** The feeds of the present request; none while there is none. */
   let open: readonly string[] = [];
@@ -53,7 +60,7 @@ export function createHub({ options, ready, status = createStatus(), progress = 
   /** A feed has ended: those who follow it have all that it had. */
   const end = (feed: string) => {
     const all = remove(feed);
-    tap?.end(feed);
+    observer?.end(feed);
     if (feeds.size === 0) status.set({ state: 'ended' });
     for (const subscription of all) subscription.end();
   };
@@ -64,12 +71,12 @@ export function createHub({ options, ready, status = createStatus(), progress = 
     if (refused.length === feeds.size) status.set({ state: 'failed', error });
     for (const name of refused) {
       const all = remove(name);
-      tap?.fail(name, error);
+      observer?.fail(name, error);
       for (const subscription of all) subscription.fail(error);
     }
   };
 
-  const makeHub = (ownTap: Tap) => createHub({ options, ready, tap: ownTap });
+  const makeHub = (ownObserver: ConnectionObserver) => createHub({ options, ready, observer: ownObserver });
   const catchUp = () => {
     if (!isLive || pending.size === 0) return;
     import('./catch-up.js')
@@ -88,14 +95,14 @@ export function createHub({ options, ready, status = createStatus(), progress = 
   const deliver = (message: FeedClientMessage) => {
     const { feed, id, type } = message;
     progress.move(feed, id, isLive);
-    tap?.next(message, isLive);
+    observer?.next(message, isLive);
     for (const subscription of feeds.get(feed) ?? []) subscription.next(message);
     if (type === 'end') end(feed);
   };
 
   const mark = (position: string) => {
     progress.mark(position, open);
-    tap?.mark(position, open);
+    observer?.mark(position, open);
     goLive();
   };
 

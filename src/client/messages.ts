@@ -46,18 +46,18 @@ export interface Messages {
 export function createMessages(feeds: readonly string[], full: Set<object>, begin: (() => void) | undefined, leave: () => void): Messages {
   const consumers = new Set<readonly [FeedObserver<FeedClientMessage>]>();
   /** What they ended with; undefined while there may be more. */
-  let over: { readonly failure?: { readonly error: unknown } | undefined } | undefined;
+  let ended: { readonly failure?: { readonly error: unknown } | undefined } | undefined;
 
   const tellEnd = ([consumer]: readonly [FeedObserver<FeedClientMessage>]) =>
     attempt(() => {
-      if (!over?.failure) consumer.complete?.();
-      else if (consumer.error) consumer.error(over.failure.error);
-      else throw over.failure.error;
+      if (!ended?.failure) consumer.complete?.();
+      else if (consumer.error) consumer.error(ended.failure.error);
+      else throw ended.failure.error;
     });
 
   const end: Messages['end'] = (failure) => {
-    if (over) return;
-    over = { failure };
+    if (ended) return;
+    ended = { failure };
     leave();
     [...consumers].forEach(tellEnd);
   };
@@ -65,7 +65,7 @@ export function createMessages(feeds: readonly string[], full: Set<object>, begi
   const add = (consumer: FeedObserver<FeedClientMessage>) => {
     const entry = [consumer] as const; // one observer may subscribe twice
     consumers.add(entry);
-    if (over) tellEnd(entry);
+    if (ended) tellEnd(entry);
     else begin?.();
     begin = undefined;
     return () => {
@@ -109,8 +109,8 @@ export function createMessages(feeds: readonly string[], full: Set<object>, begi
             const message = queue.shift();
             if (queue.length <= fewWaiting) full.delete(queue);
             if (message !== undefined) yield message;
-            else if (over?.failure) throw over.failure.error;
-            else if (over) return;
+            else if (ended?.failure) throw ended.failure.error;
+            else if (ended) return;
             else {
               await new Promise<void>((resolve) => {
                 wake = resolve;
@@ -136,7 +136,7 @@ export function createMessages(feeds: readonly string[], full: Set<object>, begi
   return {
     messages: messages as unknown as FeedMessages,
     next(message) {
-      for (const entry of [...consumers]) if (!over && consumers.has(entry)) attempt(() => entry[0].next?.(message));
+      for (const entry of [...consumers]) if (!ended && consumers.has(entry)) attempt(() => entry[0].next?.(message));
     },
     end,
   };

@@ -16,7 +16,7 @@ declare global {
   }
 }
 
-export interface FeedSubscribable<T> {
+interface FeedSubscribable<T> {
   subscribe(observer: FeedObserver<T> | ((value: T) => void)): Unsubscribable;
 }
 

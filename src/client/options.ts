@@ -19,7 +19,7 @@ export interface FeedClientOptions {
    * milliseconds. What the server says (`Retry-After`, `retry`) takes precedence. Default: 1000 and 30000.
    */
   retry?: { readonly minMs?: number; readonly maxMs?: number };
-  /** Silence after which the line counts as dead, in milliseconds. Default: 2.5 of the server's heartbeats, and 20000 for an answer. 0: never. */
+  /** Silence after which the connection counts as dead, in milliseconds. Default: 2.5 of the server's heartbeats, and 20000 for an answer. 0: never. */
   stallMs?: number;
   /** Whether all tabs of an origin use one connection, where the browser has Web Locks and `BroadcastChannel`. Default: false. */
   share?: boolean;

@@ -1,5 +1,5 @@
 /** What the events of a page mean for a client. */
-export interface PageListener {
+interface PageListener {
   /**
    * The page may have been asleep: look whether the connection is still there.
    *

@@ -14,7 +14,7 @@ interface Polled {
   readonly messages: readonly FeedClientMessage[];
   readonly position: string;
   /** Whether all of the feeds have ended. */
-  readonly isOver: boolean;
+  readonly isEnded: boolean;
   /** Whether there is more behind its position. */
   readonly isCut: boolean;
 }
@@ -26,11 +26,11 @@ export async function poll(options: ResolvedOptions, receiver: Receiver, isFirst
   let since = receiver.since.length > 1 || feeds.length === 1 ? [...receiver.since] : feeds.map((feed) => `${start ?? 'new'}/${feed}`);
   for (;;) {
     const polled = await pollOnce(options, { ...receiver, since }, isFirst);
-    const { messages, position, isCut, isOver } = polled;
+    const { messages, position, isCut, isEnded } = polled;
     for (const message of messages) onLine(message as Line);
     if (!isCut) {
       onLine({ position });
-      if (isOver) onLine({ position, heartbeatMs: 0, ended: feeds });
+      if (isEnded) onLine({ position, heartbeatMs: 0, ended: feeds });
       return ready();
     }
     // A feed that begins with its last two, of which none has come, begins behind this position: it is asked for these again.
@@ -55,6 +55,11 @@ function pollOnce(options: ResolvedOptions, receiver: Receiver, isFirst: boolean
       ended?: object;
     };
     const resets = reset ? receiver.feeds.map((feed) => ({ feed, type: 'reset', data: { feed, oldest: null } })) : [];
-    return { messages: [...resets, ...messages], position, isOver: ended !== undefined, isCut: messages.length === mostMessages && !ended };
+    return {
+      messages: [...resets, ...messages],
+      position,
+      isEnded: ended !== undefined,
+      isCut: messages.length === mostMessages && !ended,
+    };
   });
 }

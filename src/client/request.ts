@@ -24,8 +24,10 @@ export const mute = Symbol('mute');
 
 export type Query = readonly (readonly [name: string, value: string])[];
 
-/** How long a server may take for the head of a response, and something on the way for the first line behind it, in milliseconds. */
-export const [headMs, muteMs] = [20_000, 5000];
+/** How long a server may take for the head of a response, in milliseconds, … */
+export const headMs = 20_000;
+/** … and something on the way for the first line behind it. */
+const muteMs = 5000;
 /** How many heartbeats may be missing. */
 const missedHeartbeats = 2.5;
 /** The most segments of a feed's id that a path has as they are. */

@@ -15,7 +15,7 @@ interface Locks {
 }
 
 /** What tabs tell each other. A tab and a number name one subscription. */
-type Note =
+type TabMessage =
   /** To the leader. */
   | {
       readonly to: 'leader';
@@ -65,8 +65,8 @@ export function createShared(context: HubContext & { readonly status: Status }):
   const others = new Map<string, Map<number, Subscription>>();
   let count = 0;
 
-  const post = (note: Note) => {
-    if (!signal.aborted) channel.postMessage(note);
+  const post = (tabMessage: TabMessage) => {
+    if (!signal.aborted) channel.postMessage(tabMessage);
   };
 
   /** Where a subscription goes on. */
@@ -87,7 +87,7 @@ export function createShared(context: HubContext & { readonly status: Status }):
     return subscription;
   };
 
-  /** Stands for a subscription of another tab. What comes on the connection reaches that by the tap. */
+  /** Stands for a subscription of another tab. What comes on the connection reaches that by the observer. */
   const remote = (leader: Hub, to: string, n: number, feed: string, since: string | undefined): Subscription => {
     const ignore = () => {};
     return {
@@ -106,7 +106,7 @@ export function createShared(context: HubContext & { readonly status: Status }):
     };
   };
 
-  const admit = (leader: Hub, { tab: other, n, feed, since }: Note & { readonly call: 'join' }) => {
+  const admit = (leader: Hub, { tab: other, n, feed, since }: TabMessage & { readonly call: 'join' }) => {
     let all = others.get(other);
     if (!all) {
       all = new Map();
@@ -130,7 +130,7 @@ export function createShared(context: HubContext & { readonly status: Status }):
   const lead = () => {
     const leader = createHub({
       ...{ ...context, progress, gatherMs },
-      tap: {
+      observer: {
         next: (message, isLive) => post({ to: 'all', call: 'next', message, isLive }),
         mark: (position, feeds) => post({ to: 'all', call: 'mark', position, feeds }),
         end() {},
@@ -147,43 +147,43 @@ export function createShared(context: HubContext & { readonly status: Status }):
     status.subscribe((value) => !signal.aborted && post({ to: 'all', call: 'status', status: plain(value) }));
   };
 
-  const follow = (note: Note) => {
-    if (note.call === 'lead') for (const [n, subscription] of mine) askToJoin(n, subscription);
-    else if (note.call === 'status') {
+  const follow = (tabMessage: TabMessage) => {
+    if (tabMessage.call === 'lead') for (const [n, subscription] of mine) askToJoin(n, subscription);
+    else if (tabMessage.call === 'status') {
       // What others follow is no status of a tab that follows nothing.
-      if (mine.size > 0) status.set(revivedStatus(note.status));
-    } else if (note.call === 'mark') progress.mark(note.position, note.feeds);
-    else if (note.call === 'next') {
-      const { message, isLive } = note;
+      if (mine.size > 0) status.set(revivedStatus(tabMessage.status));
+    } else if (tabMessage.call === 'mark') progress.mark(tabMessage.position, tabMessage.feeds);
+    else if (tabMessage.call === 'next') {
+      const { message, isLive } = tabMessage;
       progress.move(message.feed, message.id, isLive);
       for (const subscription of mine.values()) if (subscription.feed === message.feed) subscription.next(message);
-    } else if (note.to === tab && 'n' in note) {
-      const subscription = note.call === 'end' || note.call === 'fail' ? forget(note.n) : mine.get(note.n);
-      if (note.call === 'replay') subscription?.replay(note.message);
-      else if (note.call === 'end') {
+    } else if (tabMessage.to === tab && 'n' in tabMessage) {
+      const subscription = tabMessage.call === 'end' || tabMessage.call === 'fail' ? forget(tabMessage.n) : mine.get(tabMessage.n);
+      if (tabMessage.call === 'replay') subscription?.replay(tabMessage.message);
+      else if (tabMessage.call === 'end') {
         if (mine.size === 0) status.set({ state: 'ended' });
         subscription?.end();
-      } else if (note.call === 'fail') {
-        const error = revived(note.error);
+      } else if (tabMessage.call === 'fail') {
+        const error = revived(tabMessage.error);
         if (mine.size === 0) status.set({ state: 'failed', error });
         subscription?.fail(error);
-      } else if (note.call === 'release' && subscription) {
-        released.add(note.n);
-        progress.begin(subscription.feed, isPosition(progress.of(subscription.feed)) ? progress.of(subscription.feed) : note.at);
-        subscription.release(note.position);
+      } else if (tabMessage.call === 'release' && subscription) {
+        released.add(tabMessage.n);
+        progress.begin(subscription.feed, isPosition(progress.of(subscription.feed)) ? progress.of(subscription.feed) : tabMessage.at);
+        subscription.release(tabMessage.position);
       }
     }
   };
 
   channel.onmessage = ({ data }: MessageEvent) => {
-    const note = data as Note;
-    if (!hub) follow(note);
-    else if (note.call === 'join') admit(hub, note);
-    else if (note.call === 'leave') {
-      const subscription = others.get(note.tab)?.get(note.n);
-      others.get(note.tab)?.delete(note.n);
+    const tabMessage = data as TabMessage;
+    if (!hub) follow(tabMessage);
+    else if (tabMessage.call === 'join') admit(hub, tabMessage);
+    else if (tabMessage.call === 'leave') {
+      const subscription = others.get(tabMessage.tab)?.get(tabMessage.n);
+      others.get(tabMessage.tab)?.delete(tabMessage.n);
       if (subscription) hub.leave(subscription);
-    } else if (note.call === 'look') hub.look(false);
+    } else if (tabMessage.call === 'look') hub.look(false);
   };
 
   const hold = () => new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));

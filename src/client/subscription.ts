@@ -60,15 +60,15 @@ export function subscriptionTo(feed: string, begin: string | undefined, sink: Si
   let loading: (FeedClientMessage | undefined)[] | undefined;
   /** The last message that it had, or a position up to which it has all. */
   let last: string | undefined;
-  let isOver = false;
+  let isEnded = false;
   const skipTo = (position: string | undefined) => {
     if (position && !(last && !isAfter(position, last))) last = position;
   };
   const deliver = (message: FeedClientMessage | undefined) => {
-    if (isOver) return;
+    if (isEnded) return;
     if (loading) loading.push(message);
     else if (!message) {
-      isOver = true;
+      isEnded = true;
       sink.end(feed);
     } else if (message.type === resetType && sink.onReset) {
       last = message.id;

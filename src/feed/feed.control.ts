@@ -152,8 +152,8 @@ export class FeedControl {
   }
 
   async connections(query: ConnectionQuery): Promise<ConnectionPage> {
-    const { state = 'open', scope = 'cluster', limit: asked, ...rest } = query;
-    const limit = listLimit(asked);
+    const { state = 'open', scope = 'cluster', limit: given, ...rest } = query;
+    const limit = listLimit(given);
     checkQuery(query);
     const argument = { ...checked(rest), state, limit };
     if (scope === 'node')

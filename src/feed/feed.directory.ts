@@ -6,6 +6,7 @@ import { type Answers, type Command, Control } from './cluster/control.js';
 import { badQuery, listLimit, mostListed } from './errors/query-rules.js';
 import { toFeedException } from './errors/to-feed-exception.js';
 import type { FeedEnd } from './message/end.js';
+import { longestFeedId } from './message/feed-definition.js';
 import { checkFeedId, isFeedPattern } from './message/feed-id.js';
 import { Router } from './pubsub/router.js';
 
@@ -53,9 +54,9 @@ export interface FeedDetails extends FeedInfo {
 }
 
 /** The feeds that have subscribers on a node. */
-type Followed = readonly (readonly [id: string, subscribers: number])[];
+type SubscribedFeeds = readonly (readonly [id: string, subscribers: number])[];
 
-const followed: Command<IdRange, Followed> = {
+const subscribedFeeds: Command<IdRange, SubscribedFeeds> = {
   name: 'feeds',
   argument: v.object({ prefix: v.string(), after: v.string(), most: v.pipe(v.number(), v.minValue(1), v.maxValue(mostListed + 1)) }),
   answer: v.array(v.tuple([v.string(), v.number()])),
@@ -69,18 +70,18 @@ export class FeedDirectory {
     private readonly router: Router,
     @Inject(Broker) private readonly broker: Broker,
   ) {
-    control.handle(followed, (range) => this.followedHere(range));
+    control.handle(subscribedFeeds, (range) => this.subscribedHere(range));
   }
 
   /** @throws FeedException FEED_QUERY, FEED_ID (400); FEED_BROKER (503) */
-  async list({ prefix = '', limit: asked, after }: FeedQuery): Promise<FeedPage> {
-    if (prefix !== '' && (prefix.includes('*') || prefix.length > 200 || !isFeedPattern(prefix))) {
+  async list({ prefix = '', limit: given, after }: FeedQuery): Promise<FeedPage> {
+    if (prefix !== '' && (prefix.includes('*') || prefix.length > longestFeedId || !isFeedPattern(prefix))) {
       throw badQuery("prefix is the beginning of a feed's id, without a *.");
     }
-    const limit = listLimit(asked);
+    const limit = listLimit(given);
     if (after !== undefined) checkFeedId(after);
     const range = { prefix, after: after ?? '', most: limit + 1 };
-    const [answers, stored] = await Promise.all([this.control.ask(followed, range), this.storedIds(range)]);
+    const [answers, stored] = await Promise.all([this.control.ask(subscribedFeeds, range), this.storedIds(range)]);
     const found = new FirstIds(range);
     for (const id of stored?.ids ?? []) found.add(id);
     for (const { value } of answers.answers) for (const [id] of value) found.add(id);
@@ -99,13 +100,13 @@ export class FeedDirectory {
   async details(feed: string): Promise<FeedDetails> {
     const id = checkFeedId(feed);
     // The first id that begins with it is itself, if it has subscribers.
-    const answers = await this.control.ask(followed, { prefix: id, after: '', most: 1 });
+    const answers = await this.control.ask(subscribedFeeds, { prefix: id, after: '', most: 1 });
     const [info] = await this.describe([id], answers);
     const nodes = answers.answers.map(({ node, value }) => ({ name: node, subscribers: subscribersOf(id, value) }));
     return { ...(info as FeedInfo), nodes, missing: answers.missing };
   }
 
-  private followedHere(range: IdRange): Followed {
+  private subscribedHere(range: IdRange): SubscribedFeeds {
     const found = new FirstIds(range);
     for (const id of this.router.feeds()) found.add(id);
     return found.first.map((id) => [id, this.router.topic(id)?.size ?? 0]);
@@ -115,7 +116,7 @@ export class FeedDirectory {
     return this.broker.storedIds?.(range).catch(rethrow);
   }
 
-  private async describe(ids: readonly string[], { answers }: Answers<Followed>): Promise<FeedInfo[]> {
+  private async describe(ids: readonly string[], { answers }: Answers<SubscribedFeeds>): Promise<FeedInfo[]> {
     const stored = ids.length === 0 ? [] : await this.broker.measure?.(ids).catch(rethrow);
     const subscribers = new Map<string, number>();
     for (const { value } of answers) for (const [id, some] of value) subscribers.set(id, (subscribers.get(id) ?? 0) + some);
@@ -124,8 +125,8 @@ export class FeedDirectory {
   }
 }
 
-function subscribersOf(feed: string, followed: Followed): number {
-  return followed.find(([id]) => id === feed)?.[1] ?? 0;
+function subscribersOf(feed: string, feeds: SubscribedFeeds): number {
+  return feeds.find(([id]) => id === feed)?.[1] ?? 0;
 }
 
 function historyOf(stored: StoredFeed | undefined, now: number): Partial<FeedInfo> {

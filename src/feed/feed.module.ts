@@ -17,6 +17,7 @@ import { FeedOpener } from './connection/feed-opener.js';
 import { PresenceTracker } from './connection/presence-tracker.js';
 import { Registry } from './connection/registry.js';
 import { TracedOpener } from './connection/traced-opener.js';
+import { stackOf } from './errors/failure.js';
 import { FeedModuleDuplicateError } from './errors/feed-options.error.js';
 import { FeedControl } from './feed.control.js';
 import { feedControllerAt } from './feed.controller.js';
@@ -31,6 +32,7 @@ import { decorated } from './http/decorated.js';
 import { FeedRoutes } from './http/feed-routes.js';
 import { Admission } from './limits/admission.js';
 import { PublishLimits } from './limits/publish-limits.js';
+import { serialiserBy } from './message/content.js';
 import { Publisher } from './pubsub/publisher.js';
 import { Router } from './pubsub/router.js';
 import { Snapshots } from './pubsub/snapshots.js';
@@ -126,7 +128,7 @@ async function makeBroker(options: ResolvedFeedOptions): Promise<Broker> {
 function makeRevocations(broker: Broker): Revocations {
   const logger = new Logger(FeedModule.name);
   return new Revocations(broker, (error) =>
-    logger.error(`The revoked tokens cannot be read; until they are, all tokens are rejected: ${textOf(error)}`),
+    logger.error(`The revoked tokens cannot be read; until they are, all tokens are rejected: ${stackOf(error)}`),
   );
 }
 
@@ -153,21 +155,17 @@ function makeMeasures({ rules }: ResolvedFeedOptions): Measures {
 
 function makeRegistry(options: ResolvedFeedOptions, broker: Broker, admission: Admission, measures: Measures, nodes: Nodes): Registry {
   const logger = new Logger(FeedService.name);
-  const snapshots = new Snapshots(options.serialize, (feed, error) =>
-    logger.error(`The snapshot of feed "${feed}" failed: ${textOf(error)}`),
+  const snapshots = new Snapshots(serialiserBy(options.serialize), (feed, error) =>
+    logger.error(`The snapshot of feed "${feed}" failed: ${stackOf(error)}`),
   );
   // Half of what a connection may hold is for the page of history that it is sent, half for what comes meanwhile.
   const router = new Router(broker, options.rules, snapshots, measures, options.bufferBytes / 2, (feed, hasSubscribers) =>
     registry.onPresence(feed, hasSubscribers),
   );
   const onFailed = ({ feeds }: Connection, error: unknown) =>
-    logger.error(`The source of feed "${feeds.join(', ')}" failed: ${textOf(error)}`);
+    logger.error(`The source of feed "${feeds.join(', ')}" failed: ${stackOf(error)}`);
   const registry = new Registry({ ...options, process: nodes.id }, router, admission, onFailed, logger);
   return registry;
-}
-
-function textOf(error: unknown): string | undefined {
-  return error instanceof Error ? error.stack : String(error);
 }
 
 function makeOpener({ rules, feeds, tracer }: ResolvedFeedOptions, admission: Admission, registry: Registry, router: Router): FeedOpener {
@@ -177,8 +175,8 @@ function makeOpener({ rules, feeds, tracer }: ResolvedFeedOptions, admission: Ad
 
 function makeRuns({ serialize, feeds }: ResolvedFeedOptions, broker: Broker, leases: Leases, publisher: Publisher, router: Router): Runs {
   const logger = new Logger(FeedService.name);
-  return new Runs({ broker, leases, serialize, definitions: feeds }, publisher, router, (feed, error) => {
-    logger.error(`The run of feed "${feed}" failed: ${error instanceof Error ? error.stack : String(error)}`);
+  return new Runs({ broker, leases, serialise: serialiserBy(serialize), definitions: feeds }, publisher, router, (feed, error) => {
+    logger.error(`The run of feed "${feed}" failed: ${stackOf(error)}`);
   });
 }
 
@@ -210,5 +208,5 @@ function makePresence(
 
 function makeControl(nodes: Nodes): Control {
   const logger = new Logger(FeedModule.name);
-  return new Control(nodes, (command, error) => logger.error(`The command "${command}" of another node failed: ${textOf(error)}`));
+  return new Control(nodes, (command, error) => logger.error(`The command "${command}" of another node failed: ${stackOf(error)}`));
 }

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import * as v from 'valibot';
 import { type Command, Control } from './cluster/control.js';
-import { type Following, markLength, occupancyOf, usersOf } from './connection/followers.js';
+import { type FeedUser, markLength, occupancyOf, usersOf } from './connection/feed-users.js';
 import { badQuery, listLimit, mostListed } from './errors/query-rules.js';
 import type { FeedRef } from './message/feed-definition.js';
 import { checkFeedId, feedIdOf } from './message/feed-id.js';
@@ -84,8 +84,8 @@ export class FeedPresence {
     control.handle(occupancy, (feed) => occupancyOf(router, feed));
   }
 
-  async presence(feed: string | FeedRef, { limit: asked, after }: PresenceQuery): Promise<Presence> {
-    const limit = listLimit(asked);
+  async presence(feed: string | FeedRef, { limit: given, after }: PresenceQuery): Promise<Presence> {
+    const limit = listLimit(given);
     if (after !== undefined && (typeof after !== 'string' || after === '')) throw badQuery('after is the subject of a token.');
     const argument = { feed: checkFeedId(feedIdOf(feed)), limit, ...(after !== undefined && { after }) };
     const { answers, missing } = await this.control.ask(presence, argument);
@@ -123,8 +123,8 @@ export class FeedPresence {
 }
 
 /** The users of all nodes, up to the first one that is not known of a node that has more. */
-function merged(pages: readonly { readonly users: readonly Following[]; readonly hasMore: boolean }[]) {
-  const bySubject = new Map<string, Following>();
+function merged(pages: readonly { readonly users: readonly FeedUser[]; readonly hasMore: boolean }[]) {
+  const bySubject = new Map<string, FeedUser>();
   let last: string | undefined;
   for (const { users, hasMore } of pages) {
     const end = hasMore ? users.at(-1)?.subject : undefined;
@@ -135,7 +135,7 @@ function merged(pages: readonly { readonly users: readonly Following[]; readonly
   return { users: users.sort((a, b) => (a.subject < b.subject ? -1 : 1)), hasMore: last !== undefined };
 }
 
-function sumOf(one: Following, other: Following | undefined): Following {
+function sumOf(one: FeedUser, other: FeedUser | undefined): FeedUser {
   if (!other) return one;
   const newest = other.since > one.since ? other : one;
   return { ...newest, connections: one.connections + other.connections };

@@ -19,9 +19,10 @@ import { type FeedDetails, FeedDirectory, type FeedPage, type FeedQuery } from '
 import { FeedLifecycle } from './feed.lifecycle.js';
 import { FEED_OPTIONS, type ResolvedFeedOptions } from './feed.options.js';
 import { FeedPresence, type Occupancy, type Presence, type PresenceQuery } from './feed.presence.js';
-import { FeedPublisher } from './feed.publisher.js';
+import { FeedPublisher } from './feed-publisher.js';
 import type { AnyRequest, AnyResponse } from './http/adapter.js';
 import { Admission } from './limits/admission.js';
+import { serialiserBy } from './message/content.js';
 import type { FeedRef } from './message/feed-definition.js';
 import { feedIdOf } from './message/feed-id.js';
 import { Publisher, type PublishListener } from './pubsub/publisher.js';
@@ -50,7 +51,7 @@ export class FeedService extends FeedPublisher {
     private readonly lifecycle: FeedLifecycle,
     @Inject(FEED_OPTIONS) options: ResolvedFeedOptions,
   ) {
-    super(broker, router, publisher, runs, options.serialize);
+    super(broker, router, publisher, runs, serialiserBy(options.serialize));
   }
 
   /** Connections and feeds as they begin and end. Without a subscriber, no event is made. */
@@ -201,7 +202,7 @@ export class FeedService extends FeedPublisher {
    *
    * @param most how many feeds
    */
-  busiest(most: number): { id: string; followers: number }[] {
+  busiest(most: number): { id: string; subscribers: number }[] {
     return this.router.busiest(most);
   }
 

@@ -4,7 +4,7 @@ import { NumberedLine } from './numbered-line.js';
 import { type ResponseListener, ResponseReader } from './response-reader.js';
 import { Sequence } from './sequence.js';
 
-export type ConnectionState = 'connecting' | 'open' | 'failed' | 'endedEarly' | 'closed';
+type ConnectionState = 'connecting' | 'open' | 'failed' | 'endedEarly' | 'closed';
 
 /** What all connections share: each one has no more than a socket, a reader and a few numbers of its own. */
 export interface ConnectionListener {

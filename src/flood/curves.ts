@@ -1,7 +1,7 @@
 import type { FloodReport, FloodSample } from './report.js';
 
 /** The CPU use of a kernel thread, or of several that each used little. */
-export interface ThreadCurve {
+interface ThreadCurve {
   /** Unique among the curves of a report. */
   name: string;
   /** In per cent of one core, a value for each time. */

@@ -3,8 +3,8 @@ import { ModuleRef } from '@nestjs/core';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { FeedService } from '../feed/feed.service.js';
 import { Measures } from '../feed/stats/measures.js';
-import { addRuleMetrics } from './rule.metrics.js';
-import { addWebhookMetrics } from './webhook.metrics.js';
+import { addRuleMetrics } from './rule-metrics.js';
+import { addWebhookMetrics } from './webhook-metrics.js';
 
 /** Histogram buckets of the publish duration, in seconds: from the memory broker's microseconds to a server that hardly responds. */
 const durationBuckets = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];

@@ -5,7 +5,7 @@ import { interoperable } from '../client/observable.js';
 export const idle: FeedClientStatus = { state: 'idle' };
 
 /** A provider's own client. */
-export interface OwnClient {
+interface OwnClient {
   readonly client: FeedClient;
   /** Keeps the client until the result is called, and it is not kept again in the same turn. */
   keep(): () => void;

@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import { keyForm, keyRule } from '../feed/auth/auth.options.js';
 import { authorizeAt } from '../feed/auth/authorize-at.js';
 import { FeedOptionsError } from '../feed/errors/feed-options.error.js';
-import { milliseconds, wholeNumber } from '../feed/errors/option-rules.js';
+import { milliseconds, numberIn, wholeNumber } from '../feed/errors/option-rules.js';
 import { type FeedOptions, feedOptionRules, resolveFeedOptions } from '../feed/feed.options.js';
 import type { FeedRules } from '../feed/pubsub/rules.js';
 import { resolveWebhookOptions, type WebhookOptions } from '../webhook/webhook.options.js';
@@ -13,6 +13,7 @@ export interface Config {
   host: string;
   port: number;
   adapter: 'express' | 'fastify';
+  /** That of the feeds, without slashes at its ends. */
   path: string;
   /** `memory`, or the broker's URL, which may contain a password. */
   broker: string;
@@ -47,14 +48,7 @@ export class ConfigError extends Error {
 }
 
 const number = (rule: v.GenericSchema<number | undefined>) =>
-  v.optional(
-    v.pipe(
-      v.string(),
-      v.trim(),
-      v.transform((value) => (/^\d+$/.test(value) ? Number(value) : Number.NaN)),
-      rule as v.GenericSchema<number>,
-    ),
-  );
+  v.optional(v.pipe(v.string(), v.trim(), v.transform(numberIn), rule as v.GenericSchema<number>));
 
 const list = <Output>(rule: v.GenericSchema<string | readonly string[] | undefined, Output>) =>
   v.optional(
@@ -111,7 +105,8 @@ const variables = {
       v.pipe(
         v.string(),
         v.regex(/^\/?[\w.~-]+(\/[\w.~-]+)*\/?$/, pathRule),
-        v.regex(/^(?!\/?(admin|health|metrics)(\/|$))/i, 'must not begin with admin, health or metrics, which are routes of their own'),
+        v.transform((path) => path.replace(/^\/|\/$/g, '')),
+        v.regex(/^(?!(admin|health|metrics)(\/|$))/i, 'must not begin with admin, health or metrics, which are routes of their own'),
       ),
       'test',
     ),
@@ -201,7 +196,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   const { drainMs } = check(values, () => resolveFeedOptions(feed, { tickets }));
   const flushMs = webhook ? check(values, () => resolveWebhookOptions(webhook)).flushMs : 0;
   const { PORT: port = 8080, WORKERS: workers = 1 } = values;
-  if (tickets && /^\/?tickets(\/|$)/i.test(values.FEED_PATH)) {
+  if (tickets && /^tickets(\/|$)/i.test(values.FEED_PATH)) {
     throw new ConfigError('FEED_PATH', 'must not begin with tickets, which is a route of its own with FEED_TICKETS=on');
   }
   if (workers > 1 && values.FEED_BROKER === 'memory') {

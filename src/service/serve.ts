@@ -6,7 +6,7 @@ import type { Workers } from '../health/workers.js';
 import { brokerFromUrl } from './broker-from-url.js';
 import type { Config } from './config.js';
 import { cors } from './cors.js';
-import { dashboardWarning } from './dashboard/dashboard.files.js';
+import { dashboardWarning } from './dashboard/dashboard-files.js';
 import { serveDocs } from './openapi/docs.js';
 import { onSignals } from './signals.js';
 

@@ -10,7 +10,7 @@ import { WorkersStartError } from './workers/primary.js';
  */
 export function logStart(config: Config, { port, warnings }: Started, generatedKey: string | undefined): void {
   const url = `http://${reachable(config.host)}:${port}`;
-  const feed = `${url}/${config.path.replace(/^\/|\/$/g, '')}/42`;
+  const feed = `${url}/${config.path}/42`;
   const workers = config.workers > 1 ? `, ${config.workers} workers` : '';
   const serves = `nestjs-feed serves on ${url} (${config.adapter}${workers}); health: ${url}/health`;
   const lines = [serves, `try it: curl -N ${feed}`];

@@ -2,8 +2,8 @@ import { ConfigurableModuleBuilder, Module, type OnApplicationShutdown } from '@
 import { EMPTY, merge } from 'rxjs';
 import { FeedService } from '../feed/feed.service.js';
 import { Webhook } from './webhook.js';
-import { WebhookLog } from './webhook.log.js';
 import type { WebhookOptions } from './webhook.options.js';
+import { WebhookLog } from './webhook-log.js';
 
 const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModuleBuilder<WebhookOptions>({ moduleName: 'Webhook' })
   .setClassMethodName('forRoot')

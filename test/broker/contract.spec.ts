@@ -1,5 +1,6 @@
 import fc from 'fast-check';
-import { type History, type HistoryBounds, messageOverhead } from '../../src/feed/broker/broker.js';
+import type { History } from '../../src/feed/broker/broker.js';
+import { type HistoryBounds, messageOverhead } from '../../src/feed/broker/history-bounds.js';
 import { BrokerUnavailableError } from '../../src/feed/errors/broker.errors.js';
 import type { StoredMessage } from '../../src/feed/message/message.js';
 import { nowhere } from '../../src/feed/message/position.js';

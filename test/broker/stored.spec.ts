@@ -34,6 +34,16 @@ describeServers('what is stored, with', (kind: BrokerKind) => {
     expect((await ids('n'))?.ids).toEqual([]);
   });
 
+  it('is measured with the traces of its messages, as its bounds count it', async () => {
+    const trace = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+    const broker = await start();
+    await broker.publish('plain', content('text'));
+    await broker.publish('other', { ...content('text'), trace });
+    const [plain, other] = (await broker.measure?.(['plain', 'other'])) ?? [];
+    const difference = (other?.bytes ?? 0) - (plain?.bytes ?? 0);
+    expect([trace.length, ` ${trace}`.length]).toContain(difference); // Redis has a space before it
+  });
+
   it('is within its bounds', async () => {
     const broker = await start({ historyLength: 3 });
     for (let n = 0; n < 10; n += 1) await broker.publish('a', content(`${n}`));

@@ -2,7 +2,7 @@ import { Controller, Get, Header } from '@nestjs/common';
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
 import { chromiumArgs, missing } from '../../tools/engines.mjs';
 import { bundle } from '../support/client-page.js';
-import { Line } from '../support/line.js';
+import { FaultyProxy } from '../support/faulty-proxy.js';
 import { closeAll, platforms, type Served, serveFeeds, until } from '../support/serve.js';
 
 // tools/engines.mjs, which the test command runs first, says so where it is missing
@@ -23,7 +23,7 @@ inBrowser.each(platforms)('the client in a page of Chromium on %s', (platform) =
   let browser: Browser;
   let context: BrowserContext;
   let served: Served;
-  let line: Line;
+  let proxy: FaultyProxy;
   let page: Page;
 
   beforeAll(async () => {
@@ -40,16 +40,16 @@ inBrowser.each(platforms)('the client in a page of Chromium on %s', (platform) =
   afterAll(() => browser?.close());
   beforeEach(async () => {
     served = await serveFeeds(platform, {}, { controllers: [PageController] });
-    line = await Line.to(served.port);
+    proxy = await FaultyProxy.to(served.port);
     context = await browser.newContext();
     page = await context.newPage();
-    await page.goto(`${line.url}/page`);
+    await page.goto(`${proxy.url}/page`);
     await until(async () => (await state()) === 'live');
   });
   afterEach(async () => {
     await context.close();
     await closeAll();
-    await line.close();
+    await proxy.close();
   });
 
   const state = () => page.evaluate(() => (globalThis as unknown as { state: string }).state);
@@ -59,7 +59,7 @@ inBrowser.each(platforms)('the client in a page of Chromium on %s', (platform) =
     await served.feeds.publish('a', 1);
     await until(async () => (await seen()).length === 1);
     await context.setOffline(true);
-    line.cut();
+    proxy.cut();
     await until(async () => (await state()) === 'waiting');
     await served.feeds.publish('a', 2);
     await context.setOffline(false);
@@ -68,7 +68,7 @@ inBrowser.each(platforms)('the client in a page of Chromium on %s', (platform) =
   });
 
   it('reconnects at once when the page comes to the foreground', async () => {
-    line.cut();
+    proxy.cut();
     await until(async () => (await state()) === 'waiting');
     await served.feeds.publish('a', 1);
     await page.evaluate(() => {

@@ -2,7 +2,7 @@ import { type Browser, type BrowserContext, chromium, type Page } from 'playwrig
 import { redisBroker } from '../../src/feed/broker/redis/index.js';
 import { chromiumArgs, Engine, freePort, missing } from '../../tools/engines.mjs';
 import { bundle } from '../support/client-page.js';
-import { Line } from '../support/line.js';
+import { FaultyProxy } from '../support/faulty-proxy.js';
 import { Run, type Served as Service } from '../support/run.js';
 import { closeAll, platforms, type Served, serveFeeds, until } from '../support/serve.js';
 
@@ -42,7 +42,7 @@ window.isLeader = async () => {
   let engine: Engine;
   let browser: Browser;
   let context: BrowserContext;
-  let line: Line;
+  let proxy: FaultyProxy;
   let service: Service;
   let publisher: Served;
   let port: number;
@@ -70,7 +70,7 @@ window.isLeader = async () => {
     engine = await Engine.start('redis');
     port = await freePort();
     service = await start();
-    line = await Line.to(port);
+    proxy = await FaultyProxy.to(port);
     publisher = await serveFeeds(platform, {
       ...{ broker: redisBroker(engine.url), historyLength: 100_000, historyBytes: 50_000_000, historyTtlMs: 3_600_000 },
     });
@@ -88,14 +88,14 @@ window.isLeader = async () => {
     await browser?.close();
     await closeAll();
     Run.endAll();
-    await line?.close();
+    await proxy?.close();
     await engine?.stop();
   });
 
   const open = async (n: number): Promise<Page> => {
     const page = await context.newPage();
     const feeds = [0, 1, 2].map((offset) => `feed=${names[(n + offset) % names.length]}`);
-    await page.goto(`${line.url}/tab?${feeds.join('&')}`);
+    await page.goto(`${proxy.url}/tab?${feeds.join('&')}`);
     return page;
   };
   const leaderOf = async (pages: Page[]): Promise<Page | undefined> => {
@@ -142,25 +142,25 @@ window.isLeader = async () => {
       };
       const faults = [
         closeLeader,
-        async () => line.cut(),
+        async () => proxy.cut(),
         kill,
         closeLeader,
         async () => {
-          line.set('502');
-          line.cut();
+          proxy.set('502');
+          proxy.cut();
           await pause(700);
-          line.set('passes');
+          proxy.set('passes');
         },
         drain,
         closeLeader,
         async () => {
-          line.stall();
+          proxy.stall();
           await pause(3000);
-          line.cut();
+          proxy.cut();
         },
         kill,
         closeLeader,
-        async () => line.cut(),
+        async () => proxy.cut(),
         closeLeader,
       ];
       for (const fault of faults) {

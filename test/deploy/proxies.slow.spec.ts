@@ -42,7 +42,7 @@ async function proxyBefore(program: keyof typeof proxies, nodes: number[]): Prom
   return ProxyProcess.start(program, text, port);
 }
 
-/** In the place of the 90 s in which nothing may be said; and heartbeats as often as the pulse has them. */
+/** In the place of the 90 s in which nothing may be said; and heartbeats as often as keep-alive sends them. */
 const timeoutMs = 3000;
 const heartbeatMs = 1000;
 

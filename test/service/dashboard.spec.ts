@@ -68,8 +68,8 @@ describe.each(platforms)('the dashboard on %s', (platform) => {
       isDraining: false,
       broker: { name: 'memory' },
       busiest: [
-        { id: 'a', followers: 2 },
-        { id: 'b', followers: 1 },
+        { id: 'a', subscribers: 2 },
+        { id: 'b', subscribers: 1 },
       ],
       workers: [{ number: 1, open: 5 }],
       nodes: [{ open: 5 }],

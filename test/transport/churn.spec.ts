@@ -4,7 +4,7 @@ import { intervalSource } from '../../src/index.js';
 import { Peer } from '../support/peer.js';
 import { feedModule, platforms, serve, until } from '../support/serve.js';
 
-describe.each(platforms)('connections that come and go on %s', (platform) => {
+describe.each(platforms)('connections that open and close on %s', (platform) => {
   it('leaves no source subscribed, no timer and no entry after 1,000 that left at random moments', async () => {
     let subscribed = 0;
     let calls = 0;

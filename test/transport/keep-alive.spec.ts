@@ -1,7 +1,7 @@
 import { interval, map } from 'rxjs';
 import { closeAll, follow, type ModuleOptions, platforms, type Served, serveFeeds, until } from '../support/serve.js';
 
-describe.each(platforms)('the pulse on %s', (platform) => {
+describe.each(platforms)('keep-alive on %s', (platform) => {
   let served: Served;
   const start = async (options: ModuleOptions) => {
     served = await serveFeeds(platform, options);

@@ -523,7 +523,7 @@ describe('the webhook', () => {
   });
 });
 
-/** How many timers and sockets keep this process alive. Jest has a few that come and go: it takes `many` webhooks to tell theirs. */
+/** How many timers and sockets keep this process alive. Jest has a few that begin and end: it takes `many` webhooks to tell theirs. */
 function alive(): number {
   return process.getActiveResourcesInfo().filter((name) => /^(Timeout|TCPSocketWrap)$/.test(name)).length;
 }

@@ -3,7 +3,7 @@ import { until } from '../../../test/support/until.js';
 import { endContent } from '../message/end.js';
 import { type StoredMessage, storedMessage } from '../message/message.js';
 import { type FeedRules, RuleSet } from '../pubsub/rules.js';
-import { type HistoryBounds, messageOverhead } from './broker.js';
+import { type HistoryBounds, messageOverhead } from './history-bounds.js';
 import { MessageLog } from './message-log.js';
 
 const roomy: HistoryBounds = {

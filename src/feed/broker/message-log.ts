@@ -2,18 +2,9 @@ import { type FeedEnd, isEnd } from '../message/end.js';
 import type { StoredMessage } from '../message/message.js';
 import { isPosition, type Start } from '../message/position.js';
 import { AgeList, type Entry, type FeedLog } from './age-list.js';
-import {
-  allBounds,
-  boundsOf,
-  type FeedBounds,
-  type History,
-  type HistoryBounds,
-  messageOverhead,
-  type StoredFeed,
-  type StoredIds,
-  textBytes,
-} from './broker.js';
+import type { History, StoredFeed, StoredIds } from './broker.js';
 import { FirstIds, type IdRange } from './first-ids.js';
+import { allBounds, boundsOf, type FeedBounds, type HistoryBounds, messageOverhead, textBytes } from './history-bounds.js';
 import { TrimmedOffsets } from './trimmed-offsets.js';
 
 /** The shortest time between two removals of expired messages, in milliseconds. */

@@ -1,3 +1,4 @@
+import type { Client } from '../limits/admission.js';
 import type { EndReason } from '../stats/end-reason.js';
 import type { Connection } from './connection.js';
 import { Poll } from './poll.js';
@@ -57,25 +58,18 @@ const mostFeeds = 100;
 /** How many connections that ended are remembered. */
 const mostEnded = 1000;
 
-/** Whether a filter means a connection. */
-export function matches(connection: Connection, filter: ConnectionFilter): boolean {
-  const { subject, address, tokenId } = connection.client;
+/** Whether a filter means a connection; the id of its token is not known once it has ended. */
+export function matches(
+  connection: Pick<ConnectionInfo, 'id' | 'feeds'>,
+  client: Partial<Pick<Client, 'subject' | 'address' | 'tokenId'>>,
+  filter: ConnectionFilter,
+): boolean {
   return (
     (filter.connection === undefined || filter.connection === connection.id) &&
-    (filter.subject === undefined || filter.subject === subject) &&
-    (filter.address === undefined || filter.address === address) &&
-    (filter.token === undefined || filter.token === tokenId) &&
+    (filter.subject === undefined || filter.subject === client.subject) &&
+    (filter.address === undefined || filter.address === client.address) &&
+    (filter.token === undefined || filter.token === client.tokenId) &&
     (filter.feed === undefined || connection.feeds.includes(filter.feed))
-  );
-}
-
-/** The same for one that is described already; the id of its token is not known any more. */
-function meets(info: ConnectionInfo, filter: ConnectionFilter): boolean {
-  return (
-    (filter.connection === undefined || filter.connection === info.id) &&
-    (filter.subject === undefined || filter.subject === info.subject) &&
-    (filter.address === undefined || filter.address === info.address) &&
-    (filter.feed === undefined || info.feeds.includes(filter.feed))
   );
 }
 
@@ -94,7 +88,7 @@ export class EndedConnections {
     const { all, next } = this;
     for (let n = 1; n <= all.length; n += 1) {
       const info = all[(next - n + all.length) % all.length] as ConnectionInfo;
-      if (meets(info, filter)) yield info;
+      if (matches(info, info, filter)) yield info;
     }
   }
 }

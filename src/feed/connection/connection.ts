@@ -12,10 +12,11 @@ import type { Transport, TransportListener } from '../transport/transport.js';
 import { AbortedSource, type SourceSubscription, subscribeTo } from './async-source.js';
 import { connectionId } from './connection-id.js';
 import type { Encoder } from './encoder.js';
+import type { EndNotice } from './end-notice.js';
 import type { FeedConnection } from './feed-connection.js';
 import { InterceptedSource } from './intercepted-source.js';
 import type { KeptAlive } from './keep-alive.js';
-import { type Farewell, Sender, type SenderContext } from './sender.js';
+import { Sender, type SenderContext } from './sender.js';
 
 /** What all connections share. */
 export interface ConnectionContext extends SenderContext {
@@ -106,12 +107,11 @@ export class Connection
    */
   open(makeTransport: () => Transport): void {
     if (this.failure) throw this.failure.error;
-    const { keepAlive } = this.context;
     this.transport = makeTransport();
     this.transport.listen(this);
     this.openedAt = Math.round(performance.now());
-    this.sentBeat = this.progressBeat = keepAlive.beat;
-    this.lastBeat = keepAlive.ageBeat();
+    this.sentBeat = this.progressBeat = this.context.keepAlive.beat;
+    this.lastBeat = this.context.keepAlive.ageBeat();
     if (this.state === 'opening') this.state = 'replaying';
     this.queue?.settle(); // what came until now waited for the server
     this.context.onOpened(this);
@@ -190,10 +190,10 @@ export class Connection
     this.end('completed');
   }
 
-  end(reason: EndReason = 'completed', farewell?: Farewell): void {
+  end(reason: EndReason = 'completed', notice?: EndNotice): void {
     if (this.reason !== undefined) return;
     this.reason = reason;
-    this.failure ??= farewell;
+    this.failure ??= notice;
     this.state = 'ending';
     this.stopSource();
     if (discarding.has(reason)) this.finish();
@@ -227,9 +227,8 @@ export class Connection
   protected onFeedEnded(feed: string): void {
     this.unfollow(feed);
     if (this.feeds.length > 0 || this.hasSource || this.reason !== undefined) return;
-    this.reason = 'completed';
     this.queue = undefined;
-    this.finish();
+    this.end();
   }
 
   protected onFailed(error: unknown): void {

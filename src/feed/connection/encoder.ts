@@ -1,7 +1,7 @@
 import type { Format, Opening } from '../format/format.js';
 import { isJsonData, textOf } from '../message/content.js';
 import { type FeedItem, type FeedMessage, isMessage, type TextMessage } from '../message/message.js';
-import type { Mark } from '../pubsub/replay.js';
+import type { Mark } from '../pubsub/replay-item.js';
 
 /**
  * Encodes messages in one format, ready for sockets: once for each message, however many connections it goes to.

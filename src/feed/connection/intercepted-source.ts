@@ -29,7 +29,7 @@ export class InterceptedSource implements SourceSubscription {
   /** Whether the chain is being given an item, or the end: what it fails with then is no silence. */
   private isEmitting = false;
   /** Whether the source has come to its end. */
-  private isOver = false;
+  private isCompleted = false;
   private isStopped = false;
   private failure: { readonly error: unknown } | undefined;
   /** What came out of the chain before there was a connection, or from the source while the chain began anew. */
@@ -126,11 +126,11 @@ export class InterceptedSource implements SourceSubscription {
     const observer = {
       next: (item: FeedItem) => this.in((to) => to.next(item)),
       error: (error: unknown) => {
-        this.isOver = true;
+        this.isCompleted = true;
         this.in((to) => to.error(error));
       },
       complete: () => {
-        this.isOver = true;
+        this.isCompleted = true;
         this.in((to) => to.complete());
       },
       get isFull() {
@@ -165,7 +165,7 @@ export class InterceptedSource implements SourceSubscription {
     if (this.source === undefined) {
       this.failure = { error };
       this.settle.reject(error);
-    } else if (this.running && !this.isRestarting && !this.isEmitting && !this.isOver && isTimeout(error)) {
+    } else if (this.running && !this.isRestarting && !this.isEmitting && !this.isCompleted && isTimeout(error)) {
       this.isRestarting = true;
       this.run();
     } else {

@@ -8,11 +8,11 @@ import { parseConnectionId } from './connection-id.js';
 import { type ConnectionFilter, type ConnectionInfo, describe, EndedConnections, matches } from './connection-list.js';
 import { type ConnectionLog, type EndLogger, logEnd } from './connection-log.js';
 import type { Encoder } from './encoder.js';
+import type { EndNotice } from './end-notice.js';
 import { FeedEvents } from './feed-events.js';
 import { KeepAlive, type KeepAliveOptions } from './keep-alive.js';
 import { firstPage } from './list-page.js';
 import { Poll } from './poll.js';
-import type { Farewell } from './sender.js';
 import { TotalBufferLimit } from './total-buffer-limit.js';
 
 /** A drain ends no more than one connection in so many milliseconds, where there is time. */
@@ -21,7 +21,7 @@ const shortestGapMs = 1;
 const drainStepMs = 5;
 
 /** What connections may hold, and how long. */
-export interface RegistryOptions extends KeepAliveOptions {
+interface RegistryOptions extends KeepAliveOptions {
   /** The name of this node. */
   readonly nodeName: string;
   /** Whose ends are logged. */
@@ -121,11 +121,11 @@ export class Registry implements ConnectionContext {
   }
 
   /** Ends connections, and tells their clients why; returns how many. */
-  endAll(filter: ConnectionFilter, reason: EndReason, farewell?: Farewell): number {
+  endAll(filter: ConnectionFilter, reason: EndReason, notice?: EndNotice): number {
     let ended = 0;
     for (const connection of this.find(filter)) {
       if (connection.reason !== undefined) continue;
-      connection.end(reason, farewell);
+      connection.end(reason, notice);
       ended += 1;
     }
     return ended;
@@ -237,7 +237,7 @@ export class Registry implements ConnectionContext {
     const { feed, node } = filter;
     if (node !== undefined && node !== this.nodeName) return;
     for (const connection of feed === undefined ? this.connections : [...(this.router.topic(feed) ?? [])]) {
-      if (connection instanceof Connection && matches(connection, filter)) yield connection;
+      if (connection instanceof Connection && matches(connection, connection.client, filter)) yield connection;
     }
   }
 

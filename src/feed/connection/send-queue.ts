@@ -1,6 +1,7 @@
 import type { StoredMessage, TextMessage } from '../message/message.js';
 import type { Position, Start } from '../message/position.js';
-import type { Replay, ReplayItem } from '../pubsub/replay.js';
+import type { Replay } from '../pubsub/replay.js';
+import type { ReplayItem } from '../pubsub/replay-item.js';
 
 /** An item of a source, encoded when it came. */
 export class EncodedItem {
@@ -14,14 +15,14 @@ export class EncodedItem {
 export type Entry = StoredMessage | TextMessage | EncodedItem;
 
 /** A replay that is on its way. */
-export interface ExpectedReplay {
+interface ExpectedReplay {
   readonly feed: string;
   /** Whether the feed has been unfollowed meanwhile. */
   isCancelled: boolean;
 }
 
 /** Takes the place of messages that were dropped: here history is read, from this position on. */
-class Missed {
+class HistoryGap {
   constructor(readonly from: Position) {}
 }
 
@@ -43,20 +44,20 @@ export class SendQueue {
   /** The part of them that the newest messages of conflated feeds take. */
   private newestBytes = 0;
   /** In order. A message that newer ones may replace has its feed as the key, everything else a number. */
-  private readonly entries = new Map<string | number, Entry | Missed>();
+  private readonly entries = new Map<string | number, Entry | HistoryGap>();
   private count = 0;
-  private walk: Iterator<[string | number, Entry | Missed]> | undefined = undefined;
-  private head: [string | number, Entry | Missed] | undefined = undefined;
+  private walk: Iterator<[string | number, Entry | HistoryGap]> | undefined = undefined;
+  private head: [string | number, Entry | HistoryGap] | undefined = undefined;
   private readonly replays: Replay[] = [];
   private readonly expected = new Set<ExpectedReplay>();
-  private hasMissed = false;
-  private isReadingMissed = false;
+  private hasGap = false;
+  private isReadingGap = false;
   /** By feed, the offset up to which replays have had its messages. */
   private covered: Map<string, number> | undefined = undefined;
 
   /** Whether history is still to be sent. */
   get hasReplay(): boolean {
-    return this.hasMissed || this.isReplaying;
+    return this.hasGap || this.isReplaying;
   }
 
   /** Whether anything came since. */
@@ -82,12 +83,12 @@ export class SendQueue {
   /** Whether the next item has to be read. */
   get needsRead(): boolean {
     if (this.replays[0]) return this.expected.size === 0 && this.replays[0].needsRead;
-    return !this.isReplaying && this.first()?.[1] instanceof Missed;
+    return !this.isReplaying && this.first()?.[1] instanceof HistoryGap;
   }
 
   /** Whether nothing that came since can be sent yet. */
   private get isReplaying(): boolean {
-    return this.expected.size > 0 || this.replays.length > 0 || this.isReadingMissed;
+    return this.expected.size > 0 || this.replays.length > 0 || this.isReadingGap;
   }
 
   /** Lets nothing out until the replay of a feed has come, or is given up. */
@@ -122,14 +123,14 @@ export class SendQueue {
   }
 
   push(entry: Entry): void {
-    if (this.hasMissed && isStored(entry)) return; // it will be read with what was missed before it
+    if (this.hasGap && isStored(entry)) return; // it will be read with what was missed before it
     this.count += 1;
     this.set(this.count, entry);
   }
 
   /** Puts a message in the place of an older one of the same feed. */
   pushNewest(message: StoredMessage): void {
-    if (this.hasMissed) return;
+    if (this.hasGap) return;
     this.delete(message.feed);
     this.set(message.feed, message);
   }
@@ -146,7 +147,7 @@ export class SendQueue {
     }
     if (this.isReplaying) return undefined;
     const [key, entry] = this.first() ?? [];
-    if (key === undefined || entry === undefined || entry instanceof Missed) return undefined;
+    if (key === undefined || entry === undefined || entry instanceof HistoryGap) return undefined;
     this.delete(key);
     return entry;
   }
@@ -160,20 +161,20 @@ export class SendQueue {
   async read(replayFrom: (startOf: (feed: string) => Start) => Promise<Replay>): Promise<void> {
     const [replay] = this.replays;
     if (replay) return replay.read();
-    const [key, missed] = this.first() ?? [];
-    if (key === undefined || !(missed instanceof Missed)) return;
-    const { epoch, offset } = missed.from;
+    const [key, gap] = this.first() ?? [];
+    if (key === undefined || !(gap instanceof HistoryGap)) return;
+    const { epoch, offset } = gap.from;
     // What finds no room from now on is missed again.
     this.entries.delete(key);
-    this.hasMissed = false;
-    this.isReadingMissed = true;
+    this.hasGap = false;
+    this.isReadingGap = true;
     try {
       this.replay(await replayFrom((feed) => ({ epoch, offset: Math.max(offset, this.covered?.get(feed) ?? 0) })));
     } catch (error) {
-      this.hasMissed = true; // so that the queue is not taken for empty
+      this.hasGap = true; // so that the queue is not taken for empty
       throw error;
     } finally {
-      this.isReadingMissed = false;
+      this.isReadingGap = false;
     }
   }
 
@@ -181,20 +182,20 @@ export class SendQueue {
   deferMessages(): void {
     for (const [key, entry] of this.entries) {
       if (!isStored(entry)) continue;
-      if (this.hasMissed) {
+      if (this.hasGap) {
         this.delete(key);
         continue;
       }
-      this.hasMissed = true;
+      this.hasGap = true;
       this.account(key, entry, -1);
-      this.entries.set(key, new Missed({ epoch: entry.epoch, offset: entry.offset - 1 })); // in its place
+      this.entries.set(key, new HistoryGap({ epoch: entry.epoch, offset: entry.offset - 1 })); // in its place
     }
     this.walk = undefined;
     this.head = undefined;
   }
 
   /** The first entry. A live iterator finds it at once, where a new one would pass over all that have been deleted. */
-  private first(): [string | number, Entry | Missed] | undefined {
+  private first(): [string | number, Entry | HistoryGap] | undefined {
     if (this.head && this.entries.get(this.head[0]) === this.head[1]) return this.head;
     let next = this.walk?.next();
     if (!next || next.done) {
@@ -214,7 +215,7 @@ export class SendQueue {
 
   private delete(key: string | number): void {
     const entry = this.entries.get(key);
-    if (entry === undefined || entry instanceof Missed) return;
+    if (entry === undefined || entry instanceof HistoryGap) return;
     this.account(key, entry, -1);
     this.entries.delete(key);
   }
@@ -238,7 +239,7 @@ export class SendQueue {
   }
 }
 
-function isStored(entry: Entry | Missed): entry is StoredMessage {
+function isStored(entry: Entry | HistoryGap): entry is StoredMessage {
   return 'offset' in entry;
 }
 

@@ -1,13 +1,14 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { failureOf } from '../errors/failure.js';
 import { isEnd } from '../message/end.js';
 import type { StoredMessage, TextMessage } from '../message/message.js';
 import type { Start } from '../message/position.js';
-import { Mark, type Replay, type ReplayItem } from '../pubsub/replay.js';
+import type { Replay } from '../pubsub/replay.js';
+import { Mark, type ReplayItem } from '../pubsub/replay-item.js';
 import type { EndReason } from '../stats/end-reason.js';
 import type { RuleMeasures } from '../stats/measures.js';
 import type { Transport } from '../transport/transport.js';
 import type { Encoder } from './encoder.js';
+import { type EndNotice, retryMsAfter, toldBy } from './end-notice.js';
 import type { KeepAlive } from './keep-alive.js';
 import { EncodedItem, type Entry, SendQueue } from './send-queue.js';
 import type { Buffered, TotalBufferLimit } from './total-buffer-limit.js';
@@ -20,25 +21,6 @@ const mostAtOnce = 256;
  * page when it sees that a body is incomplete.
  */
 const readMs = 250;
-
-/** The times after which clients of a server that shuts down reconnect, in milliseconds: spread at random. */
-const [soonestMs, latestMs] = [500, 5000];
-
-/** The longest time that `EventSource` can wait before it reconnects, in milliseconds: timers have no more than 31 bits. */
-const neverMs = 2_147_483_647;
-/** What tells the client of `nestjs-feed/client` that reconnecting is of no use. */
-const finalStatus = 403;
-
-function drainRetryMs(): number {
-  return Math.round(soonestMs + Math.random() * (latestMs - soonestMs));
-}
-
-/** What a client is told at the end of its connection. */
-export interface Farewell {
-  readonly error: unknown;
-  /** Whether it should not reconnect. */
-  readonly isFinal?: boolean;
-}
 
 function endIncomplete(transport: Transport): void {
   transport.end(false);
@@ -82,14 +64,14 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
   /** What waits for the client, beside the bytes in the transport; undefined while the connection is live. */
   protected queue: SendQueue | undefined = new SendQueue();
   /** What its source failed with, or the broker in a replay, or what else its client is told at the end. */
-  protected failure: Farewell | undefined = undefined;
+  protected failure: EndNotice | undefined = undefined;
   /** Messages that were written. */
   messages = 0;
   /** Their bytes, without HTTP's framing. */
   bytes = 0;
   /** The offset of the last one of a feed; 0 before the first. */
   sentOffset = 0;
-  private isGoingOn = false;
+  private isContinuing = false;
   /** The encoder's last emission that was sent here. */
   private emission = 0;
 
@@ -144,8 +126,10 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
       this.write(message);
       return;
     }
-    this.beginQueue().pushNewest(message);
-    this.context.totalBufferLimit.add(this, message.text.length);
+    const queue = this.beginQueue();
+    const before = queue.bytes;
+    queue.pushNewest(message);
+    this.context.totalBufferLimit.add(this, Math.max(0, queue.bytes - before));
   }
 
   /** Sends the last message of a feed: by way of the queue, where the end of a feed is found in a replay as well. */
@@ -193,8 +177,8 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
         count += 1;
       }
       transport.uncork();
-      const mayGoOn = queue.needsRead || (count === mostAtOnce && !queue.isEmpty);
-      if (mayGoOn && this.queue === queue && !transport.isFull) void this.goOn(queue);
+      const hasMore = queue.needsRead || (count === mostAtOnce && !queue.isEmpty);
+      if (hasMore && this.queue === queue && !transport.isFull) void this.continueFlush(queue);
       if (!queue.isEmpty || this.queue !== queue) return;
       this.queue = undefined;
     }
@@ -219,11 +203,10 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
     const { isChunked } = transport;
     const { failure } = this;
     const isComplete = reason !== 'error' && (queue?.isEmpty ?? true);
-    const retryMs = reason === 'drained' ? drainRetryMs() : failure?.isFinal ? neverMs : undefined;
+    const retryMs = retryMsAfter(reason, failure);
     const retry = retryMs === undefined ? undefined : encoder.retry(retryMs, isChunked);
     if (retry !== undefined) transport.write(retry, 'latin1');
-    const told = failure && { ...failureOf(failure.error), ...(failure.isFinal && { status: finalStatus }) };
-    const failed = told && encoder.failure(told, isChunked);
+    const failed = failure && encoder.failure(toldBy(failure), isChunked);
     if (failed !== undefined) transport.write(failed, 'utf8');
     if (failed === undefined || isComplete) transport.end(isComplete);
     else setTimeout(endIncomplete, readMs, transport).unref();
@@ -251,9 +234,9 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
   }
 
   /** Reads what is to be sent next, where it has to be read, and sends on in another turn of the event loop. */
-  private async goOn(queue: SendQueue): Promise<void> {
-    if (this.isGoingOn) return;
-    this.isGoingOn = true;
+  private async continueFlush(queue: SendQueue): Promise<void> {
+    if (this.isContinuing) return;
+    this.isContinuing = true;
     try {
       if (queue.needsRead) await queue.read((startOf) => this.replayFrom(startOf));
       await nextTurn(); // other connections get theirs
@@ -263,7 +246,7 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
       this.end('error');
       this.finish(); // the rest cannot be read: the response ends incomplete
     }
-    this.isGoingOn = false;
+    this.isContinuing = false;
     this.flush();
   }
 

@@ -2,6 +2,11 @@ import { STATUS_CODES } from 'node:http';
 import { HttpException } from '@nestjs/common';
 import { toFeedException } from './to-feed-exception.js';
 
+/** What a log says of an error of the application. */
+export function stackOf(error: unknown): string | undefined {
+  return error instanceof Error ? error.stack : String(error);
+}
+
 /** What clients are told of a source that has failed after the first byte, or of a run. */
 export interface Failure {
   /** What programs tell errors by; missing where the application's exception has none. */

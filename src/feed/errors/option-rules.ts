@@ -1,6 +1,11 @@
 import * as v from 'valibot';
 import { FeedOptionsError } from './feed-options.error.js';
 
+/** The whole number that a text is, in digits; NaN where it is none, which the rule for it then rejects. */
+export function numberIn(text: string): number {
+  return /^\d+$/.test(text) ? Number(text) : Number.NaN;
+}
+
 /** An option that is a whole number of something. */
 export function wholeNumber(unit: string, least = 0, most = Number.MAX_SAFE_INTEGER) {
   return v.pipe(

@@ -1,7 +1,9 @@
 import { FeedException } from './feed-exception.js';
 
-/** How many entries a list has at most, and unless it is asked for another number. */
-export const [mostListed, usuallyListed] = [1000, 100];
+/** How many entries a list has at most, … */
+export const mostListed = 1000;
+/** … and unless it is asked for another number. */
+const usuallyListed = 100;
 
 /** The error for a parameter that is out of range, or excludes another one. */
 export function badQuery(message: string): FeedException {

@@ -29,6 +29,15 @@ export function contentOf(data: unknown, type?: string): Content {
   return { type, text, isJson: false };
 }
 
+/** Makes of data what is stored. */
+export type Serialise = (data: unknown, type: string | undefined) => Content;
+
+/** Has the application convert data before it is serialised, where it wants to. */
+export function serialiserBy(convert: ((data: unknown) => unknown) | undefined): Serialise {
+  // Called alone: a second parameter of the application's function is not ours to fill.
+  return convert ? (data, type) => contentOf(convert(data), type) : contentOf;
+}
+
 /**
  * Decodes bytes that must be UTF-8.
  *

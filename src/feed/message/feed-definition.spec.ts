@@ -38,7 +38,7 @@ describe('defineFeed()', () => {
 
   it('is small and needs nothing, so that a browser may have it', () => {
     // In a bundle, what a module exports to another has a short name as well.
-    const source = readFileSync('src/feed/message/feed-definition.ts', 'utf8').replace('export const', 'const');
+    const source = readFileSync('src/feed/message/feed-definition.ts', 'utf8').replaceAll('export const', 'const');
     const { code } = transformSync(source, {
       jsc: { target: 'es2022', parser: { syntax: 'typescript' }, minify: { compress: true, mangle: { toplevel: true } } },
       module: { type: 'es6' },

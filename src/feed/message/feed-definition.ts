@@ -60,8 +60,11 @@ export type FeedNotice =
   | { readonly id: string; readonly feed: string; readonly type: 'end'; readonly data: FeedEnd; readonly time: number }
   | { readonly feed: string; readonly type: 'reset'; readonly data: { readonly feed: string; readonly oldest: string | null } };
 
-/** The form of a segment of a feed's id. */
-export const segmentForm = /^(?!\.\.?$)[\w.~:@-]+$/;
+/** The longest id of a feed, in characters. */
+export const longestFeedId = 200;
+
+/** The form of a segment of a feed's id. Browsers and proxies remove the segments `.` and `..` from a path (RFC 3986 section 5.2.4). */
+export const segmentForm = /^(?!\.\.?(?:\/|$))[\w.~:@-]+$/;
 
 /**
  * Defines feeds and their messages, for the server and its clients alike.
@@ -74,12 +77,10 @@ export function defineFeed<const Pattern extends string, Schemas extends FeedSch
   pattern: Pattern,
   messages: Schemas,
 ): FeedDefinition<Pattern, Schemas> {
-  const segments = pattern.split('/').map((segment) => {
-    if (!segmentForm.test(segment) || /^:(?![a-z_]\w*$)/i.test(segment)) {
-      throw new TypeError(`"${pattern}" is no feed id, with :name segments or without`);
-    }
-    return segment;
-  });
+  const segments = pattern.split('/');
+  if (segments.some((segment) => !segmentForm.test(segment) || /^:(?![a-z_]\w*$)/i.test(segment))) {
+    throw new TypeError(`"${pattern}" is no feed id, with :name segments or without`);
+  }
   const definition = (values: Record<string, string | number> = {}) => ({
     id: segments
       .map((segment) => {

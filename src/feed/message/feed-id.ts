@@ -1,5 +1,5 @@
 import { FeedException } from '../errors/feed-exception.js';
-import type { FeedRef } from './feed-definition.js';
+import { type FeedRef, longestFeedId, segmentForm } from './feed-definition.js';
 
 /** The rule for feed ids, as errors and documentation state it. */
 export const feedIdRule =
@@ -8,11 +8,9 @@ export const feedIdRule =
 /** The rule for patterns, as errors state it. */
 export const feedPatternRule = "a feed's id, or the beginning of one and a * (orders/*), or * for every feed";
 
-/** The longest feed id, in characters. */
-const longestFeedId = 200;
-
-/** The form of a feed id. Browsers and proxies remove the segments `.` and `..` from a path (RFC 3986 section 5.2.4). */
-const feedIdForm = /^(?!\.\.?(?:\/|$))[\w.~:@-]+(?:\/(?!\.\.?(?:\/|$))[\w.~:@-]+)*$/;
+const segment = segmentForm.source.slice(1, -1); // without ^ and $
+/** The form of a feed id: segments with single slashes between them. */
+const feedIdForm = new RegExp(`^${segment}(?:/${segment})*$`);
 
 /** Whether a name obeys `feedIdRule`. The module's own feeds, such as that of the nodes, do not: no client can follow them. */
 export function isFeedId(id: unknown): id is string {

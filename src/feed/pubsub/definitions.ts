@@ -1,12 +1,9 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { FeedException, type FeedIssue } from '../errors/feed-exception.js';
 import { FeedOptionsError } from '../errors/feed-options.error.js';
-import { isPublishable } from '../message/content.js';
+import { isPublishable, type Serialise } from '../message/content.js';
 import type { FeedDescription, FeedRef } from '../message/feed-definition.js';
 import type { Content } from '../message/message.js';
-
-/** Makes of checked data what is stored. */
-export type Serialise = (data: unknown, type: string | undefined) => Content;
 
 /** The key of messages without a type. */
 export const untyped = 'message';

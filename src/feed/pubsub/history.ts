@@ -3,7 +3,8 @@ import { badQuery, checkWhole } from '../errors/query-rules.js';
 import { type FeedEnd, isEnd } from '../message/end.js';
 import { type FeedMessage, type StoredMessage, toFeedMessage } from '../message/message.js';
 import { formatPosition, mostLast, type Position, parseSince, type Start } from '../message/position.js';
-import { Mark, Replay } from './replay.js';
+import { Replay } from './replay.js';
+import { Mark } from './replay-item.js';
 
 /** How many messages one answer has at most, and unless it is asked for fewer. */
 export const mostMessages = 1000;

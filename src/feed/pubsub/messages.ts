@@ -5,7 +5,8 @@ import { isEnd } from '../message/end.js';
 import { type FeedMessage, type StoredMessage, type TextMessage, toFeedMessage } from '../message/message.js';
 import type { Start } from '../message/position.js';
 import { backoff } from '../time/backoff.js';
-import { Mark, type Replay, type ReplayItem } from './replay.js';
+import type { Replay } from './replay.js';
+import { Mark, type ReplayItem } from './replay-item.js';
 import type { Router } from './router.js';
 import type { Subscriber } from './topic.js';
 

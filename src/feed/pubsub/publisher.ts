@@ -2,10 +2,11 @@ import type { Broker, PublishConditions } from '../broker/broker.js';
 import { FeedEndedError } from '../errors/broker.errors.js';
 import { FeedException } from '../errors/feed-exception.js';
 import { toFeedException } from '../errors/to-feed-exception.js';
+import type { Serialise } from '../message/content.js';
 import { endContent, type FeedEnd, isEnd } from '../message/end.js';
 import type { Content, StoredMessage } from '../message/message.js';
 import { RateLimit } from '../time/rate-limit.js';
-import type { Definitions, Serialise } from './definitions.js';
+import type { Definitions } from './definitions.js';
 import { conditionsOf, type PublishOptions } from './publish-options.js';
 import type { FeedRule, RuleSet } from './rules.js';
 
@@ -54,7 +55,7 @@ export class Publisher {
     if (this.definitions === undefined) return this.store(feeds, serialise(data, options.type), conditionsOf(options));
     const contents = this.definitions.contentsOf(feeds, data, options.type, serialise);
     const conditions = conditionsOf(options);
-    if (this.checking.size === 0 && !contents.some(isLater)) return this.store(feeds, contents as Content[], conditions);
+    if (this.checking.size === 0 && !contents.some(isPromise)) return this.store(feeds, contents as Content[], conditions);
     return this.storeLater(feeds, contents, conditions);
   }
 
@@ -143,6 +144,6 @@ export class Publisher {
   }
 }
 
-function isLater(content: Content | Promise<Content>): content is Promise<Content> {
+function isPromise(content: Content | Promise<Content>): content is Promise<Content> {
   return 'then' in content;
 }

@@ -3,7 +3,8 @@ import type { Broker, History, HistoryBounds } from '../broker/broker.js';
 import { MemoryBroker } from '../broker/memory/memory-broker.js';
 import { resetType, type StoredMessage, storedMessage } from '../message/message.js';
 import { nowhere, type Position, type Start } from '../message/position.js';
-import { Mark, Replay, type ReplayItem } from './replay.js';
+import { Replay } from './replay.js';
+import { Mark, type ReplayItem } from './replay-item.js';
 
 const roomy: HistoryBounds = {
   historyLength: 1000,
@@ -39,6 +40,25 @@ describe('a replay of several feeds', () => {
       if (!isResumed) expect((items.at(-1) as Mark).position).toBe('e-4');
     },
   );
+
+  it('holds no more bytes than its page for a reader that takes nothing, whatever its characters take', async () => {
+    const broker = new MemoryBroker(roomy);
+    const feeds = ['a', 'b', 'c'];
+    const text = '€'.repeat(1200);
+    for (const feed of feeds) await broker.publish(feed, { type: undefined, text, isJson: false });
+    const replay = await Replay.open(broker, { feeds, startOf: () => 'earliest', isResumed: true, pageBytes: 4000 });
+    const held: string[] = [];
+    for (let item = replay.take(); item !== undefined; item = replay.take()) if (isStored(item)) held.push(item.feed);
+    expect(held).toEqual(['a']);
+    for (let n = 0; n < 2; n += 1) {
+      await replay.read();
+      expect(replay.waitingBytes).toBe(3600);
+      held.push((replay.take() as StoredMessage).feed);
+    }
+    expect(replay).toMatchObject({ waitingBytes: 0, isDone: true });
+    expect(held).toEqual(feeds);
+    await broker.close();
+  });
 
   const longest = 3000;
   /** A message to publish: the number of its feed, and its length. */

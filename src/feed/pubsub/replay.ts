@@ -1,29 +1,14 @@
 import type { Broker } from '../broker/broker.js';
 import { BrokerUnavailableError } from '../errors/broker.errors.js';
-import { resetType, type StoredMessage, type TextMessage } from '../message/message.js';
-import { formatPosition, isPosition, type Position, type Start } from '../message/position.js';
+import type { StoredMessage, TextMessage } from '../message/message.js';
+import { isPosition, type Position, type Start } from '../message/position.js';
 import type { ResumeResult, RuleMeasures } from '../stats/measures.js';
-import { ReplayCursor } from './replay-cursor.js';
+import { FeedReplay } from './feed-replay.js';
+import { Mark, type ReplayItem, resetOf, withoutPosition } from './replay-item.js';
 import { resultOf, SentReplay } from './sent-replay.js';
 
 /** How many bytes of a feed are read at once at least: a read for each small message would cost more than it saves. */
 const leastBytes = 1024;
-
-/** Tells a client how far it has come, where no message does. */
-export class Mark {
-  readonly position: string;
-
-  /** @param isStart whether a replay begins there; otherwise all that it had to send has been sent */
-  constructor(
-    position: Position,
-    readonly isStart: boolean,
-  ) {
-    this.position = formatPosition(position);
-  }
-}
-
-/** What a replay sends: stored messages, a `reset`, and marks that move the client's position without a message. */
-export type ReplayItem = StoredMessage | TextMessage | Mark;
 
 /** Where a replay begins. */
 interface ReplayStart {
@@ -54,7 +39,7 @@ export class Replay {
   isCut = false;
   /** The offset up to which the replay has, or will have, all messages of its feeds: a live one up to there is a repetition. */
   end = Number.POSITIVE_INFINITY;
-  /** Bytes that were read and not taken. */
+  /** Bytes of text that were read and not taken. */
   waitingBytes = 0;
   /** How its reader resumes; undefined where it gave no position. */
   private resumed: ResumeResult | undefined = undefined;
@@ -68,9 +53,10 @@ export class Replay {
   private owesMark: boolean;
   private readonly hidesPositions: boolean;
   private readonly ready: ReplayItem[] = [];
-  private cursors: readonly ReplayCursor[];
+  /** Of each feed. */
+  private parts: readonly FeedReplay[];
   /** Those that have a message, by its offset. */
-  private order: ReplayCursor[] = [];
+  private order: FeedReplay[] = [];
   /** Bytes of each feed's page. */
   private readonly limitBytes: number;
   /** Bytes of all pages. */
@@ -88,7 +74,7 @@ export class Replay {
     // Those who do not resume get a few of the newest messages of each feed, as a rule.
     this.mostBytes = isResumed ? Math.max(pageBytes, this.limitBytes * feeds.length) : Number.POSITIVE_INFINITY;
     // A connection without a feed has a position, too.
-    this.cursors = (feeds.length > 0 ? feeds : ['']).map((feed) => new ReplayCursor(feed, this.limitBytes));
+    this.parts = (feeds.length > 0 ? feeds : ['']).map((feed) => new FeedReplay(feed, this.limitBytes));
   }
 
   /** @throws what the broker fails with */
@@ -126,9 +112,9 @@ export class Replay {
   /** Replays no more of a feed. */
   unfollow(feed: string): void {
     this.feeds = this.feeds.filter((other) => other !== feed);
-    this.cursors = this.cursors.filter((cursor) => {
-      if (cursor.feed === feed) this.waitingBytes -= cursor.waitingBytes;
-      return cursor.feed !== feed;
+    this.parts = this.parts.filter((part) => {
+      if (part.feed === feed) this.waitingBytes -= part.waitingBytes;
+      return part.feed !== feed;
     });
     this.update();
   }
@@ -156,7 +142,7 @@ export class Replay {
    * @throws what the broker fails with
    */
   async read(): Promise<void> {
-    const empty = this.cursors.filter(({ next, hasMore }) => hasMore && next === undefined).sort((a, b) => a.end - b.end);
+    const empty = this.parts.filter(({ next, hasMore }) => hasMore && next === undefined).sort((a, b) => a.end - b.end);
     let room = this.mostBytes - this.waitingBytes;
     const some = empty.filter(({ pageBytes }, n) => {
       room -= pageBytes;
@@ -164,7 +150,7 @@ export class Replay {
     });
     const { epoch } = this.start;
     this.isReading = true;
-    await Promise.all(some.map((cursor, n) => this.load(cursor, { epoch, offset: cursor.end }, n === 0)));
+    await Promise.all(some.map((part, n) => this.load(part, { epoch, offset: part.end }, n === 0)));
     this.isReading = false;
     if (some.some(({ after }) => after.epoch !== epoch)) throw new BrokerUnavailableError('The broker has lost its messages.');
     this.pushResets(some);
@@ -172,18 +158,18 @@ export class Replay {
   }
 
   private async begin(startOf: (feed: string) => Start): Promise<void> {
-    const { cursors, isResumed, feeds } = this;
-    await Promise.all(cursors.map((cursor) => this.load(cursor, feeds.length > 0 ? startOf(cursor.feed) : 'end')));
-    this.start = cursors.map(({ after }) => after).reduce((least, after) => (after.offset < least.offset ? after : least));
-    const isFromEarliest = ({ feed }: ReplayCursor) => feeds.length > 0 && startOf(feed) === 'earliest';
-    this.over = feeds.filter((_, n) => cursors[n]?.isOver);
-    if (isResumed && feeds.length > 0) this.resumed = resultOf(cursors.filter(({ feed }) => isPosition(startOf(feed))));
-    this.isCut = cursors.some((cursor) => cursor.reset !== undefined && isFromEarliest(cursor));
+    const { parts, isResumed, feeds } = this;
+    await Promise.all(parts.map((part) => this.load(part, feeds.length > 0 ? startOf(part.feed) : 'end')));
+    this.start = parts.map(({ after }) => after).reduce((least, after) => (after.offset < least.offset ? after : least));
+    const isFromEarliest = ({ feed }: FeedReplay) => feeds.length > 0 && startOf(feed) === 'earliest';
+    this.over = feeds.filter((_, n) => parts[n]?.isEndedBefore);
+    if (isResumed && feeds.length > 0) this.resumed = resultOf(parts.filter(({ feed }) => isPosition(startOf(feed))));
+    this.isCut = parts.some((part) => part.reset !== undefined && isFromEarliest(part));
     this.update();
     if (isResumed) {
       this.ready.push(new Mark(this.start, true));
       this.pushResets(
-        cursors.filter((cursor) => !isFromEarliest(cursor)),
+        parts.filter((part) => !isFromEarliest(part)),
         this.start,
       );
     }
@@ -194,22 +180,22 @@ export class Replay {
    *
    * @param isNeeded whether the page is kept whatever its size
    */
-  private async load(cursor: ReplayCursor, start: Start, isNeeded = false): Promise<void> {
-    const history = await this.broker.read(cursor.feed, start, this.limitBytes);
-    if (!this.cursors.includes(cursor)) return; // unfollowed meanwhile
-    const room = isNeeded ? Number.POSITIVE_INFINITY : this.mostBytes - this.waitingBytes;
-    this.waitingBytes += cursor.load(history, this.limitBytes, room);
+  private async load(part: FeedReplay, start: Start, isNeeded = false): Promise<void> {
+    const history = await this.broker.read(part.feed, start, this.limitBytes);
+    if (!this.parts.includes(part)) return; // unfollowed meanwhile
+    part.load(history, this.limitBytes, isNeeded ? Number.POSITIVE_INFINITY : this.mostBytes - this.waitingBytes);
+    this.waitingBytes += part.waitingBytes;
   }
 
-  private pushResets(cursors: readonly ReplayCursor[], position?: Position): void {
-    for (const { feed, reset } of cursors) if (reset !== undefined) this.ready.push(resetOf(feed, reset, position));
+  private pushResets(parts: readonly FeedReplay[], position?: Position): void {
+    for (const { feed, reset } of parts) if (reset !== undefined) this.ready.push(resetOf(feed, reset, position));
   }
 
   private update(): void {
-    this.order = this.cursors.filter(({ next }) => next !== undefined).sort((a, b) => offsetOf(a) - offsetOf(b));
+    this.order = this.parts.filter(({ next }) => next !== undefined).sort((a, b) => offsetOf(a) - offsetOf(b));
     // A page that was needed may turn out to be newer than others.
     while (this.waitingBytes > this.mostBytes && this.order.length > 1) {
-      const newest = this.order.pop() as ReplayCursor;
+      const newest = this.order.pop() as FeedReplay;
       this.waitingBytes -= newest.waitingBytes;
       newest.drop();
     }
@@ -217,18 +203,17 @@ export class Replay {
   }
 
   private updateEnd(): void {
-    this.end = this.cursors.reduce((least, { end }) => Math.min(least, end), this.limit);
+    this.end = this.parts.reduce((least, { end }) => Math.min(least, end), this.limit);
   }
 
   private takeMessage(): StoredMessage | undefined {
-    const cursor = this.next();
-    if (!cursor) return undefined;
-    const message = cursor.next as StoredMessage;
-    cursor.take();
+    const part = this.next();
+    if (!part) return undefined;
+    const message = part.next as StoredMessage;
+    this.waitingBytes -= part.take();
     this.sent?.note();
-    this.waitingBytes -= message.text.length;
     this.order.shift();
-    if (cursor.next !== undefined) this.insert(cursor);
+    if (part.next !== undefined) this.insert(part);
     return message;
   }
 
@@ -238,17 +223,17 @@ export class Replay {
     return new Mark({ epoch: this.start.epoch, offset: this.end }, false);
   }
 
-  /** Puts a cursor into its place in the order. */
-  private insert(cursor: ReplayCursor): void {
+  /** Puts a feed into its place in the order. */
+  private insert(part: FeedReplay): void {
     const { order } = this;
-    const offset = offsetOf(cursor);
+    const offset = offsetOf(part);
     let [low, high] = [0, order.length];
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (offsetOf(order[middle] as ReplayCursor) < offset) low = middle + 1;
+      if (offsetOf(order[middle] as FeedReplay) < offset) low = middle + 1;
       else high = middle;
     }
-    order.splice(low, 0, cursor);
+    order.splice(low, 0, part);
   }
 
   private get hasItem(): boolean {
@@ -256,38 +241,22 @@ export class Replay {
   }
 
   private get isMarkDue(): boolean {
-    return this.owesMark && this.cursors.length > 0 && !this.isLimited;
+    return this.owesMark && this.parts.length > 0 && !this.isLimited;
   }
 
   /** Whether a feed that has not been read to its end keeps the messages of the others from being sent. */
   private get isLimited(): boolean {
     const { end, isReading } = this;
-    return isReading || this.cursors.some((cursor) => cursor.hasMore && cursor.end === end);
+    return isReading || this.parts.some((part) => part.hasMore && part.end === end);
   }
 
   /** The feed whose turn it is: messages go out in the order of all feeds, so none may be newer than what is still to be read. */
-  private next(): ReplayCursor | undefined {
+  private next(): FeedReplay | undefined {
     const [first] = this.order;
     return first && offsetOf(first) <= this.end ? first : undefined;
   }
 }
 
-function offsetOf({ next }: ReplayCursor): number {
+function offsetOf({ next }: FeedReplay): number {
   return (next as StoredMessage).offset;
-}
-
-/**
- * The message that tells a reader that messages of a feed are lost.
- *
- * @param oldest the id of the first that is stored; null where there is none
- * @param position where its reader is after it; without one, the reader's position does not change
- */
-export function resetOf(feed: string, oldest: string | null, position?: Position): TextMessage {
-  const text = JSON.stringify({ feed, oldest });
-  return { id: position && formatPosition(position), feed, type: resetType, text, isJson: true };
-}
-
-/** The same message for a reader whose position is behind it already. */
-function withoutPosition({ feed, type, text, isJson, time }: TextMessage): TextMessage {
-  return { id: undefined, feed, type, text, isJson, time };
 }

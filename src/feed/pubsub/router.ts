@@ -59,7 +59,7 @@ export class Router {
   }
 
   /** The feeds with the most subscribers, the most first. */
-  busiest(most: number): { id: string; followers: number }[] {
+  busiest(most: number): { id: string; subscribers: number }[] {
     const found: Topic[] = [];
     for (const topic of this.topics.values()) {
       if (found.length === most && topic.size <= (found.at(-1)?.size ?? 0)) continue;
@@ -67,7 +67,7 @@ export class Router {
       found.splice(place < 0 ? found.length : place, 0, topic);
       found.length = Math.min(found.length, most);
     }
-    return found.map(({ feed, size }) => ({ id: feed, followers: size }));
+    return found.map(({ feed, size }) => ({ id: feed, subscribers: size }));
   }
 
   /**

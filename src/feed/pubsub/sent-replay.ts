@@ -1,5 +1,5 @@
 import type { ResumeResult, RuleMeasures } from '../stats/measures.js';
-import type { ReplayCursor } from './replay-cursor.js';
+import type { FeedReplay } from './feed-replay.js';
 
 /** Measures what is sent of a replay, and how long that takes. */
 export class SentReplay {
@@ -23,11 +23,11 @@ export class SentReplay {
 /**
  * How a reader resumes.
  *
- * @param cursors of the feeds on which it gave a position
+ * @param parts of the feeds on which it gave a position
  * @returns undefined where it gave none
  */
-export function resultOf(cursors: readonly ReplayCursor[]): ResumeResult | undefined {
-  if (cursors.length === 0) return undefined;
-  if (cursors.some(({ reset }) => reset !== undefined)) return 'reset';
-  return cursors.some(({ next }) => next !== undefined) ? 'recovered' : 'live';
+export function resultOf(parts: readonly FeedReplay[]): ResumeResult | undefined {
+  if (parts.length === 0) return undefined;
+  if (parts.some(({ reset }) => reset !== undefined)) return 'reset';
+  return parts.some(({ next }) => next !== undefined) ? 'recovered' : 'live';
 }

@@ -1,5 +1,5 @@
 import { FeedException, isAnswer } from '../errors/feed-exception.js';
-import { contentOf } from '../message/content.js';
+import type { Serialise } from '../message/content.js';
 import type { TextMessage } from '../message/message.js';
 
 /** The type of the message that tells the state of a feed. */
@@ -12,11 +12,10 @@ export class Snapshots {
   private readonly next = new Map<string, Promise<TextMessage>>();
 
   /**
-   * @param serialize converts the data of a snapshot, as all that is published
    * @param onFailed told once of each that failed
    */
   constructor(
-    private readonly serialize: ((data: unknown) => unknown) | undefined,
+    private readonly serialise: Serialise,
     private readonly onFailed: (feed: string, error: unknown) => void,
   ) {}
 
@@ -46,9 +45,8 @@ export class Snapshots {
 
   /** It has no id: a reader's position is where its replay begins. So all who wait for it get the same message, which is encoded once. */
   private messageOf(feed: string, data: unknown): TextMessage {
-    const { serialize } = this;
     try {
-      return { id: undefined, feed, ...contentOf(serialize ? serialize(data) : data, snapshotType) };
+      return { id: undefined, feed, ...this.serialise(data, snapshotType) };
     } catch (error) {
       throw this.failure(feed, error); // it is not the client's
     }

@@ -2,7 +2,7 @@ import type { MessageSink } from '../broker/broker.js';
 import { isEnd } from '../message/end.js';
 import type { StoredMessage, TextMessage } from '../message/message.js';
 import type { RuleMeasures } from '../stats/measures.js';
-import { resetOf } from './replay.js';
+import { resetOf } from './replay-item.js';
 
 /** What the messages of a feed are delivered to. */
 export interface Subscriber {

@@ -34,7 +34,7 @@ async function* pulled<T>(source: AsyncIterable<T>, signal: AbortSignal): AsyncG
 
 async function* pushed<T>(source: ObservableInput<T>, signal: AbortSignal): AsyncGenerator<T, void> {
   const waiting: T[] = [];
-  let isOver = false;
+  let isCompleted = false;
   let failure: { readonly error: unknown } | undefined;
   let wake = () => {};
   const subscription = from(source).subscribe({
@@ -47,7 +47,7 @@ async function* pushed<T>(source: ObservableInput<T>, signal: AbortSignal): Asyn
       wake();
     },
     complete: () => {
-      isOver = true;
+      isCompleted = true;
       wake();
     },
   });
@@ -58,7 +58,7 @@ async function* pushed<T>(source: ObservableInput<T>, signal: AbortSignal): Asyn
       yield* waiting.splice(0);
       if (waiting.length > 0) continue;
       if (failure) throw failure.error;
-      if (isOver || signal.aborted) return;
+      if (isCompleted || signal.aborted) return;
       await new Promise<void>((resolve) => {
         wake = resolve;
       });

@@ -3,7 +3,7 @@ import type { ObservableInput } from 'rxjs';
 import type { Broker } from '../broker/broker.js';
 import type { Leases } from '../cluster/leases.js';
 import { BrokerUnavailableError, FeedPositionError } from '../errors/broker.errors.js';
-import { contentOf } from '../message/content.js';
+import type { Serialise } from '../message/content.js';
 import { isEnd } from '../message/end.js';
 import { type Content, type FeedItem, type FeedMessage, isMessage } from '../message/message.js';
 import type { Position } from '../message/position.js';
@@ -12,7 +12,7 @@ import { backoff } from '../time/backoff.js';
 import { itemsOf } from './items.js';
 
 /** The delays before a message is published again, while the broker is unavailable. */
-const retryDelays = { minMs: 150, maxMs: 2000 };
+export const retryDelays = { minMs: 150, maxMs: 2000 };
 /** How many bytes are read at once of what others have published. */
 const pageBytes = 65_536;
 /** How many characters of text are joined at most. */
@@ -38,7 +38,7 @@ export type Producer = (signal: AbortSignal) => ObservableInput<FeedItem> | Prom
 export interface RunContext {
   readonly broker: Broker;
   readonly leases: Leases;
-  readonly serialize: ((data: unknown) => unknown) | undefined;
+  readonly serialise: Serialise;
   readonly definitions: Definitions | undefined;
 }
 
@@ -52,10 +52,6 @@ export class Run {
   /** Whether the feed's end is not this run's to tell. */
   isGivenUp = false;
   private readonly controller = new AbortController();
-  private readonly serialise = (data: unknown, type: string | undefined): Content => {
-    const { serialize } = this.context;
-    return contentOf(serialize ? serialize(data) : data, type);
-  };
   private text: { type: string | undefined; pieces: string[]; length: number } | undefined = undefined;
   private timer: NodeJS.Timeout | undefined = undefined;
   /** The messages on their way, one after the other. */
@@ -132,8 +128,8 @@ export class Run {
   }
 
   private contentOf(data: unknown, type: string | undefined): Content | Promise<Content> {
-    const { definitions } = this.context;
-    return definitions ? definitions.contentOf(this.feed, data, type, this.serialise) : this.serialise(data, type);
+    const { definitions, serialise } = this.context;
+    return definitions ? definitions.contentOf(this.feed, data, type, serialise) : serialise(data, type);
   }
 
   private append(content: Content | Promise<Content>): Promise<void> {

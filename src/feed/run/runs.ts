@@ -10,7 +10,7 @@ import { messagesOf } from '../pubsub/messages.js';
 import type { Publisher } from '../pubsub/publisher.js';
 import type { Router } from '../pubsub/router.js';
 import { backoff } from '../time/backoff.js';
-import { type Producer, Run, type RunContext, type RunOptions } from './run.js';
+import { type Producer, Run, type RunContext, type RunOptions, retryDelays } from './run.js';
 
 /** How long nodes wait at random before they take over from one that is gone, in milliseconds, so that mostly one tries. */
 const takeOverMs = 500;
@@ -18,7 +18,6 @@ const takeOverMs = 500;
 const restartShare = 2;
 /** How long a shutdown waits for the ends of runs to be published, in milliseconds. */
 const leaveMs = 1000;
-const retryDelays = { minMs: 150, maxMs: 2000 };
 
 /** What a node has learnt when it was asked to run a producer. */
 export interface FeedRun {

@@ -2,10 +2,10 @@ import { Controller, Get, Header, HttpStatus, NotFoundException, Param, Post, Re
 import type { Observable } from 'rxjs';
 import { Feed } from '../../feed/feed.decorator.js';
 import { type AnyRequest, rawOf } from '../../feed/http/adapter.js';
-import { DashboardFiles } from './dashboard.files.js';
 import { DashboardGuard, DashboardKey } from './dashboard.key.js';
 import { DashboardOptions } from './dashboard.options.js';
 import { type DashboardNumbers, DashboardService } from './dashboard.service.js';
+import { DashboardFiles } from './dashboard-files.js';
 import { type Reply, readForm } from './exchange.js';
 
 /** The query of the form after a wrong key. */
@@ -23,8 +23,7 @@ export class DashboardController {
     private readonly options: DashboardOptions,
   ) {
     const { feedPath, needsToken } = options;
-    const path = feedPath.replace(/^\/|\/$/g, '');
-    this.page = files.page.replace('data-feeds=""', `data-feeds="${path}"`).replace('data-token=""', `data-token="${needsToken}"`);
+    this.page = files.page.replace('data-feeds=""', `data-feeds="${feedPath}"`).replace('data-token=""', `data-token="${needsToken}"`);
   }
 
   /** The dashboard, or the form for its key. Their links are relative to `/dashboard`, so a trailing slash is redirected. */

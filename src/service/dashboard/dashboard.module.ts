@@ -2,10 +2,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type DynamicModule, type MiddlewareConsumer, Module, type NestModule } from '@nestjs/common';
 import { HealthModule } from '../../health/health.module.js';
 import { DashboardController } from './dashboard.controller.js';
-import { DashboardFiles } from './dashboard.files.js';
 import { DashboardKey } from './dashboard.key.js';
 import { DashboardOptions } from './dashboard.options.js';
 import { DashboardService } from './dashboard.service.js';
+import { DashboardFiles } from './dashboard-files.js';
 
 /** Scripts, styles and images are loaded from this service alone; inline ones are not allowed. */
 const policy = [

@@ -11,9 +11,9 @@ const intervalMs = 1000;
 const shownFeeds = 10;
 const reportedFeeds = 50;
 
-export interface FeedNumbers {
+interface FeedNumbers {
   id: string;
-  followers: number;
+  subscribers: number;
 }
 
 /** What each worker reports. */
@@ -107,10 +107,11 @@ export class DashboardService {
   }
 }
 
-/** Adds up the followers that each feed has in the workers. */
+/** Adds up the subscribers that each feed has in the workers. */
 function busiestOf(workers: WorkerNumbers[]): FeedNumbers[] {
-  const followers = new Map<string, number>();
-  for (const { busiest } of workers) for (const feed of busiest) followers.set(feed.id, (followers.get(feed.id) ?? 0) + feed.followers);
-  const feeds = [...followers].map(([id, count]) => ({ id, followers: count }));
-  return feeds.sort((a, b) => b.followers - a.followers).slice(0, shownFeeds);
+  const subscribers = new Map<string, number>();
+  for (const { busiest } of workers)
+    for (const feed of busiest) subscribers.set(feed.id, (subscribers.get(feed.id) ?? 0) + feed.subscribers);
+  const feeds = [...subscribers].map(([id, count]) => ({ id, subscribers: count }));
+  return feeds.sort((a, b) => b.subscribers - a.subscribers).slice(0, shownFeeds);
 }

@@ -14,12 +14,12 @@ const policy =
  * its feeds as an AsyncAPI document at `/docs/asyncapi.json`.
  *
  * @param app the application, before it listens
- * @param feedPath the path of its feeds
+ * @param feedPath the path of its feeds, without slashes at its ends
  * @param hasAdmin whether there are routes for operators
  * @returns warnings for the operator, where they are not served
  */
 export async function serveDocs(app: INestApplication, feedPath: string, hasAdmin: boolean): Promise<string[]> {
-  const path = `/${feedPath.replace(/^\/|\/$/g, '')}`;
+  const path = `/${feedPath}`;
   if (/^\/docs(-json)?(\/|$)/.test(path)) return [`${page} is not served: FEED_PATH uses the same path`];
   // Before the page, whose files have paths below it. The options are there once the application is initialised.
   const adapter = app.getHttpAdapter();

@@ -7,7 +7,7 @@ import { WorkerQueries } from './worker-queries.js';
 /** How long workers may take to exit once their shutdown is over, in milliseconds. */
 const exitMs = 900;
 
-export interface PrimaryOptions {
+interface PrimaryOptions {
   /** The number of workers. */
   count: number;
   /** What is added to the environment of a worker, by its number, from 1 on. */

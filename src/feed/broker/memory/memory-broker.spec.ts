@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import fc from 'fast-check';
 import type { StoredMessage } from '../../message/message.js';
-import { type HistoryBounds, messageOverhead } from '../broker.js';
+import { type HistoryBounds, messageOverhead } from '../history-bounds.js';
 import { MemoryBroker } from './memory-broker.js';
 
 const roomy: HistoryBounds = {

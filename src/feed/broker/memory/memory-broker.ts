@@ -6,7 +6,7 @@ import { newEpoch } from '../epoch.js';
 import type { IdRange } from '../first-ids.js';
 import { MessageLog } from '../message-log.js';
 import { KnownKeys } from './known-keys.js';
-import { RememberedNames } from './remembered-names.js';
+import { MemoryNames } from './memory-names.js';
 
 const unconditional: PublishConditions = {};
 
@@ -17,7 +17,7 @@ export class MemoryBroker implements Broker {
   /** Each broker has an epoch of its own: what an earlier process stored is gone. */
   private readonly log: MessageLog;
   private readonly keys: KnownKeys;
-  private readonly names = new RememberedNames();
+  private readonly names = new MemoryNames();
   private readonly sinks = new Map<string, MessageSink>();
   private undelivered: StoredMessage[] = [];
 

@@ -15,7 +15,7 @@ interface Arrival {
   readonly content: ReturnType<typeof decode>;
 }
 
-export interface ArrivalsOptions {
+interface ArrivalsOptions {
   /** How many bytes a message may have in NATS. */
   readonly largestBytes: number;
   /** Called when everything up to an offset has been delivered. */

@@ -73,21 +73,21 @@ class NatsBroker extends SessionBroker<NatsSession> {
   read(feed: string, start: Start, limitBytes: number): Promise<History> {
     return this.withSession(async (session) => {
       await session.catchUp();
-      return this.feeds.read(feed, start, limitBytes);
+      return this.feeds.stored.read(feed, start, limitBytes);
     });
   }
 
   override storedIds(range: IdRange): Promise<StoredIds> {
     return this.withSession(async (session) => {
       await session.catchUp();
-      return this.feeds.storedIds(range);
+      return this.feeds.stored.storedIds(range);
     });
   }
 
   override measure(feeds: readonly string[]): Promise<(StoredFeed | undefined)[]> {
     return this.withSession(async (session) => {
       await session.catchUp();
-      return this.feeds.measure(feeds);
+      return this.feeds.stored.measure(feeds);
     });
   }
 

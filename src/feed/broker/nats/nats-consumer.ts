@@ -15,7 +15,7 @@ export interface Delivery {
 }
 
 /** What is consumed. */
-export interface ConsumerTarget {
+interface ConsumerTarget {
   readonly stream: string;
   /** The sequence of the first message. */
   readonly from: number;
@@ -26,7 +26,7 @@ export interface ConsumerTarget {
 }
 
 /** What hears of a consumer. */
-export interface ConsumerListener {
+interface ConsumerListener {
   /** Something has arrived: a message, or the consumer's heartbeat. */
   onHeard?(): void;
   deliver(delivery: Delivery): void;
@@ -36,7 +36,7 @@ export interface ConsumerListener {
   fail(cause: Error): void;
 }
 
-export interface Consumer {
+interface Consumer {
   /** How many messages the stream had when this began. */
   readonly pending: number;
   stop(): void;

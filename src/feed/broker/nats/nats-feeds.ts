@@ -1,8 +1,7 @@
 import { isEnd } from '../../message/end.js';
 import { type Content, type StoredMessage, storedMessage } from '../../message/message.js';
-import type { Start } from '../../message/position.js';
-import { boundsOf, type History, type HistoryBounds, longestTtlMs, type MessageSink, type StoredFeed, type StoredIds } from '../broker.js';
-import type { IdRange } from '../first-ids.js';
+import type { MessageSink } from '../broker.js';
+import { boundsOf, type HistoryBounds, longestTtlMs } from '../history-bounds.js';
 import { MessageLog } from '../message-log.js';
 
 /** Of how many of the last messages the time is known. */
@@ -76,19 +75,9 @@ export class NatsFeeds {
     this.sinks.delete(feed);
   }
 
-  /** Only after `begin()`. */
-  read(feed: string, start: Start, limitBytes: number): History {
-    return (this.log as MessageLog).read(feed, start, limitBytes);
-  }
-
-  /** Only after `begin()`. */
-  storedIds(range: IdRange): StoredIds {
-    return (this.log as MessageLog).storedIds(range);
-  }
-
-  /** Only after `begin()`. */
-  measure(feeds: readonly string[]): (StoredFeed | undefined)[] {
-    return (this.log as MessageLog).measure(feeds);
+  /** What is stored of the stream. Only after `begin()`. */
+  get stored(): MessageLog {
+    return this.log as MessageLog;
   }
 
   /**
@@ -163,7 +152,7 @@ export class NatsFeeds {
       return;
     }
     if (isEnd(content)) noteOccasion(this.ends, feed, { offset, time }, this.longestTtlMs);
-    const log = this.log as MessageLog;
+    const log = this.stored;
     const message = storedMessage(feed, log.epoch, offset, time, content);
     this.advance(offset);
     log.append(message);
@@ -244,7 +233,7 @@ export class NatsFeeds {
   }
 
   private advance(offset: number, lastMissing = offset - 1): void {
-    const log = this.log as MessageLog;
+    const log = this.stored;
     if (lastMissing > log.offset) this.gapEnd = lastMissing + 1;
     log.offset = offset;
   }

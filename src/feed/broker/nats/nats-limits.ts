@@ -1,5 +1,5 @@
 import { nanos } from '@nats-io/transport-node';
-import { allBounds, boundsOf, type HistoryBounds, longestTtlMs } from '../broker.js';
+import { allBounds, boundsOf, type HistoryBounds, longestTtlMs } from '../history-bounds.js';
 
 /** The shortest time that NATS accepts. */
 const leastAgeMs = 100;

@@ -12,8 +12,8 @@ import {
 } from '@nats-io/jetstream';
 import { millis, type NatsConnection } from '@nats-io/transport-node';
 import type { StoredMessage } from '../../message/message.js';
-import { allBounds, type HistoryBounds } from '../broker.js';
 import { newEpoch } from '../epoch.js';
+import { allBounds, type HistoryBounds } from '../history-bounds.js';
 import type { NatsSettings } from './nats.options.js';
 import { feedOf } from './nats-codec.js';
 import { consume, type Delivery } from './nats-consumer.js';
@@ -45,7 +45,7 @@ export interface StreamState {
 }
 
 /** What may be missing of a stream. */
-export interface StreamLosses extends StreamState {
+interface StreamLosses extends StreamState {
   /** When this was so, by the clock of the server, in milliseconds since 1970. */
   readonly at: number;
   /** The feeds that have as many messages as the stream stores of one: only they may have lost some to newer ones. */

@@ -2,16 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { reasonOf } from '../../errors/broker.errors.js';
 import type { Content, StoredMessage } from '../../message/message.js';
 import { isPosition, type Start } from '../../message/position.js';
-import {
-  type BrokerContext,
-  type History,
-  longestTtlMs,
-  type MessageSink,
-  type PublishConditions,
-  type StoredFeed,
-  type StoredIds,
-} from '../broker.js';
+import type { BrokerContext, History, MessageSink, PublishConditions, StoredFeed, StoredIds } from '../broker.js';
 import type { IdRange } from '../first-ids.js';
+import { longestTtlMs } from '../history-bounds.js';
 import { intervalFactor } from '../interval-factor.js';
 import { SessionBroker } from '../session-broker.js';
 import type { RedisTarget } from './redis.options.js';

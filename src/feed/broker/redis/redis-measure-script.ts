@@ -1,16 +1,12 @@
-import { entries } from './redis-scripts.js';
+import { entries, sizes } from './redis-scripts.js';
 
 /**
  * Measures streams, without reading them: an entry says how many bytes were before it.
  *
- * KEYS: state, streams. ARGV: epoch (not used), the overhead of a message in bytes. Returns of each feed 0 where nothing is stored, or: how many
- * messages, how many bytes, the offset of the newest one, and that message where it is the feed's end.
+ * KEYS: state, streams. Returns of each feed 0 where nothing is stored, or: how many messages, how many bytes, the offset of the newest one,
+ * and that message where it is the feed's end.
  */
-export const measure = `${entries}
-local overhead = tonumber(ARGV[2])
-local function bytesBefore(message) return tonumber(message:match('^%S+ %S+ %S+ %S+ (%d+)')) end
-local function size(message) return #message - message:find('\\n', 1, true) - 1 + overhead end
-
+export const measure = `${entries}${sizes}
 local function measured(key)
   local newest = range('XREVRANGE', key, '+', '-', 1)[1]
   local last = newest and own(newest)

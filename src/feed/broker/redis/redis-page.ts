@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { isEnd } from '../../message/end.js';
 import type { StoredMessage } from '../../message/message.js';
 import { isPosition, type Position, type Start } from '../../message/position.js';
-import { boundsOf, type HistoryBounds } from '../broker.js';
+import { boundsOf, type HistoryBounds } from '../history-bounds.js';
 import { parse } from './redis-message.js';
 
 /** How many bytes one command may return, unless a single message is larger. */

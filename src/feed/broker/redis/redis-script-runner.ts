@@ -1,8 +1,8 @@
 import type { Redis } from 'ioredis';
 import { newEpoch } from '../epoch.js';
 import { measure } from './redis-measure-script.js';
+import { remember, remembered } from './redis-names.js';
 import { read } from './redis-read-script.js';
-import { remember, remembered } from './redis-remembered.js';
 import { append, beat, clear } from './redis-scripts.js';
 
 const scripts = { append, beat, clear, measure, read, remember, remembered };

@@ -1,3 +1,5 @@
+import { messageOverhead } from '../history-bounds.js';
+
 /** How many past epochs are known. */
 const mostEpochs = 16;
 
@@ -100,6 +102,16 @@ local function range(command, key, from, to, count)
 end
 `;
 
+/** What a message counts as among the bytes of its feed. */
+export const sizes = `
+local function bytesBefore(message) return tonumber(message:match('^%S+ %S+ %S+ %S+ (%d+)')) end
+-- Of its first line, the trace behind the kind counts.
+local function size(message)
+  local _, kind = message:find(' [jt]')
+  return #message - kind - 2 + ${messageOverhead}
+end
+`;
+
 /**
  * Finds out whether Redis is the one that it was, at the beginning of a connection and then every second.
  *
@@ -162,33 +174,25 @@ end
  * Appends a message to a feed and announces it, with the offset of the message before it.
  *
  * KEYS and ARGV: see \`change\`; and KEYS: where the message has a key, what is known of that, and the offset up to which the feed's keys are
- * forgotten. ARGV: messages stored, bytes stored, overhead
- * of a message in bytes, whether the feed's newest message is stored beyond its ttl (1), kind and trace, type, text, and where it depends on something,
- * the offset after which the feed must have no message (or an empty text), the epoch of that offset, a digest of the message, and how long
- * its key is known in ms. Returns epoch and offset, and whether the message has been
- * appended before; or \`ended\`, \`position\` or \`key\` where it has not been appended for that.
+ * forgotten. ARGV: messages stored, bytes stored, whether the feed's newest message is stored beyond its ttl (1), kind and trace, type, text,
+ * and where it depends on something, the offset after which the feed must have no message (or an empty text), the epoch of that offset, a
+ * digest of the message, and how long its key is known in ms. Returns epoch and offset, and whether the message has been appended before; or
+ * \`ended\`, \`position\` or \`key\` where it has not been appended for that.
  */
-export const append = `${common}${entries}${change}
-local mostMessages, mostBytes, overhead = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
-local keepsNewest = ARGV[10] == '1'
+export const append = `${common}${entries}${sizes}${change}
+local mostMessages, mostBytes = tonumber(ARGV[7]), tonumber(ARGV[8])
+local keepsNewest = ARGV[9] == '1'
 if KEYS[3] then
   local known = redis.call('GET', KEYS[3])
   if known then
     local digest, name, at = known:match('^(%S+) (%S+) (%d+)$')
     -- The offsets of one epoch go on from those of the epoch before.
     local isForgotten = tonumber(at) <= tonumber(redis.call('GET', KEYS[4]) or 0)
-    if not isForgotten and digest ~= ARGV[16] then return { 'key' } end
+    if not isForgotten and digest ~= ARGV[15] then return { 'key' } end
     if not isForgotten then return { name, at, 1 } end
   end
 end
 if before and isEnd(before) then return { 'ended' } end
-
-local function bytesBefore(message) return tonumber(message:match('^%S+ %S+ %S+ %S+ (%d+)')) end
--- Of its first line, the trace behind the kind counts.
-local function size(message)
-  local _, kind = message:find(' [jt]')
-  return #message - kind - 2 + overhead
-end
 
 -- Begins the stream anew: its messages count as trimmed.
 local function clear()
@@ -199,14 +203,14 @@ end
 
 if newest and not before then clear() end
 local previous, isExact = lastOfFeed()
-if ARGV[14] and ARGV[14] ~= '' then
-  local at = tonumber(ARGV[14])
-  local kept = ARGV[15] == epoch and last or ended(past, ARGV[15])
+if ARGV[13] and ARGV[13] ~= '' then
+  local at = tonumber(ARGV[13])
+  local kept = ARGV[14] == epoch and last or ended(past, ARGV[14])
   if not kept or at > kept or previous > at then return { 'position' } end
 end
 local total = before and bytesBefore(before) + size(before) or 0
-local head = table.concat({ epoch, id, text(previous), isExact and '1' or '0', text(total), ARGV[11] }, ' ')
-local message = head .. '\\n' .. ARGV[12] .. '\\n' .. ARGV[13]
+local head = table.concat({ epoch, id, text(previous), isExact and '1' or '0', text(total), ARGV[10] }, ' ')
+local message = head .. '\\n' .. ARGV[11] .. '\\n' .. ARGV[12]
 total = total + size(message)
 -- The end of a feed is stored whatever the bounds are.
 local isLast = isEnd(message)
@@ -233,7 +237,7 @@ else
   end
 end
 if mostMessages == 0 or redis.call('XLEN', KEYS[2]) == 0 then redis.call('HSET', KEYS[1], 'unkept', id) end
-if KEYS[3] then redis.call('SET', KEYS[3], ARGV[16] .. ' ' .. epoch .. ' ' .. id, 'PX', ARGV[17]) end
+if KEYS[3] then redis.call('SET', KEYS[3], ARGV[15] .. ' ' .. epoch .. ' ' .. id, 'PX', ARGV[16]) end
 announce(message)
 return { epoch, id, 0 }
 `;

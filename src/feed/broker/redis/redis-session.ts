@@ -3,7 +3,8 @@ import { digestOf } from '../../message/content.js';
 import type { Content } from '../../message/message.js';
 import type { Position } from '../../message/position.js';
 import { Batches } from '../batches.js';
-import { allBounds, boundsOf, type HistoryBounds, messageOverhead, type PublishConditions } from '../broker.js';
+import type { PublishConditions } from '../broker.js';
+import { allBounds, boundsOf, type HistoryBounds } from '../history-bounds.js';
 import type { ServerSession } from '../session-broker.js';
 import type { RedisTarget } from './redis.options.js';
 import { RedisAnnouncements } from './redis-announcements.js';
@@ -11,8 +12,8 @@ import type { AppendReply } from './redis-append.js';
 import { clientOf, disconnect, withTimeLimit } from './redis-connect.js';
 import { isReply, isStale } from './redis-errors.js';
 import { type Announcement, kindOf, parse } from './redis-message.js';
+import { memberOf, namesOf, type ScanReply } from './redis-names.js';
 import { type Page, type PagesReply, pagesOf, type ReadOptions, readBytes, requestOf, slotOf } from './redis-page.js';
-import { memberOf, namesOf, type ScanReply } from './redis-remembered.js';
 import { RedisScriptRunner, type ScriptName } from './redis-script-runner.js';
 import { TimeLimit } from './time-limit.js';
 
@@ -81,7 +82,7 @@ export class RedisSession implements ServerSession {
   private readonly subscriptions = new Batches({ items: subscribedAtOnce, batches: 1 }, (changes: readonly SubscriptionChange[]) =>
     this.changeSubscriptions(changes),
   );
-  private readonly limitTime = new TimeLimit(storeMs);
+  private readonly limitTime = new TimeLimit(storeMs, isReply);
   /** The time by the clock of Redis, in microseconds, that was no later than that at `performance.now()` 0. */
   private clock = 0;
   private readonly announcements: RedisAnnouncements;
@@ -129,7 +130,7 @@ export class RedisSession implements ServerSession {
     const { historyLength, historyBytes, historyTtlMs, keepNewest } = boundsOf(bounds, feed);
     const { type = '', text } = content;
     const keys = [this.streamPrefix + feed];
-    const values = [historyLength, historyBytes, messageOverhead, keepNewest ? 1 : 0, kindOf(content), type, text];
+    const values = [historyLength, historyBytes, keepNewest ? 1 : 0, kindOf(content), type, text];
     if (key !== undefined || expected) values.push(expected?.offset ?? '', expected?.epoch ?? '');
     if (key !== undefined) {
       keys.push(`${this.keyPrefix}${feed} ${key}`, this.keyPrefix + feed);
@@ -156,12 +157,12 @@ export class RedisSession implements ServerSession {
   ): Promise<unknown> {
     const deadline = Math.floor(this.clock + (performance.now() + storeMs) * 1000);
     const all = [historyTtlMs * 1000, ...slotOf(feed), this.channelMark, deadline, ...values];
-    return this.limitTime.run(this.run(script, keys, all, true), isReply);
+    return this.limitTime.run(this.run(script, keys, all, true));
   }
 
   /** Fails after the limit on time, or with an answer of Redis. */
   async remember(name: string, until: number): Promise<void> {
-    await this.limitTime.run(this.run('remember', [this.namesKey], [until, memberOf(name)], true), isReply);
+    await this.limitTime.run(this.run('remember', [this.namesKey], [until, memberOf(name)], true));
   }
 
   remembered(): Promise<Map<string, number>> {

@@ -1,5 +1,5 @@
 import { type FeedEnd, isEnd } from '../../message/end.js';
-import { messageOverhead, type StoredFeed, type StoredIds } from '../broker.js';
+import type { StoredFeed, StoredIds } from '../broker.js';
 import { FirstIds, type IdRange } from '../first-ids.js';
 import { parse } from './redis-message.js';
 import type { RedisSession } from './redis-session.js';
@@ -29,7 +29,7 @@ export async function measured(session: RedisSession, feeds: readonly string[]):
   for (let n = 0; n < feeds.length; n += measuredAtOnce) {
     const some = feeds.slice(n, n + measuredAtOnce);
     const keys = some.map((feed) => session.streamPrefix + feed);
-    const replies = (await session.run('measure', keys, [messageOverhead])) as MeasureReply[];
+    const replies = (await session.run('measure', keys, [])) as MeasureReply[];
     found.push(...replies.map((reply, m) => storedFeedOf(some[m] as string, reply)));
   }
   return found;

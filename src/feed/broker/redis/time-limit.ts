@@ -9,14 +9,14 @@ export class TimeLimit {
   private readonly waiting = new Set<Limited>();
   private timer: NodeJS.Timeout | undefined = undefined;
 
-  constructor(private readonly limitMs: number) {}
+  /** @param isFinal whether a failure is passed on at once; the others when the time is up */
+  constructor(
+    private readonly limitMs: number,
+    private readonly isFinal: (error: unknown) => boolean,
+  ) {}
 
-  /**
-   * Settles as the promise does, and fails when that takes too long.
-   *
-   * @param isFinal whether a failure is passed on at once; the others when the time is up. Default: all are.
-   */
-  run<T>(work: Promise<T>, isFinal: (error: unknown) => boolean = () => true): Promise<T> {
+  /** Settles as the promise does, and fails when that takes too long. */
+  run<T>(work: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       let failure: unknown = new Error(`no answer for ${this.limitMs} ms`);
       const limited = { due: performance.now() + this.limitMs, expire: () => reject(failure) };
@@ -29,7 +29,7 @@ export class TimeLimit {
         },
         (error) => {
           failure = error;
-          if (!isFinal(error)) return;
+          if (!this.isFinal(error)) return;
           this.waiting.delete(limited);
           reject(error);
         },

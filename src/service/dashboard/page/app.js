@@ -81,12 +81,12 @@ function showBusiest({ busiest, counts }) {
     isSecret ? 'Hidden: reading needs a token, and FEED_DASHBOARD_KEY is not set.' : `${count(counts.feeds)} followed`,
   );
   if (isSecret) return;
-  const followers = new Map(busiest.map(({ id, followers }) => [id, followers]));
+  const subscribers = new Map(busiest.map(({ id, subscribers }) => [id, subscribers]));
   const now = busiest.map(({ id }) => id);
   shown = table.matches(':hover, :focus-within') ? [...new Set([...shown, ...now])].slice(0, Math.max(shown.length, now.length)) : now;
   fill(
     table.tBodies[0],
-    shown.map((id) => [id, followers.has(id) ? count(followers.get(id)) : '']),
+    shown.map((id) => [id, subscribers.has(id) ? count(subscribers.get(id)) : '']),
     true,
   );
 }

@@ -23,7 +23,7 @@ async function callsOf(redis: Redis, command: string): Promise<number> {
   return Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(await redis.info('commandstats'))?.[1] ?? 0);
 }
 
-(missing().includes('redis-server') ? describe.skip : describe)('a Redis that is slow', () => {
+(missing().includes('redis-server') ? describe.skip : describe)('a Redis that does not respond', () => {
   let engine: Engine;
 
   beforeEach(async () => {

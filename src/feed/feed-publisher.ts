@@ -1,11 +1,11 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { Broker } from './broker/broker.js';
-import { FeedReader } from './feed.reader.js';
-import { contentOf } from './message/content.js';
+import { FeedReader } from './feed-reader.js';
+import type { Serialise } from './message/content.js';
 import type { FeedEnd } from './message/end.js';
 import type { FeedRef, FeedSchemas } from './message/feed-definition.js';
 import { checkFeedId, feedIdOf } from './message/feed-id.js';
-import { type Content, type FeedMessage, toFeedMessage } from './message/message.js';
+import { type FeedMessage, toFeedMessage } from './message/message.js';
 import { checkDefined, untyped } from './pubsub/definitions.js';
 import type { PublishOptions } from './pubsub/publish-options.js';
 import type { Publisher } from './pubsub/publisher.js';
@@ -24,7 +24,7 @@ export abstract class FeedPublisher extends FeedReader {
     router: Router,
     protected readonly publisher: Publisher,
     private readonly runs: Runs,
-    private readonly serialize: ((data: unknown) => unknown) | undefined,
+    private readonly serialise: Serialise,
   ) {
     super(broker, router);
   }
@@ -155,12 +155,6 @@ export abstract class FeedPublisher extends FeedReader {
   private async endWith(feed: string | FeedRef, end: FeedEnd): Promise<FeedMessage<FeedEnd>> {
     return toFeedMessage(await this.runs.end(checkFeedId(feedIdOf(feed)), end)) as FeedMessage<FeedEnd>;
   }
-
-  private readonly serialise = (data: unknown, type: string | undefined): Content => {
-    const { serialize } = this;
-    // Called alone: a second parameter of the application's function is not ours to fill.
-    return contentOf(serialize ? serialize(data) : data, type);
-  };
 }
 
 function isRef(feed: string | FeedRef): feed is FeedRef {

@@ -2,9 +2,9 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import type { Feed } from '../lib/feed.js';
-import { sleep } from '../lib/pace.js';
 import type { RoamingCrowd } from '../lib/roaming.js';
 import { atEnd } from '../lib/server.js';
+import { sleep } from '../lib/waits.js';
 
 /** How long nodes have to come to one result, in milliseconds. */
 const calmMs = 15_000;
@@ -21,7 +21,7 @@ interface Event {
 }
 
 /** What is wrong with what nodes know of who is there, and with what they have told. */
-export interface AttendanceFaults {
+export interface PresenceFaults {
   /** Feeds of which some node counts other followers than there are. */
   readonly miscounted: number;
   /** Feeds that were told as occupied, or vacated, twice in a row. */
@@ -40,7 +40,7 @@ export interface AttendanceFaults {
 const numberOf = (id: string) => Number(id.slice(37).split('-')[0]);
 
 /** Takes what the nodes' webhooks send, and compares what nodes say of presence with what the clients know. */
-export class Attendance {
+export class PresenceCheck {
   readonly #events = new Map<string, Event>();
   #again = 0;
   url = '';
@@ -60,7 +60,7 @@ export class Attendance {
   }
 
   /** Waits for calm, and looks at all nodes. */
-  async judge(crowd: RoamingCrowd, feeds: readonly Feed[]): Promise<AttendanceFaults> {
+  async judge(crowd: RoamingCrowd, feeds: readonly Feed[]): Promise<PresenceFaults> {
     await sleep(calmMs);
     let miscounted = 0;
     let wrong = 0;

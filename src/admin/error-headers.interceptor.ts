@@ -4,7 +4,7 @@ import { withErrorHead } from '../feed/http/head.js';
 
 /** Sets the headers that belong to an error: `Retry-After`, above all. */
 @Injectable()
-export class AdminErrors implements NestInterceptor {
+export class ErrorHeadersInterceptor implements NestInterceptor {
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     const response = context.switchToHttp().getResponse();
     return next.handle().pipe(catchError((error) => throwError(() => withErrorHead(error, response))));

@@ -1,5 +1,5 @@
 import { type Column, decimals, median } from '../lib/figures.js';
-import { type Part, part, type Row, say } from './part.js';
+import { type Row, say, type Table, tableOf } from './table.js';
 
 /** What one run of one side found, measure by measure, and what was wrong. */
 interface Run {
@@ -7,18 +7,18 @@ interface Run {
   faults: string[];
 }
 
-interface Duel {
+interface PairedRuns {
   heading: string;
   /** What the first column is called. */
   head: string;
   sides: readonly [string, string];
-  contestants: readonly { name: string; adapter: string }[];
+  servers: readonly { name: string; adapter: string }[];
   measures: readonly { what: string; digits: number }[];
   rounds: number;
   run(adapter: string, side: string): Promise<Run>;
 }
 
-interface DuelRow extends Row {
+interface PairedRow extends Row {
   digits: number;
   first: number[];
   second: number[];
@@ -27,10 +27,10 @@ interface DuelRow extends Row {
 }
 
 /** Two sides take turns, and so does who goes first, since the second of a pair finds a warmer machine. */
-export async function duel({ heading, head, sides, contestants, measures, rounds, run }: Duel): Promise<Part[]> {
+export async function pairedRuns({ heading, head, sides, servers, measures, rounds, run }: PairedRuns): Promise<Table[]> {
   const runs = new Map<string, Run[]>();
   for (let round = 1; round <= rounds; round += 1) {
-    for (const { name, adapter } of contestants) {
+    for (const { name, adapter } of servers) {
       for (const side of round % 2 ? sides : [...sides].reverse()) {
         const found = await run(adapter, side);
         runs.set(name + side, [...(runs.get(name + side) ?? []), found]);
@@ -39,15 +39,15 @@ export async function duel({ heading, head, sides, contestants, measures, rounds
       }
     }
   }
-  const rows = contestants.flatMap(({ name }) =>
-    measures.map(({ what, digits }, n): DuelRow => {
+  const rows = servers.flatMap(({ name }) =>
+    measures.map(({ what, digits }, n): PairedRow => {
       const [first, second] = sides.map((side) => (runs.get(name + side) ?? []).map(({ figures }) => figures[n]));
       const faults = sides.flatMap((side) => (runs.get(name + side) ?? []).flatMap((found) => found.faults));
       const ratios = second.map((figure, round) => figure / first[round]);
       return { name: `${name}: ${what}`, ok: faults.length === 0, faults, digits, first, second, ratios };
     }),
   );
-  const columns: Column<DuelRow>[] = [
+  const columns: Column<PairedRow>[] = [
     [head, ({ name, ok }) => (ok ? name : `${name} (FAILED)`)],
     [sides[0], ({ first, digits }) => decimals(median(first), digits)],
     [sides[1], ({ second, digits }) => decimals(median(second), digits)],
@@ -55,5 +55,5 @@ export async function duel({ heading, head, sides, contestants, measures, rounds
     ['lowest', ({ ratios }) => decimals(Math.min(...ratios), 3)],
     ['highest', ({ ratios }) => decimals(Math.max(...ratios), 3)],
   ];
-  return [part(heading, rows, columns)];
+  return [tableOf(heading, rows, columns)];
 }

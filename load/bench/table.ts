@@ -11,14 +11,14 @@ export interface Row {
 }
 
 /** A table of the bench: what was measured, and how it is shown. */
-export interface Part {
+export interface Table {
   heading: string;
   rows: readonly Row[];
-  table(markdown: boolean | undefined): string;
+  text(markdown: boolean | undefined): string;
 }
 
-export function part<R extends Row>(heading: string, rows: readonly R[], columns: readonly Column<R>[]): Part {
-  return { heading, rows, table: (markdown) => table(columns, rows, markdown) };
+export function tableOf<R extends Row>(heading: string, rows: readonly R[], columns: readonly Column<R>[]): Table {
+  return { heading, rows, text: (markdown) => table(columns, rows, markdown) };
 }
 
 /** The first column; where no other one says so, with whether the row is ok. */

@@ -1,4 +1,4 @@
-import { judge } from '../load/soak/verdict.js';
+import { judge } from '../../load/soak/verdict.js';
 
 type Run = ReturnType<typeof healthy>;
 

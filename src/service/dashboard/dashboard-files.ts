@@ -70,7 +70,7 @@ async function filesIn(folder: URL, path = ''): Promise<File[]> {
  * @param feedPath the path of the feeds
  */
 export function dashboardWarning(feedPath: string): string | undefined {
-  if (/^\/?dashboard(\/|$)/.test(feedPath)) return '/dashboard is not served: FEED_PATH uses the same path';
+  if (/^dashboard(\/|$)/.test(feedPath)) return '/dashboard is not served: FEED_PATH uses the same path';
   try {
     for (const path of Object.values(library)) resolve(path);
     return undefined;

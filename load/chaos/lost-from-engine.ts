@@ -1,6 +1,6 @@
 import { Connection } from '../lib/connection.js';
 import type { Feed } from '../lib/feed.js';
-import { until } from '../lib/pace.js';
+import { until } from '../lib/waits.js';
 
 /** What history keeps by default: of each feed, and for how many minutes, less some for the run's end. */
 const [mostMessages, mostMinutes] = [100, 4];
@@ -11,7 +11,11 @@ const quietMs = 2000;
  * How many acknowledged messages an engine has no more in the end, as a client finds that asks for all of history; undefined where history
  * is shorter than the run.
  */
-export async function goneFrom(url: URL, feeds: readonly Feed[], { minutes, messageBytes }: { minutes: number; messageBytes: number }) {
+export async function lostFromEngine(
+  url: URL,
+  feeds: readonly Feed[],
+  { minutes, messageBytes }: { minutes: number; messageBytes: number },
+) {
   if (minutes > mostMinutes || messageBytes > 0 || feeds.some(({ sent }) => sent > mostMessages)) return undefined;
   let heardAt = performance.now();
   let gone = 0;

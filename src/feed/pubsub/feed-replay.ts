@@ -2,10 +2,12 @@ import type { History } from '../broker/broker.js';
 import type { StoredMessage } from '../message/message.js';
 import type { Position } from '../message/position.js';
 
-/** How far one feed of a replay has been read. */
-export class ReplayCursor {
+/** The part of a replay that is of one feed: its page, and how far it has been read. */
+export class FeedReplay {
   private messages: readonly StoredMessage[] = [];
   private taken = 0;
+  /** Bytes of the text that were read and not taken. */
+  waitingBytes = 0;
   /** The position before the first message of the page. */
   after!: Position;
   end = 0;
@@ -29,33 +31,31 @@ export class ReplayCursor {
   }
 
   /** Whether the feed has ended before the position from which on it is read: there is nothing to send of it, now or later. */
-  get isOver(): boolean {
+  get isEndedBefore(): boolean {
     return this.isEnded && this.next === undefined && !this.hasMore && this.reset === undefined;
   }
 
-  take(): void {
+  /** Takes the next message; returns its bytes. */
+  take(): number {
+    const bytes = bytesOf(this.next as StoredMessage);
+    this.waitingBytes -= bytes;
     this.taken += 1;
+    return bytes;
   }
 
-  get waitingBytes(): number {
-    return this.messages.slice(this.taken).reduce((sum, { text }) => sum + text.length, 0);
-  }
-
-  /**
-   * Keeps as much of a page as there is room for; the rest is read again when its turn comes.
-   *
-   * @returns the bytes that it keeps
-   */
-  load({ messages, after, end, hasMore, isReset, isEnded }: History, limitBytes: number, room: number): number {
+  /** Keeps as much of a page as there is room for; the rest is read again when its turn comes. */
+  load({ messages, after, end, hasMore, isReset, isEnded }: History, limitBytes: number, room: number): void {
     let bytes = 0;
     let count = 0;
-    for (const { text } of messages) {
-      if (bytes + text.length > room) break;
-      bytes += text.length;
+    for (const message of messages) {
+      const size = bytesOf(message);
+      if (bytes + size > room) break;
+      bytes += size;
       count += 1;
     }
     this.messages = messages;
     this.taken = 0;
+    this.waitingBytes = bytes;
     this.after = after;
     this.reset = isReset ? (messages[0]?.id ?? null) : undefined;
     this.end = end;
@@ -63,19 +63,23 @@ export class ReplayCursor {
     this.isEnded = isEnded;
     this.pageBytes = limitBytes;
     if (count < messages.length) this.dropFrom(count);
-    return bytes;
   }
 
   /** Drops the rest of the page, which is read again when its turn comes. */
   drop(): void {
     this.dropFrom(this.taken);
+    this.waitingBytes = 0;
   }
 
   private dropFrom(index: number): void {
-    const { offset, text } = this.messages[index] as StoredMessage;
+    const first = this.messages[index] as StoredMessage;
     this.messages = this.messages.slice(0, index);
-    this.end = offset - 1;
+    this.end = first.offset - 1;
     this.hasMore = true;
-    this.pageBytes = Math.max(this.pageBytes, text.length);
+    this.pageBytes = Math.max(this.pageBytes, bytesOf(first));
   }
+}
+
+function bytesOf({ text }: StoredMessage): number {
+  return Buffer.byteLength(text);
 }

@@ -4,7 +4,7 @@ import { Connection } from './connection.js';
 import { firstPage } from './list-page.js';
 
 /** The connections of one user on this node. */
-export interface Following {
+export interface FeedUser {
   readonly subject: string;
   readonly connections: number;
   /** When its newest connection was opened, in milliseconds since 1970: `info` is that one's. */
@@ -25,7 +25,7 @@ interface Present {
 }
 
 /** The open connections that follow a feed here. */
-function* followersOf(router: Router, feed: string): IterableIterator<Connection> {
+function* connectionsOf(router: Router, feed: string): IterableIterator<Connection> {
   for (const subscriber of router.topic(feed) ?? []) {
     if (subscriber instanceof Connection && subscriber.isOpen && subscriber.reason === undefined) yield subscriber;
   }
@@ -35,7 +35,7 @@ function* followersOf(router: Router, feed: string): IterableIterator<Connection
 export function usersOf(router: Router, feed: string, limit: number, after = '') {
   const bySubject = new Map<string, Present>();
   let anonymous = 0;
-  for (const connection of followersOf(router, feed)) {
+  for (const connection of connectionsOf(router, feed)) {
     const { subject } = connection.client;
     if (subject === undefined) anonymous += 1;
     else if (subject > after || after === '') {
@@ -48,7 +48,7 @@ export function usersOf(router: Router, feed: string, limit: number, after = '')
   return { users: page, anonymous, hasMore };
 }
 
-function* describeUsers(subjects: readonly string[], bySubject: ReadonlyMap<string, Present>): IterableIterator<Following> {
+function* describeUsers(subjects: readonly string[], bySubject: ReadonlyMap<string, Present>): IterableIterator<FeedUser> {
   for (const subject of subjects) {
     const { connections, newest } = bySubject.get(subject) as Present;
     const { info } = newest.client;
@@ -60,7 +60,7 @@ function* describeUsers(subjects: readonly string[], bySubject: ReadonlyMap<stri
 export function occupancyOf(router: Router, feed: string): { connections: number; users: number; marks: string } {
   let connections = 0;
   const subjects = new Set<string>();
-  for (const { client } of followersOf(router, feed)) {
+  for (const { client } of connectionsOf(router, feed)) {
     connections += 1;
     if (client.subject !== undefined) subjects.add(client.subject);
   }

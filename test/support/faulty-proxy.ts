@@ -1,11 +1,11 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
-/** What the line does with new connections. */
+/** What the proxy does with new connections. */
 type Mode = 'passes' | 'refuses' | '502' | 'collects';
 
-/** A TCP proxy that a client's connections go through, and that fails as lines do. */
-export class Line {
+/** A TCP proxy that a client's connections go through, and that fails as networks do. */
+export class FaultyProxy {
   private mode: Mode = 'passes';
   private readonly pairs = new Set<[client: Socket, server: Socket]>();
   /** Connections that came, also those that were refused. */
@@ -20,10 +20,10 @@ export class Line {
     server.on('connection', (client) => this.accept(client));
   }
 
-  static async to(target: number): Promise<Line> {
+  static async to(target: number): Promise<FaultyProxy> {
     const server = createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');
-    return new Line(server, target);
+    return new FaultyProxy(server, target);
   }
 
   get port(): number {

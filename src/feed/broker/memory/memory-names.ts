@@ -2,7 +2,7 @@
 const fewNames = 1000;
 
 /** Names, each until a time in milliseconds since 1970. */
-export class RememberedNames {
+export class MemoryNames {
   private readonly times = new Map<string, number>();
   /** How many names are stored when the expired ones are dropped next. */
   private fullAt = fewNames;

@@ -2,8 +2,8 @@ import { Agent, get } from 'node:http';
 import { Engine, missing } from '../../tools/engines.mjs';
 import { decimals, median } from '../lib/figures.js';
 import { atEnd, root, Server, using } from '../lib/server.js';
-import { markedServerColumn, type Part, part, type Row, runs, say } from './part.js';
 import { peer } from './servers.js';
+import { markedServerColumn, type Row, runs, say, type Table, tableOf } from './table.js';
 
 /** Requests of each kind in a round, and before the first one counts, so that V8 has compiled what it is going to. */
 const [requests, warmUp] = [200, 100];
@@ -47,7 +47,7 @@ async function sample(url: URL, agent: Agent): Promise<[alone: number, own: numb
 }
 
 /** What a client waits for history by `mode=once`, beside what reading it takes the application: three kinds of requests in turns. */
-export async function once(rounds: number, folder = root): Promise<Part[]> {
+export async function historyAnswer(rounds: number, folder = root): Promise<Table[]> {
   const brokers = ['memory'];
   if (missing().includes('redis-server')) say('no redis-server here: its rows are left out');
   else {
@@ -79,7 +79,7 @@ export async function once(rounds: number, folder = root): Promise<Part[]> {
     }
   }
   return [
-    part(`${messages} messages of history, ${runs(rounds)}`, rows, [
+    tableOf(`${messages} messages of history, ${runs(rounds)}`, rows, [
       markedServerColumn,
       ['history() ms', ({ alone }) => decimals(median(alone), 2)],
       ['own route ms', ({ own }) => decimals(median(own), 2)],

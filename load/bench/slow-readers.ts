@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net';
-import { atRate, sleep, until } from '../lib/pace.js';
+import { atRate, sleep, until } from '../lib/waits.js';
 
 /** How often some of the connections are read, in milliseconds. */
 const stepMs = 10;
@@ -12,7 +12,7 @@ const buffer = Buffer.alloc(65_536);
  * Followers that read once a second what the kernel has kept for them: next to no CPU time of the client's a chunk, so that a machine with
  * few CPUs can give them to what is measured.
  */
-export class SeldomReaders {
+export class SlowReaders {
   /** Connections that were closed by the server. */
   lost = 0;
   readonly #sockets: Socket[] = [];
@@ -21,8 +21,8 @@ export class SeldomReaders {
   #timer: NodeJS.Timeout | undefined = undefined;
 
   /** Opens connections for ids counted from 1, each until its head has come. */
-  static async open(url: URL, connections: number): Promise<SeldomReaders> {
-    const readers = new SeldomReaders();
+  static async open(url: URL, connections: number): Promise<SlowReaders> {
+    const readers = new SlowReaders();
     await atRate(connections, rate, (n) => readers.#follow(url, `/test/${n + 1}`));
     if (!(await until(() => readers.#last.size === connections))) throw new Error(`only ${readers.#last.size} connections were answered`);
     readers.#timer = setInterval(() => readers.#read(Math.ceil((connections * stepMs) / 1000)), stepMs);

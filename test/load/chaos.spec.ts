@@ -1,5 +1,5 @@
-import { Ledger } from '../load/chaos/ledger.js';
-import { Faults, Feed } from '../load/lib/feed.js';
+import { Ledger } from '../../load/chaos/ledger.js';
+import { Faults, Feed } from '../../load/lib/feed.js';
 
 /** A follower's ledger of a feed with so many messages, all acknowledged but some. */
 async function ledgerOf(count: number, ...refused: number[]) {

@@ -1,3 +1,4 @@
+import { numberIn } from '../feed/errors/option-rules.js';
 import { badQuery } from '../feed/errors/query-rules.js';
 
 /**
@@ -18,8 +19,7 @@ export function readQuery<Name extends string>(query: URLSearchParams, names: re
 
 /** A number of a query; NaN where it is none, which the rule for it then rejects. */
 export function numberOf(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  return /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+  return text === undefined ? undefined : numberIn(text);
 }
 
 /** @throws FeedException FEED_QUERY (400) */

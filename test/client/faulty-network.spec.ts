@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { NEVER, startWith } from 'rxjs';
 import { createFeedClient, type FeedClient, type FeedClientOptions, type FeedClientStatus } from '../../src/client/index.js';
 import { Feed } from '../../src/index.js';
-import { Line } from '../support/line.js';
+import { FaultyProxy } from '../support/faulty-proxy.js';
 import { readAll } from '../support/read-all.js';
 import {
   closeAll,
@@ -29,17 +29,17 @@ class OwnController {
   }
 }
 
-describe.each(platforms)('the client behind a line that fails, on %s', (platform) => {
+describe.each(platforms)('the client behind a network that fails, on %s', (platform) => {
   let served: Served;
-  let line: Line;
+  let proxy: FaultyProxy;
   let clients: FeedClient[] = [];
   let states: FeedClientStatus[] = [];
   const start = async (options: ModuleOptions = {}) => {
     served = await serveFeeds(platform, options);
-    line = await Line.to(served.port);
+    proxy = await FaultyProxy.to(served.port);
   };
   const makeClient = (options: Partial<FeedClientOptions> = {}) => {
-    const client = createFeedClient({ url: `${line.url}/feeds`, retry: { minMs: 10, maxMs: 100 }, ...options });
+    const client = createFeedClient({ url: `${proxy.url}/feeds`, retry: { minMs: 10, maxMs: 100 }, ...options });
     states = [];
     client.status.subscribe((status) => states.push(status));
     clients.push(client);
@@ -53,7 +53,7 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
     for (const client of clients) client.close();
     clients = [];
     await closeAll();
-    await line.close();
+    await proxy.close();
   });
 
   it('goes on where it was cut, and tells in between that it waits', async () => {
@@ -63,15 +63,15 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
     await until(() => isLive(client));
     await publish('a', 1);
     await until(() => a.all.length === 1);
-    line.set('502');
-    line.cut();
+    proxy.set('502');
+    proxy.cut();
     await until(() => client.status.value.state === 'waiting');
     await publish('a', 2, 3);
     await publish('b', 4);
-    await until(() => line.connections >= 3);
-    line.set('refuses');
-    await until(() => line.connections >= 5);
-    line.set('passes');
+    await until(() => proxy.connections >= 3);
+    proxy.set('refuses');
+    await until(() => proxy.connections >= 5);
+    proxy.set('passes');
     await until(() => a.all.length === 3 && b.all.length === 1);
     expect([a.data(), b.data()]).toEqual([[1, 2, 3], [4]]);
     expect(client.status.value).toEqual({ state: 'live', transport: 'stream' });
@@ -83,20 +83,20 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
     const client = makeClient();
     const a = readAll(client.follow(['a', 'b']));
     await until(() => isLive(client));
-    line.set('refuses');
-    line.cut();
+    proxy.set('refuses');
+    proxy.cut();
     await publish('a', 1);
-    line.set('passes');
+    proxy.set('passes');
     await until(() => a.all.length === 1);
     expect(a.data()).toEqual([1]);
   });
 
-  it('takes a line on which not even heartbeats come for dead', async () => {
+  it('takes a connection on which not even heartbeats come for dead', async () => {
     await start({ heartbeatMs: 200 });
     const client = makeClient();
     const a = readAll(client.follow('a'));
     await until(() => isLive(client));
-    line.stall();
+    proxy.stall();
     await publish('a', 1);
     await until(() => a.all.length === 1);
     expect(states).toContainEqual({
@@ -104,12 +104,12 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
       until: expect.any(Number),
       error: expect.objectContaining({ message: 'The server is silent.' }),
     });
-    expect(line.connections).toBeGreaterThan(1);
+    expect(proxy.connections).toBeGreaterThan(1);
   });
 
   it('polls where something on the way collects the answers, and says so', async () => {
     await start();
-    line.set('collects');
+    proxy.set('collects');
     const client = makeClient();
     const a = readAll(client.follow(['a', 'b']));
     await until(() => isLive(client));
@@ -127,9 +127,9 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
 
   it('says so where something on the way collects the answers, and the route does not poll', async () => {
     served = await serve(platform, { imports: [feedModule()], controllers: [OwnController] });
-    line = await Line.to(served.port);
-    line.set('collects');
-    const client = makeClient({ url: line.url });
+    proxy = await FaultyProxy.to(served.port);
+    proxy.set('collects');
+    const client = makeClient({ url: proxy.url });
     readAll(client.follow('own/a'));
     await until(() => client.status.value.state === 'waiting');
     expect(client.status.value).toMatchObject({
@@ -139,8 +139,8 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
 
   it("follows an application's own routes, whatever their feed is called, also at the root of an origin", async () => {
     served = await serve(platform, { imports: [feedModule()], controllers: [OwnController] });
-    line = await Line.to(served.port);
-    const [root, named] = [makeClient({ url: `${line.url}/` }), makeClient({ url: `${line.url}/own/` })];
+    proxy = await FaultyProxy.to(served.port);
+    const [root, named] = [makeClient({ url: `${proxy.url}/` }), makeClient({ url: `${proxy.url}/own/` })];
     const [source, a] = [readAll(root.follow('sourced')), readAll(named.follow('a'))];
     await until(() => isLive(named) && source.all.length > 0);
     expect(source.all[0]).toEqual({ feed: 'sourced', data: 'item' });
@@ -148,7 +148,7 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
     const { id } = await served.feeds.publish('own/a', 1);
     await until(() => a.all.length === 1);
     expect(a.all).toEqual([{ id, feed: 'a', data: 1, time: expect.any(Number) }]);
-    line.cut();
+    proxy.cut();
     await until(() => isLive(named));
     await served.feeds.publish('own/a', 2);
     await until(() => a.all.length === 2);
@@ -178,7 +178,7 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
     const a = readAll(client.follow('a'));
     await until(() => isLive(client));
     expect(asked).toHaveLength(2);
-    line.cut();
+    proxy.cut();
     await publish('a', 1);
     await until(() => a.all.length === 1);
     expect(asked).toHaveLength(3);
@@ -219,7 +219,7 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
     const a = readAll(client.follow('a'));
     await expect(a.done).rejects.toMatchObject({ status: 401, code: 'FEED_UNAUTHORIZED' });
     expect(client.status.value).toMatchObject({ state: 'failed', error: { status: 401 } });
-    expect(line.connections).toBe(1);
+    expect(proxy.connections).toBe(1);
   });
 
   it('ends with its feeds, with their reason, and asks no more', async () => {
@@ -233,7 +233,7 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
     expect(client.status.value).toEqual({ state: 'ended' });
     const again = readAll(client.follow('a', { since: await served.feeds.position('a') }));
     await again.done;
-    expect([again.all, line.connections]).toEqual([[], 2]);
+    expect([again.all, proxy.connections]).toEqual([[], 2]);
   });
 
   it('tells of messages that are lost, where the application does not load the state', async () => {
@@ -243,10 +243,10 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
     await until(() => isLive(client));
     await publish('a', 1);
     await until(() => a.all.length === 1);
-    line.set('refuses');
-    line.cut();
+    proxy.set('refuses');
+    proxy.cut();
     await publish('a', 2, 3, 4, 5);
-    line.set('passes');
+    proxy.set('passes');
     await until(() => a.all.length === 4);
     expect(a.data()).toEqual([1, 'reset', 4, 5]);
   });
@@ -268,10 +268,10 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
     await until(() => isLive(client));
     await publish('a', 1);
     await until(() => a.all.length === 1 && other.all.length === 1);
-    line.set('refuses');
-    line.cut();
+    proxy.set('refuses');
+    proxy.cut();
     await publish('a', 2, 3, 4, 5);
-    line.set('passes');
+    proxy.set('passes');
     await until(() => a.all.length === 2);
     await publish('a', 7);
     await until(() => a.all.length === 3 && other.all.length === 3);
@@ -332,21 +332,21 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
     const client = makeClient({ token: publishKey });
     const a = readAll(client.follow('a'));
     await until(() => isLive(client));
-    line.set('refuses');
+    proxy.set('refuses');
     const first = client.publish('a', { n: 1 }, { type: 'step' });
-    await until(() => line.connections >= 3);
-    line.set('collects'); // the answer is lost
+    await until(() => proxy.connections >= 3);
+    proxy.set('collects'); // the answer is lost
     await until(async () => (await served.feeds.history('a')).messages.length === 1);
-    line.cut();
-    line.set('passes');
+    proxy.cut();
+    proxy.set('passes');
     const { id, feed } = await first;
     await until(() => a.all.length === 1);
     expect(a.all).toEqual([{ id, feed, type: 'step', data: { n: 1 }, time: expect.any(Number) }]);
     expect((await client.history('a')).messages).toHaveLength(1);
     expect(await client.position('a')).toBe(id.split('/')[0]);
     await expect(client.publish('a', 'x', { type: 'end' })).rejects.toMatchObject({ status: 400, code: 'FEED_MESSAGE' });
-    line.set('refuses');
-    line.cut();
+    proxy.set('refuses');
+    proxy.cut();
     await expect(client.publish('a', 'x', { timeoutMs: 50 })).rejects.toThrow();
     await expect(client.publish('a', { n: 1n })).rejects.toThrow(/BigInt/);
     const leaving = new AbortController();
@@ -377,7 +377,7 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
     expect(numbers.at(-1)).toBe(4999);
   });
 
-  it('misses nothing and repeats nothing, wherever its line is cut', async () => {
+  it('misses nothing and repeats nothing, wherever its connection is cut', async () => {
     await start({ historyLength: 10_000, historyBytes: 1e7 });
     let run = 0;
     const act = fc.oneof(
@@ -412,16 +412,16 @@ describe.each(platforms)('the client behind a line that fails, on %s', (platform
             readers.push(readAll(client.follow(names[step.feed] as string, { since: 'earliest' })));
             expected.push(stored);
             follows.push([step.feed]);
-          } else if (step.kind === 'cut') line.cut();
-          else if (step.kind === 'stall') line.stall();
+          } else if (step.kind === 'cut') proxy.cut();
+          else if (step.kind === 'stall') proxy.stall();
           else if (step.kind === 'turn') await new Promise((resolve) => setTimeout(resolve, 5));
-          else line.set(step.kind);
+          else proxy.set(step.kind);
         }
-        line.set('passes');
+        proxy.set('passes');
         await until(() => readers.every(({ all }, at) => all.length >= (expected[at]?.length ?? 0)));
         for (const [at, reader] of readers.entries()) expect(reader.data()).toEqual(expected[at]);
         client.close();
-        line.cut();
+        proxy.cut();
       }),
       { numRuns: Number(process.env.CLIENT_RUNS ?? 25) },
     );
