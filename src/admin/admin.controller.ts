@@ -64,9 +64,9 @@ class AdminController {
   @Post('revocations')
   @noStore
   async revoke(@Req() request: AnyRequest): Promise<EndedCount & { until: number }> {
-    const asked = FeedRequest.of(request);
-    readQuery(asked.query, []);
-    const body = v.safeParse(revocation, await readBody(asked, this.options.bodyBytes, ['application/json']));
+    const feedRequest = FeedRequest.of(request);
+    readQuery(feedRequest.query, []);
+    const body = v.safeParse(revocation, await readBody(feedRequest, this.options.bodyBytes, ['application/json']));
     if (!body.success) throw badQuery(bodyRule);
     return this.feeds.revoke(body.output as RevokeOptions);
   }

@@ -1,7 +1,7 @@
 import { Controller, Get, Header, Query, SetMetadata, UseGuards } from '@nestjs/common';
 import { HealthCheck, type HealthCheckResult, HealthCheckService } from '@nestjs/terminus';
-import { FeedRequest } from '../feed/http/feed-request.js';
-import { NAMED_FEEDS, type NamedFeeds } from '../feed/http/feed-routes.js';
+import type { NamedFeeds } from '../feed/http/feed-request.js';
+import { NAMED_FEEDS } from '../feed/http/feed-routes.js';
 import { DocumentedQuery } from '../feed/http/openapi.js';
 import type { FeedCount } from '../feed/stats/counts.js';
 import { type ClusterCounts, type ClusterFeedCount, ConnectionCounts, type ServiceCounts, type WorkerCounts } from './connection-counts.js';
@@ -42,7 +42,7 @@ export class HealthController {
    */
   @Get('connections')
   @UseGuards(FeedCountGuard)
-  @SetMetadata(NAMED_FEEDS, ((request) => FeedRequest.of(request).query.getAll('id')) satisfies NamedFeeds)
+  @SetMetadata(NAMED_FEEDS, ((request) => request.query.getAll('id')) satisfies NamedFeeds)
   @DocumentedQuery('id', 'scope')
   async connections(
     @Query('id') id?: unknown,

@@ -10,8 +10,8 @@ const table = {
   FEED_ID: { status: 400, message: 'The feed id is not valid.' },
   /** A request names no feed, or too many. */
   FEED_IDS: { status: 400, message: 'Name the feed in the path, or one or several as ?id=a&id=b.' },
-  /** `?since=` says nowhere to begin. */
-  FEED_SINCE: { status: 400, message: 'since says nowhere to begin.' },
+  /** `?since=` is not valid, or contradicts itself. */
+  FEED_SINCE: { status: 400, message: 'The since parameter is not valid.' },
   /** A parameter of the query is out of range, or excludes another one. */
   FEED_QUERY: { status: 400, message: 'The query is not valid.' },
   /** A message cannot be published: some format could not reproduce it, or it does not fit the definition of its feed. */
@@ -43,6 +43,12 @@ const table = {
    * failed, or token keys cannot be fetched.
    */
   FEED_UNAVAILABLE: { status: 503, message: 'The service is unavailable.', retryAfter },
+  /** `?scope=` of the counts is unknown, or does not go with `?id=`. */
+  HEALTH_SCOPE: { status: 400, message: 'scope is worker, service or cluster.' },
+  /** `?scope=` of the metrics is unknown. */
+  METRICS_SCOPE: { status: 400, message: 'scope is worker (the process that responds) or service (all workers of its port).' },
+  /** The dashboard's key is missing or wrong. */
+  DASHBOARD_KEY: { status: 401, message: 'The dashboard needs its key: send it as Authorization: Bearer, or enter it at /dashboard.' },
   /** The message broker cannot be reached. What was published may have been stored all the same. */
   FEED_BROKER: { status: 503, message: 'The message broker is unavailable.', retryAfter },
 } satisfies Record<string, { status: number; message: string; retryAfter?: number }>;

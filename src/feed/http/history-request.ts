@@ -30,9 +30,9 @@ export interface HistoryRequest {
  */
 export function historyRequest(request: FeedRequest, feeds: readonly string[]): HistoryRequest | undefined {
   const { query } = request;
-  const asked = query.get('mode');
-  if (asked === null) return undefined;
-  const mode = modes.find((known) => known === asked);
+  const given = query.get('mode');
+  if (given === null) return undefined;
+  const mode = modes.find((known) => known === given);
   if (!mode) throw badQuery(`mode is ${modes.join(' or ')}; without it, the answer is a stream.`);
   const wait = numberIn(query, 'wait') ?? defaultWait;
   checkWhole('wait', wait, 1, longestWait);
