@@ -63,7 +63,7 @@ export class AdminGuard implements CanActivate {
     if (credential.from === 'key' || !this.hasTokens) throw unauthorized(needed, true);
     const grant = await this.authenticator.authenticate(request, wanted);
     if (grant.isAdmin) return;
-    if (grant.key !== undefined) throw unauthorized(needed, true); // that of publishers
+    if (grant.bearer.key !== undefined) throw unauthorized(needed, true); // that of publishers
     throw new FeedException('FEED_FORBIDDEN', { message: 'The token does not have the claim "admin": true.' });
   }
 }

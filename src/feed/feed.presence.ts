@@ -84,8 +84,8 @@ export class FeedPresence {
     control.handle(occupancy, (feed) => occupancyOf(router, feed));
   }
 
-  async presence(feed: string | FeedRef, { limit: asked, after }: PresenceQuery): Promise<Presence> {
-    const limit = listLimit(asked);
+  async presence(feed: string | FeedRef, { limit: given, after }: PresenceQuery): Promise<Presence> {
+    const limit = listLimit(given);
     if (after !== undefined && (typeof after !== 'string' || after === '')) throw badQuery('after is the subject of a token.');
     const argument = { feed: checkFeedId(feedIdOf(feed)), limit, ...(after !== undefined && { after }) };
     const { answers, missing } = await this.control.ask(presence, argument);

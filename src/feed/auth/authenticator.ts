@@ -46,7 +46,7 @@ export class Authenticator {
    */
   async authenticate(request: FeedRequest, wanted: Wanted): Promise<TokenGrant> {
     const grant = await this.grantOf(request, wanted);
-    this.revocations.check(grant);
+    this.revocations.check(grant.bearer);
     return grant;
   }
 
@@ -55,7 +55,7 @@ export class Authenticator {
     const credential = credentialOf(request, this.places);
     const everything = credential && this.grantOfKey(credential);
     if (everything) return everything;
-    if (credential?.from === 'ticket' && tickets) return tickets.redeem(credential.token, (grant) => this.revocations.check(grant));
+    if (credential?.from === 'ticket' && tickets) return tickets.redeem(credential.token, ({ bearer }) => this.revocations.check(bearer));
     const doing = wanted.action === 'read' ? 'Reading' : 'Publishing';
     if (credential?.from === 'key') throw unauthorized(`${doing} needs the publish key or a token.`, true);
     if (options.authorize) return this.ask(options.authorize, request, credential, wanted);

@@ -45,7 +45,7 @@ export class Tickets {
 
   /** Issues a ticket, which expires with the grant at the latest. */
   async issue(grant: TokenGrant): Promise<FeedTicket> {
-    const expiresAt = Math.floor(Math.min(Date.now() + lifeMs, grant.expiresAt ?? Number.POSITIVE_INFINITY) / 1000);
+    const expiresAt = Math.floor(Math.min(Date.now() + lifeMs, grant.bearer.expiresAt ?? Number.POSITIVE_INFINITY) / 1000);
     const ticket = await new SignJWT({ grant: grant.toClaims() })
       .setProtectedHeader({ alg: 'HS256' })
       .setJti(randomBytes(16).toString('hex'))
@@ -64,7 +64,7 @@ export class Tickets {
   async redeem(ticket: string, check: (grant: TokenGrant) => void): Promise<TokenGrant> {
     const { jti, claims } = await this.verify(ticket);
     const grant = TokenGrant.from(claims);
-    if ((grant.expiresAt ?? Number.POSITIVE_INFINITY) <= Date.now()) throw unauthorized('The token has expired.', true);
+    if ((grant.bearer.expiresAt ?? Number.POSITIVE_INFINITY) <= Date.now()) throw unauthorized('The token has expired.', true);
     check(grant);
     // Several feeds, so that no broker has to drop the use of a ticket that is valid for that of others.
     const feed = `$tickets/${jti.slice(0, 2)}`;

@@ -23,8 +23,8 @@ describe('with a secret', () => {
 
   it('tells when the token ends', async () => {
     const exp = now() + 60;
-    expect((await verifier.verify(await sign({ exp }))).expiresAt).toBe(exp * 1000);
-    expect((await verifier.verify(await sign())).expiresAt).toBeUndefined();
+    expect((await verifier.verify(await sign({ exp }))).bearer.expiresAt).toBe(exp * 1000);
+    expect((await verifier.verify(await sign())).bearer.expiresAt).toBeUndefined();
   });
 
   it('takes any claims beside its own', async () => {

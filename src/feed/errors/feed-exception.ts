@@ -4,7 +4,7 @@ import { HttpException } from '@nestjs/common';
 /** Seconds after which a client may retry what the service cannot do at the moment. */
 const retryAfter = 5;
 
-/** Every error that a client of the feeds can get: its status, and its text where the thrower has nothing more precise to say. */
+/** Every error that a client can get: its status, and its text where the thrower has nothing more precise to say. */
 const table = {
   /** The id of a feed breaks the rule. */
   FEED_ID: { status: 400, message: 'The feed id is not valid.' },
@@ -56,7 +56,8 @@ const table = {
 /** What programs tell errors by. */
 export type FeedErrorCode = keyof typeof table;
 
-export const feedErrorCodes = Object.keys(table) as readonly FeedErrorCode[];
+/** Those that requests for feeds get. */
+export const feedErrorCodes = (Object.keys(table) as FeedErrorCode[]).filter((code) => code.startsWith('FEED_'));
 
 /** What of a message's data does not fit the schema of its type. */
 export interface FeedIssue {

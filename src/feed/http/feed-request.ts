@@ -17,8 +17,8 @@ const mostFollowed = 100;
  */
 export const idPaths = [':a', ':a/:b', ':a/:b/:c', ':a/:b/:c/:d'];
 
-/** What the token of a request allows. */
-export interface Grant {
+/** Whose token or key a request has. */
+export interface Bearer {
   /** Who the token is for: its `sub`. */
   readonly subject?: string | undefined;
   /** The id of the token: its `jti`. */
@@ -29,6 +29,11 @@ export interface Grant {
   readonly info?: string | undefined;
   /** When the token expires, in milliseconds since 1970. Undefined: never. */
   readonly expiresAt?: number | undefined;
+}
+
+/** What the token of a request allows. */
+export interface Grant {
+  readonly bearer: Bearer;
   /** Why a request without a token is rejected where it needs one; undefined where it has one, or none was looked for. */
   readonly missing?: unknown;
   mayRead(feed: string): boolean;
