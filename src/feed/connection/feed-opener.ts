@@ -132,14 +132,16 @@ export class FeedOpener {
         this.registry.discard(connection);
         return undefined;
       }
+      let transport = undefined as Transport | undefined;
       connection.open(() => {
         stopWatching();
         this.setHead(request, response, format, replay);
         rawOf(response).setHeader('Feed-Connection', connection.id);
-        const transport = this.makeTransport(request.raw, rawOf(response));
+        transport = this.makeTransport(request.raw, rawOf(response));
         if (sent.opening) this.tellOpening(transport, connection, encoder, replay);
         return transport;
       });
+      transport?.uncork(); // its head and what it begins with make one system call
       return connection;
     } catch (error) {
       this.registry.discard(connection);
