@@ -139,6 +139,7 @@ export class FeedOpener {
         rawOf(response).setHeader('Feed-Connection', connection.id);
         transport = this.makeTransport(request.raw, rawOf(response));
         if (sent.opening) this.tellOpening(transport, connection, encoder, replay);
+        if (connection.reason !== undefined) transport.uncork(); // it may be cut at once
         return transport;
       });
       transport?.uncork(); // its head and what it begins with make one system call

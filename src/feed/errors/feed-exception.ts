@@ -2,7 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import { HttpException } from '@nestjs/common';
 
 /** Seconds after which a client may retry what the service cannot do at the moment. */
-const retryAfter = 5;
+export const retryAfter = 5;
 
 /** Every error that a client can get: its status, and its text where the thrower has nothing more precise to say. */
 const table = {
