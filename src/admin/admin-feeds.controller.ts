@@ -12,6 +12,7 @@ import {
   UseGuards,
   UseInterceptors,
 } from '@nestjs/common';
+import { numberOf } from '../feed/errors/query-rules.js';
 import type { PublishAnswer } from '../feed/feed.controller.js';
 import type { FeedDetails } from '../feed/feed.directory.js';
 import { FEED_OPTIONS, type ResolvedFeedOptions } from '../feed/feed.options.js';
@@ -22,7 +23,7 @@ import { FeedRequest, idPaths } from '../feed/http/feed-request.js';
 import { Undocumented } from '../feed/http/openapi.js';
 import type { FeedHistory } from '../feed/pubsub/history.js';
 import { AdminErrors } from './admin.errors.js';
-import { flagOf, numberOf, readQuery } from './admin.query.js';
+import { flagOf, readQuery } from './admin.query.js';
 
 const inspected = ['since', 'last', 'limit', 'reverse'] as const;
 const noStore = Header('Cache-Control', 'no-store');

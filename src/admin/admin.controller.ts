@@ -13,7 +13,7 @@ import {
 } from '@nestjs/common';
 import * as v from 'valibot';
 import type { Revocation } from '../feed/auth/revocations.js';
-import { badQuery, listLimit } from '../feed/errors/query-rules.js';
+import { badQuery, listLimit, numberOf } from '../feed/errors/query-rules.js';
 import type { ConnectionPage, ConnectionQuery, EndedCount, RevokeOptions } from '../feed/feed.control.js';
 import type { FeedPage } from '../feed/feed.directory.js';
 import { FEED_OPTIONS, type ResolvedFeedOptions } from '../feed/feed.options.js';
@@ -24,7 +24,7 @@ import { FeedRequest } from '../feed/http/feed-request.js';
 import { DocumentedQuery } from '../feed/http/openapi.js';
 import type { NodeCounts } from '../feed/stats/counts.js';
 import { AdminErrors } from './admin.errors.js';
-import { flagOf, numberOf, readQuery } from './admin.query.js';
+import { flagOf, readQuery } from './admin.query.js';
 
 const filters = ['feed', 'subject', 'connection', 'address', 'node', 'token'] as const;
 const listed = [...filters, 'state', 'scope', 'limit', 'after'] as const;

@@ -16,12 +16,6 @@ export function readQuery<Name extends string>(query: URLSearchParams, names: re
   return given;
 }
 
-/** A number of a query; NaN where it is none, which the rule for it then rejects. */
-export function numberOf(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  return /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
-}
-
 /** @throws FeedException FEED_QUERY (400) */
 export function flagOf(name: string, text: string | undefined): boolean | undefined {
   if (text === undefined) return undefined;

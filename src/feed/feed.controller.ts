@@ -30,7 +30,7 @@ import { type HistoryRequest, historyRequest } from './http/history-request.js';
 import { Undocumented } from './http/openapi.js';
 import { PublishLimits } from './limits/publish-limits.js';
 import { contentOf } from './message/content.js';
-import { checkFeedId } from './message/feed-id.js';
+import { checkFeedId, checkFeedIds } from './message/feed-id.js';
 import type { Content, StoredMessage } from './message/message.js';
 import type { PublishOptions } from './pubsub/publish-options.js';
 import { Publisher } from './pubsub/publisher.js';
@@ -159,8 +159,8 @@ class FeedController {
       const same = v.safeParse(fanOut, body);
       if (!same.success || !('data' in same.output)) throw new FeedException('FEED_MESSAGE', { message: bodyRule });
       const { feeds, type, data } = same.output;
-      checkMayPublish(feedRequest, feeds.map(checkFeedId));
-      const different = [...new Set(feeds)];
+      const different = checkFeedIds(feeds);
+      checkMayPublish(feedRequest, different);
       this.limits.take(feedRequest, different.length);
       return { messages: await this.send(different, data, { type, key: keyOf(feedRequest) }) };
     } catch (error) {

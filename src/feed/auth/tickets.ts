@@ -4,14 +4,11 @@ import type { Broker } from '../broker/broker.js';
 import { KeyReusedError } from '../errors/broker.errors.js';
 import { toFeedException } from '../errors/to-feed-exception.js';
 import { TokenGrant } from './grant.js';
-import { secretKeys, verifiedBy } from './token-verifier.js';
+import { clockTolerance, secretKeys, verifiedBy } from './token-verifier.js';
 import { unauthorized } from './unauthorized.js';
 
 /** How long a ticket is valid, in milliseconds. */
 const lifeMs = 30_000;
-
-/** Clocks of two nodes may differ by this much, in seconds. */
-const clockTolerance = 5;
 
 /** For how long a broker has to know a used ticket, in milliseconds: longer than it is valid. */
 export const usedMs = 60_000;
