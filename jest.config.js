@@ -23,8 +23,8 @@ export default {
       },
     ],
   },
-  // Most tests wait for what other processes do, so that four workers keep two cores busy.
-  maxWorkers: 4,
+  // Most tests wait for what other processes do, so that six workers keep two cores busy.
+  maxWorkers: 6,
   // No test asserts how long something takes: this only ends one that waits in vain.
   testTimeout: 120_000,
 };
