@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { SignJWT } from 'jose';
 import { chromium } from 'playwright-core';
 import { chromiumArgs, Engine, env } from './engines.mjs';
 
@@ -35,11 +36,11 @@ const publish = (url, feed, data, type) =>
   }).then((response) => response.body?.cancel());
 
 /** Follows feeds, as many times as it says. */
-function follow(url, feeds) {
+function follow(url, feeds, headers = {}) {
   const leaving = new AbortController();
   for (const [feed, times] of Object.entries(feeds)) {
     for (let n = 0; n < times; n += 1) {
-      fetch(`${url}/test/${encodeURIComponent(feed)}`, { signal: leaving.signal })
+      fetch(`${url}/test/${encodeURIComponent(feed)}`, { signal: leaving.signal, headers })
         .then((response) => response.text())
         .catch(() => {});
     }
@@ -84,6 +85,30 @@ try {
 } finally {
   await end(child);
   await redis.stop();
+}
+
+const secret = 'a secret of the screenshots, which no one else needs';
+const operated = await serve({ FEED_INTERVAL_MS: '0', FEED_NODE_NAME: 'feed-0', FEED_JWT_SECRET: secret, FEED_ADMIN_KEY: key });
+try {
+  const page = await browser.newPage({ viewport: { width: 1120, height: 700 } });
+  const agents = ['Mozilla/5.0 (X11; Linux x86_64) Firefox/145.0', 'Mozilla/5.0 (iPhone) Safari/604.1', 'orders-service/3.2'];
+  for (const [n, sub] of ['ada', 'grace', 'edsger', 'barbara', 'orders-service', 'ada'].entries()) {
+    const token = await new SignJWT({ sub, feeds: '*' })
+      .setProtectedHeader({ alg: 'HS256' })
+      .setExpirationTime('1h')
+      .sign(Buffer.from(secret));
+    const headers = { Authorization: `Bearer ${token}`, 'User-Agent': agents[sub === 'orders-service' ? 2 : n % 2] };
+    follow(operated.url, { [['orders/7', 'prices/abc', 'news'][n % 3]]: 1 }, headers);
+    await sleep(700 * n);
+    for (let m = 0; m < 5 + n; m += 1) for (const feed of ['orders/7', 'prices/abc']) await publish(operated.url, feed, { n, m });
+  }
+  await page.goto(`${operated.url}/dashboard/connections`);
+  await page.fill('#key-form [name=key]', key);
+  await page.click('#key-form [type=submit]');
+  await page.waitForSelector('#list tbody tr');
+  await shoot(page, 'connections');
+} finally {
+  await end(operated.child);
 }
 
 const crowded = await serve({});

@@ -13,7 +13,7 @@ import { HttpAdapterHost } from '@nestjs/core';
 import { Revocations } from './auth/revocations.js';
 import { Broker } from './broker/broker.js';
 import { Nodes } from './cluster/nodes.js';
-import { PresenceTeller } from './cluster/presence-teller.js';
+import { PresenceAnnouncer } from './cluster/presence/presence-announcer.js';
 import { Registry } from './connection/registry.js';
 import { FEED_OPTIONS, type ResolvedFeedOptions } from './feed.options.js';
 import { FeedRoutes } from './http/feed-routes.js';
@@ -56,7 +56,7 @@ export class FeedLifecycle implements OnModuleInit, OnApplicationBootstrap, Befo
     private readonly revocations: Revocations,
     private readonly routes: FeedRoutes,
     private readonly adapters: HttpAdapterHost,
-    @Inject(PresenceTeller) private readonly presence: PresenceTeller | undefined,
+    @Inject(PresenceAnnouncer) private readonly presence: PresenceAnnouncer | undefined,
   ) {}
 
   /** The server exists, and does not listen yet. */

@@ -10,7 +10,7 @@ import { Broker } from './broker/broker.js';
 import { Control } from './cluster/control.js';
 import { Leases } from './cluster/leases.js';
 import { Nodes } from './cluster/nodes.js';
-import { PresenceTeller } from './cluster/presence-teller.js';
+import { PresenceAnnouncer } from './cluster/presence/presence-announcer.js';
 import type { Connection } from './connection/connection.js';
 import { FeedAnswerer } from './connection/feed-answerer.js';
 import { FeedOpener } from './connection/feed-opener.js';
@@ -92,7 +92,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
     { provide: Runs, inject: [FEED_OPTIONS, Broker, Leases, Publisher, Router], useFactory: makeRuns },
     { provide: FeedAnswerer, inject: [FEED_OPTIONS, Broker, Admission, Registry], useFactory: makeAnswerer },
     { provide: Nodes, inject: [FEED_OPTIONS, Broker], useFactory: makeNodes },
-    { provide: PresenceTeller, inject: [FEED_OPTIONS, Broker, Nodes, Registry], useFactory: makePresence },
+    { provide: PresenceAnnouncer, inject: [FEED_OPTIONS, Broker, Nodes, Registry], useFactory: makePresence },
     { provide: Control, inject: [Nodes], useFactory: makeControl },
   ],
   exports: [FeedService, FeedTokenService, FeedOpener, Runs, Authenticator, Measures, Revocations, FEED_OPTIONS, AUTH_OPTIONS],
@@ -195,15 +195,15 @@ function makePresence(
   broker: Broker,
   nodes: Nodes,
   registry: Registry,
-): PresenceTeller | undefined {
+): PresenceAnnouncer | undefined {
   if (!presence && !rules.all.some((rule) => rule.presence)) return undefined;
-  const teller = new PresenceTeller(broker, nodes, {
+  const announcer = new PresenceAnnouncer(broker, nodes, {
     onEvent: (event) => registry.events.tell(event, false),
     onRepeated: (event) => registry.events.tell(event, true),
     onReturned: (number, { feeds, subject }) => registry.events.opened(number, feeds, subject),
   });
-  registry.tracker = new PresenceTracker(rules, presence, (number, member) => teller.note(number, member));
-  return teller;
+  registry.tracker = new PresenceTracker(rules, presence, (number, member) => announcer.note(number, member));
+  return announcer;
 }
 
 function makeControl(nodes: Nodes): Control {

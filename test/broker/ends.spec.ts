@@ -119,6 +119,88 @@ describeBrokers('the broker contract, feeds that end and publications with condi
     }
   });
 
+  it('what is acknowledged is delivered, and what is refused is not, while feeds end and begin anew', async () => {
+    const all = await nodes(3);
+    const act = fc.record({
+      does: fc.constantFrom(...(['publish', 'publish', 'publish', 'publish with a key', 'publish with a key', 'end', 'clear'] as const)),
+      node: fc.nat(2),
+      key: fc.nat(9),
+      waits: fc.boolean(),
+    });
+    let round = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.array(act, { minLength: 20, maxLength: 120, size: 'max' }), async (acts) => {
+        round += 1;
+        const feed = `anew${round}`;
+        const follower = all[0] as Node;
+        await follower.subscribe(feed);
+        const [acknowledged, refused] = [new Set<string>(), new Set<string>()];
+        const publish = async ({ broker }: Node, value: string, key?: string) => {
+          try {
+            const { id } = await broker.publish(feed, text(value), key === undefined ? undefined : { key });
+            acknowledged.add(id);
+          } catch (error) {
+            if (!(error instanceof FeedEndedError)) throw error;
+            if (key === undefined) refused.add(value);
+          }
+        };
+        const working: Promise<unknown>[] = [];
+        for (const [n, { does, node, key, waits }] of acts.entries()) {
+          const at = all[node % all.length] as Node;
+          if (does === 'clear') working.push(at.broker.clear(feed));
+          else if (does === 'end') working.push(at.broker.publish(feed, completed).catch(() => {}));
+          else if (does === 'publish') working.push(publish(at, `${n}`));
+          else working.push(publish(at, `with key ${key}`, `${key}`));
+          if (waits) await working.at(-1);
+        }
+        await Promise.all(working);
+        // All that came before has been delivered with this.
+        await follower.broker.clear(feed);
+        const last = await follower.publish(feed, 'last');
+        const seen = () => follower.of(feed).flatMap((message) => (message === 'lost' || isEnd(message) ? [] : [message]));
+        await until(() => seen().some(({ id }) => id === last.id));
+        expect(
+          seen()
+            .map(({ id }) => id)
+            .sort(),
+        ).toEqual([...acknowledged, last.id].sort());
+        expect(seen().filter((message) => refused.has(message.text))).toEqual([]);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it('a key of a message that was refused is one that was not used', async () => {
+    const [one, other = one] = (await nodes(2)) as [Node, Node];
+    await other.subscribe('a');
+    const end = one.broker.publish('a', completed);
+    // Sent before the end is heard of, and stored behind it.
+    const refused = one.broker.publish('a', text('1'), { key: 'k' });
+    await end;
+    await expect(refused).rejects.toThrow(FeedEndedError);
+    await expect(one.broker.publish('a', text('1'), { key: 'k' })).rejects.toThrow(FeedEndedError);
+    await one.broker.clear('a');
+    const stored = await Promise.all([one, other, one].map(({ broker }) => broker.publish('a', text('1'), { key: 'k' })));
+    expect(new Set(stored.map(({ id }) => id)).size).toBe(1);
+    expect(await other.read('a', 'earliest')).toEqual(['1']);
+  });
+
+  it('the keys of a feed that is cleared are forgotten', async () => {
+    const [one, other = one] = (await nodes(2)) as [Node, Node];
+    await one.broker.publish('a', text('1'), { key: 'k' });
+    const kept = await one.broker.publish('b', text('1'), { key: 'k' });
+    for (const value of ['1', 'other']) {
+      await one.broker.clear('a');
+      await one.publish('a', 'before');
+      const first = await other.broker.publish('a', text(value), { key: 'k' });
+      const again = await Promise.all([one, other].map(({ broker }) => broker.publish('a', text(value), { key: 'k' })));
+      expect(again.map(({ id }) => id)).toEqual([first.id, first.id]);
+      await expect(one.broker.publish('a', text('another'), { key: 'k' })).rejects.toThrow(KeyReusedError);
+      expect(await other.read('a', 'earliest')).toEqual(['before', value]);
+    }
+    expect((await other.broker.publish('b', text('1'), { key: 'k' })).id).toBe(kept.id);
+  });
+
   it('a publication with a key is stored once: its repetition is answered with the first message', async () => {
     const [one, other = one] = (await nodes(2)) as [Node, Node];
     await other.subscribe('a', 'b');

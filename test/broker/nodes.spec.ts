@@ -91,7 +91,7 @@ describeSharedBrokers('nodes on', (kind: BrokerKind) => {
       const [{ nodes, ...sum }] = await Promise.all([clusterOf(a), answerAs('other', { open: 'five' })]);
       expect(sum).toMatchObject({ open: 0, missing: ['other'] });
       expect(nodes).toHaveLength(1);
-      expect(warnings).toEqual([expect.stringMatching(/not a message of a node/)]);
+      expect(warnings).toEqual([expect.stringMatching(/malformed message/)]);
     });
 
     it('meet where no client can follow or publish', async () => {

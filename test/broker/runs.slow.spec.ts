@@ -104,7 +104,7 @@ describeSharedBrokers('runs over processes:', (kind) => {
     nodes[0].child.kill('SIGKILL');
     for (const { reader, following } of readers) {
       expect(await following).toBe(200);
-      expect(reader.end).toEqual({ reason: 'failed', message: 'The node that made its messages is gone.' });
+      expect(reader.end).toEqual({ reason: 'failed', message: 'The node that ran the producer of this feed is no longer available.' });
       expect(wordsOf(1e4).startsWith(reader.text)).toBe(true);
     }
   });

@@ -1,4 +1,4 @@
-import { PresenceTeller } from '../../src/feed/cluster/presence-teller.js';
+import { PresenceAnnouncer } from '../../src/feed/cluster/presence/presence-announcer.js';
 import type { FeedEvent } from '../../src/index.js';
 import { WebhookModule } from '../../src/webhook/index.js';
 import type { Engine } from '../../tools/engines.mjs';
@@ -45,7 +45,7 @@ describeSharedBrokers('presence where nodes are lost on', (kind: BrokerKind) => 
     };
     const meet = (...nodes: Served[]) => until(() => nodes.every(({ feeds }) => feeds.nodeNames().length === nodes.length));
 
-    it('tells once that its connections are closed, and that they are open again when it was only cut off', async () => {
+    it('has its connections closed once, and opened again if it was only isolated', async () => {
       const nodes = [await start('a'), await start('b'), await start('c')] as const;
       const [a, b, c] = nodes;
       await meet(...nodes);
@@ -79,7 +79,7 @@ describeSharedBrokers('presence where nodes are lost on', (kind: BrokerKind) => 
       for (const { feeds } of nodes) expect(await feeds.occupancy('own')).toMatchObject({ connections: 1, missing: [] });
     });
 
-    it('goes on with another node that tells, and whose webhook sends what the lost one may not have sent', async () => {
+    it('continues with another announcing node, whose webhook sends the events that the lost one may not have sent', async () => {
       const unheard = await Receiver.start((response) => response.writeHead(503).end());
       const receiver = await Receiver.start();
       const a = await start('a', unheard);
@@ -87,8 +87,8 @@ describeSharedBrokers('presence where nodes are lost on', (kind: BrokerKind) => 
       await until(() => occupancy(a.events).length >= 1);
       const [b, c] = [await start('b', receiver), await start('c', receiver)];
       await meet(a, b, c);
-      // What was told before they came, they know as a fact alone.
-      const known = (node: Served) => node.app.get(PresenceTeller, { strict: false }).ledger.telling?.feeds.has('1');
+      // Of feeds that were announced before they started, they know the state, and not the events.
+      const known = (node: Served) => node.app.get(PresenceAnnouncer, { strict: false }).ledger.announced?.feeds.has('1');
       await until(() => known(b) === true && known(c) === true);
       await follow(a, '/feeds/2');
       await follow(b, '/feeds/3');

@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Broker, MessageSink } from '../../src/feed/broker/broker.js';
 import { MemoryBroker } from '../../src/feed/broker/memory/memory-broker.js';
 import { Nodes } from '../../src/feed/cluster/nodes.js';
-import type { SharedEvent } from '../../src/feed/cluster/presence-events.js';
-import { PresenceTeller, presenceFeed } from '../../src/feed/cluster/presence-teller.js';
+import { PresenceAnnouncer, presenceFeed } from '../../src/feed/cluster/presence/presence-announcer.js';
+import type { SharedEvent } from '../../src/feed/cluster/presence/presence-events.js';
 import { BrokerUnavailableError } from '../../src/feed/errors/broker.errors.js';
 import type { StoredMessage } from '../../src/feed/message/message.js';
 
@@ -102,7 +102,7 @@ class Path {
   }
 }
 
-export interface Told {
+export interface Emitted {
   readonly event: SharedEvent;
   readonly by: string;
 }
@@ -113,9 +113,9 @@ export class World {
   /** Where nodes are while the first one is cut off from them. */
   readonly otherServer = new Server();
   readonly nodes: WorldNode[] = [];
-  readonly told: Told[] = [];
-  /** What a node told that was lost right after. */
-  readonly repeated: Told[] = [];
+  readonly emitted: Emitted[] = [];
+  /** The events of nodes that were lost right after. */
+  readonly repeated: Emitted[] = [];
 
   add(name: string, unheard = 0): WorldNode {
     const node = new WorldNode(this, name, unheard);
@@ -131,13 +131,13 @@ export class World {
     return counts;
   }
 
-  /** Whether all nodes know the truth, and have told it. */
+  /** Whether all nodes know the truth, and have announced it. */
   get isSettled(): boolean {
     const truth = sorted(this.truth);
-    return this.nodes.every(({ teller: { ledger } }) => {
-      const known = [...ledger.occupied()].map((feed) => [feed, ledger.followers(feed)] as const);
-      const telling = [...(ledger.telling?.feeds ?? [])].sort();
-      return sorted(Object.fromEntries(known)) === truth && JSON.stringify(telling) === JSON.stringify(Object.keys(this.truth).sort());
+    return this.nodes.every(({ announcer: { ledger } }) => {
+      const known = [...ledger.occupied()].map((feed) => [feed, ledger.connections(feed)] as const);
+      const announced = [...(ledger.announced?.feeds ?? [])].sort();
+      return sorted(Object.fromEntries(known)) === truth && JSON.stringify(announced) === JSON.stringify(Object.keys(this.truth).sort());
     });
   }
 
@@ -158,7 +158,7 @@ function sorted(counts: Record<string, number>): string {
 export class WorldNode {
   readonly path: Path;
   readonly group: Nodes;
-  readonly teller: PresenceTeller;
+  readonly announcer: PresenceAnnouncer;
   readonly connections = new Map<number, string[]>();
   private made = 0;
 
@@ -171,12 +171,12 @@ export class WorldNode {
     this.path.unheard = unheard;
     const { broker } = this.path;
     this.group = new Nodes(broker, name, () => {}, periodMs);
-    const onEvent = (event: SharedEvent) => world.told.push({ event, by: this.group.id });
+    const onEvent = (event: SharedEvent) => world.emitted.push({ event, by: this.group.id });
     const onRepeated = (event: SharedEvent) => world.repeated.push({ event, by: this.group.id });
     const listener = { onEvent, onRepeated, onReturned() {} };
-    this.teller = new PresenceTeller(broker, this.group, listener, { batchMs: 3, tickMs });
+    this.announcer = new PresenceAnnouncer(broker, this.group, listener, { batchMs: 3, tickMs });
     this.group.start();
-    this.teller.start();
+    this.announcer.start();
   }
 
   join(...feeds: string[]): number {
@@ -193,11 +193,11 @@ export class WorldNode {
   }
 
   leave(number: number): void {
-    if (this.connections.delete(number)) this.teller.note(number, undefined);
+    if (this.connections.delete(number)) this.announcer.note(number, undefined);
   }
 
   private note(number: number, feeds: string[]): void {
-    this.teller.note(number, feeds.length > 0 ? { feeds, since: 1, subject: feeds.length > 1 ? 'someone' : undefined } : undefined);
+    this.announcer.note(number, feeds.length > 0 ? { feeds, since: 1, subject: feeds.length > 1 ? 'someone' : undefined } : undefined);
   }
 
   /** Dies: nothing of it is heard any more. */
@@ -208,22 +208,22 @@ export class WorldNode {
   }
 
   async end(): Promise<void> {
-    await this.teller.stop(0);
+    await this.announcer.stop(0);
     await this.group.stop();
   }
 }
 
-/** What is told of a feed, with what is repeated: each event once, in the order in which it happened. */
-export function toldOf({ told, repeated }: World, feed: string): string[] {
+/** The events of a feed, with the repeated ones: each once, in the order in which it happened. */
+export function emittedOf({ emitted, repeated }: World, feed: string): string[] {
   const byId = new Map<string, SharedEvent>();
-  for (const { event } of [...told, ...repeated]) if (event.type !== 'lost' && event.feed === feed) byId.set(event.id, event);
+  for (const { event } of [...emitted, ...repeated]) if (event.type !== 'lost' && event.feed === feed) byId.set(event.id, event);
   const version = ({ id }: SharedEvent) => Number(id.split('-')[5]);
   return [...byId.values()].sort((a, b) => version(a) - version(b)).map(({ type }) => type);
 }
 
-/** What is told last of a feed: as a process hears it that gets the webhooks of all nodes. */
-export function lastTold({ told }: World, feed: string): string | undefined {
-  return told.findLast(({ event }) => event.type !== 'lost' && event.feed === feed)?.event.type;
+/** The last event of a feed, as the receiver of all nodes' webhooks gets it. */
+export function lastEmitted({ emitted }: World, feed: string): string | undefined {
+  return emitted.findLast(({ event }) => event.type !== 'lost' && event.feed === feed)?.event.type;
 }
 
 export const alternating = (count: number) => Array.from({ length: count }, (_, n) => (n % 2 === 0 ? 'occupied' : 'vacated'));

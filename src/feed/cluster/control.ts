@@ -5,14 +5,14 @@ import type { Nodes, NodesListener, Peer } from './nodes.js';
 /** How long an answer may take, in milliseconds. */
 const answerMs = 1000;
 
-/** Something that each node can be asked, or told, to do. */
+/** Something that each node does, or answers, on request. */
 export interface Command<Argument, Answer> {
   readonly name: string;
   readonly argument: v.GenericSchema<unknown, Argument>;
   readonly answer: v.GenericSchema<unknown, Answer>;
 }
 
-/** What the nodes have answered. */
+/** The answers of the nodes. */
 export interface Answers<Answer> {
   /** This node's first, the others by name. */
   readonly answers: readonly { readonly node: string; readonly value: Answer }[];
@@ -20,8 +20,8 @@ export interface Answers<Answer> {
   readonly missing: readonly string[];
 }
 
-const question = v.object({ question: v.number(), command: v.string(), argument: v.unknown() });
-const answer = v.object({ answers: v.number(), value: v.unknown() });
+const questionContent = v.object({ question: v.number(), command: v.string(), argument: v.unknown() });
+const answerContent = v.object({ answers: v.number(), value: v.unknown() });
 
 interface Question {
   /** The nodes that have not answered. */
@@ -30,13 +30,13 @@ interface Question {
   readonly resolve: () => void;
 }
 
-/** Asks all nodes to do something, and collects what each answers. */
+/** Asks all nodes to do something, and collects their answers. */
 export class Control implements NodesListener {
   private readonly handlers = new Map<string, (argument: unknown) => unknown>();
   private readonly questions = new Map<number, Question>();
-  private asked = 0;
+  private lastNumber = 0;
 
-  /** @param onFailed told of a handler's error */
+  /** @param onFailed called with a handler's error */
   constructor(
     private readonly nodes: Nodes,
     private readonly onFailed: (command: string, error: unknown) => void,
@@ -44,7 +44,7 @@ export class Control implements NodesListener {
     nodes.listen(this);
   }
 
-  /** Has this node do something when any node asks for it. */
+  /** Sets what this node does when any node asks for it. */
   handle<Argument, Answer>({ name, argument }: Command<Argument, Answer>, handler: (argument: Argument) => Answer | Promise<Answer>): void {
     this.handlers.set(name, (given) => {
       const { success, output } = v.safeParse(argument, given);
@@ -55,7 +55,7 @@ export class Control implements NodesListener {
   /**
    * Asks each node, this one first and at once. While the broker is unavailable, the others are missing.
    *
-   * @throws what this node's own handler fails with
+   * @throws the error of this node's own handler
    */
   async ask<Argument, Answer>(command: Command<Argument, Answer>, argument: Argument): Promise<Answers<Answer>> {
     const own = { node: this.nodes.name, value: (await this.handlers.get(command.name)?.(argument)) as Answer };
@@ -83,8 +83,8 @@ export class Control implements NodesListener {
   }
 
   private async askOthers(command: string, argument: unknown, peers: readonly Peer[]) {
-    this.asked += 1;
-    const number = this.asked;
+    this.lastNumber += 1;
+    const number = this.lastNumber;
     const waiting = new Map(peers.map((peer) => [peer.id, peer]));
     const answers: Question['answers'] = [];
     if (peers.length > 0) {
@@ -101,7 +101,7 @@ export class Control implements NodesListener {
   }
 
   private async respond(message: NodeMessage): Promise<void> {
-    const { success, output } = v.safeParse(question, message);
+    const { success, output } = v.safeParse(questionContent, message);
     if (!success) return;
     const { question: answers, command, argument } = output;
     try {
@@ -115,14 +115,14 @@ export class Control implements NodesListener {
   }
 
   private note(message: NodeMessage): void {
-    const { success, output } = v.safeParse(answer, message);
-    const asked = success ? this.questions.get(output.answers) : undefined;
-    if (!success || !asked?.waiting.delete(message.id)) return;
-    asked.answers.push({ node: message.node, value: output.value });
-    this.settle(asked);
+    const { success, output } = v.safeParse(answerContent, message);
+    const question = success ? this.questions.get(output.answers) : undefined;
+    if (!success || !question?.waiting.delete(message.id)) return;
+    question.answers.push({ node: message.node, value: output.value });
+    this.settle(question);
   }
 
-  /** Waits for no node that is gone. */
+  /** Resolves once all nodes have answered, or are gone. */
   private settle({ waiting, resolve }: Question): void {
     for (const id of waiting.keys()) if (this.nodes.has(id)) return;
     resolve();

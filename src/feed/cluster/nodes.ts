@@ -16,7 +16,7 @@ function feedOf(id: string): string {
 /** How often a node sends a heartbeat, in milliseconds, where there are few nodes. */
 const periodMs = 2000;
 /** Beyond so many nodes it sends fewer: each of them then hears as many heartbeats as before, however many nodes there are. */
-const fewNodes = 6;
+const fewNodes = 4;
 /**
  * The part of its period after which a node sends its heartbeat as soon as it hears another one. Before that, it waits for a whole period from
  * there. So all come to send theirs, and to hear all, within some milliseconds: a process that is woken once for many messages does a fraction

@@ -1,5 +1,5 @@
 import { type Observable, Subject } from 'rxjs';
-import type { LostConnection, SharedEvent } from '../cluster/presence-events.js';
+import type { LostConnection, SharedEvent } from '../cluster/presence/presence-events.js';
 import type { EndReason } from '../stats/end-reason.js';
 import type { FeedEvent } from '../stats/events.js';
 import { connectionId } from './connection-id.js';

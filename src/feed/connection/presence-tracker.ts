@@ -1,4 +1,4 @@
-import type { Member } from '../cluster/presence-ledger.js';
+import type { Member } from '../cluster/presence/presence-ledger.js';
 import { isOwnFeed } from '../message/feed-id.js';
 import type { RuleSet } from '../pubsub/rules.js';
 import type { Connection } from './connection.js';

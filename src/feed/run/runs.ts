@@ -191,7 +191,7 @@ export class Runs implements LeaseListener {
     await sleep(Math.random() * takeOverMs, undefined, { ref: false });
     if (this.isStopping || !leases.isTaken(feed) || !(await leases.take(feed, joined?.options.onLost))) return;
     const { isEnded } = await broker.read(feed, 'end', 0);
-    let message = 'The node that made its messages is gone.';
+    let message = 'The node that ran the producer of this feed is no longer available.';
     if (!isEnded && joined) {
       this.joined.delete(feed);
       await broker.clear(feed);

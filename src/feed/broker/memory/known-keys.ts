@@ -37,6 +37,12 @@ export class KnownKeys {
     this.expiry ??= setTimeout(() => this.expire(), this.lifeMs).unref();
   }
 
+  /** Forgets the keys of a feed. */
+  forget(feed: string): void {
+    const start = nameOf(feed, '');
+    for (const name of this.keys.keys()) if (name.startsWith(start)) this.keys.delete(name);
+  }
+
   clear(): void {
     clearTimeout(this.expiry);
     this.keys.clear();

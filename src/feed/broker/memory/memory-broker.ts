@@ -66,6 +66,7 @@ export class MemoryBroker implements Broker {
 
   async clear(feed: string): Promise<void> {
     this.log.clear(feed);
+    this.keys.forget(feed);
     this.sinks.get(feed)?.lost(undefined);
   }
 

@@ -68,7 +68,7 @@ export class NatsArrivals {
         void this.inspectGaps();
         return;
       }
-      if (content === cleared) feeds.clearFeed(feed, sequence);
+      if (content === cleared) feeds.clearFeed(feed, sequence, time);
       else if (content) feeds.deliver(feed, sequence, time, content);
       else feeds.skip(sequence, lastMissing);
       this.options.onReached(feeds.offset);

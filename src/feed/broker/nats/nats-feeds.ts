@@ -6,8 +6,16 @@ import { MessageLog } from '../message-log.js';
 
 /** Of how many of the last messages the time is known. */
 export const knownTimes = 4096;
+/** How many of the messages that came behind the end of their feeds are known: as many as are on their way at a time, by far. */
+const knownIgnored = 4096;
 /** A suspect of which no message has arrived since: an offset before any other. */
 const unresolved = -1;
+
+/** When something happened to a feed. */
+interface Occasion {
+  readonly offset: number;
+  readonly time: number;
+}
 
 /** What this process has received of the stream, and the sinks of its feeds. It outlives sessions. */
 export class NatsFeeds {
@@ -28,7 +36,11 @@ export class NatsFeeds {
   /** The offset up to which losses are older than this process. */
   private silentEnd = 0;
   /** The ends of feeds that have ended within the longest time to live, in order. */
-  private readonly ends = new Map<string, { readonly offset: number; readonly time: number }>();
+  private readonly ends = new Map<string, Occasion>();
+  /** When feeds were cleared within the time for which keys are known, in order. */
+  private readonly clears = new Map<string, Occasion>();
+  /** The offsets of the last messages that were ignored, since they came behind the end of their feeds. */
+  private readonly ignored = new Set<number>();
   private readonly times = { of: new Float64Array(knownTimes), offset: new Float64Array(knownTimes) };
 
   private readonly longestTtlMs: number;
@@ -81,6 +93,8 @@ export class NatsFeeds {
     this.historyEnd = isFirst ? last : common;
     this.silentEnd = isFirst ? last : -1;
     this.ends.clear();
+    this.clears.clear();
+    this.ignored.clear();
     this.suspects.clear();
     this.suspectsEnd = 0;
     this.gapEnd = 0;
@@ -89,12 +103,31 @@ export class NatsFeeds {
   }
 
   /**
-   * Whether a message of a feed came after its end. NATS stores such a message all the same, where its publisher has not heard of the end
-   * yet: all processes ignore it, since all receive the stream in the same order.
+   * Whether a message that is stored at an offset comes behind the end of its feed. NATS stores such a message all the same, where its
+   * publisher has not heard of the end yet: all processes ignore it, since all receive the stream in the same order.
    */
   hasEnded(feed: string, offset: number, time: number): boolean {
     const end = this.ends.get(feed);
     return end !== undefined && end.offset < offset && time - end.time < boundsOf(this.bounds, feed).historyTtlMs;
+  }
+
+  /** Whether a message that has arrived was ignored: the feed may have been cleared since. */
+  wasIgnored(offset: number): boolean {
+    return this.ignored.has(offset);
+  }
+
+  /** Whether a message that has arrived is void, so that its key is not known: it was ignored, or came before its feed was cleared. */
+  hasForgotten(feed: string, offset: number): boolean {
+    return this.ignored.has(offset) || offset < (this.clears.get(feed)?.offset ?? 0);
+  }
+
+  private ignore(offset: number): void {
+    this.ignored.add(offset);
+    if (this.ignored.size <= knownIgnored) return;
+    for (const oldest of this.ignored) {
+      this.ignored.delete(oldest);
+      return;
+    }
   }
 
   /** The offset of the last message that a feed had, or a later one up to which it has none. */
@@ -103,8 +136,9 @@ export class NatsFeeds {
   }
 
   /** Clears a feed, which takes an offset. */
-  clearFeed(feed: string, offset: number): void {
+  clearFeed(feed: string, offset: number, time: number): void {
     this.ends.delete(feed);
+    noteOccasion(this.clears, feed, { offset, time }, this.bounds.idempotencyMs);
     this.advance(offset);
     this.log?.forget(feed, offset);
     if (offset > this.historyEnd) this.sinks.get(feed)?.lost(undefined);
@@ -113,10 +147,11 @@ export class NatsFeeds {
 
   deliver(feed: string, offset: number, time: number, content: Content): void {
     if (this.hasEnded(feed, offset, time)) {
+      this.ignore(offset);
       this.skip(offset, offset - 1);
       return;
     }
-    if (isEnd(content)) this.noteEnd(feed, offset, time);
+    if (isEnd(content)) noteOccasion(this.ends, feed, { offset, time }, this.longestTtlMs);
     const log = this.stored;
     const message = storedMessage(feed, log.epoch, offset, time, content);
     this.advance(offset);
@@ -197,15 +232,6 @@ export class NatsFeeds {
     this.log?.clearAll();
   }
 
-  private noteEnd(feed: string, offset: number, time: number): void {
-    this.ends.delete(feed); // an older one would keep its place
-    this.ends.set(feed, { offset, time });
-    for (const [ended, end] of this.ends) {
-      if (time - end.time < this.longestTtlMs) break;
-      this.ends.delete(ended);
-    }
-  }
-
   private advance(offset: number, lastMissing = offset - 1): void {
     const log = this.stored;
     if (lastMissing > log.offset) this.gapEnd = lastMissing + 1;
@@ -222,5 +248,15 @@ export class NatsFeeds {
       if (offset > this.silentEnd) this.sinks.get(feed)?.lost(undefined);
     }
     this.suspects.clear();
+  }
+}
+
+/** Notes what happened to a feed, and forgets what happened longer ago than `lifeMs`. */
+function noteOccasion(occasions: Map<string, Occasion>, feed: string, occasion: Occasion, lifeMs: number): void {
+  occasions.delete(feed); // an older one would keep its place
+  occasions.set(feed, occasion);
+  for (const [old, { time }] of occasions) {
+    if (occasion.time - time < lifeMs) break;
+    occasions.delete(old);
   }
 }

@@ -53,9 +53,20 @@ export class NatsPublisher {
     const sentAt = performance.now();
     const ack = await (conditions ? this.sendOn(conditions, feed, data) : this.send(feed, data));
     await this.arrival(ack, offset, sentAt);
-    const time = ack.duplicate ? await this.timeOfFirst(feed, ack.seq, content) : (feeds.timeOf(ack.seq) ?? Date.now());
-    if (feeds.hasEnded(feed, ack.seq, time)) throw new FeedEndedError(feed);
-    return { offset: ack.seq, time };
+    const { seq, duplicate } = ack;
+    if (duplicate && conditions && feeds.hasForgotten(feed, seq)) return this.publishAnew(feed, content, conditions, seq);
+    const time = duplicate ? await this.timeOfFirst(feed, seq, content) : (feeds.timeOf(seq) ?? Date.now());
+    if (feeds.offset < seq ? feeds.hasEnded(feed, seq, time) : feeds.wasIgnored(seq)) throw new FeedEndedError(feed);
+    return { offset: seq, time };
+  }
+
+  /**
+   * Publishes with a key that NATS takes for used, since it has stored a message with it: one that was refused, for the feed had ended, or that
+   * came before the feed was cleared. All who repeat the message come to the same other key.
+   */
+  private async publishAnew(feed: string, content: Content, conditions: PublishConditions, before: number) {
+    if (this.context.feeds.hasEnded(feed, Number.POSITIVE_INFINITY, Date.now())) await this.checkEnded(feed);
+    return this.publish(feed, content, { ...conditions, key: `${conditions.key}\n${before}` });
   }
 
   async clear(feed: string): Promise<void> {

@@ -173,11 +173,11 @@ end
 /**
  * Appends a message to a feed and announces it, with the offset of the message before it.
  *
- * KEYS and ARGV: see \`change\`; and KEYS: where the message has a key, what is known of that. ARGV: messages stored, bytes stored, whether
- * the feed's newest message is stored beyond its ttl (1), kind and trace, type, text, and where it depends on something, the offset after
- * which the feed must have no message (or an empty text), the epoch of that offset, a digest of the message, and how long its key is known in
- * ms. Returns epoch and offset, and whether the message has been appended before; or \`ended\`, \`position\` or \`key\` where it has not been
- * appended for that.
+ * KEYS and ARGV: see \`change\`; and KEYS: where the message has a key, what is known of that, and the offset up to which the feed's keys are
+ * forgotten. ARGV: messages stored, bytes stored, whether the feed's newest message is stored beyond its ttl (1), kind and trace, type, text,
+ * and where it depends on something, the offset after which the feed must have no message (or an empty text), the epoch of that offset, a
+ * digest of the message, and how long its key is known in ms. Returns epoch and offset, and whether the message has been appended before; or
+ * \`ended\`, \`position\` or \`key\` where it has not been appended for that.
  */
 export const append = `${common}${entries}${sizes}${change}
 local mostMessages, mostBytes = tonumber(ARGV[7]), tonumber(ARGV[8])
@@ -186,8 +186,10 @@ if KEYS[3] then
   local known = redis.call('GET', KEYS[3])
   if known then
     local digest, name, at = known:match('^(%S+) (%S+) (%d+)$')
-    if digest ~= ARGV[15] then return { 'key' } end
-    return { name, at, 1 }
+    -- The offsets of one epoch go on from those of the epoch before.
+    local isForgotten = tonumber(at) <= tonumber(redis.call('GET', KEYS[4]) or 0)
+    if not isForgotten and digest ~= ARGV[15] then return { 'key' } end
+    if not isForgotten then return { name, at, 1 } end
   end
 end
 if before and isEnd(before) then return { 'ended' } end
@@ -240,11 +242,17 @@ announce(message)
 return { epoch, id, 0 }
 `;
 
-/** Removes what is stored of a feed, and announces that. KEYS and ARGV: see \`change\`. Returns epoch and offset. */
+/**
+ * Removes what is stored of a feed, forgets its keys, and announces that.
+ *
+ * KEYS and ARGV: see \`change\`; and KEYS: the offset up to which the feed's keys are forgotten. ARGV: how long a key is known in ms. Returns
+ * epoch and offset.
+ */
 export const clear = `${common}${entries}${change}
 local previous, isExact = lastOfFeed()
 redis.call('DEL', KEYS[2])
 redis.call('HSET', KEYS[1], 'unkept', id)
+redis.call('SET', KEYS[3], id, 'PX', ARGV[7])
 announce(table.concat({ epoch, id, text(previous), isExact and '1' or '0', '0', 'c' }, ' ') .. '\\n\\n')
 return { epoch, id }
 `;

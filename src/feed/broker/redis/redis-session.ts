@@ -133,7 +133,7 @@ export class RedisSession implements ServerSession {
     const values = [historyLength, historyBytes, keepNewest ? 1 : 0, kindOf(content), type, text];
     if (key !== undefined || expected) values.push(expected?.offset ?? '', expected?.epoch ?? '');
     if (key !== undefined) {
-      keys.push(`${this.keyPrefix}${feed} ${key}`);
+      keys.push(`${this.keyPrefix}${feed} ${key}`, this.keyPrefix + feed);
       values.push(digestOf(content), bounds.idempotencyMs);
     }
     return this.change('append', feed, historyTtlMs, keys, values) as Promise<AppendReply>;
@@ -141,13 +141,10 @@ export class RedisSession implements ServerSession {
 
   /** Fails as `append()`. Resolves with the position from which on the feed begins anew. */
   async clear(feed: string): Promise<Position> {
-    const [epoch, offset] = (await this.change(
-      'clear',
-      feed,
-      boundsOf(this.context.bounds, feed).historyTtlMs,
-      [this.streamPrefix + feed],
-      [],
-    )) as [string, string];
+    const { bounds } = this.context;
+    const keys = [this.streamPrefix + feed, this.keyPrefix + feed];
+    const reply = await this.change('clear', feed, boundsOf(bounds, feed).historyTtlMs, keys, [bounds.idempotencyMs]);
+    const [epoch, offset] = reply as [string, string];
     return { epoch, offset: Number(offset) };
   }
 

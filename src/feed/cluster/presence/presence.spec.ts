@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
-import { alternating, lastTold, type Told, toldOf, World, type WorldNode } from '../../../test/support/presence-world.js';
-import { until } from '../../../test/support/until.js';
+import { alternating, type Emitted, emittedOf, lastEmitted, World, type WorldNode } from '../../../../test/support/presence-world.js';
+import { until } from '../../../../test/support/until.js';
 
-/** How long nothing must change until the nodes are taken to have come to a result, in milliseconds. */
+/** How long nothing must change until the result of the nodes is final, in milliseconds. */
 const calmMs = 150;
 
 describe('presence over nodes', () => {
@@ -13,37 +13,37 @@ describe('presence over nodes', () => {
   });
   afterEach(() => world.end());
 
-  it('is told once, and by the next node when the one that tells is lost', async () => {
+  it('is announced once, and by another node when the announcing one is lost', async () => {
     const [a, b, c] = [world.add('a'), world.add('b'), world.add('c')];
     a.join('x');
     const y = b.join('x', 'y');
     c.join('z');
     await world.settles();
-    expect(world.told.map(({ event }) => event.type)).toEqual(['occupied', 'occupied', 'occupied']);
-    const [{ by }] = world.told as [Told];
-    const teller = world.nodes.find(({ group }) => group.id === by) as WorldNode;
-    await teller.kill();
+    expect(world.emitted.map(({ event }) => event.type)).toEqual(['occupied', 'occupied', 'occupied']);
+    const [{ by }] = world.emitted as [Emitted];
+    const announcing = world.nodes.find(({ group }) => group.id === by) as WorldNode;
+    await announcing.kill();
     b.leave(y);
     await world.settles();
     expect(world.isSettled).toBe(true);
-    const lost = world.told.flatMap(({ event }) => (event.type === 'lost' ? [event.number] : []));
+    const lost = world.emitted.flatMap(({ event }) => (event.type === 'lost' ? [event.number] : []));
     expect(lost).toEqual([1]);
   });
 
-  it('is told by a node that has not heard what it said before it had subscribed', async () => {
+  it('is announced by a node that has not received what it sent before it had subscribed', async () => {
     const a = world.add('a');
     a.join('x');
     await world.settles();
     const b = world.add('b', 1);
-    const isKnown = () => b.teller.ledger.rosters.get(b.group.id)?.isStale === false;
+    const isKnown = () => b.announcer.ledger.rosters.get(b.group.id)?.isStale === false;
     await until(isKnown);
     await a.kill();
     await world.settles();
     expect(world.isSettled).toBe(true);
-    expect(toldOf(world, 'x')).toEqual(alternating(2));
+    expect(emittedOf(world, 'x')).toEqual(alternating(2));
   });
 
-  it('is the same after messages were lost, and after many feeds were told in many messages', async () => {
+  it('is the same after messages were lost, and after many feeds were announced in many messages', async () => {
     const [a, b] = [world.add('a'), world.add('b')];
     const feeds = Array.from({ length: 3000 }, (_, n) => `a feed with a name that is long enough for many messages/${n}`);
     for (const feed of feeds) a.join(feed);
@@ -57,29 +57,29 @@ describe('presence over nodes', () => {
     c.join('own');
     await world.settles();
     expect(world.isSettled).toBe(true);
-    expect(world.told).toHaveLength(4001);
+    expect(world.emitted).toHaveLength(4001);
   });
 
-  it('is told by the node that told it, also where that has missed its own message', async () => {
+  it('is emitted by the node that announced it, also where that has missed its own message', async () => {
     const [a, b] = [world.add('a'), world.add('b')];
     a.join('x');
     await world.settles();
-    const [{ by }] = world.told as [Told];
-    const teller = a.group.id === by ? a : b;
-    teller.path.deafAt = 'told';
-    teller.join('y');
-    const other = teller === a ? b : a;
-    await until(() => other.teller.ledger.telling?.feeds.has('y') ?? false);
-    expect(toldOf(world, 'y')).toEqual([]);
-    teller.path.deafAt = undefined;
-    teller.path.mend(true);
+    const [{ by }] = world.emitted as [Emitted];
+    const announcing = a.group.id === by ? a : b;
+    announcing.path.deafAt = 'told';
+    announcing.join('y');
+    const other = announcing === a ? b : a;
+    await until(() => other.announcer.ledger.announced?.feeds.has('y') ?? false);
+    expect(emittedOf(world, 'y')).toEqual([]);
+    announcing.path.deafAt = undefined;
+    announcing.path.mend(true);
     await world.settles();
-    await until(() => toldOf(world, 'y').length > 0);
-    expect(toldOf(world, 'y')).toEqual(['occupied']);
+    await until(() => emittedOf(world, 'y').length > 0);
+    expect(emittedOf(world, 'y')).toEqual(['occupied']);
     expect(world.isSettled).toBe(true);
   });
 
-  it('stays what it is, whatever strangers write there', async () => {
+  it('is not changed by invalid messages on its feed', async () => {
     const a = world.add('a');
     a.join('x');
     await world.settles();
@@ -140,7 +140,7 @@ describe('presence over nodes', () => {
     }
   }
 
-  it('is what it is on every node, and told once, whatever happens', async () => {
+  it('is correct on every node, and announced once, after any sequence of events', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(action, { maxLength: 40 }), async (actions) => {
         const world = new World();
@@ -152,12 +152,12 @@ describe('presence over nodes', () => {
           await sleep(calmMs);
           await world.settles();
           expect(
-            world.nodes.map(({ teller }) =>
-              Object.fromEntries([...teller.ledger.occupied()].map((id) => [id, teller.ledger.followers(id)])),
+            world.nodes.map(({ announcer }) =>
+              Object.fromEntries([...announcer.ledger.occupied()].map((id) => [id, announcer.ledger.connections(id)])),
             ),
           ).toEqual(world.nodes.map(() => world.truth));
           expect(world.isSettled).toBe(true);
-          const ids = world.told.map(({ event }) => event.id);
+          const ids = world.emitted.map(({ event }) => event.id);
           expect(new Set(ids).size).toBe(ids.length);
         } finally {
           await world.end();
@@ -167,7 +167,7 @@ describe('presence over nodes', () => {
     );
   });
 
-  it('alternates for each feed, where all nodes have heard of each other before one is lost', async () => {
+  it('alternates for each feed, where all nodes know each other before one is lost', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(action, { maxLength: 30 }), async (actions) => {
         const world = new World();
@@ -181,9 +181,9 @@ describe('presence over nodes', () => {
           await sleep(calmMs);
           await world.settles();
           for (const id of ['p', 'q', 'r', 's']) {
-            const told = toldOf(world, id);
-            expect([id, told]).toEqual([id, alternating(told.length)]);
-            expect([id, told.length % 2]).toEqual([id, world.truth[id] === undefined ? 0 : 1]);
+            const emitted = emittedOf(world, id);
+            expect([id, emitted]).toEqual([id, alternating(emitted.length)]);
+            expect([id, emitted.length % 2]).toEqual([id, world.truth[id] === undefined ? 0 : 1]);
           }
         } finally {
           await world.end();
@@ -193,9 +193,9 @@ describe('presence over nodes', () => {
     );
   });
 
-  it('is told as it is in the end, whatever nodes a split server parts from each other', async () => {
+  it('is announced correctly in the end, after any splits of the engine', async () => {
     const move = fc.record({ what: fc.constant('move' as const), node: fc.nat(3), isAway: fc.boolean() });
-    // Until another node tells, and has told.
+    // Until another node announces, and has announced everything.
     const time = fc.record({ what: fc.constant('wait' as const), ms: fc.constant<number>(calmMs) });
     const peaceful = fc.oneof({ weight: 1, arbitrary: move }, { weight: 1, arbitrary: time }, { weight: 4, arbitrary: action });
     await fc.assert(
@@ -215,11 +215,11 @@ describe('presence over nodes', () => {
           expect(world.isSettled).toBe(true);
           for (const id of ['p', 'q', 'r', 's']) {
             const isOccupied = world.truth[id] !== undefined;
-            const last = lastTold(world, id);
+            const last = lastEmitted(world, id);
             expect([id, last ?? 'vacated']).toEqual([id, isOccupied ? 'occupied' : 'vacated']);
           }
           // That a node is lost has the same id on both sides.
-          const ids = world.told.flatMap(({ event }) => (event.type === 'lost' ? [] : event.id));
+          const ids = world.emitted.flatMap(({ event }) => (event.type === 'lost' ? [] : event.id));
           expect(new Set(ids).size).toBe(ids.length);
         } finally {
           await world.end();

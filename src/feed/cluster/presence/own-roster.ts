@@ -1,14 +1,13 @@
 import type { Member } from './presence-ledger.js';
-import { longestSubject } from './presence-message.js';
-import { longestMessage, partsOf } from './presence-said.js';
+import { longestMessage, longestSubject, partsOf } from './presence-messages.js';
 
 /** How many characters the number of a connection has at most. */
 const numberLength = 10;
 
-/** The connections of this node, and what the others are to be told of them. */
+/** The connections of this node, and their changes that have not been sent to the others. */
 export class OwnRoster {
   readonly members = new Map<number, Member>();
-  /** Those of which the others do not know the newest. */
+  /** The numbers of the connections that have changed since they were sent. */
   private readonly changed = new Set<number>();
   private seq = 0;
 
@@ -16,7 +15,7 @@ export class OwnRoster {
     return this.changed.size > 0;
   }
 
-  /** @param member undefined: the connection has ended, or follows nothing more of this kind */
+  /** @param member undefined: the connection has ended, or subscribes to no feed with presence any more */
   set(number: number, member: Member | undefined): boolean {
     if (!member && !this.members.delete(number)) return false;
     if (member) this.members.set(number, { ...member, subject: member.subject?.slice(0, longestSubject) });
@@ -34,7 +33,7 @@ export class OwnRoster {
     });
   }
 
-  /** A message with what has changed; with a part of it, where that is much. */
+  /** A message with the changes, or with as many of them as fit. */
   changes(): object {
     const joins: unknown[] = [];
     const leaves: number[] = [];
