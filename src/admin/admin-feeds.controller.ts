@@ -12,6 +12,7 @@ import {
   UseGuards,
   UseInterceptors,
 } from '@nestjs/common';
+import { numberOf } from '../feed/errors/query-rules.js';
 import type { PublishAnswer } from '../feed/feed.controller.js';
 import type { FeedDetails } from '../feed/feed.directory.js';
 import { FEED_OPTIONS, type ResolvedFeedOptions } from '../feed/feed.options.js';
@@ -20,9 +21,8 @@ import type { AnyRequest } from '../feed/http/adapter.js';
 import { readBody } from '../feed/http/body.js';
 import { FeedRequest, idPaths } from '../feed/http/feed-request.js';
 import { Undocumented } from '../feed/http/openapi.js';
-import { checkFeedId } from '../feed/message/feed-id.js';
 import type { FeedHistory } from '../feed/pubsub/history.js';
-import { flagOf, numberOf, readQuery } from './admin-query.js';
+import { flagOf, readQuery } from './admin-query.js';
 import { ErrorHeadersInterceptor } from './error-headers.interceptor.js';
 
 const inspected = ['since', 'last', 'limit', 'reverse'] as const;
@@ -42,9 +42,9 @@ class AdminFeedsController {
   @Get(idPaths)
   @noStore
   async inspect(@Req() request: AnyRequest): Promise<InspectedFeed> {
-    const asked = FeedRequest.of(request);
-    const feed = checkFeedId(asked.pathFeed);
-    const { since, last, limit, reverse } = readQuery(asked.query, inspected);
+    const feedRequest = FeedRequest.of(request);
+    const feed = feedRequest.pathFeed;
+    const { since, last, limit, reverse } = readQuery(feedRequest.query, inspected);
     const range = { since, last: numberOf(last), limit: numberOf(limit), reverse: flagOf('reverse', reverse) };
     const [details, { messages, position, reset }] = await Promise.all([this.feeds.details(feed), this.feeds.history(feed, range)]);
     return { ...details, messages, position, ...(reset && { reset }) };
@@ -52,19 +52,19 @@ class AdminFeedsController {
 
   @Post(idPaths)
   async publish(@Req() request: AnyRequest): Promise<PublishAnswer> {
-    const asked = FeedRequest.of(request);
-    const feed = checkFeedId(asked.pathFeed);
-    const { type } = readQuery(asked.query, ['type']);
-    const { id } = await this.feeds.publish(feed, await readBody(asked, this.options.bodyBytes), { type });
+    const feedRequest = FeedRequest.of(request);
+    const feed = feedRequest.pathFeed;
+    const { type } = readQuery(feedRequest.query, ['type']);
+    const { id } = await this.feeds.publish(feed, await readBody(feedRequest, this.options.bodyBytes), { type });
     return { id: id as string, feed, subscribers: this.feeds.subscribers(feed) };
   }
 
   @Delete(idPaths)
   @HttpCode(204)
   async clear(@Req() request: AnyRequest): Promise<void> {
-    const asked = FeedRequest.of(request);
-    readQuery(asked.query, []);
-    await this.feeds.clear(checkFeedId(asked.pathFeed));
+    const feedRequest = FeedRequest.of(request);
+    readQuery(feedRequest.query, []);
+    await this.feeds.clear(feedRequest.pathFeed);
   }
 }
 

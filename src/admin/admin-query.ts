@@ -1,4 +1,3 @@
-import { numberIn } from '../feed/errors/option-rules.js';
 import { badQuery } from '../feed/errors/query-rules.js';
 
 /**
@@ -15,11 +14,6 @@ export function readQuery<Name extends string>(query: URLSearchParams, names: re
     given[name as Name] = value;
   }
   return given;
-}
-
-/** A number of a query; NaN where it is none, which the rule for it then rejects. */
-export function numberOf(text: string | undefined): number | undefined {
-  return text === undefined ? undefined : numberIn(text);
 }
 
 /** @throws FeedException FEED_QUERY (400) */

@@ -13,7 +13,7 @@ import {
 } from '@nestjs/common';
 import * as v from 'valibot';
 import type { Revocation } from '../feed/auth/revocations.js';
-import { badQuery, listLimit } from '../feed/errors/query-rules.js';
+import { badQuery, listLimit, numberOf } from '../feed/errors/query-rules.js';
 import type { ConnectionPage, ConnectionQuery, EndedCount, RevokeOptions } from '../feed/feed.control.js';
 import type { FeedPage } from '../feed/feed.directory.js';
 import { FEED_OPTIONS, type ResolvedFeedOptions } from '../feed/feed.options.js';
@@ -23,7 +23,7 @@ import { readBody } from '../feed/http/body.js';
 import { FeedRequest } from '../feed/http/feed-request.js';
 import { DocumentedQuery } from '../feed/http/openapi.js';
 import type { NodeCounts } from '../feed/stats/counts.js';
-import { flagOf, numberOf, readQuery } from './admin-query.js';
+import { flagOf, readQuery } from './admin-query.js';
 import { ErrorHeadersInterceptor } from './error-headers.interceptor.js';
 
 const filters = ['feed', 'subject', 'connection', 'address', 'node', 'token'] as const;
@@ -64,9 +64,9 @@ class AdminController {
   @Post('revocations')
   @noStore
   async revoke(@Req() request: AnyRequest): Promise<EndedCount & { until: number }> {
-    const asked = FeedRequest.of(request);
-    readQuery(asked.query, []);
-    const body = v.safeParse(revocation, await readBody(asked, this.options.bodyBytes, ['application/json']));
+    const feedRequest = FeedRequest.of(request);
+    readQuery(feedRequest.query, []);
+    const body = v.safeParse(revocation, await readBody(feedRequest, this.options.bodyBytes, ['application/json']));
     if (!body.success) throw badQuery(bodyRule);
     return this.feeds.revoke(body.output as RevokeOptions);
   }

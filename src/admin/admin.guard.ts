@@ -2,7 +2,7 @@ import { type CanActivate, type ExecutionContext, Inject, Injectable } from '@ne
 import { AUTH_OPTIONS, type ResolvedAuthOptions } from '../feed/auth/auth.options.js';
 import { Authenticator } from '../feed/auth/authenticator.js';
 import { credentialOf } from '../feed/auth/credentials.js';
-import { isOneOf, Secret } from '../feed/auth/secret.js';
+import { indexOfSecret, Secret } from '../feed/auth/secret.js';
 import { unauthorized } from '../feed/auth/unauthorized.js';
 import { FeedException } from '../feed/errors/feed-exception.js';
 import { FeedOptionsError } from '../feed/errors/feed-options.error.js';
@@ -59,11 +59,11 @@ export class AdminGuard implements CanActivate {
   private async check(request: FeedRequest): Promise<void> {
     const credential = credentialOf(request, headersAlone);
     if (credential?.from !== 'key' && credential?.from !== 'header') throw unauthorized(needed, false);
-    if (isOneOf(this.keys, credential.token)) return;
+    if (indexOfSecret(this.keys, credential.token) >= 0) return;
     if (credential.from === 'key' || !this.hasTokens) throw unauthorized(needed, true);
     const grant = await this.authenticator.authenticate(request, wanted);
     if (grant.isAdmin) return;
-    if (grant.key !== undefined) throw unauthorized(needed, true); // that of publishers
+    if (grant.bearer.key !== undefined) throw unauthorized(needed, true); // that of publishers
     throw new FeedException('FEED_FORBIDDEN', { message: 'The token does not have the claim "admin": true.' });
   }
 }

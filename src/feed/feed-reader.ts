@@ -1,6 +1,6 @@
 import { catchError, type Observable, throwError } from 'rxjs';
 import type { Broker } from './broker/broker.js';
-import { toFeedException } from './errors/to-feed-exception.js';
+import { throwFeedException, toFeedException } from './errors/to-feed-exception.js';
 import type { FeedMessageOf, FeedNotice, FeedRef, FeedSchemas } from './message/feed-definition.js';
 import { checkFeedId, feedIdOf } from './message/feed-id.js';
 import type { FeedMessage } from './message/message.js';
@@ -50,7 +50,7 @@ export abstract class FeedReader {
     options?: HistoryOptions,
   ): Promise<FeedHistory<FeedMessageOf<FeedRef<Schemas>> | FeedNotice>>;
   async history(feed: string | FeedRef, options: HistoryOptions = {}): Promise<FeedHistory> {
-    return historyOf(this.broker, checkFeedId(feedIdOf(feed)), options).catch(rethrow);
+    return historyOf(this.broker, checkFeedId(feedIdOf(feed)), options).catch(throwFeedException);
   }
 
   /**
@@ -61,10 +61,6 @@ export abstract class FeedReader {
    */
   async position(feeds: string | FeedRef | readonly (string | FeedRef)[]): Promise<string> {
     const ids = [feeds].flat().map((feed) => checkFeedId(feedIdOf(feed)));
-    return formatPosition(await positionOf(this.broker, ids).catch(rethrow));
+    return formatPosition(await positionOf(this.broker, ids).catch(throwFeedException));
   }
-}
-
-function rethrow(error: unknown): never {
-  throw toFeedException(error);
 }

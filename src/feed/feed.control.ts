@@ -7,7 +7,7 @@ import type { ConnectionFilter, ConnectionInfo } from './connection/connection-l
 import { Registry } from './connection/registry.js';
 import { FeedException } from './errors/feed-exception.js';
 import { badQuery, listLimit, mostListed } from './errors/query-rules.js';
-import { toFeedException } from './errors/to-feed-exception.js';
+import { throwFeedException } from './errors/to-feed-exception.js';
 import type { FeedRef } from './message/feed-definition.js';
 import { checkFeedId, feedIdOf } from './message/feed-id.js';
 import { timeIn } from './message/position.js';
@@ -164,7 +164,7 @@ export class FeedControl {
   async disconnect(filter: ConnectionFilter, { reason: message, reconnect = true }: DisconnectOptions): Promise<EndedCount> {
     const given = checked(filter);
     if (Object.keys(given).length === 0) {
-      throw badQuery(`Say which connections to end: ${Object.keys(filterEntries).join(', ')}.`);
+      throw badQuery(`Specify which connections to end: ${Object.keys(filterEntries).join(', ')}.`);
     }
     if (message !== undefined && (message === '' || message.length > longestReason)) {
       throw badQuery(`reason is a text of 1 to ${longestReason} characters.`);
@@ -189,11 +189,7 @@ export class FeedControl {
     const stored = this.revocations.store(revoked, until);
     stored.catch(() => {}); // those that can be reached are told before
     const count = countOf(await this.control.ask(revoke, { ...revoked, until }));
-    try {
-      await stored;
-    } catch (error) {
-      throw toFeedException(error);
-    }
+    await stored.catch(throwFeedException);
     return { ...count, until };
   }
 

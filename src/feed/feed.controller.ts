@@ -23,14 +23,14 @@ import { tooLarge } from './errors/to-feed-exception.js';
 import { FEED_OPTIONS, type ResolvedFeedOptions } from './feed.options.js';
 import { type AnyRequest, type AnyResponse, setStatus } from './http/adapter.js';
 import { readBody, readEnd } from './http/body.js';
-import { FeedRequest, idPaths } from './http/feed-request.js';
-import { FEED_PATHS, NAMED_FEEDS, type NamedFeeds } from './http/feed-routes.js';
+import { FeedRequest, idPaths, type NamedFeeds } from './http/feed-request.js';
+import { FEED_PATHS, NAMED_FEEDS } from './http/feed-routes.js';
 import { withErrorHead } from './http/head.js';
 import { type HistoryRequest, historyRequest } from './http/history-request.js';
 import { Undocumented } from './http/openapi.js';
 import { PublishLimits } from './limits/publish-limits.js';
 import { contentOf } from './message/content.js';
-import { checkFeedId } from './message/feed-id.js';
+import { checkFeedId, checkFeedIds } from './message/feed-id.js';
 import type { Content, StoredMessage } from './message/message.js';
 import type { PublishOptions } from './pubsub/publish-options.js';
 import { Publisher } from './pubsub/publisher.js';
@@ -81,7 +81,8 @@ const batch = v.strictObject({
 
 const bodyRule = `The body must be { feeds: [1 to ${mostPublished} ids], type?: text, data }, or { messages: [1 to ${mostPublished} of { feed, type?: text, data, key?: text }] }.`;
 
-const named: NamedFeeds = (request) => FeedRequest.of(request).feeds;
+/** The feed that the path names, or those of the query. */
+const named: NamedFeeds = (request) => (request.pathName === undefined ? request.queryFeeds : [request.pathFeed]);
 
 /**
  * The built-in routes: `GET <path>/:id` follows a feed, `GET <path>?id=a&id=b` several, with `?mode=once` they answer with history, `POST <path>/:id` publishes to one, `POST <path>` to
@@ -102,16 +103,16 @@ class FeedController {
   @SetMetadata(FEED_PATHS, ['', ...idPaths])
   @SetMetadata(NAMED_FEEDS, named)
   async follow(@Req() request: AnyRequest, @Res() response: AnyResponse): Promise<void> {
-    const asked = FeedRequest.of(request);
-    const { ids, wanted } = this.wantedBy(asked, response);
-    if (wanted) return this.answerer.answer(request, response, ids, wanted);
+    const feedRequest = FeedRequest.of(request);
+    const { ids, wanted } = this.wantedBy(feedRequest, response);
+    if (wanted) return this.answerer.answer(feedRequest, response, ids, wanted);
     const { source, sourceHasIds } = this.options;
-    await this.opener.open(request, response, {
-      feeds: ids,
-      source: source && (() => source(contextOf(asked, ids))),
+    await this.opener.open(feedRequest, response, {
+      named,
+      source: source && (() => source(contextOf(feedRequest, ids))),
       resume: true,
       sourceHasIds,
-      labelled: asked.pathFeed === undefined,
+      labelled: feedRequest.pathName === undefined,
     });
   }
 
@@ -122,20 +123,20 @@ class FeedController {
     @Res({ passthrough: true }) response: AnyResponse,
     @Query('type') type?: string,
   ): Promise<PublishAnswer> {
-    const asked = FeedRequest.of(request);
+    const feedRequest = FeedRequest.of(request);
     try {
-      const feed = checkFeedId(asked.pathFeed);
-      checkMayPublish(asked, [feed]);
-      this.limits.check(asked);
-      const end = asked.query.get('end');
-      if (end !== null) return await this.end(asked, feed, end);
-      const data = await readBody(asked, this.options.bodyBytes);
-      this.limits.take(asked);
-      const options = { type, key: keyOf(asked), expected: asked.query.get('expected') ?? undefined };
+      const feed = feedRequest.pathFeed;
+      checkMayPublish(feedRequest, [feed]);
+      this.limits.check(feedRequest);
+      const end = feedRequest.query.get('end');
+      if (end !== null) return await this.end(feedRequest, feed, end);
+      const data = await readBody(feedRequest, this.options.bodyBytes);
+      this.limits.take(feedRequest);
+      const options = { type, key: keyOf(feedRequest), expected: feedRequest.query.get('expected') ?? undefined };
       const [answer] = await this.send([feed], data, options);
       return answer as PublishAnswer;
     } catch (error) {
-      throw this.refused(error, asked, response);
+      throw this.refused(error, feedRequest, response);
     }
   }
 
@@ -144,26 +145,26 @@ class FeedController {
     @Req() request: AnyRequest,
     @Res({ passthrough: true }) response: AnyResponse,
   ): Promise<{ messages: (PublishAnswer | Rejection)[] }> {
-    const asked = FeedRequest.of(request);
+    const feedRequest = FeedRequest.of(request);
     const { bodyBytes } = this.options;
     try {
-      this.limits.check(asked);
-      const body = await readBody(asked, Math.max(bodyBytes + namesBytes, batchShare * bodyBytes), ['application/json']);
+      this.limits.check(feedRequest);
+      const body = await readBody(feedRequest, Math.max(bodyBytes + namesBytes, batchShare * bodyBytes), ['application/json']);
       const several = v.safeParse(batch, body);
       if (several.success) {
-        const messages = await Promise.all(several.output.messages.map((message) => this.sendOne(asked, message)));
+        const messages = await Promise.all(several.output.messages.map((message) => this.sendOne(feedRequest, message)));
         setStatus(response, messages.some((answer) => 'code' in answer) ? 207 : 201);
         return { messages };
       }
       const same = v.safeParse(fanOut, body);
       if (!same.success || !('data' in same.output)) throw new FeedException('FEED_MESSAGE', { message: bodyRule });
       const { feeds, type, data } = same.output;
-      checkMayPublish(asked, feeds.map(checkFeedId));
-      const different = [...new Set(feeds)];
-      this.limits.take(asked, different.length);
-      return { messages: await this.send(different, data, { type, key: keyOf(asked) }) };
+      const different = checkFeedIds(feeds);
+      checkMayPublish(feedRequest, different);
+      this.limits.take(feedRequest, different.length);
+      return { messages: await this.send(different, data, { type, key: keyOf(feedRequest) }) };
     } catch (error) {
-      throw this.refused(error, asked, response);
+      throw this.refused(error, feedRequest, response);
     }
   }
 
@@ -171,42 +172,42 @@ class FeedController {
   @SetMetadata(NAMED_FEEDS, named)
   @HttpCode(204)
   async clear(@Req() request: AnyRequest, @Res({ passthrough: true }) response: AnyResponse): Promise<void> {
-    const asked = FeedRequest.of(request);
+    const feedRequest = FeedRequest.of(request);
     try {
-      const feed = checkFeedId(asked.pathFeed);
-      checkMayPublish(asked, [feed]);
-      this.limits.take(asked);
+      const feed = feedRequest.pathFeed;
+      checkMayPublish(feedRequest, [feed]);
+      this.limits.take(feedRequest);
       await this.publisher.clear(feed);
     } catch (error) {
-      throw this.refused(error, asked, response);
+      throw this.refused(error, feedRequest, response);
     }
   }
 
-  private wantedBy(asked: FeedRequest, response: AnyResponse): { ids: string[]; wanted: HistoryRequest | undefined } {
+  private wantedBy(request: FeedRequest, response: AnyResponse): { ids: readonly string[]; wanted: HistoryRequest | undefined } {
     try {
-      const ids = asked.feeds;
-      return { ids, wanted: historyRequest(asked, ids) };
+      const ids = request.feedsBy(named) as readonly string[];
+      return { ids, wanted: historyRequest(request, ids) };
     } catch (error) {
-      throw this.refused(error, asked, response);
+      throw this.refused(error, request, response);
     }
   }
 
-  private refused(error: unknown, asked: FeedRequest, response: AnyResponse): unknown {
-    this.router.measures.noteRefusal(error, asked.namedFeed);
+  private refused(error: unknown, request: FeedRequest, response: AnyResponse): unknown {
+    this.router.measures.noteRefusal(error, request.namedFeed);
     return withErrorHead(error, response);
   }
 
-  private async end(asked: FeedRequest, feed: string, reason: string): Promise<PublishAnswer> {
-    const end = await readEnd(asked, reason, this.options.bodyBytes);
-    this.limits.take(asked);
+  private async end(request: FeedRequest, feed: string, reason: string): Promise<PublishAnswer> {
+    const end = await readEnd(request, reason, this.options.bodyBytes);
+    this.limits.take(request);
     return this.answerTo(await this.runs.end(feed, end));
   }
 
   /** One of several messages: what is wrong with it is its own result. */
-  private async sendOne(asked: FeedRequest, { feed, data, ...options }: v.InferOutput<typeof batch>['messages'][number]) {
+  private async sendOne(request: FeedRequest, { feed, data, ...options }: v.InferOutput<typeof batch>['messages'][number]) {
     try {
-      checkMayPublish(asked, [checkFeedId(feed)]);
-      this.limits.take(asked);
+      checkMayPublish(request, [checkFeedId(feed)]);
+      this.limits.take(request);
       const [answer] = await this.send([feed], data, options);
       return answer as PublishAnswer;
     } catch (error) {
@@ -240,14 +241,14 @@ function keyOf({ raw }: FeedRequest): string | undefined {
   return Array.isArray(key) ? key.join(', ') : key;
 }
 
-function contextOf(asked: FeedRequest, ids: readonly string[]): FeedContext {
+function contextOf(request: FeedRequest, ids: readonly string[]): FeedContext {
   return {
     id: ids[0] as string,
     ids,
-    url: withoutToken(asked.target),
-    request: asked.raw,
+    url: withoutToken(request.target),
+    request: request.raw,
     get signal() {
-      return asked.signal;
+      return request.signal;
     },
   };
 }

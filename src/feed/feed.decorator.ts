@@ -1,4 +1,3 @@
-import type { IncomingMessage } from 'node:http';
 import {
   createParamDecorator,
   type ExecutionContext,
@@ -15,13 +14,13 @@ import { FeedOpener } from './connection/feed-opener.js';
 import type { InterceptedSource } from './connection/intercepted-source.js';
 import { FeedException } from './errors/feed-exception.js';
 import { interceptedOf } from './feed.interceptors.js';
-import type { AnyResponse } from './http/adapter.js';
-import { FeedRequest } from './http/feed-request.js';
-import { FEED_PATHS, NAMED_FEEDS, type NamedFeeds } from './http/feed-routes.js';
+import type { AnyRequest, AnyResponse } from './http/adapter.js';
+import { FeedRequest, type NamedFeeds } from './http/feed-request.js';
+import { FEED_PATHS, NAMED_FEEDS } from './http/feed-routes.js';
 import { decoratedParameters, FEED_LAST_GUARD, lastGuard } from './http/last-guard.js';
 import { documentFeed } from './http/openapi.js';
 import type { FeedRef } from './message/feed-definition.js';
-import { checkFeedId, feedIdOf, isFeedId } from './message/feed-id.js';
+import { checkFeedId, checkFeedIds, feedIdOf } from './message/feed-id.js';
 import type { FeedItem } from './message/message.js';
 import type { RunOptions } from './run/run.js';
 import { Runs } from './run/runs.js';
@@ -88,39 +87,42 @@ export function Feed(
     const decorated = decoratedParameters(target.constructor, key);
     const arity = Math.max(parameters.length, handler.length, ...decorated.map(({ index }) => index + 1));
 
+    const named: NamedFeeds = (request) => {
+      const feeds = feed && followedBy(feed, request);
+      return run ? [checkFeedId(feeds?.[0] ?? request.path)] : feeds && checkFeedIds(feeds);
+    };
+
     const follow: Handler = function (...args) {
       // A test of the controller calls its methods without a request.
       return args.length > arity + 1 ? open.call(this, args) : handler.apply(this, args);
     };
 
     async function open(this: ThisParameterType<Handler>, args: unknown[]): Promise<unknown> {
-      const request = args[arity] as IncomingMessage & { params: Record<string, string> };
-      const feeds = feed && followedBy(feed, request);
+      const request = FeedRequest.of(args[arity] as AnyRequest);
+      const response = args[arity + 1] as AnyResponse;
       const call = async () => handler.apply(this, args.slice(0, arity));
       if (run) {
-        const asked = FeedRequest.of(request);
-        const name = checkFeedId(feeds?.[0] ?? asked.path);
         const produce = async (signal: AbortSignal) => {
-          asked.detach(signal);
+          request.detach(signal);
           return sourceOf(await call(), handler.name) ?? EMPTY;
         };
-        await this[opener].open(request, args[arity + 1] as AnyResponse, {
-          feeds: [name],
+        await this[opener].open(request, response, {
+          named,
           since: 'earliest',
           handler: async () => {
-            if (!asked.isHead) await this[runs].run(name, produce, run === true ? {} : run);
+            if (!request.isHead) await this[runs].run(request.told?.[0] as string, produce, run === true ? {} : run);
             return { source: undefined };
           },
         });
         return undefined;
       }
       const openWith = (pass: (source: Source) => InterceptedSource | Source) =>
-        this[opener].open(request, args[arity + 1] as AnyResponse, {
-          feeds,
+        this[opener].open(request, response, {
+          named,
           handler: async () => ({ source: pass(sourceOf(await call(), handler.name)) }),
         });
 
-      const intercepted = interceptedOf(request);
+      const intercepted = interceptedOf(request.raw);
       if (intercepted) return intercepted.enter(openWith);
       await openWith((source) => source);
       return undefined;
@@ -140,7 +142,6 @@ export function Feed(
     if (run) Inject(Runs)(target, runs);
     SetMetadata(FEED_LAST_GUARD, lastGuard(decorated))(target, key, descriptor);
     SetMetadata(FEED_PATHS, [path].flat())(target, key, descriptor);
-    const named: NamedFeeds = (request) => (feed && followedBy(feed, request)) ?? [FeedRequest.of(request).path].filter(isFeedId);
     SetMetadata(NAMED_FEEDS, named)(target, key, descriptor);
     RequestMapping({ path, method })(target, key, descriptor);
   };
@@ -156,9 +157,9 @@ export const FeedSignal = createParamDecorator(
 );
 
 /** @throws FeedException FEED_ID (400) where the request has a value that makes no feed of a definition */
-function followedBy(feed: NonNullable<FeedRouteOptions['feed']>, request: { params: Record<string, string> }): string[] | undefined {
+function followedBy(feed: NonNullable<FeedRouteOptions['feed']>, { framed }: FeedRequest): string[] | undefined {
   try {
-    const followed = feed(request);
+    const followed = feed(framed as AnyRequest & { params: Record<string, string> });
     return followed === undefined ? undefined : [followed].flat().map(feedIdOf);
   } catch (error) {
     if (!(error instanceof TypeError && 'code' in error && error.code === 'FEED_ID')) throw error;

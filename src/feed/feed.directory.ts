@@ -4,7 +4,7 @@ import { Broker, type StoredFeed } from './broker/broker.js';
 import { FirstIds, type IdRange } from './broker/first-ids.js';
 import { type Answers, type Command, Control } from './cluster/control.js';
 import { badQuery, listLimit, mostListed } from './errors/query-rules.js';
-import { toFeedException } from './errors/to-feed-exception.js';
+import { throwFeedException } from './errors/to-feed-exception.js';
 import type { FeedEnd } from './message/end.js';
 import { longestFeedId } from './message/feed-definition.js';
 import { checkFeedId, isFeedPattern } from './message/feed-id.js';
@@ -113,11 +113,11 @@ export class FeedDirectory {
   }
 
   private async storedIds(range: IdRange) {
-    return this.broker.storedIds?.(range).catch(rethrow);
+    return this.broker.storedIds?.(range).catch(throwFeedException);
   }
 
   private async describe(ids: readonly string[], { answers }: Answers<SubscribedFeeds>): Promise<FeedInfo[]> {
-    const stored = ids.length === 0 ? [] : await this.broker.measure?.(ids).catch(rethrow);
+    const stored = ids.length === 0 ? [] : await this.broker.measure?.(ids).catch(throwFeedException);
     const subscribers = new Map<string, number>();
     for (const { value } of answers) for (const [id, some] of value) subscribers.set(id, (subscribers.get(id) ?? 0) + some);
     const now = Date.now();
@@ -133,8 +133,4 @@ function historyOf(stored: StoredFeed | undefined, now: number): Partial<FeedInf
   if (!stored) return { historyLength: 0, historyBytes: 0 };
   const { length, bytes, newestAt, end } = stored;
   return { historyLength: length, historyBytes: bytes, ageMs: Math.max(0, now - newestAt), ...(end && { ended: end }) };
-}
-
-function rethrow(error: unknown): never {
-  throw toFeedException(error);
 }

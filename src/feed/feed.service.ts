@@ -21,6 +21,7 @@ import { FEED_OPTIONS, type ResolvedFeedOptions } from './feed.options.js';
 import { FeedPresence, type Occupancy, type Presence, type PresenceQuery } from './feed.presence.js';
 import { FeedPublisher } from './feed-publisher.js';
 import type { AnyRequest, AnyResponse } from './http/adapter.js';
+import { FeedRequest } from './http/feed-request.js';
 import { Admission } from './limits/admission.js';
 import { serialiserBy } from './message/content.js';
 import type { FeedRef } from './message/feed-definition.js';
@@ -91,7 +92,7 @@ export class FeedService extends FeedPublisher {
    * and what the source fails with before the first byte
    */
   connect(request: AnyRequest, response: AnyResponse, options: ConnectOptions = {}): Promise<FeedConnection | undefined> {
-    return this.opener.open(request, response, options);
+    return this.opener.open(FeedRequest.of(request), response, options);
   }
 
   /**

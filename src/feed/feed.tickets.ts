@@ -13,12 +13,12 @@ class TicketController {
 
   @Post()
   async create(@Req() request: AnyRequest, @Res({ passthrough: true }) response: AnyResponse): Promise<FeedTicket> {
-    const asked = FeedRequest.of(request);
+    const feedRequest = FeedRequest.of(request);
     try {
-      const feeds = asked.query.has('id') ? asked.queryFeeds : undefined;
-      const grant = await this.authenticator.authenticate(asked, { action: 'read', feeds: () => feeds ?? [] });
-      asked.grant = grant;
-      if (feeds) checkMayRead(asked, feeds);
+      const feeds = feedRequest.query.has('id') ? feedRequest.queryFeeds : undefined;
+      const grant = await this.authenticator.authenticate(feedRequest, { action: 'read', feeds: () => feeds ?? [] });
+      feedRequest.grant = grant;
+      if (feeds) checkMayRead(feedRequest, feeds);
       const ticket = await (this.authenticator.tickets as Tickets).issue(feeds ? grant.narrowed(feeds) : grant);
       rawOf(response).setHeader('Cache-Control', 'no-store');
       return ticket;

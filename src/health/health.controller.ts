@@ -1,13 +1,13 @@
 import { Controller, Get, Header, Query, SetMetadata, UseGuards } from '@nestjs/common';
 import { HealthCheck, type HealthCheckResult, HealthCheckService } from '@nestjs/terminus';
-import { FeedRequest } from '../feed/http/feed-request.js';
-import { NAMED_FEEDS, type NamedFeeds } from '../feed/http/feed-routes.js';
+import { FeedException } from '../feed/errors/feed-exception.js';
+import type { NamedFeeds } from '../feed/http/feed-request.js';
+import { NAMED_FEEDS } from '../feed/http/feed-routes.js';
 import { DocumentedQuery } from '../feed/http/openapi.js';
 import type { FeedCount } from '../feed/stats/counts.js';
 import { type ClusterCounts, type ClusterFeedCount, ConnectionCounts, type ServiceCounts, type WorkerCounts } from './connection-counts.js';
 import { FeedHealthIndicator } from './feed.health-indicator.js';
 import { FeedCountGuard } from './feed-count.guard.js';
-import { HealthScopeException } from './health.errors.js';
 
 /** Health checks for probes, and the counts of connections. */
 @Controller('health')
@@ -38,17 +38,18 @@ export class HealthController {
   /**
    * The counts of all feeds, or of one. Those of one need the authorization that reading it needs.
    *
-   * @throws HealthScopeException (400) for an unknown scope, and for several ids; what `FeedCountGuard` fails with
+   * @throws FeedException HEALTH_SCOPE (400) for an unknown scope, and for several ids; what `FeedCountGuard` fails with
    */
   @Get('connections')
   @UseGuards(FeedCountGuard)
-  @SetMetadata(NAMED_FEEDS, ((request) => FeedRequest.of(request).query.getAll('id')) satisfies NamedFeeds)
+  @SetMetadata(NAMED_FEEDS, ((request) => request.query.getAll('id')) satisfies NamedFeeds)
   @DocumentedQuery('id', 'scope')
   async connections(
     @Query('id') id?: unknown,
     @Query('scope') scope: unknown = 'service',
   ): Promise<FeedCount | WorkerCounts | ServiceCounts | ClusterCounts | ClusterFeedCount> {
-    if (id !== undefined && typeof id !== 'string') throw new HealthScopeException('Name one id, or none for the counts of all feeds.');
+    if (id !== undefined && typeof id !== 'string')
+      throw new FeedException('HEALTH_SCOPE', { message: 'Name one id, or none for the counts of all feeds.' });
     switch (scope) {
       case 'worker':
         return id === undefined ? this.counts.worker() : this.counts.workerFeed(id);
@@ -57,7 +58,7 @@ export class HealthController {
       case 'cluster':
         return id === undefined ? this.counts.cluster() : this.counts.clusterFeed(id);
       default:
-        throw new HealthScopeException('scope is worker, service or cluster.');
+        throw new FeedException('HEALTH_SCOPE');
     }
   }
 }

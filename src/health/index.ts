@@ -1,6 +1,5 @@
 export type { ClusterCounts, ClusterFeedCount, CountedWorkers, ServiceCounts, WorkerCounts } from './connection-counts.js';
 export { FeedHealthIndicator } from './feed.health-indicator.js';
-export { HealthScopeException } from './health.errors.js';
 export { HealthModule } from './health.module.js';
 export type { ProcessCounts } from './process-health.js';
 export type { WorkerResponses } from './workers.js';

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { decoded, splitTarget } from '../feed/http/target.js';
 
 /** What a page may send: to read a feed, to publish, to end and to clear one. */
 const allowedMethods = 'GET, HEAD, POST, DELETE, QUERY';
@@ -41,10 +42,5 @@ export function cors(origins: readonly string[], closed: string | undefined) {
 
 /** A router may decode the path before it looks for a route. */
 function isBelow(path: string, target: string): boolean {
-  const given = target.split('?', 1)[0] as string;
-  try {
-    return `${decodeURIComponent(given)}/`.startsWith(`${path}/`);
-  } catch {
-    return false; // no route has such a path
-  }
+  return `${decoded(splitTarget(target)[0])}/`.startsWith(`${path}/`);
 }

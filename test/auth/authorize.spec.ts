@@ -13,13 +13,21 @@ import { Peer } from '../support/peer.js';
 import { asJson, closeAll, type ModuleOptions, platforms, post, publishKey, type Served, serveFeeds, until } from '../support/serve.js';
 import { now } from '../support/tokens.js';
 
+/** The ids of the requests of which feeds were asked for. */
+const named: string[] = [];
+
 @Controller('own')
 class OwnController {
   @Feed('guarded/:id')
   @UseGuards(FeedAuthGuard)
   guarded() {}
 
-  @Feed('named/:id', { feed: ({ params }) => [`orders/${params.id}`, 'news'] })
+  @Feed('named/:id', {
+    feed: ({ params }) => {
+      named.push(`${params.id}`);
+      return [`orders/${params.id}`, 'news', 'news'];
+    },
+  })
   @UseGuards(FeedAuthGuard)
   named() {}
 
@@ -91,6 +99,18 @@ describe.each(platforms)('what decides in the place of tokens on %s', (platform)
       expect((await publish('/feeds/x', { authorization: `Bearer ${publishKey}` })).status).toBe(201);
       expect((await publish('/feeds/x', { 'x-feed-key': 'wrong' })).status).toBe(401);
       expect(asked).toEqual([]);
+    });
+
+    it('hears of the feeds that are then followed: a route is asked for them once a request', async () => {
+      const heard: (readonly string[])[] = [];
+      await start(({ feeds }) => heard.push(feeds) > 0);
+      named.length = 0;
+      const answer = await fetch(`${served.url}/own/named/2`);
+      expect((await served.feeds.connections()).connections.map(({ feeds }) => feeds)).toEqual([['orders/2', 'news']]);
+      await answer.body?.cancel();
+      expect(heard).toEqual([['orders/2', 'news']]);
+      expect((await ask('/own/named/~!')).status).toBe(400);
+      expect(named).toEqual(['2', '~!']);
     });
 
     it.each<[string, Authorization | Error, number, string]>([

@@ -123,7 +123,7 @@ describe.each(platforms)('connections on %s', (platform) => {
       ['n-2', 'n', 'disconnected'],
     ]);
     expect(other.socket.destroyed).toBe(false);
-    await expect(served.feeds.disconnect({})).rejects.toThrow(/Say which connections/);
+    await expect(served.feeds.disconnect({})).rejects.toThrow(/Specify which connections/);
     await expect(served.feeds.disconnect({ subject: 'x' }, { reason: 'x'.repeat(201) })).rejects.toThrow(/reason is a text of 1 to 200/);
   });
 });

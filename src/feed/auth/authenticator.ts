@@ -7,10 +7,10 @@ import { type Credential, type CredentialPlaces, credentialOf } from './credenti
 import { isCrossSite } from './cross-site.js';
 import { TokenGrant } from './grant.js';
 import type { Revocations } from './revocations.js';
-import { Secret } from './secret.js';
+import { indexOfSecret, Secret } from './secret.js';
 import type { Tickets } from './tickets.js';
 import { TokenVerifier } from './token-verifier.js';
-import { unauthorized } from './unauthorized.js';
+import { authorizationUnavailable, unauthorized } from './unauthorized.js';
 
 /** What a request wants to do, and with which feeds; these are asked for where it matters. */
 export interface Wanted {
@@ -23,7 +23,8 @@ export interface Wanted {
 export class Authenticator {
   private readonly logger = new Logger('FeedAccess');
   private readonly verifier: TokenVerifier | undefined;
-  private readonly publishKeys: readonly { readonly secret: Secret; readonly grant: TokenGrant }[];
+  private readonly publishKeys: readonly Secret[];
+  private readonly keyGrants: readonly TokenGrant[];
   private readonly places: CredentialPlaces;
 
   /** @param tickets undefined where none are issued */
@@ -34,7 +35,8 @@ export class Authenticator {
   ) {
     this.places = { ...options, tickets: tickets !== undefined };
     this.verifier = TokenVerifier.of(options);
-    this.publishKeys = options.publishKeys.map((key, n) => ({ secret: new Secret(key), grant: TokenGrant.ofKey(n + 1) }));
+    this.publishKeys = options.publishKeys.map((key) => new Secret(key));
+    this.keyGrants = options.publishKeys.map((_, n) => TokenGrant.ofKey(n + 1));
   }
 
   /**
@@ -44,7 +46,7 @@ export class Authenticator {
    */
   async authenticate(request: FeedRequest, wanted: Wanted): Promise<TokenGrant> {
     const grant = await this.grantOf(request, wanted);
-    this.revocations.check(grant);
+    this.revocations.check(grant.bearer);
     return grant;
   }
 
@@ -53,7 +55,7 @@ export class Authenticator {
     const credential = credentialOf(request, this.places);
     const everything = credential && this.grantOfKey(credential);
     if (everything) return everything;
-    if (credential?.from === 'ticket' && tickets) return tickets.redeem(credential.token, (grant) => this.revocations.check(grant));
+    if (credential?.from === 'ticket' && tickets) return tickets.redeem(credential.token, ({ bearer }) => this.revocations.check(bearer));
     const doing = wanted.action === 'read' ? 'Reading' : 'Publishing';
     if (credential?.from === 'key') throw unauthorized(`${doing} needs the publish key or a token.`, true);
     if (options.authorize) return this.ask(options.authorize, request, credential, wanted);
@@ -77,10 +79,17 @@ export class Authenticator {
     const authorization = headers.authorization ?? (credential?.from === 'query' ? `Bearer ${credential.token}` : undefined);
     if (isForeign && authorization === undefined) throw crossSite({ action });
     const cookie = isForeign ? undefined : headers.cookie;
-    const path = request.target.split('?', 1)[0] as string;
-    const asked: AuthorizeRequest = { action, feeds: feeds(), method, path, authorization, cookie, request: request.raw };
-    const allowed = await this.decide(authorize, asked);
-    if (allowed !== false) return TokenGrant.from(claimsOf(allowed, asked));
+    const question: AuthorizeRequest = {
+      action,
+      feeds: feeds(),
+      method,
+      path: request.urlPath,
+      authorization,
+      cookie,
+      request: request.raw,
+    };
+    const allowed = await this.decide(authorize, question);
+    if (allowed !== false) return TokenGrant.from(claimsOf(allowed, question));
     if (authorization === undefined && cookie === undefined) throw unauthorized('This needs a token.', false);
     throw new FeedException('FEED_FORBIDDEN', {
       message: `This request may not ${action === 'read' ? 'read these feeds' : 'publish here'}.`,
@@ -88,25 +97,23 @@ export class Authenticator {
   }
 
   /** Where there is no decision, nothing is allowed. */
-  private async decide(authorize: AuthorizeFunction, asked: AuthorizeRequest) {
+  private async decide(authorize: AuthorizeFunction, question: AuthorizeRequest) {
     try {
-      const allowed = checkAuthorization(await authorize(asked));
+      const allowed = checkAuthorization(await authorize(question));
       if (typeof allowed === 'object' && (allowed.exp ?? Number.POSITIVE_INFINITY) * 1000 <= Date.now())
         throw unauthorized('The token has expired.', true);
       return allowed;
     } catch (error) {
       if (isAnswer(error)) throw error;
       this.logger.error(`The option "authorize" failed: ${error instanceof Error ? error.stack : String(error)}`);
-      throw new FeedException('FEED_UNAVAILABLE', { message: 'Whether this is allowed cannot be found out at the moment.', cause: error });
+      throw authorizationUnavailable({ cause: error });
     }
   }
 
   /** The key is accepted in headers only: it opens everything and does not expire, which is too much for a URL or a cookie. */
   private grantOfKey({ token, from }: Credential): TokenGrant | undefined {
     if (from !== 'key' && from !== 'header') return undefined;
-    // Each is compared with, so that the time reveals nothing.
-    const [found] = this.publishKeys.filter(({ secret }) => secret.matches(token));
-    return found?.grant;
+    return this.keyGrants[indexOfSecret(this.publishKeys, token)];
   }
 
   /** Whether a page of another site has the browser do something in the name of its user. */

@@ -1,14 +1,13 @@
 import { createHash } from 'node:crypto';
 import { Logger } from '@nestjs/common';
 import * as v from 'valibot';
-import { FeedException } from '../errors/feed-exception.js';
 import { FeedOptionsError } from '../errors/feed-options.error.js';
 import { checkOptions, milliseconds } from '../errors/option-rules.js';
 import { CircuitBreaker } from '../time/circuit-breaker.js';
 import { isFetchable } from './auth.options.js';
 import { type AuthorizeFunction, type AuthorizeRequest, checkAuthorization, type FeedClaims } from './authorize.js';
 import { freshnessOf } from './freshness.js';
-import { unauthorized } from './unauthorized.js';
+import { authorizationUnavailable, unauthorized } from './unauthorized.js';
 
 /** How another service is asked. */
 export interface AuthorizeAtOptions {
@@ -84,10 +83,10 @@ class Authorizer {
       await asking;
       return this.find(key) ?? this.ask(key, request);
     }
-    const asked = this.ask(key, request);
-    this.asking.set(key, asked);
+    const question = this.ask(key, request);
+    this.asking.set(key, question);
     try {
-      return await asked;
+      return await question;
     } finally {
       this.asking.delete(key);
     }
@@ -102,11 +101,11 @@ class Authorizer {
 
   private async ask(key: string, request: AuthorizeRequest): Promise<Decision> {
     const signal = AbortSignal.timeout(this.timeoutMs);
-    if (this.waiting.length >= mostWaiting) throw unavailable();
+    if (this.waiting.length >= mostWaiting) throw authorizationUnavailable();
     while (this.inFlight >= mostInFlight) await new Promise<void>((resolve) => this.waiting.push(resolve));
     if (!this.breaker.begin()) {
       this.waiting.shift()?.();
-      throw unavailable(this.breaker.retryAfter);
+      throw authorizationUnavailable({ retryAfter: this.breaker.retryAfter });
     }
     this.inFlight += 1;
     try {
@@ -116,7 +115,7 @@ class Authorizer {
       return decision;
     } catch (error) {
       this.fail(error as Error);
-      throw unavailable();
+      throw authorizationUnavailable();
     } finally {
       this.inFlight -= 1;
       this.waiting.shift()?.();
@@ -181,7 +180,7 @@ class Authorizer {
 function decisionIn({ status, ok }: Response, text: string): Decision {
   if (status === 401) return 'unauthorized';
   if (status === 403) return false;
-  if (!ok) throw new Error(`its answer is ${status}, and neither 2xx nor 401 nor 403`);
+  if (!ok) throw new Error(`expected 2xx, 401 or 403, got ${status}`);
   if (text.trim() === '') return true;
   let claims: unknown;
   try {
@@ -202,11 +201,6 @@ async function readText({ body }: Response): Promise<string> {
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString();
-}
-
-function unavailable(retryAfter?: number): FeedException {
-  const message = 'Whether this is allowed cannot be found out at the moment.';
-  return new FeedException('FEED_UNAVAILABLE', { message, ...(retryAfter !== undefined && { retryAfter }) });
 }
 
 /** Whether a connection ended before an answer began. */

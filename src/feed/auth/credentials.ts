@@ -1,4 +1,6 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import type { FeedRequest } from '../http/feed-request.js';
+import { decoded, splitTarget } from '../http/target.js';
 
 /** A token, a ticket, or the publish key, as it came with a request. */
 export interface Credential {
@@ -27,11 +29,11 @@ export function credentialOf({ raw, query }: FeedRequest, places: CredentialPlac
   const { tokenCookie, tokenInQuery = true, tickets = false } = places;
   const key = headers['x-feed-key'];
   if (typeof key === 'string' && key !== '') return { token: key, from: 'key' };
-  const inHeader = /^bearer +(.+)$/i.exec(headers.authorization ?? '')?.[1];
+  const inHeader = bearerIn(headers);
   if (inHeader) return { token: inHeader, from: 'header' };
   const ticket = tickets && (method === 'GET' || method === 'HEAD') && query.get('ticket');
   if (ticket) return { token: ticket, from: 'ticket' };
-  const inCookie = cookieOf(headers.cookie ?? '', tokenCookie);
+  const [inCookie] = cookiesIn(headers, tokenCookie);
   if (inCookie) return { token: inCookie, from: 'cookie' };
   const inQuery = tokenInQuery && query.get('token');
   if (inQuery) return { token: inQuery, from: 'query' };
@@ -40,12 +42,10 @@ export function credentialOf({ raw, query }: FeedRequest, places: CredentialPlac
 
 /** A request's target without its token and its ticket, for everything that may be logged or shown. The rest stays byte for byte. */
 export function withoutToken(target: string): string {
-  const query = target.indexOf('?');
-  if (query < 0) return target;
-  const path = target.slice(0, query);
-  const parameters = target.slice(query + 1).split('&');
+  const [path, query] = splitTarget(target);
+  if (path === target) return target;
   // A name may be percent-encoded: what is removed is exactly what is read as the token or the ticket.
-  const kept = parameters.filter((parameter) => !isSecret(parameter));
+  const kept = query.split('&').filter((parameter) => !isSecret(parameter));
   return kept.length > 0 ? `${path}?${kept.join('&')}` : path;
 }
 
@@ -58,26 +58,21 @@ function isSecret(parameter: string): boolean {
   return query.has('token') || query.has('ticket');
 }
 
-/** The value of the first cookie of that name (RFC 6265 section 5.4: the one with the longest path comes first). */
-function cookieOf(header: string, name: string): string | undefined {
-  for (const pair of header.split(';')) {
-    const equals = pair.indexOf('=');
-    if (equals < 0 || pair.slice(0, equals).trim() !== name) continue;
-    return decoded(
-      pair
-        .slice(equals + 1)
-        .trim()
-        .replace(/^"(.*)"$/, '$1'),
-    );
-  }
-  return undefined;
+/** The token of `Authorization: Bearer` (RFC 6750 section 2.1). */
+export function bearerIn({ authorization = '' }: IncomingHttpHeaders): string | undefined {
+  return /^bearer +(.+)$/i.exec(authorization)?.[1];
 }
 
-/** Many libraries percent-encode what they put into a cookie. */
-function decoded(value: string): string {
-  try {
-    return decodeURIComponent(value);
-  } catch {
-    return value;
-  }
+/**
+ * The values of the cookies of that name, the one with the longest path first (RFC 6265 section 5.4). Many libraries percent-encode what they
+ * put into a cookie.
+ */
+export function cookiesIn({ cookie }: IncomingHttpHeaders, name: string): string[] {
+  if (cookie === undefined) return [];
+  return cookie.split(';').flatMap((pair) => {
+    const equals = pair.indexOf('=');
+    if (equals < 0 || pair.slice(0, equals).trim() !== name) return [];
+    const value = pair.slice(equals + 1).trim();
+    return [decoded(value.replace(/^"(.*)"$/, '$1'))];
+  });
 }

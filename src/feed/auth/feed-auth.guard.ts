@@ -35,11 +35,10 @@ export class FeedAuthGuard implements CanActivate {
    */
   async canActivate(context: ExecutionContext): Promise<boolean> {
     const http = context.switchToHttp();
-    const asked = http.getRequest();
-    const request = FeedRequest.of(asked);
+    const request = FeedRequest.of(http.getRequest());
     const handler = context.getHandler();
     const action = isFeedRoute(handler) || isGet(request) ? 'read' : 'publish';
-    const wanted: Wanted = { action, feeds: () => namedFeeds(handler, asked) };
+    const wanted: Wanted = { action, feeds: () => namedFeeds(handler, request) };
     try {
       request.grant = await this.grantOf(request, wanted, this.checksFeeds(context));
       return true;

@@ -46,8 +46,8 @@ describe('TokenGrant', () => {
   });
 
   it('knows whose it is and when it ends', () => {
-    expect(TokenGrant.from({ sub: 'ada', exp: 1_900_000_000.5 })).toMatchObject({ subject: 'ada', expiresAt: 1_900_000_000_500 });
-    expect(TokenGrant.from({ sub: 1, exp: '1' })).toMatchObject({ subject: undefined, expiresAt: undefined });
-    expect(TokenGrant.ofKey(1)).toMatchObject({ subject: undefined, expiresAt: undefined });
+    expect(TokenGrant.from({ sub: 'ada', exp: 1_900_000_000.5 }).bearer).toMatchObject({ subject: 'ada', expiresAt: 1_900_000_000_500 });
+    expect(TokenGrant.from({ sub: 1, exp: '1' }).bearer).toMatchObject({ subject: undefined, expiresAt: undefined });
+    expect(TokenGrant.ofKey(1).bearer).toEqual({ key: 'publish:1' });
   });
 });

@@ -1,48 +1,20 @@
 import { FeedException } from '../errors/feed-exception.js';
-import type { FeedRequest, Grant } from '../http/feed-request.js';
+import type { Bearer, FeedRequest, Grant } from '../http/feed-request.js';
 import { matchesFeed } from '../message/feed-id.js';
 import type { RuleSet } from '../pubsub/rules.js';
 
 /** The longest JSON of a token's claim `info`, in bytes. */
 export const longestInfo = 1024;
 
-/** Whose key or token it is. */
-interface Bearer extends Pick<Grant, 'subject' | 'expiresAt' | 'tokenId' | 'key' | 'info'> {
-  readonly isAdmin?: boolean;
-}
-
 /** What a key or a token allows, by patterns of feeds. */
 export class TokenGrant implements Grant {
   constructor(
     private readonly feeds: readonly string[],
     private readonly publish: readonly string[],
-    private readonly bearer: Bearer = {},
+    readonly bearer: Bearer,
+    /** Whether the routes of operators are open to it. */
+    readonly isAdmin = false,
   ) {}
-
-  get subject(): string | undefined {
-    return this.bearer.subject;
-  }
-
-  get expiresAt(): number | undefined {
-    return this.bearer.expiresAt;
-  }
-
-  get tokenId(): string | undefined {
-    return this.bearer.tokenId;
-  }
-
-  get key(): string | undefined {
-    return this.bearer.key;
-  }
-
-  get info(): string | undefined {
-    return this.bearer.info;
-  }
-
-  /** Whether the routes of operators are open to it. */
-  get isAdmin(): boolean {
-    return this.bearer.isAdmin ?? false;
-  }
 
   /**
    * What the claims of a verified token allow: `feeds` may be read and `publish` may be published to, each an array of patterns or one
@@ -50,13 +22,13 @@ export class TokenGrant implements Grant {
    * shows of its bearer; one whose JSON has more than 1,024 bytes is left out. `admin` is `true` for operators. Claims of other types allow nothing.
    */
   static from({ feeds, publish, sub, exp, jti, info, admin }: Readonly<Record<string, unknown>>): TokenGrant {
-    return new TokenGrant(patternsIn(feeds), patternsIn(publish), {
+    const bearer = {
       subject: typeof sub === 'string' ? sub : undefined,
       expiresAt: typeof exp === 'number' ? exp * 1000 : undefined,
       tokenId: typeof jti === 'string' ? jti : undefined,
       info: infoIn(info),
-      isAdmin: admin === true,
-    });
+    };
+    return new TokenGrant(patternsIn(feeds), patternsIn(publish), bearer, admin === true);
   }
 
   /**
@@ -70,12 +42,13 @@ export class TokenGrant implements Grant {
 
   /** A grant to read these feeds alone, for as long. */
   narrowed(feeds: readonly string[]): TokenGrant {
-    return new TokenGrant(feeds, [], { ...this.bearer, key: undefined, isAdmin: false });
+    return new TokenGrant(feeds, [], { ...this.bearer, key: undefined });
   }
 
   /** Claims that grant the same reading, for as long. */
   toClaims(): Record<string, unknown> {
-    const { feeds, subject, expiresAt, tokenId, info } = this;
+    const { feeds, bearer } = this;
+    const { subject, expiresAt, tokenId, info } = bearer;
     return { feeds, sub: subject, exp: expiresAt && expiresAt / 1000, jti: tokenId, ...(info !== undefined && { info: JSON.parse(info) }) };
   }
 
@@ -87,6 +60,9 @@ export class TokenGrant implements Grant {
     return this.publish.some((pattern) => matchesFeed(pattern, feed));
   }
 }
+
+/** That of a request without a token. */
+export const noBearer: Bearer = {};
 
 /** What a request may read where rules say for some feeds whether that takes a token. */
 export class RuledGrant implements Grant {
@@ -102,24 +78,8 @@ export class RuledGrant implements Grant {
     readonly missing?: unknown,
   ) {}
 
-  get subject(): string | undefined {
-    return this.token?.subject;
-  }
-
-  get key(): string | undefined {
-    return this.token?.key;
-  }
-
-  get expiresAt(): number | undefined {
-    return this.token?.expiresAt;
-  }
-
-  get tokenId(): string | undefined {
-    return this.token?.tokenId;
-  }
-
-  get info(): string | undefined {
-    return this.token?.info;
+  get bearer(): Bearer {
+    return this.token?.bearer ?? noBearer;
   }
 
   mayRead(feed: string): boolean {

@@ -1,8 +1,8 @@
 import { timingSafeEqual } from 'node:crypto';
 
-/** Whether a text is one of some secrets, each of which it is compared with. */
-export function isOneOf(secrets: readonly Secret[], candidate: string): boolean {
-  return secrets.filter((secret) => secret.matches(candidate)).length > 0;
+/** Which of some secrets a text is, by its index; -1 for none. It is compared with each, so that the time reveals nothing. */
+export function indexOfSecret(secrets: readonly Secret[], candidate: string): number {
+  return secrets.map((secret) => secret.matches(candidate)).indexOf(true);
 }
 
 /** A secret that requests are compared with, in a time that reveals nothing of it. */

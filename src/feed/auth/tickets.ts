@@ -4,14 +4,11 @@ import type { Broker } from '../broker/broker.js';
 import { KeyReusedError } from '../errors/broker.errors.js';
 import { toFeedException } from '../errors/to-feed-exception.js';
 import { TokenGrant } from './grant.js';
-import { secretKeys, verifiedBy } from './token-verifier.js';
+import { clockTolerance, secretKeys, verifiedBy } from './token-verifier.js';
 import { unauthorized } from './unauthorized.js';
 
 /** How long a ticket is valid, in milliseconds. */
 const lifeMs = 30_000;
-
-/** Clocks of two nodes may differ by this much, in seconds. */
-const clockTolerance = 5;
 
 /** For how long a broker has to know a used ticket, in milliseconds: longer than it is valid. */
 export const usedMs = 60_000;
@@ -45,7 +42,7 @@ export class Tickets {
 
   /** Issues a ticket, which expires with the grant at the latest. */
   async issue(grant: TokenGrant): Promise<FeedTicket> {
-    const expiresAt = Math.floor(Math.min(Date.now() + lifeMs, grant.expiresAt ?? Number.POSITIVE_INFINITY) / 1000);
+    const expiresAt = Math.floor(Math.min(Date.now() + lifeMs, grant.bearer.expiresAt ?? Number.POSITIVE_INFINITY) / 1000);
     const ticket = await new SignJWT({ grant: grant.toClaims() })
       .setProtectedHeader({ alg: 'HS256' })
       .setJti(randomBytes(16).toString('hex'))
@@ -64,7 +61,7 @@ export class Tickets {
   async redeem(ticket: string, check: (grant: TokenGrant) => void): Promise<TokenGrant> {
     const { jti, claims } = await this.verify(ticket);
     const grant = TokenGrant.from(claims);
-    if ((grant.expiresAt ?? Number.POSITIVE_INFINITY) <= Date.now()) throw unauthorized('The token has expired.', true);
+    if ((grant.bearer.expiresAt ?? Number.POSITIVE_INFINITY) <= Date.now()) throw unauthorized('The token has expired.', true);
     check(grant);
     // Several feeds, so that no broker has to drop the use of a ticket that is valid for that of others.
     const feed = `$tickets/${jti.slice(0, 2)}`;

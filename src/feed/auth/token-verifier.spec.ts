@@ -18,13 +18,13 @@ describe('with a secret', () => {
     const grant = await verifier.verify(await sign({ sub: 'ada', exp: now() + 60 }, { alg }));
     expect(grant.mayRead('a')).toBe(true);
     expect(grant.mayRead('b')).toBe(false);
-    expect(grant).toMatchObject({ subject: 'ada' });
+    expect(grant.bearer).toMatchObject({ subject: 'ada' });
   });
 
   it('tells when the token ends', async () => {
     const exp = now() + 60;
-    expect((await verifier.verify(await sign({ exp }))).expiresAt).toBe(exp * 1000);
-    expect((await verifier.verify(await sign())).expiresAt).toBeUndefined();
+    expect((await verifier.verify(await sign({ exp }))).bearer.expiresAt).toBe(exp * 1000);
+    expect((await verifier.verify(await sign())).bearer.expiresAt).toBeUndefined();
   });
 
   it('takes any claims beside its own', async () => {

@@ -1,4 +1,4 @@
-import { FeedException } from '../errors/feed-exception.js';
+import { type FeedErrorDetails, FeedException } from '../errors/feed-exception.js';
 
 /**
  * The error for a credential that is missing or not valid.
@@ -7,4 +7,9 @@ import { FeedException } from '../errors/feed-exception.js';
  */
 export function unauthorized(message: string, isGiven: boolean): FeedException {
   return new FeedException('FEED_UNAUTHORIZED', { message, challenge: `Bearer realm="feeds"${isGiven ? ', error="invalid_token"' : ''}` });
+}
+
+/** The error where it cannot be decided what a request may do: nothing is allowed then. */
+export function authorizationUnavailable(details: Pick<FeedErrorDetails, 'cause' | 'retryAfter'> = {}): FeedException {
+  return new FeedException('FEED_UNAVAILABLE', { message: 'Authorization is temporarily unavailable.', ...details });
 }

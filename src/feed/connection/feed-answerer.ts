@@ -1,8 +1,8 @@
 import type { ServerResponse } from 'node:http';
 import { checkMayRead } from '../auth/grant.js';
 import type { Broker } from '../broker/broker.js';
-import { type AnyRequest, type AnyResponse, hijack, rawOf } from '../http/adapter.js';
-import { FeedRequest } from '../http/feed-request.js';
+import { type AnyResponse, hijack, rawOf } from '../http/adapter.js';
+import type { FeedRequest } from '../http/feed-request.js';
 import { withErrorHead } from '../http/head.js';
 import { isUnchanged, setHistoryHead, writeHistory } from '../http/history-answer.js';
 import type { HistoryRequest } from '../http/history-request.js';
@@ -23,18 +23,17 @@ export class FeedAnswerer {
   ) {}
 
   /** @throws FeedException as the route answers it */
-  async answer(request: AnyRequest, response: AnyResponse, feeds: readonly string[], wanted: HistoryRequest): Promise<void> {
-    const asked = FeedRequest.of(request);
+  async answer(request: FeedRequest, response: AnyResponse, feeds: readonly string[], wanted: HistoryRequest): Promise<void> {
     // Whether the client is still there is known once its turn has come.
-    if (!(await beginOpening(asked.raw, rawOf(response)))) {
+    if (!(await beginOpening(request.raw, rawOf(response)))) {
       hijack(response);
       return;
     }
-    endOpening(asked.raw);
+    endOpening(request.raw);
     try {
-      checkMayRead(asked, feeds);
-      if (wanted.mode === 'poll' && !asked.isHead) await this.poll(asked, response, feeds, wanted);
-      else this.send(asked, response, await this.once(asked, feeds, wanted), true);
+      checkMayRead(request, feeds);
+      if (wanted.mode === 'poll' && !request.isHead) await this.poll(request, response, feeds, wanted);
+      else this.send(request, response, await this.once(request, feeds, wanted), true);
     } catch (error) {
       const rejection = this.admission.rejectionOf(error);
       this.registry.router.measures.noteRefusal(rejection, feeds[0]);
@@ -42,24 +41,24 @@ export class FeedAnswerer {
     }
   }
 
-  private async once(asked: FeedRequest, feeds: readonly string[], { startOf, limit }: HistoryRequest): Promise<HistoryPage> {
+  private async once(request: FeedRequest, feeds: readonly string[], { startOf, limit }: HistoryRequest): Promise<HistoryPage> {
     const { admission, broker } = this;
-    admission.admitOnce(asked);
-    admission.beginWaiting(asked);
+    admission.admitOnce(request);
+    admission.beginWaiting(request);
     try {
       return await readHistory(broker, feeds, startOf, limit);
     } finally {
-      admission.intake.end(asked);
+      admission.intake.end(request);
     }
   }
 
-  private async poll(asked: FeedRequest, response: AnyResponse, feeds: readonly string[], wanted: HistoryRequest): Promise<void> {
+  private async poll(request: FeedRequest, response: AnyResponse, feeds: readonly string[], wanted: HistoryRequest): Promise<void> {
     const { admission, registry } = this;
     const raw = rawOf(response);
-    const client = admission.admit(asked, registry.size);
+    const client = admission.admit(request, registry.size);
     registry.checkRoom(feeds);
     const poll = registry.makePoll([...feeds], client);
-    poll.waiting = asked.raw;
+    poll.waiting = request.raw;
     let page: HistoryPage;
     try {
       page = await this.begin(poll, wanted);
@@ -73,8 +72,8 @@ export class FeedAnswerer {
       poll.begin(raw, wanted.waitMs);
       page = await this.wait(poll, page, wanted.limit);
     }
-    if (poll.reason === 'drained' && asked.raw.httpVersionMajor === 1) raw.setHeader('Connection', 'close');
-    this.send(asked, response, page, false);
+    if (poll.reason === 'drained' && request.raw.httpVersionMajor === 1) raw.setHeader('Connection', 'close');
+    this.send(request, response, page, false);
   }
 
   /** Subscribes a poll before history is read, so that nothing is missed between the two. */

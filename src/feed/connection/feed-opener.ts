@@ -5,11 +5,11 @@ import { checkMayRead } from '../auth/grant.js';
 import { BrokerUnavailableError } from '../errors/broker.errors.js';
 import type { Format } from '../format/format.js';
 import { labelled, variants } from '../format/formats.js';
-import { type AnyRequest, type AnyResponse, hijack, rawOf } from '../http/adapter.js';
-import { FeedRequest } from '../http/feed-request.js';
+import { type AnyResponse, hijack, rawOf } from '../http/adapter.js';
+import type { FeedRequest, NamedFeeds } from '../http/feed-request.js';
 import { setFeedHead, withErrorHead } from '../http/head.js';
 import type { Admission } from '../limits/admission.js';
-import { checkFeedId, isFeedId } from '../message/feed-id.js';
+import { checkFeedId, checkFeedIds } from '../message/feed-id.js';
 import type { FeedItem } from '../message/message.js';
 import { formatPosition, type Start, type StartOf } from '../message/position.js';
 import type { Replay } from '../pubsub/replay.js';
@@ -46,6 +46,8 @@ export interface ConnectOptions {
 
 /** What a route follows: its handler may have no source, and is called before anything is subscribed to, since it may fail. */
 interface RouteOptions extends ConnectOptions {
+  /** Tells the feeds of the route, in the place of `feeds`: ids that obey their rule. */
+  named?: NamedFeeds;
   /** Where a client begins that does not say. Default: with the next message, and what the rules of the feeds replay. */
   since?: Start;
   handler?: () => Promise<{ readonly source: ObservableInput<FeedItem> | InterceptedSource | undefined }>;
@@ -67,30 +69,28 @@ export class FeedOpener {
    * @returns the connection; undefined where there is none, because the request was `HEAD` or the client has left
    * @throws FeedException as the route answers it, and what the source fails with before the head is sent
    */
-  async open(request: AnyRequest, response: AnyResponse, options: RouteOptions = {}): Promise<Connection | undefined> {
-    const asked = FeedRequest.of(request);
-    if (!(await beginOpening(asked.raw, rawOf(response)))) {
+  async open(request: FeedRequest, response: AnyResponse, options: RouteOptions = {}): Promise<Connection | undefined> {
+    if (!(await beginOpening(request.raw, rawOf(response)))) {
       hijack(response);
-      asked.stop?.abort();
+      request.stop?.abort();
       return undefined;
     }
     try {
-      return await this.accept(asked, response, options);
+      return await this.accept(request, response, options);
     } catch (error) {
       const rejection = this.admission.rejectionOf(error);
-      this.router.measures.noteRefusal(rejection, options.feeds?.[0] ?? asked.namedFeed ?? asked.path);
+      this.router.measures.noteRefusal(rejection, options.feeds?.[0] ?? request.told?.[0] ?? request.namedFeed ?? request.path);
       throw withErrorHead(rejection, response);
     } finally {
-      endOpening(asked.raw);
+      endOpening(request.raw);
     }
   }
 
   private async accept(request: FeedRequest, response: AnyResponse, options: RouteOptions): Promise<Connection | undefined> {
-    const { path } = request;
-    const named = options.feeds && [...new Set(options.feeds)].map(checkFeedId);
-    checkMayRead(request, named ?? [path]);
+    const named = options.named ? request.feedsBy(options.named) : options.feeds && checkFeedIds(options.feeds);
+    checkMayRead(request, named ?? [request.path]);
     // A path that nothing can be published to is one for a source.
-    const feeds = named ?? (isFeedId(path) ? [path] : []);
+    const feeds = named ?? request.feedsOfPath;
     const { format } = request;
     const client = this.admission.admit(request, this.registry.size);
     this.registry.checkRoom(feeds);
@@ -99,10 +99,11 @@ export class FeedOpener {
     const connection = this.registry.make(feeds, encoder, client);
     const stopWatching = abortWhenLeft(request, rawOf(response));
     try {
-      const handled = await options.handler?.();
+      const handled = options.handler && (await options.handler());
+      if (handled) this.registry.checkRoom(feeds); // others may have come meanwhile
       const makeSource =
         handled?.source === undefined ? options.source : () => handled.source as ObservableInput<FeedItem> | InterceptedSource;
-      if (!named && !makeSource) checkFeedId(path);
+      if (!named && feeds.length === 0 && !makeSource) checkFeedId(request.path);
       const { resume = makeSource === undefined, sourceHasIds = false, since } = options;
       const startOf = resume ? (request.startOf(feeds, sourceHasIds) ?? (since && (() => since))) : undefined;
       if (request.isHead) {
@@ -113,7 +114,6 @@ export class FeedOpener {
         rawOf(response).end();
         return undefined;
       }
-      this.registry.checkRoom(feeds); // others may have come while the handler was called
       connection.waiting = request.raw;
       const replay = await this.subscribe(connection, resume, startOf, makeSource !== undefined);
       if (replay) await this.router.addSnapshots(replay, startOf);
@@ -132,14 +132,17 @@ export class FeedOpener {
         this.registry.discard(connection);
         return undefined;
       }
+      let transport = undefined as Transport | undefined;
       connection.open(() => {
         stopWatching();
         this.setHead(request, response, format, replay);
         rawOf(response).setHeader('Feed-Connection', connection.id);
-        const transport = this.makeTransport(request.raw, rawOf(response));
+        transport = this.makeTransport(request.raw, rawOf(response));
         if (sent.opening) this.tellOpening(transport, connection, encoder, replay);
+        if (connection.reason !== undefined) transport.uncork(); // it may be cut at once
         return transport;
       });
+      transport?.uncork(); // its head and what it begins with make one system call
       return connection;
     } catch (error) {
       this.registry.discard(connection);

@@ -1,5 +1,5 @@
-import { type AnyRequest, type AnyResponse, rawOf, routeOf } from '../http/adapter.js';
-import { FeedRequest } from '../http/feed-request.js';
+import { type AnyResponse, rawOf, routeOf } from '../http/adapter.js';
+import type { FeedRequest } from '../http/feed-request.js';
 import type { Destinations } from '../tracing/destinations.js';
 import type { FeedTracer } from '../tracing/feed-tracer.js';
 import type { Connection } from './connection.js';
@@ -16,21 +16,19 @@ export class TracedOpener extends FeedOpener {
   }
 
   override async open(
-    request: AnyRequest,
+    request: FeedRequest,
     response: AnyResponse,
     options: Parameters<FeedOpener['open']>[2] = {},
   ): Promise<Connection | undefined> {
-    const asked = FeedRequest.of(request);
-    const isResumed = Boolean(asked.raw.headers['last-event-id']) || asked.query.has('since');
-    const trace = this.tracer.open(asked.raw, routeOf(request).pattern, isResumed);
+    const trace = this.tracer.open(request.raw, routeOf(request.framed).pattern, request.isResumed);
     try {
       const connection = await super.open(request, response, options);
       const { headersSent, statusCode } = rawOf(response);
-      const feeds = options.feeds ?? connection?.feeds ?? [];
+      const feeds = options.feeds ?? request.told ?? connection?.feeds ?? [];
       trace.end({
         status: headersSent ? statusCode : undefined,
         destinations: [...new Set(feeds.map((feed) => this.destinations.of(feed)))],
-        connection: connection && { format: asked.format.name, isHandedOver: connection.isHandedOver },
+        connection: connection && { format: request.format.name, isHandedOver: connection.isHandedOver },
       });
       return connection;
     } catch (error) {

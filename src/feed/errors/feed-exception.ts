@@ -2,16 +2,16 @@ import { STATUS_CODES } from 'node:http';
 import { HttpException } from '@nestjs/common';
 
 /** Seconds after which a client may retry what the service cannot do at the moment. */
-const retryAfter = 5;
+export const retryAfter = 5;
 
-/** Every error that a client of the feeds can get: its status, and its text where the thrower has nothing more precise to say. */
+/** Every error that a client can get: its status, and its text where the thrower has nothing more precise to say. */
 const table = {
   /** The id of a feed breaks the rule. */
   FEED_ID: { status: 400, message: 'The feed id is not valid.' },
   /** A request names no feed, or too many. */
   FEED_IDS: { status: 400, message: 'Name the feed in the path, or one or several as ?id=a&id=b.' },
-  /** `?since=` says nowhere to begin. */
-  FEED_SINCE: { status: 400, message: 'since says nowhere to begin.' },
+  /** `?since=` is not valid, or contradicts itself. */
+  FEED_SINCE: { status: 400, message: 'The since parameter is not valid.' },
   /** A parameter of the query is out of range, or excludes another one. */
   FEED_QUERY: { status: 400, message: 'The query is not valid.' },
   /** A message cannot be published: some format could not reproduce it, or it does not fit the definition of its feed. */
@@ -43,6 +43,12 @@ const table = {
    * failed, or token keys cannot be fetched.
    */
   FEED_UNAVAILABLE: { status: 503, message: 'The service is unavailable.', retryAfter },
+  /** `?scope=` of the counts is unknown, or does not go with `?id=`. */
+  HEALTH_SCOPE: { status: 400, message: 'scope is worker, service or cluster.' },
+  /** `?scope=` of the metrics is unknown. */
+  METRICS_SCOPE: { status: 400, message: 'scope is worker (the process that responds) or service (all workers of its port).' },
+  /** The dashboard's key is missing or wrong. */
+  DASHBOARD_KEY: { status: 401, message: 'The dashboard needs its key: send it as Authorization: Bearer, or enter it at /dashboard.' },
   /** The message broker cannot be reached. What was published may have been stored all the same. */
   FEED_BROKER: { status: 503, message: 'The message broker is unavailable.', retryAfter },
 } satisfies Record<string, { status: number; message: string; retryAfter?: number }>;
@@ -50,7 +56,8 @@ const table = {
 /** What programs tell errors by. */
 export type FeedErrorCode = keyof typeof table;
 
-export const feedErrorCodes = Object.keys(table) as readonly FeedErrorCode[];
+/** Those that requests for feeds get. */
+export const feedErrorCodes = (Object.keys(table) as FeedErrorCode[]).filter((code) => code.startsWith('FEED_'));
 
 /** What of a message's data does not fit the schema of its type. */
 export interface FeedIssue {

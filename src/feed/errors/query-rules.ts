@@ -16,6 +16,12 @@ export function checkWhole(name: string, value: number, least: number, most: num
   throw badQuery(`${name} must be a whole number from ${least} to ${most}.`);
 }
 
+/** A number of a query; NaN where it is none, which the rule for it then rejects. */
+export function numberOf(text: string | null | undefined): number | undefined {
+  if (text === null || text === undefined) return undefined;
+  return /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+}
+
 /**
  * How many entries a list is asked for.
  *

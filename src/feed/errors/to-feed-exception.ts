@@ -10,6 +10,11 @@ export function toFeedException(error: unknown): unknown {
   return error instanceof MessageTooLargeError ? tooLarge(error.limit) : error;
 }
 
+/** Handles the rejection of a promise: its caller gets the error of a broker as a client gets it. */
+export function throwFeedException(error: unknown): never {
+  throw toFeedException(error);
+}
+
 /** The error for a message that has more bytes than the limit. */
 export function tooLarge(limit: number): FeedException {
   return new FeedException('FEED_BODY_TOO_LARGE', { message: `A message has ${limit} bytes at most.`, limit });

@@ -41,6 +41,9 @@ export function chooseFormat(accept: string | undefined, query: string | null): 
 
 function negotiate(accept: string | undefined): Format | undefined {
   if (accept === undefined || accept === '*/*' || accept.length > longestAccept) return formats[0];
+  // What EventSource and most others send needs no negotiation.
+  const only = formats.find((format) => format.mediaType === accept);
+  if (only) return only;
   const mediaType = new Negotiator({ headers: { accept } }).mediaType(mediaTypes);
   return formats.find((format) => format.mediaType === mediaType);
 }

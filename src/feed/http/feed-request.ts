@@ -3,9 +3,10 @@ import { FeedException } from '../errors/feed-exception.js';
 import { badQuery } from '../errors/query-rules.js';
 import type { Format } from '../format/format.js';
 import { chooseFormat, marked } from '../format/formats.js';
-import { checkFeedId } from '../message/feed-id.js';
+import { checkFeedId, isFeedId } from '../message/feed-id.js';
 import { nowhere, parsePosition, parseStarts, type StartOf } from '../message/position.js';
 import { type AnyRequest, rawOf, routeOf, targetOf } from './adapter.js';
+import { decoded, splitTarget } from './target.js';
 
 /** How many feeds a connection may request at once. */
 const mostFollowed = 100;
@@ -16,8 +17,8 @@ const mostFollowed = 100;
  */
 export const idPaths = [':a', ':a/:b', ':a/:b/:c', ':a/:b/:c/:d'];
 
-/** What the token of a request allows. */
-export interface Grant {
+/** Whose token or key a request has. */
+export interface Bearer {
   /** Who the token is for: its `sub`. */
   readonly subject?: string | undefined;
   /** The id of the token: its `jti`. */
@@ -28,11 +29,19 @@ export interface Grant {
   readonly info?: string | undefined;
   /** When the token expires, in milliseconds since 1970. Undefined: never. */
   readonly expiresAt?: number | undefined;
+}
+
+/** What the token of a request allows. */
+export interface Grant {
+  readonly bearer: Bearer;
   /** Why a request without a token is rejected where it needs one; undefined where it has one, or none was looked for. */
   readonly missing?: unknown;
   mayRead(feed: string): boolean;
   mayPublish(feed: string): boolean;
 }
+
+/** Tells the feeds that a request names, before its handler is called; undefined where that is one named as its path. */
+export type NamedFeeds = (request: FeedRequest) => readonly string[] | undefined;
 
 const read = Symbol('FeedRequest');
 
@@ -40,26 +49,40 @@ interface ReadRequest extends IncomingMessage {
   [read]?: FeedRequest;
 }
 
-/** What a request asks of the feeds: read once, and passed on from the guard to the opener. */
+/** Shared by all requests without a query. */
+const noQuery = new URLSearchParams();
+
+/**
+ * What a request asks of the feeds. It is made where a request enters, in a guard or at its handler, and passed on from there; what is read of
+ * it is read once.
+ */
 export class FeedRequest {
   /** Node's own request. */
   readonly raw: IncomingMessage;
   /** The target as the client sent it, path and query. */
   readonly target: string;
+  /** Its path, as the client sent it. */
+  readonly urlPath: string;
   readonly query: URLSearchParams;
   /** What its token allows; undefined where no guard of the module has looked for one. */
   grant: Grant | undefined = undefined;
   /** Ends what was made for the request; undefined where nothing asked for the signal. */
   stop: AbortController | undefined = undefined;
+  /** The feeds that its route has told; undefined until it is asked. */
+  told: readonly string[] | undefined = undefined;
+  private knownPath: string | undefined = undefined;
+  private knownFormat: Format | undefined = undefined;
 
-  private constructor(private readonly request: AnyRequest) {
-    this.raw = rawOf(request);
-    this.target = targetOf(request);
-    const queryAt = this.target.indexOf('?');
-    this.query = new URLSearchParams(queryAt < 0 ? '' : this.target.slice(queryAt));
+  /** @param framed the request as the framework passes it */
+  private constructor(readonly framed: AnyRequest) {
+    this.raw = rawOf(framed);
+    this.target = targetOf(framed);
+    const [path, query] = splitTarget(this.target);
+    this.urlPath = path;
+    this.query = query === '' ? noQuery : new URLSearchParams(query);
   }
 
-  /** The same object for the same request, from the guard to the handler. */
+  /** The same object for the same request: Nest passes guards, interceptors and handlers its own alone. */
   static of(request: AnyRequest): FeedRequest {
     const raw: ReadRequest = rawOf(request);
     raw[read] ??= new FeedRequest(request);
@@ -76,14 +99,13 @@ export class FeedRequest {
    * one name.
    */
   get path(): string {
-    const path = pathOf(this.target).split('/');
-    const { pattern, mounted } = routeOf(this.request);
-    for (const [n, written] of pattern.split('/').filter(Boolean).entries()) {
-      const segment = path[mounted + n];
-      if (segment?.toLowerCase() === written.toLowerCase()) path[mounted + n] = written;
-      else if (!/^:\w+$/.test(written)) break; // it may stand for several segments, or none
-    }
-    return decoded(path.join('/'));
+    this.knownPath ??= pathOf(this);
+    return this.knownPath;
+  }
+
+  /** The feed that has the path as its name; none where that is not a feed's id. */
+  get feedsOfPath(): readonly string[] {
+    return [this.path].filter(isFeedId);
   }
 
   /** Aborted when the request's connection ends, or when none is opened for it. Made for those who ask: a connection without costs nothing. */
@@ -106,17 +128,22 @@ export class FeedRequest {
 
   /** What a body parser of the application has made of the body; undefined where none has read it. */
   get parsedBody(): unknown {
-    return (this.request as { body?: unknown }).body;
+    return (this.framed as { body?: unknown }).body;
+  }
+
+  /** The feeds that its route tells: asked once, by the guard or by the handler. */
+  feedsBy(tell: NamedFeeds): readonly string[] | undefined {
+    this.told ??= tell(this);
+    return this.told;
   }
 
   /**
-   * The feed that the path names, slashes included; undefined where it names none.
+   * The feed that the path names, slashes included.
    *
    * @throws FeedException FEED_ID (400)
    */
-  get pathFeed(): string | undefined {
-    const { pathName } = this;
-    return pathName === undefined ? undefined : checkFeedId(pathName);
+  get pathFeed(): string {
+    return checkFeedId(this.pathName);
   }
 
   /**
@@ -125,12 +152,12 @@ export class FeedRequest {
    * @throws FeedException FEED_ID, FEED_IDS (400)
    */
   get queryFeeds(): string[] {
-    const feeds = [...new Set(this.query.getAll('id'))];
-    if (feeds.length === 0) throw new FeedException('FEED_IDS');
-    if (feeds.length > mostFollowed) {
-      throw new FeedException('FEED_IDS', { message: `A connection can ask for ${mostFollowed} feeds at most, not ${feeds.length}.` });
+    const feeds = new Set(this.query.getAll('id'));
+    if (feeds.size === 0) throw new FeedException('FEED_IDS');
+    if (feeds.size > mostFollowed) {
+      throw new FeedException('FEED_IDS', { message: `A connection can ask for ${mostFollowed} feeds at most, not ${feeds.size}.` });
     }
-    return feeds.map(checkFeedId);
+    return Array.from(feeds, checkFeedId);
   }
 
   /** The first of the feeds that the path or the query names, valid or not; undefined where they name none. */
@@ -138,14 +165,10 @@ export class FeedRequest {
     return this.pathName ?? this.query.get('id') ?? undefined;
   }
 
-  /**
-   * The feed that the path names, or those of the query.
-   *
-   * @throws FeedException FEED_ID, FEED_IDS (400)
-   */
-  get feeds(): string[] {
-    const { pathFeed } = this;
-    return pathFeed === undefined ? this.queryFeeds : [pathFeed];
+  /** The feed that the parameters of the path name, valid or not: see `idPaths`. Undefined where the path has none. */
+  get pathName(): string | undefined {
+    const { a, b, c, d } = (this.framed as { params?: Record<string, string> }).params ?? {};
+    return a === undefined ? undefined : [a, b, c, d].filter((segment) => segment !== undefined).join('/');
   }
 
   /**
@@ -154,11 +177,13 @@ export class FeedRequest {
    * @throws FeedException FEED_FORMAT (406) when the client accepts none of the formats; FEED_QUERY (400)
    */
   get format(): Format {
-    const format = chooseFormat(this.raw.headers.accept, this.query.get('format'));
-    const marks = this.query.get('marks');
-    if (marks === null || marks === '0') return format;
-    if (marks === '1') return marked(format);
-    throw badQuery('marks is 1 for positions between the messages, or 0.');
+    this.knownFormat ??= formatOf(this);
+    return this.knownFormat;
+  }
+
+  /** Whether the client says where it wants to begin. */
+  get isResumed(): boolean {
+    return this.lastEventId !== undefined || this.query.has('since');
   }
 
   /**
@@ -170,30 +195,39 @@ export class FeedRequest {
    * @throws FeedException FEED_SINCE (400)
    */
   startOf(feeds: readonly string[], sourceHasIds: boolean): StartOf | undefined {
-    const last = this.raw.headers['last-event-id'];
-    const position = typeof last === 'string' && last !== '' ? (parsePosition(last) ?? (sourceHasIds ? undefined : nowhere)) : undefined;
+    if (!this.isResumed) return undefined;
+    const { lastEventId } = this;
+    const position = lastEventId === undefined ? undefined : (parsePosition(lastEventId) ?? (sourceHasIds ? undefined : nowhere));
     if (position) return () => position;
     const since = this.query.getAll('since');
     return since.length === 0 ? undefined : parseStarts(since, feeds);
   }
 
-  private get pathName(): string | undefined {
-    const { a, b, c, d } = (this.request as { params?: Record<string, string> }).params ?? {};
-    return a === undefined ? undefined : [a, b, c, d].filter((segment) => segment !== undefined).join('/');
+  private get lastEventId(): string | undefined {
+    const id = this.raw.headers['last-event-id'];
+    return typeof id === 'string' && id !== '' ? id : undefined;
   }
 }
 
-/** The path of a target without the slashes around it; a target may be a whole URL (RFC 9112 section 3.2.2). */
-function pathOf(target: string): string {
-  const queryAt = target.indexOf('?');
-  const path = queryAt < 0 ? target : target.slice(0, queryAt);
-  return path.replace(/^https?:\/\/[^/]*/i, '').replace(/^\/+|\/$/g, '');
+/** A target may be a whole URL (RFC 9112 section 3.2.2). */
+function pathOf({ urlPath, framed }: FeedRequest): string {
+  const path = urlPath
+    .replace(/^https?:\/\/[^/]*/i, '')
+    .replace(/^\/+|\/$/g, '')
+    .split('/');
+  const { pattern, mounted } = routeOf(framed);
+  for (const [n, written] of pattern.split('/').filter(Boolean).entries()) {
+    const segment = path[mounted + n];
+    if (segment?.toLowerCase() === written.toLowerCase()) path[mounted + n] = written;
+    else if (!/^:\w+$/.test(written)) break; // it may stand for several segments, or none
+  }
+  return decoded(path.join('/'));
 }
 
-function decoded(path: string): string {
-  try {
-    return decodeURIComponent(path);
-  } catch {
-    return path; // not percent-encoded
-  }
+function formatOf({ raw, query }: FeedRequest): Format {
+  const format = chooseFormat(raw.headers.accept, query.get('format'));
+  const marks = query.get('marks');
+  if (marks === null || marks === '0') return format;
+  if (marks === '1') return marked(format);
+  throw badQuery('marks is 1 for positions between the messages, or 0.');
 }

@@ -1,6 +1,6 @@
 import { Injectable, RequestMapping, type Type } from '@nestjs/common';
 import { DiscoveryService, MetadataScanner, Reflector } from '@nestjs/core';
-import type { AnyRequest } from './adapter.js';
+import type { FeedRequest, NamedFeeds } from './feed-request.js';
 
 /** The metadata key of a `@Feed()` route's paths, on the method. */
 export const FEED_PATHS = 'nestjs-feed:paths';
@@ -8,17 +8,14 @@ export const FEED_PATHS = 'nestjs-feed:paths';
 /** The metadata key of what tells the feeds that a request to a route names, on the method. */
 export const NAMED_FEEDS = 'nestjs-feed:named-feeds';
 
-/** Tells the feeds that a request names, before its handler is called. */
-export type NamedFeeds = (request: AnyRequest & { params: Record<string, string> }) => readonly string[];
-
 /**
  * The feeds that a request names in its path or query; none where its route does not say.
  *
  * @throws FeedException FEED_ID, FEED_IDS (400)
  */
-export function namedFeeds(handler: object, request: AnyRequest): readonly string[] {
+export function namedFeeds(handler: object, request: FeedRequest): readonly string[] {
   const tell: NamedFeeds | undefined = Reflect.getMetadata(NAMED_FEEDS, handler);
-  return tell?.(request as Parameters<NamedFeeds>[0]) ?? [];
+  return tell ? (request.feedsBy(tell) ?? request.feedsOfPath) : [];
 }
 
 /** Whether a controller's method opens a feed. */

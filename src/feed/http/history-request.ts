@@ -1,4 +1,4 @@
-import { badQuery, checkWhole } from '../errors/query-rules.js';
+import { badQuery, checkWhole, numberOf } from '../errors/query-rules.js';
 import type { Start } from '../message/position.js';
 import { historyRange } from '../pubsub/history.js';
 import type { FeedRequest } from './feed-request.js';
@@ -30,23 +30,16 @@ export interface HistoryRequest {
  */
 export function historyRequest(request: FeedRequest, feeds: readonly string[]): HistoryRequest | undefined {
   const { query } = request;
-  const asked = query.get('mode');
-  if (asked === null) return undefined;
-  const mode = modes.find((known) => known === asked);
+  const given = query.get('mode');
+  if (given === null) return undefined;
+  const mode = modes.find((known) => known === given);
   if (!mode) throw badQuery(`mode is ${modes.join(' or ')}; without it, the answer is a stream.`);
-  const wait = numberIn(query, 'wait') ?? defaultWait;
+  const wait = numberOf(query.get('wait')) ?? defaultWait;
   checkWhole('wait', wait, 1, longestWait);
-  const last = numberIn(query, 'last');
+  const last = numberOf(query.get('last'));
   const since = last === undefined ? undefined : (query.get('since') ?? undefined);
-  const { start, limit } = historyRange({ since, last, limit: numberIn(query, 'limit') });
+  const { start, limit } = historyRange({ since, last, limit: numberOf(query.get('limit')) });
   const startOf = last === undefined ? request.startOf(feeds, false) : undefined;
   const otherwise = mode === 'poll' && last === undefined ? 'end' : start;
   return { mode, startOf: (feed) => startOf?.(feed) ?? otherwise, limit, waitMs: wait * 1000 };
-}
-
-/** NaN where it is none. */
-function numberIn(query: URLSearchParams, name: string): number | undefined {
-  const text = query.get(name);
-  if (text === null) return undefined;
-  return /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
 }

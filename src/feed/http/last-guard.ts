@@ -6,7 +6,7 @@ import { FeedRequest } from './feed-request.js';
 export const FEED_LAST_GUARD = 'nestjs-feed:last-guard';
 
 /** A parameter of a handler, as the decorators of parameters leave it for Nest. */
-export interface DecoratedParameter {
+interface DecoratedParameter {
   readonly index: number;
   /** What the handler asks for by name. */
   readonly data?: unknown;

@@ -1,3 +1,4 @@
+import { noBearer } from '../auth/grant.js';
 import type { Revocations } from '../auth/revocations.js';
 import { BrokerUnavailableError } from '../errors/broker.errors.js';
 import { type FeedErrorCode, FeedException } from '../errors/feed-exception.js';
@@ -27,8 +28,6 @@ export interface Client {
   /** What limits count it as: its subject, or its address. Undefined where there are no limits for clients. */
   readonly key?: string | undefined;
 }
-
-const noGrant: Pick<Client, 'subject' | 'expiresAt' | 'tokenId' | 'info'> = {};
 
 function keyOf(subject: string | undefined, address: string): string {
   return subject === undefined ? address : `sub:${subject}`;
@@ -85,8 +84,8 @@ export class Admission {
     this.checkDraining();
     if (open >= maxConnections) throw this.rejection('limit', 'FEED_UNAVAILABLE', `All ${maxConnections} connections are in use.`);
     const { raw, grant } = request;
-    const { subject, expiresAt, tokenId, info } = grant ?? noGrant;
-    if (grant) this.revocations.check(grant); // since the guard's look, one may have come
+    const { subject, expiresAt, tokenId, info } = grant?.bearer ?? noBearer;
+    if (grant) this.revocations.check(grant.bearer); // since the guard's look, one may have come
     const address = this.addresses.of(raw);
     const userAgent = this.userAgents.of(raw.headers['user-agent']);
     const key = this.clients.isLimited ? keyOf(subject, address) : undefined;
@@ -126,7 +125,7 @@ export class Admission {
 
   /** Who a request comes from: the subject of its token, or its address. */
   keyOf({ grant, raw }: FeedRequest): string {
-    return keyOf(grant?.subject, this.addresses.of(raw));
+    return keyOf(grant?.bearer.subject, this.addresses.of(raw));
   }
 
   private checkDraining(): void {

@@ -41,7 +41,7 @@ export class PublishLimits {
 
   /** The limit that a request keeps to; undefined where it has none. */
   private admit(request: FeedRequest, messages: number): RateLimit | undefined {
-    const hasKey = request.grant?.key !== undefined;
+    const hasKey = request.grant?.bearer.key !== undefined;
     const limit = hasKey ? this.keys : this.clients;
     const { rate } = limit;
     if (rate === Number.POSITIVE_INFINITY) return undefined;
@@ -55,5 +55,5 @@ export class PublishLimits {
 }
 
 function publisherOf(request: FeedRequest, admission: Admission): string {
-  return request.grant?.key ?? admission.keyOf(request);
+  return request.grant?.bearer.key ?? admission.keyOf(request);
 }

@@ -28,6 +28,15 @@ export function checkFeedId(id: unknown): string {
   return id;
 }
 
+/**
+ * Each of some feeds once.
+ *
+ * @throws FeedException FEED_ID (400)
+ */
+export function checkFeedIds(ids: readonly string[]): string[] {
+  return [...new Set(ids)].map(checkFeedId);
+}
+
 /** The id of a feed that is named by it, or by a definition. */
 export function feedIdOf(feed: string | FeedRef): string {
   return typeof feed === 'object' && feed !== null ? feed.id : feed;

@@ -1,7 +1,7 @@
 import type { Broker, PublishConditions } from '../broker/broker.js';
 import { FeedEndedError } from '../errors/broker.errors.js';
 import { FeedException } from '../errors/feed-exception.js';
-import { toFeedException } from '../errors/to-feed-exception.js';
+import { throwFeedException, toFeedException } from '../errors/to-feed-exception.js';
 import type { Serialise } from '../message/content.js';
 import { endContent, type FeedEnd, isEnd } from '../message/end.js';
 import type { Content, StoredMessage } from '../message/message.js';
@@ -136,11 +136,7 @@ export class Publisher {
 
   /** Removes what is stored of a feed. */
   async clear(feed: string): Promise<void> {
-    try {
-      await this.broker.clear(feed);
-    } catch (error) {
-      throw toFeedException(error);
-    }
+    await this.broker.clear(feed).catch(throwFeedException);
   }
 }
 

@@ -3,7 +3,7 @@ import { filter, firstValueFrom, map, type ObservableInput } from 'rxjs';
 import type { LeaseListener } from '../cluster/leases.js';
 import { FeedEndedError, FeedPositionError } from '../errors/broker.errors.js';
 import { failureOf } from '../errors/failure.js';
-import { toFeedException } from '../errors/to-feed-exception.js';
+import { throwFeedException } from '../errors/to-feed-exception.js';
 import { endType, type FeedEnd } from '../message/end.js';
 import type { FeedItem, StoredMessage } from '../message/message.js';
 import { messagesOf } from '../pubsub/messages.js';
@@ -58,13 +58,7 @@ export class Runs implements LeaseListener {
     if (starting) return starting.then((run) => (run.state === 'started' ? this.described(feed, 'joined') : run));
     const begun = this.begin(feed, producer, options);
     this.starting.set(feed, begun);
-    try {
-      return await begun;
-    } catch (error) {
-      throw toFeedException(error);
-    } finally {
-      this.starting.delete(feed);
-    }
+    return begun.catch(throwFeedException).finally(() => this.starting.delete(feed));
   }
 
   /**
@@ -77,12 +71,9 @@ export class Runs implements LeaseListener {
     const message = await this.publisher.end(feed, end);
     this.running.get(feed)?.giveUp(new FeedEndedError(feed));
     const { leases } = this.context;
-    try {
-      if (leases.isTaken(feed) && !leases.holds(feed)) await leases.recall(feed);
-      return message;
-    } catch (error) {
-      throw toFeedException(error); // it can be asked for again: the feed has its end
-    }
+    // Where that fails, it can be asked for again: the feed has its end.
+    if (leases.isTaken(feed) && !leases.holds(feed)) await leases.recall(feed).catch(throwFeedException);
+    return message;
   }
 
   /** Ends all runs of this node: as failed, or so that another node restarts them. */

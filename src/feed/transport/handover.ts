@@ -153,6 +153,8 @@ function onRequest(request: IncomingMessage, response: ServerResponse) {
  * Sends the head of a response and takes its socket out of Node's HTTP stack. Node then sees a finished response and a closed
  * connection, and frees all that it kept for them.
  *
+ * The socket is corked, so that the head and what follows it at once make one system call: uncork the transport.
+ *
  * @param isAlone whether no other request on this socket waits for an answer
  * @returns undefined where that cannot be: other code may want to change what is written, or the socket is not one that the handover
  * has accepted. The head may have been sent
@@ -166,8 +168,10 @@ export function handOver(request: IncomingMessage, response: ServerResponse, isA
   const given = connection instanceof SocketProxy ? connection : undefined;
   if (given ? given.isBacklogged : !isAlone) return undefined;
 
+  socket.cork();
   response.flushHeaders();
   if (mayBeChanged(response)) {
+    socket.uncork();
     handover.warnOfMiddleware();
     return undefined;
   }

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2Session } from 'node:http2';
 import type { Server, Socket } from 'node:net';
 import { TLSSocket, Server as TlsServer } from 'node:tls';
+import { retryAfter } from '../errors/feed-exception.js';
 import { socketOf } from './socket-proxy.js';
 
 /** How long a socket may be idle, however many there are, in milliseconds. */
@@ -13,15 +14,16 @@ const leaveMs = 1000;
 /** How often both are looked at, while there are too many, in milliseconds. */
 const sweepMs = 100;
 
+const reason = `Too many connections. Retry in ${retryAfter} seconds.\n`;
+
 /** What a socket hears that is turned away (RFC 9110 section 15.6.4). */
 const turnedAway = [
   'HTTP/1.1 503 Service Unavailable',
-  'Retry-After: 5',
+  `Retry-After: ${retryAfter}`,
   'Connection: close',
   'Content-Type: text/plain',
-  'Content-Length: 42',
-  '',
-  'Too many connections. Retry in 5 seconds.\n',
+  `Content-Length: ${reason.length}`,
+  `\r\n${reason}`,
 ].join('\r\n');
 
 /** How many sockets a server may have. */

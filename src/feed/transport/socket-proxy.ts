@@ -145,7 +145,8 @@ export class SocketProxy extends Duplex {
   /** Ends the socket once everything is written. Node calls this after the last response of a connection. */
   destroySoon(): void {
     this.pending = undefined;
-    if (this.isDetached) this.destroy();
+    // Not at once: a stream that is destroyed by the callback of its own write makes an error, with a stack, for nobody.
+    if (this.isDetached) process.nextTick(destroy, this);
     else this.socket.destroySoon();
   }
 
@@ -230,6 +231,9 @@ const proxyOf = new WeakMap<Socket, SocketProxy>();
 
 function onAnswered(this: ServerResponse) {
   (this.req.socket as unknown as SocketProxy).answered();
+}
+function destroy(proxy: SocketProxy) {
+  proxy.destroy();
 }
 function pass(proxy: SocketProxy) {
   proxy.pass();

@@ -2,7 +2,8 @@ import { Controller, Get, Header, HttpStatus, NotFoundException, Param, Post, Re
 import type { Observable } from 'rxjs';
 import { Feed } from '../../feed/feed.decorator.js';
 import { type AnyRequest, rawOf } from '../../feed/http/adapter.js';
-import { DashboardGuard, DashboardKey } from './dashboard.key.js';
+import { splitTarget } from '../../feed/http/target.js';
+import { challenge, DashboardGuard, DashboardKey } from './dashboard.key.js';
 import { DashboardOptions } from './dashboard.options.js';
 import { type DashboardNumbers, DashboardService } from './dashboard.service.js';
 import { DashboardFiles } from './dashboard-files.js';
@@ -32,11 +33,11 @@ export class DashboardController {
   @Header('Cache-Control', 'no-store')
   get(@Req() request: AnyRequest, @Res({ passthrough: true }) reply: Reply): string {
     const raw = rawOf(request);
-    const [path, query] = (raw.url ?? '').split('?');
-    if (path?.endsWith('/')) return redirect(reply, HttpStatus.PERMANENT_REDIRECT);
+    const [path, query] = splitTarget(raw.url ?? '');
+    if (path.endsWith('/')) return redirect(reply, HttpStatus.PERMANENT_REDIRECT);
     if (this.key.allows(raw)) return this.page;
     reply.status(HttpStatus.UNAUTHORIZED);
-    reply.header('WWW-Authenticate', 'Bearer realm="dashboard"');
+    reply.header('WWW-Authenticate', challenge);
     return this.files.form.replace('<!-- message -->', query === wrong ? 'The key is wrong.' : '');
   }
 
@@ -46,7 +47,7 @@ export class DashboardController {
   @Header('Cache-Control', 'no-store')
   operators(@Req() request: AnyRequest, @Res({ passthrough: true }) reply: Reply): string {
     const raw = rawOf(request);
-    const path = (raw.url ?? '').split('?', 1)[0] as string;
+    const [path] = splitTarget(raw.url ?? '');
     const [, name = ''] = /([^/]*)\/?$/.exec(path) ?? [];
     if (path.endsWith('/')) return redirect(reply, HttpStatus.PERMANENT_REDIRECT, '', `../${name}`);
     if (!this.key.allows(raw)) return redirect(reply, HttpStatus.SEE_OTHER);

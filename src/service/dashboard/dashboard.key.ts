@@ -1,13 +1,18 @@
 import { createHmac } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { TLSSocket } from 'node:tls';
-import { type CanActivate, type ExecutionContext, HttpStatus, Injectable, UnauthorizedException } from '@nestjs/common';
+import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
+import { bearerIn, cookiesIn } from '../../feed/auth/credentials.js';
 import { Secret } from '../../feed/auth/secret.js';
+import { FeedException } from '../../feed/errors/feed-exception.js';
 import { type AnyRequest, rawOf } from '../../feed/http/adapter.js';
+import { withErrorHead } from '../../feed/http/head.js';
 import { DashboardOptions } from './dashboard.options.js';
-import type { Reply } from './exchange.js';
 
 const cookieName = 'feed_dashboard';
+
+/** What `WWW-Authenticate` asks for (RFC 6750 section 3). */
+export const challenge = 'Bearer realm="dashboard"';
 
 /** The dashboard's key, and the cookie that stands for it. */
 @Injectable()
@@ -32,10 +37,9 @@ export class DashboardKey {
   /** Whether the request may see the dashboard: no key is set, or the request has it as a bearer token or has its cookie. */
   allows({ headers }: IncomingMessage): boolean {
     if (!this.key) return true;
-    const bearer = /^bearer +(.+)$/i.exec(headers.authorization ?? '')?.[1];
+    const bearer = bearerIn(headers);
     if (bearer !== undefined) return this.matches(bearer);
-    const cookies = (headers.cookie ?? '').split(';').map((pair) => pair.trim());
-    return cookies.some((pair) => pair.startsWith(`${cookieName}=`) && this.cookie.matches(pair.slice(cookieName.length + 1)));
+    return cookiesIn(headers, cookieName).some((value) => this.cookie.matches(value));
   }
 
   /** The `Set-Cookie` after the key was given. It has no `Path`, so that it also applies behind a proxy that serves the dashboard elsewhere. */
@@ -50,16 +54,10 @@ export class DashboardKey {
 export class DashboardGuard implements CanActivate {
   constructor(private readonly key: DashboardKey) {}
 
-  /** @throws UnauthorizedException (401, with `WWW-Authenticate`) */
+  /** @throws FeedException DASHBOARD_KEY (401, with `WWW-Authenticate`) */
   canActivate(context: ExecutionContext): boolean {
     const http = context.switchToHttp();
     if (this.key.allows(rawOf(http.getRequest<AnyRequest>()))) return true;
-    http.getResponse<Reply>().header('WWW-Authenticate', 'Bearer realm="dashboard"');
-    throw new UnauthorizedException({
-      statusCode: HttpStatus.UNAUTHORIZED,
-      error: 'Unauthorized',
-      code: 'DASHBOARD_KEY',
-      message: 'The dashboard needs its key: send it as Authorization: Bearer, or enter it at /dashboard.',
-    });
+    throw withErrorHead(new FeedException('DASHBOARD_KEY', { challenge }), http.getResponse());
   }
 }
