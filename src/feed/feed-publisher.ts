@@ -7,8 +7,8 @@ import type { FeedRef, FeedSchemas } from './message/feed-definition.js';
 import { checkFeedId, feedIdOf } from './message/feed-id.js';
 import { type FeedMessage, toFeedMessage } from './message/message.js';
 import { checkDefined, untyped } from './pubsub/definitions.js';
+import type { MessagePublisher } from './pubsub/message-publisher.js';
 import type { PublishOptions } from './pubsub/publish-options.js';
-import type { Publisher } from './pubsub/publisher.js';
 import type { Router } from './pubsub/router.js';
 import type { Producer, RunOptions } from './run/run.js';
 import type { FeedRun, Runs } from './run/runs.js';
@@ -22,7 +22,7 @@ export abstract class FeedPublisher extends FeedReader {
   constructor(
     broker: Broker,
     router: Router,
-    protected readonly publisher: Publisher,
+    protected readonly publisher: MessagePublisher,
     private readonly runs: Runs,
     private readonly serialise: Serialise,
   ) {

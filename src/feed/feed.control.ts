@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import * as v from 'valibot';
 import { type Revocation, Revocations, type Revoked } from './auth/revocations.js';
-import { type Answers, type Command, Control } from './cluster/control.js';
+import { type Answers, type Command, NodeQueries } from './cluster/node-queries.js';
 import { parseConnectionId } from './connection/connection-id.js';
 import type { ConnectionFilter, ConnectionInfo } from './connection/connection-list.js';
 import { Registry } from './connection/registry.js';
@@ -135,19 +135,19 @@ const end: Command<EndArgument, number> = {
 @Injectable()
 export class FeedControl {
   constructor(
-    private readonly control: Control,
+    private readonly queries: NodeQueries,
     private readonly registry: Registry,
     readonly revocations: Revocations,
   ) {
-    control.handle(counts, () => registry.counts());
-    control.handle(list, (query) => this.listOwn(query));
-    control.handle(end, (argument) => this.endOwn(argument));
-    control.handle(revoke, (argument) => this.revokeOwn(argument));
+    queries.handle(counts, () => registry.counts());
+    queries.handle(list, (query) => this.listOwn(query));
+    queries.handle(end, (argument) => this.endOwn(argument));
+    queries.handle(revoke, (argument) => this.revokeOwn(argument));
   }
 
   /** The counts of each node, this one's first. */
   async counts(): Promise<{ nodes: NodeCounts[]; missing: readonly string[] }> {
-    const { answers, missing } = await this.control.ask(counts, null);
+    const { answers, missing } = await this.queries.ask(counts, null);
     return { nodes: answers.map(({ node, value }) => ({ name: node, ...value })), missing };
   }
 
@@ -158,7 +158,7 @@ export class FeedControl {
     const argument = { ...checked(rest), state, limit };
     if (scope === 'node')
       return pageOf({ answers: [{ node: this.registry.nodeName, value: this.listOwn(argument) }], missing: [] }, limit, state);
-    return pageOf(await this.control.ask(list, argument), limit, state);
+    return pageOf(await this.queries.ask(list, argument), limit, state);
   }
 
   async disconnect(filter: ConnectionFilter, { reason: message, reconnect = true }: DisconnectOptions): Promise<EndedCount> {
@@ -188,13 +188,13 @@ export class FeedControl {
     const revoked = subject === undefined ? { jti } : { subject };
     const stored = this.revocations.store(revoked, until);
     stored.catch(() => {}); // those that can be reached are told before
-    const count = countOf(await this.control.ask(revoke, { ...revoked, until }));
+    const count = countOf(await this.queries.ask(revoke, { ...revoked, until }));
     await stored.catch(throwFeedException);
     return { ...count, until };
   }
 
   async end(argument: EndArgument): Promise<EndedCount> {
-    return countOf(await this.control.ask(end, argument));
+    return countOf(await this.queries.ask(end, argument));
   }
 
   private listOwn({ state, limit, after, ...filter }: ListArgument): NodePage {

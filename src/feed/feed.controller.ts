@@ -32,8 +32,8 @@ import { PublishLimits } from './limits/publish-limits.js';
 import { contentOf } from './message/content.js';
 import { checkFeedId, checkFeedIds } from './message/feed-id.js';
 import type { Content, StoredMessage } from './message/message.js';
+import { MessagePublisher } from './pubsub/message-publisher.js';
 import type { PublishOptions } from './pubsub/publish-options.js';
-import { Publisher } from './pubsub/publisher.js';
 import { Router } from './pubsub/router.js';
 import { Runs } from './run/runs.js';
 import type { FeedContext } from './source/source.js';
@@ -92,7 +92,7 @@ class FeedController {
   constructor(
     private readonly opener: FeedOpener,
     private readonly answerer: FeedAnswerer,
-    private readonly publisher: Publisher,
+    private readonly publisher: MessagePublisher,
     private readonly router: Router,
     private readonly runs: Runs,
     private readonly limits: PublishLimits,

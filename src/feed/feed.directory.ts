@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import * as v from 'valibot';
 import { Broker, type StoredFeed } from './broker/broker.js';
 import { FirstIds, type IdRange } from './broker/first-ids.js';
-import { type Answers, type Command, Control } from './cluster/control.js';
+import { type Answers, type Command, NodeQueries } from './cluster/node-queries.js';
 import { badQuery, listLimit, mostListed } from './errors/query-rules.js';
 import { throwFeedException } from './errors/to-feed-exception.js';
 import type { FeedEnd } from './message/end.js';
@@ -66,11 +66,11 @@ const subscribedFeeds: Command<IdRange, SubscribedFeeds> = {
 @Injectable()
 export class FeedDirectory {
   constructor(
-    private readonly control: Control,
+    private readonly queries: NodeQueries,
     private readonly router: Router,
     @Inject(Broker) private readonly broker: Broker,
   ) {
-    control.handle(subscribedFeeds, (range) => this.subscribedHere(range));
+    queries.handle(subscribedFeeds, (range) => this.subscribedHere(range));
   }
 
   /** @throws FeedException FEED_QUERY, FEED_ID (400); FEED_BROKER (503) */
@@ -81,7 +81,7 @@ export class FeedDirectory {
     const limit = listLimit(given);
     if (after !== undefined) checkFeedId(after);
     const range = { prefix, after: after ?? '', most: limit + 1 };
-    const [answers, stored] = await Promise.all([this.control.ask(subscribedFeeds, range), this.storedIds(range)]);
+    const [answers, stored] = await Promise.all([this.queries.ask(subscribedFeeds, range), this.storedIds(range)]);
     const found = new FirstIds(range);
     for (const id of stored?.ids ?? []) found.add(id);
     for (const { value } of answers.answers) for (const [id] of value) found.add(id);
@@ -100,7 +100,7 @@ export class FeedDirectory {
   async details(feed: string): Promise<FeedDetails> {
     const id = checkFeedId(feed);
     // The first id that begins with it is itself, if it has subscribers.
-    const answers = await this.control.ask(subscribedFeeds, { prefix: id, after: '', most: 1 });
+    const answers = await this.queries.ask(subscribedFeeds, { prefix: id, after: '', most: 1 });
     const [info] = await this.describe([id], answers);
     const nodes = answers.answers.map(({ node, value }) => ({ name: node, subscribers: subscribersOf(id, value) }));
     return { ...(info as FeedInfo), nodes, missing: answers.missing };

@@ -7,8 +7,8 @@ import { FeedTokenService } from './auth/feed-token.service.js';
 import { Revocations } from './auth/revocations.js';
 import { Tickets } from './auth/tickets.js';
 import { Broker } from './broker/broker.js';
-import { Control } from './cluster/control.js';
 import { Leases } from './cluster/leases.js';
+import { NodeQueries } from './cluster/node-queries.js';
 import { Nodes } from './cluster/nodes.js';
 import { PresenceAnnouncer } from './cluster/presence/presence-announcer.js';
 import type { Connection } from './connection/connection.js';
@@ -33,7 +33,7 @@ import { FeedRoutes } from './http/feed-routes.js';
 import { Admission } from './limits/admission.js';
 import { PublishLimits } from './limits/publish-limits.js';
 import { serialiserBy } from './message/content.js';
-import { Publisher } from './pubsub/publisher.js';
+import { MessagePublisher } from './pubsub/message-publisher.js';
 import { Router } from './pubsub/router.js';
 import { Snapshots } from './pubsub/snapshots.js';
 import { Runs } from './run/runs.js';
@@ -83,17 +83,17 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
     { provide: Revocations, inject: [Broker], useFactory: makeRevocations },
     { provide: Admission, inject: [FEED_OPTIONS, Revocations], useFactory: makeAdmission },
     { provide: PublishLimits, inject: [FEED_OPTIONS, Admission], useFactory: makePublishLimits },
-    { provide: Publisher, inject: [Broker, FEED_OPTIONS, Admission], useFactory: makePublisher },
+    { provide: MessagePublisher, inject: [Broker, FEED_OPTIONS, Admission], useFactory: makePublisher },
     { provide: Measures, inject: [FEED_OPTIONS], useFactory: makeMeasures },
     { provide: Registry, inject: [FEED_OPTIONS, Broker, Admission, Measures, Nodes], useFactory: makeRegistry },
     { provide: Router, inject: [Registry], useFactory: ({ router }: Registry) => router },
     { provide: FeedOpener, inject: [FEED_OPTIONS, Admission, Registry, Router], useFactory: makeOpener },
     { provide: Leases, inject: [Broker], useFactory: (broker: Broker) => new Leases(broker) },
-    { provide: Runs, inject: [FEED_OPTIONS, Broker, Leases, Publisher, Router], useFactory: makeRuns },
+    { provide: Runs, inject: [FEED_OPTIONS, Broker, Leases, MessagePublisher, Router], useFactory: makeRuns },
     { provide: FeedAnswerer, inject: [FEED_OPTIONS, Broker, Admission, Registry], useFactory: makeAnswerer },
     { provide: Nodes, inject: [FEED_OPTIONS, Broker], useFactory: makeNodes },
     { provide: PresenceAnnouncer, inject: [FEED_OPTIONS, Broker, Nodes, Registry], useFactory: makePresence },
-    { provide: Control, inject: [Nodes], useFactory: makeControl },
+    { provide: NodeQueries, inject: [Nodes], useFactory: makeNodeQueries },
   ],
   exports: [FeedService, FeedTokenService, FeedOpener, Runs, Authenticator, Measures, Revocations, FEED_OPTIONS, AUTH_OPTIONS],
 })
@@ -145,8 +145,8 @@ function makePublishLimits(options: ResolvedFeedOptions, admission: Admission): 
   return new PublishLimits(options, admission);
 }
 
-function makePublisher(broker: Broker, { rules, feeds }: ResolvedFeedOptions, admission: Admission): Publisher {
-  return new Publisher(broker, rules, feeds, () => admission.count('feedRate'));
+function makePublisher(broker: Broker, { rules, feeds }: ResolvedFeedOptions, admission: Admission): MessagePublisher {
+  return new MessagePublisher(broker, rules, feeds, () => admission.count('feedRate'));
 }
 
 function makeMeasures({ rules }: ResolvedFeedOptions): Measures {
@@ -173,7 +173,13 @@ function makeOpener({ rules, feeds, tracer }: ResolvedFeedOptions, admission: Ad
   return new TracedOpener(tracer, new Destinations(rules, feeds), admission, registry, router);
 }
 
-function makeRuns({ serialize, feeds }: ResolvedFeedOptions, broker: Broker, leases: Leases, publisher: Publisher, router: Router): Runs {
+function makeRuns(
+  { serialize, feeds }: ResolvedFeedOptions,
+  broker: Broker,
+  leases: Leases,
+  publisher: MessagePublisher,
+  router: Router,
+): Runs {
   const logger = new Logger(FeedService.name);
   return new Runs({ broker, leases, serialise: serialiserBy(serialize), definitions: feeds }, publisher, router, (feed, error) => {
     logger.error(`The run of feed "${feed}" failed: ${stackOf(error)}`);
@@ -206,7 +212,7 @@ function makePresence(
   return announcer;
 }
 
-function makeControl(nodes: Nodes): Control {
+function makeNodeQueries(nodes: Nodes): NodeQueries {
   const logger = new Logger(FeedModule.name);
-  return new Control(nodes, (command, error) => logger.error(`The command "${command}" of another node failed: ${stackOf(error)}`));
+  return new NodeQueries(nodes, (command, error) => logger.error(`The command "${command}" of another node failed: ${stackOf(error)}`));
 }

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import * as v from 'valibot';
-import { type Command, Control } from './cluster/control.js';
+import { type Command, NodeQueries } from './cluster/node-queries.js';
 import { type FeedUser, markLength, occupancyOf, usersOf } from './connection/feed-users.js';
 import { badQuery, listLimit, mostListed } from './errors/query-rules.js';
 import type { FeedRef } from './message/feed-definition.js';
@@ -77,18 +77,18 @@ const occupancy: Command<string, ReturnType<typeof occupancyOf>> = {
 @Injectable()
 export class FeedPresence {
   constructor(
-    private readonly control: Control,
+    private readonly queries: NodeQueries,
     router: Router,
   ) {
-    control.handle(presence, ({ feed, limit, after }) => usersOf(router, feed, limit, after));
-    control.handle(occupancy, (feed) => occupancyOf(router, feed));
+    queries.handle(presence, ({ feed, limit, after }) => usersOf(router, feed, limit, after));
+    queries.handle(occupancy, (feed) => occupancyOf(router, feed));
   }
 
   async presence(feed: string | FeedRef, { limit: given, after }: PresenceQuery): Promise<Presence> {
     const limit = listLimit(given);
     if (after !== undefined && (typeof after !== 'string' || after === '')) throw badQuery('after is the subject of a token.');
     const argument = { feed: checkFeedId(feedIdOf(feed)), limit, ...(after !== undefined && { after }) };
-    const { answers, missing } = await this.control.ask(presence, argument);
+    const { answers, missing } = await this.queries.ask(presence, argument);
     const { users, hasMore } = merged(answers.map(({ value }) => value));
     const page = users.slice(0, limit);
     const isCut = hasMore || users.length > limit;
@@ -105,7 +105,7 @@ export class FeedPresence {
   }
 
   async occupancy(feed: string | FeedRef): Promise<Occupancy> {
-    const { answers, missing } = await this.control.ask(occupancy, checkFeedId(feedIdOf(feed)));
+    const { answers, missing } = await this.queries.ask(occupancy, checkFeedId(feedIdOf(feed)));
     const marks = new Set<string>();
     let unmarked = 0;
     for (const { value } of answers) {

@@ -26,7 +26,7 @@ import { Admission } from './limits/admission.js';
 import { serialiserBy } from './message/content.js';
 import type { FeedRef } from './message/feed-definition.js';
 import { feedIdOf } from './message/feed-id.js';
-import { Publisher, type PublishListener } from './pubsub/publisher.js';
+import { MessagePublisher, type PublishListener } from './pubsub/message-publisher.js';
 import { Router } from './pubsub/router.js';
 import { Runs } from './run/runs.js';
 import type { FeedCount, FeedCounts, NodeCounts } from './stats/counts.js';
@@ -40,7 +40,7 @@ export class FeedService extends FeedPublisher {
   constructor(
     broker: Broker,
     router: Router,
-    publisher: Publisher,
+    publisher: MessagePublisher,
     private readonly registry: Registry,
     private readonly opener: FeedOpener,
     private readonly admission: Admission,

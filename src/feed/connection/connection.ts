@@ -142,7 +142,7 @@ export class Connection
       queue.resolve(expected, replay);
       this.flush();
     }
-    if (replay?.over.includes(feed)) this.onFeedEnded(feed);
+    if (replay?.endedFeeds.includes(feed)) this.onFeedEnded(feed);
   }
 
   unfollow(feed: string): boolean {

@@ -118,11 +118,11 @@ export class FeedOpener {
       const replay = await this.subscribe(connection, resume, startOf, makeSource !== undefined);
       if (replay) await this.router.addSnapshots(replay, startOf);
       connection.waiting = undefined;
-      if (replay && replay.over.length > 0) {
-        if (makeSource === undefined && replay.over.length === connection.feeds.length) {
+      if (replay && replay.endedFeeds.length > 0) {
+        if (makeSource === undefined && replay.endedFeeds.length === connection.feeds.length) {
           return this.answerOver(connection, request, response, replay);
         }
-        for (const feed of replay.over) connection.unfollow(feed);
+        for (const feed of replay.endedFeeds) connection.unfollow(feed);
       }
       if (replay) connection.replay(replay);
       const source = makeSource?.(request);
@@ -213,7 +213,7 @@ export class FeedOpener {
 
   private tellOpening(transport: Transport, { id }: Connection, encoder: Encoder, replay: Replay | undefined): void {
     const position = replay && formatPosition(replay.start);
-    const opening = { connection: id, position, heartbeatMs: this.registry.keepAlive.heartbeatMs, ended: replay?.over ?? [] };
+    const opening = { connection: id, position, heartbeatMs: this.registry.keepAlive.heartbeatMs, ended: replay?.endedFeeds ?? [] };
     const frame = encoder.opening(opening, transport.isChunked);
     if (frame !== undefined) transport.write(frame);
   }

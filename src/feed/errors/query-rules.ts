@@ -1,4 +1,5 @@
 import { FeedException } from './feed-exception.js';
+import { numberIn } from './option-rules.js';
 
 /** How many entries a list has at most, … */
 export const mostListed = 1000;
@@ -18,8 +19,7 @@ export function checkWhole(name: string, value: number, least: number, most: num
 
 /** A number of a query; NaN where it is none, which the rule for it then rejects. */
 export function numberOf(text: string | null | undefined): number | undefined {
-  if (text === null || text === undefined) return undefined;
-  return /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+  return text === null || text === undefined ? undefined : numberIn(text);
 }
 
 /**

@@ -99,9 +99,9 @@ export async function readHistory(
     } else isReset = true;
   }
   const { epoch } = replay.start;
-  const { isDone, isCut, end, over } = replay;
+  const { isDone, isCut, end, endedFeeds } = replay;
   const position = isDone ? { epoch, offset: end } : (messages.at(-1) as StoredMessage);
-  return { messages, position, isReset, isCut, ended: isDone ? await endOf(broker, feeds, over, messages) : undefined };
+  return { messages, position, isReset, isCut, ended: isDone ? await endOf(broker, feeds, endedFeeds, messages) : undefined };
 }
 
 /** The position of some feeds at this moment: behind all that has been published to them. */
@@ -115,18 +115,18 @@ export async function positionOf(broker: Broker, feeds: readonly string[]): Prom
 /**
  * How the last of some feeds has ended; undefined where one has not.
  *
- * @param over the feeds whose end comes before what was read
+ * @param endedFeeds the feeds whose end comes before what was read
  */
 async function endOf(
   broker: Broker,
   feeds: readonly string[],
-  over: readonly string[],
+  endedFeeds: readonly string[],
   messages: readonly StoredMessage[],
 ): Promise<FeedEnd | undefined> {
   const ends = messages.filter(isEnd);
-  const ended = new Set([...over, ...ends.map(({ feed }) => feed)]);
+  const ended = new Set([...endedFeeds, ...ends.map(({ feed }) => feed)]);
   if (!feeds.every((feed) => ended.has(feed))) return undefined;
-  const before = ends.length > 0 ? [] : await Promise.all(over.map((feed) => broker.read(feed, 'end', 0)));
+  const before = ends.length > 0 ? [] : await Promise.all(endedFeeds.map((feed) => broker.read(feed, 'end', 0)));
   const [last] = [...ends, ...before.flatMap((page) => page.messages)].sort((a, b) => b.offset - a.offset);
   return last && (JSON.parse(last.text) as FeedEnd);
 }

@@ -36,7 +36,7 @@ export function messagesOf(router: Router, feed: string, since: Start | undefine
       const startOf = () => start;
       const replay: Replay = await router.subscribe(subscriber, [feed], startOf);
       await router.addSnapshots(replay, startOf);
-      if (replay.over.length > 0) observer.complete();
+      if (replay.endedFeeds.length > 0) observer.complete();
       while (!replay.isDone && !observer.closed) {
         for (let item = replay.take(); item; item = replay.take()) send(item);
         if (replay.needsRead) await replay.read();

@@ -34,7 +34,7 @@ export class Replay {
   start!: Position;
   feeds: readonly string[];
   /** The feeds that have ended before the replay begins: their reader has all of them. */
-  over: readonly string[] = [];
+  endedFeeds: readonly string[] = [];
   /** Whether it begins with the oldest messages stored, and older ones are gone. */
   isCut = false;
   /** The offset up to which the replay has, or will have, all messages of its feeds: a live one up to there is a repetition. */
@@ -162,7 +162,7 @@ export class Replay {
     await Promise.all(parts.map((part) => this.load(part, feeds.length > 0 ? startOf(part.feed) : 'end')));
     this.start = parts.map(({ after }) => after).reduce((least, after) => (after.offset < least.offset ? after : least));
     const isFromEarliest = ({ feed }: FeedReplay) => feeds.length > 0 && startOf(feed) === 'earliest';
-    this.over = feeds.filter((_, n) => parts[n]?.isEndedBefore);
+    this.endedFeeds = feeds.filter((_, n) => parts[n]?.isEndedBefore);
     if (isResumed && feeds.length > 0) this.resumed = resultOf(parts.filter(({ feed }) => isPosition(startOf(feed))));
     this.isCut = parts.some((part) => part.reset !== undefined && isFromEarliest(part));
     this.update();

@@ -6,8 +6,8 @@ import { failureOf } from '../errors/failure.js';
 import { throwFeedException } from '../errors/to-feed-exception.js';
 import { endType, type FeedEnd } from '../message/end.js';
 import type { FeedItem, StoredMessage } from '../message/message.js';
+import type { MessagePublisher } from '../pubsub/message-publisher.js';
 import { messagesOf } from '../pubsub/messages.js';
-import type { Publisher } from '../pubsub/publisher.js';
 import type { Router } from '../pubsub/router.js';
 import { backoff } from '../time/backoff.js';
 import { type Producer, Run, type RunContext, type RunOptions, retryDelays } from './run.js';
@@ -39,7 +39,7 @@ export class Runs implements LeaseListener {
 
   constructor(
     private readonly context: RunContext,
-    private readonly publisher: Publisher,
+    private readonly publisher: MessagePublisher,
     private readonly router: Router,
     private readonly onFailed: (feed: string, error: unknown) => void,
   ) {}

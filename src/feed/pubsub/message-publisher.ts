@@ -20,7 +20,7 @@ export type PublishListener = (ms: number, isPublished: boolean) => void;
 const secondMs = 1000;
 
 /** Checks messages and passes them to the broker. */
-export class Publisher {
+export class MessagePublisher {
   private listener: PublishListener | undefined;
   /** How often the feeds of a rule are published to. */
   private readonly limits = new Map<FeedRule, RateLimit>();

@@ -31,7 +31,7 @@ interface Question {
 }
 
 /** Asks all nodes to do something, and collects their answers. */
-export class Control implements NodesListener {
+export class NodeQueries implements NodesListener {
   private readonly handlers = new Map<string, (argument: unknown) => unknown>();
   private readonly questions = new Map<number, Question>();
   private lastNumber = 0;
