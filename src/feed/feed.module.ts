@@ -17,6 +17,7 @@ import { FeedOpener } from './connection/feed-opener.js';
 import { PresenceTracker } from './connection/presence-tracker.js';
 import { Registry } from './connection/registry.js';
 import { TracedOpener } from './connection/traced-opener.js';
+import { errorText } from './errors/error-text.js';
 import { FeedModuleDuplicateError } from './errors/feed-options.error.js';
 import { FeedControl } from './feed.control.js';
 import { feedControllerAt } from './feed.controller.js';
@@ -126,7 +127,7 @@ async function makeBroker(options: ResolvedFeedOptions): Promise<Broker> {
 function makeRevocations(broker: Broker): Revocations {
   const logger = new Logger(FeedModule.name);
   return new Revocations(broker, (error) =>
-    logger.error(`The revoked tokens cannot be read; until they are, all tokens are rejected: ${textOf(error)}`),
+    logger.error(`The revoked tokens cannot be read; until they are, all tokens are rejected: ${errorText(error)}`),
   );
 }
 
@@ -154,20 +155,16 @@ function makeMeasures({ rules }: ResolvedFeedOptions): Measures {
 function makeRegistry(options: ResolvedFeedOptions, broker: Broker, admission: Admission, measures: Measures, nodes: Nodes): Registry {
   const logger = new Logger(FeedService.name);
   const snapshots = new Snapshots(options.serialize, (feed, error) =>
-    logger.error(`The snapshot of feed "${feed}" failed: ${textOf(error)}`),
+    logger.error(`The snapshot of feed "${feed}" failed: ${errorText(error)}`),
   );
   // Half of what a connection may hold is for the page of history that it is sent, half for what comes meanwhile.
   const router = new Router(broker, options.rules, snapshots, measures, options.bufferBytes / 2, (feed, hasSubscribers) =>
     registry.onPresence(feed, hasSubscribers),
   );
   const onFailed = ({ feeds }: Connection, error: unknown) =>
-    logger.error(`The source of feed "${feeds.join(', ')}" failed: ${textOf(error)}`);
+    logger.error(`The source of feed "${feeds.join(', ')}" failed: ${errorText(error)}`);
   const registry = new Registry({ ...options, process: nodes.id }, router, admission, onFailed, logger);
   return registry;
-}
-
-function textOf(error: unknown): string | undefined {
-  return error instanceof Error ? error.stack : String(error);
 }
 
 function makeOpener({ rules, feeds, tracer }: ResolvedFeedOptions, admission: Admission, registry: Registry, router: Router): FeedOpener {
@@ -178,7 +175,7 @@ function makeOpener({ rules, feeds, tracer }: ResolvedFeedOptions, admission: Ad
 function makeRuns({ serialize, feeds }: ResolvedFeedOptions, broker: Broker, leases: Leases, publisher: Publisher, router: Router): Runs {
   const logger = new Logger(FeedService.name);
   return new Runs({ broker, leases, serialize, definitions: feeds }, publisher, router, (feed, error) => {
-    logger.error(`The run of feed "${feed}" failed: ${error instanceof Error ? error.stack : String(error)}`);
+    logger.error(`The run of feed "${feed}" failed: ${errorText(error)}`);
   });
 }
 
@@ -210,5 +207,5 @@ function makePresence(
 
 function makeControl(nodes: Nodes): Control {
   const logger = new Logger(FeedModule.name);
-  return new Control(nodes, (command, error) => logger.error(`The command "${command}" of another node failed: ${textOf(error)}`));
+  return new Control(nodes, (command, error) => logger.error(`The command "${command}" of another node failed: ${errorText(error)}`));
 }
