@@ -23,7 +23,7 @@ import { documentFeed } from './http/openapi.js';
 import type { FeedRef } from './message/feed-definition.js';
 import { checkFeedId, feedIdOf, isFeedId } from './message/feed-id.js';
 import type { FeedItem } from './message/message.js';
-import type { RunOptions } from './run/run.js';
+import { checkRunOptions, type RunOptions } from './run/run.options.js';
 import { Runs } from './run/runs.js';
 
 /** Nest names it where it cannot inject it. */
@@ -71,7 +71,7 @@ type Handler = (this: { [opener]: FeedOpener; [runs]: Runs }, ...args: unknown[]
  *
  * @param path as for `@Get()`
  * @param options see `FeedRouteOptions`
- * @throws TypeError for a method with which no feed can be opened
+ * @throws TypeError for a method with which no feed can be opened; FeedOptionsError for wrong options of its run
  */
 export function Feed(
   path: string | string[] = '',
@@ -81,6 +81,7 @@ export function Feed(
     throw new TypeError(
       `@Feed() takes ${methodNames.join(', ').replace(/, (?=\w+$)/, ' or ')} as its method, not ${RequestMethod[method] ?? method}`,
     );
+  const runOptions = run === false ? undefined : checkRunOptions("@Feed()'s run", run === true ? {} : run);
   return (target, key, descriptor: PropertyDescriptor) => {
     const handler = descriptor.value as Handler;
     const parameters: unknown[] = Reflect.getMetadata('design:paramtypes', target, key) ?? [];
@@ -97,7 +98,7 @@ export function Feed(
       const request = args[arity] as IncomingMessage & { params: Record<string, string> };
       const feeds = feed && followedBy(feed, request);
       const call = async () => handler.apply(this, args.slice(0, arity));
-      if (run) {
+      if (runOptions) {
         const asked = FeedRequest.of(request);
         const name = checkFeedId(feeds?.[0] ?? asked.path);
         const produce = async (signal: AbortSignal) => {
@@ -108,7 +109,7 @@ export function Feed(
           feeds: [name],
           since: 'earliest',
           handler: async () => {
-            if (!asked.isHead) await this[runs].run(name, produce, run === true ? {} : run);
+            if (!asked.isHead) await this[runs].run(name, produce, runOptions);
             return { source: undefined };
           },
         });

@@ -74,7 +74,7 @@ export class FeedDirectory {
 
   /** @throws FeedException FEED_QUERY, FEED_ID (400); FEED_BROKER (503) */
   async list({ prefix = '', limit: asked, after }: FeedQuery): Promise<FeedPage> {
-    if (prefix !== '' && (prefix.includes('*') || prefix.length > 200 || !isFeedPattern(prefix))) {
+    if (typeof prefix !== 'string' || (prefix !== '' && (prefix.includes('*') || prefix.length > 200 || !isFeedPattern(prefix)))) {
       throw badQuery("prefix is the beginning of a feed's id, without a *.");
     }
     const limit = listLimit(asked);

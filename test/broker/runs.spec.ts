@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ForbiddenException } from '@nestjs/common';
-import { interval, map, Subject, take } from 'rxjs';
+import { interval, map, Subject, take, throwError } from 'rxjs';
 import type { Broker, BrokerFactory } from '../../src/feed/broker/broker.js';
 import { MemoryBroker } from '../../src/feed/broker/memory/memory-broker.js';
 import { natsBroker } from '../../src/feed/broker/nats/index.js';
@@ -127,6 +127,18 @@ describeBrokers('runs:', (kind) => {
     const slow = await served.feeds.run('slow', () => interval(100).pipe(take(3), map(String)), { coalesceMs: 5 });
     await slow.whenEnded();
     expect((await bodyOf(served, 'slow')).map(({ data }) => data)).toEqual(['0', '1', '2', { reason: 'completed' }]);
+  });
+
+  it('a feed that is finished with what is no text goes on; what a run fails with is told, however long it is', async () => {
+    const [one, other] = await nodes();
+    for (const error of [new Error('disk full'), null, 5] as unknown as string[]) {
+      await expect(one.feeds.finish('f', { error })).rejects.toMatchObject({ code: 'FEED_MESSAGE' });
+    }
+    await other.feeds.publish('f', 'goes on');
+    expect(await one.feeds.finish('f', { error: 'The disk is full.' })).toMatchObject({ data: { message: 'The disk is full.' } });
+    expect((await bodyOf(other, 'f')).map(({ data }) => data)).toEqual(['goes on', { reason: 'failed', message: 'The disk is full.' }]);
+    const run = await one.feeds.run('g', () => throwError(() => new ForbiddenException('x'.repeat(2_000_000))));
+    expect(await run.whenEnded()).toEqual({ reason: 'failed', message: 'x'.repeat(1000) });
   });
 
   it('others may publish to the feed of a run meanwhile', async () => {

@@ -10,6 +10,7 @@ import type { Position } from '../message/position.js';
 import type { Definitions } from '../pubsub/definitions.js';
 import { backoff } from '../time/backoff.js';
 import { itemsOf } from './items.js';
+import type { RunOptions } from './run.options.js';
 
 /** The delays before a message is published again, while the broker is unavailable. */
 const retryDelays = { minMs: 150, maxMs: 2000 };
@@ -17,19 +18,6 @@ const retryDelays = { minMs: 150, maxMs: 2000 };
 const pageBytes = 65_536;
 /** How many characters of text are joined at most. */
 const longestText = 16_384;
-
-/** How a run publishes. */
-export interface RunOptions {
-  /** The type of its messages, unless they have their own. Default: none. */
-  readonly type?: string | undefined;
-  /** Within how many milliseconds pieces of text are joined into one message. Default: 0: each is a message of its own. */
-  readonly coalesceMs?: number | undefined;
-  /**
-   * What becomes of the feed when the node that runs its producer is gone: it ends as `failed`, or another node that has called `run()` for
-   * it clears it and runs its own producer. Default: `fail`.
-   */
-  readonly onLost?: 'fail' | 'restart' | undefined;
-}
 
 /** Makes the messages of a feed. The signal is aborted when the feed is stopped or ended, and when the node shuts down or loses the feed. */
 export type Producer = (signal: AbortSignal) => ObservableInput<FeedItem> | Promise<ObservableInput<FeedItem>>;

@@ -4,13 +4,14 @@ import type { LeaseListener } from '../cluster/leases.js';
 import { FeedEndedError, FeedPositionError } from '../errors/broker.errors.js';
 import { failureOf } from '../errors/failure.js';
 import { toFeedException } from '../errors/to-feed-exception.js';
-import { endType, type FeedEnd } from '../message/end.js';
+import { endType, type FeedEnd, failed } from '../message/end.js';
 import type { FeedItem, StoredMessage } from '../message/message.js';
 import { messagesOf } from '../pubsub/messages.js';
 import type { Publisher } from '../pubsub/publisher.js';
 import type { Router } from '../pubsub/router.js';
 import { backoff } from '../time/backoff.js';
-import { type Producer, Run, type RunContext, type RunOptions } from './run.js';
+import { type Producer, Run, type RunContext } from './run.js';
+import type { RunOptions } from './run.options.js';
 
 /** How long nodes wait at random before they take over from one that is gone, in milliseconds, so that mostly one tries. */
 const takeOverMs = 500;
@@ -92,7 +93,7 @@ export class Runs implements LeaseListener {
     const ending = [...this.running.values()].map(async (run) => {
       run.giveUp(new Error('the service is shutting down'));
       if (run.options.onLost === 'restart') return;
-      await this.publisher.end(run.feed, { reason: 'failed', message: 'The service has been shut down.' });
+      await this.publisher.end(run.feed, failed('The service has been shut down.'));
       await this.context.leases.release(run.feed);
     });
     await Promise.race([Promise.allSettled(ending), sleep(leaveMs, undefined, { ref: false })]);
@@ -166,7 +167,7 @@ export class Runs implements LeaseListener {
       if (error instanceof FeedEndedError || error instanceof FeedPositionError) run.giveUp(error);
       else run.stop(error);
       if (!run.isGivenUp) this.onFailed(feed, error);
-      end = { reason: 'failed', message: failureOf(error).message };
+      end = failed(failureOf(error).message);
     }
     if (!run.isGivenUp) await this.tell(run, end);
     if (this.isStopping) return;
@@ -205,7 +206,7 @@ export class Runs implements LeaseListener {
         message = failureOf(error).message;
       }
     }
-    if (!isEnded) await this.publisher.end(feed, { reason: 'failed', message });
+    if (!isEnded) await this.publisher.end(feed, failed(message));
     await leases.release(feed);
   }
 
