@@ -176,7 +176,7 @@ class FeedController {
       const feed = checkFeedId(asked.pathFeed);
       checkMayPublish(asked, [feed]);
       this.limits.take(asked);
-      await this.publisher.clear(feed);
+      await this.runs.clear(feed);
     } catch (error) {
       throw this.refused(error, asked, response);
     }

@@ -143,13 +143,13 @@ export abstract class FeedPublisher extends FeedReader {
   }
 
   /**
-   * Removes what is stored of a feed, which begins anew: also one that has ended. All who follow it, and all who come back with a position
+   * Removes what is stored of a feed, which begins anew: also one that has ended. Its run is over then, as with `stop()`. All who follow it, and all who come back with a position
    * on it, get a `reset`.
    *
    * @throws FeedException FEED_ID (400); FEED_BROKER (503) while the broker is unavailable
    */
   async clear(feed: string | FeedRef): Promise<void> {
-    await this.publisher.clear(checkFeedId(feedIdOf(feed)));
+    await this.runs.clear(checkFeedId(feedIdOf(feed)));
   }
 
   private async send(feeds: readonly string[], data: unknown, options: PublishOptions): Promise<FeedMessage[]> {

@@ -62,6 +62,8 @@ export class Leases implements MessageSink {
   private readonly leases = new Map<string, Lease>();
   /** Those of this node, with their notes. */
   private readonly own = new Map<string, string | undefined>();
+  /** Those that their holders have been asked to release, and that they have not released yet. */
+  private readonly recalled = new Set<string>();
   private readonly waiters = new Waiters();
   private offset = 0;
   /** What arrives while the past is read. */
@@ -100,15 +102,18 @@ export class Leases implements MessageSink {
    * Takes a lease, and renews it from then on.
    *
    * @param note what other nodes hear of it when it expires
-   * @returns whether this node holds it now; if not, another one does
+   * @returns whether this node holds it now; if not, another one does, and has not been asked to release it
    * @throws what the broker fails with
    */
   async take(name: string, note?: string): Promise<boolean> {
     await this.learning;
     for (;;) {
       await this.waitUntil(this.missedAt + this.termMs);
-      const known = this.leases.get(name);
-      if (known && known.holder !== this.holder && known.overAt > performance.now()) return false;
+      if (this.isOthers(name)) {
+        await this.catchUp();
+        if (this.isOthers(name) && !this.recalled.has(name)) return false;
+        await this.whenReleased(name);
+      }
       const missedAt = this.missedAt;
       await this.publish({ take: [{ name, note }] });
       if (this.holds(name)) break;
@@ -129,9 +134,15 @@ export class Leases implements MessageSink {
     return this.leases.has(name);
   }
 
-  /** Asks the holder of a lease to release it. */
+  /** Asks the holder of a lease to release it, which it does at once. */
   recall(name: string): Promise<void> {
     return this.publish({ recall: [name] });
+  }
+
+  /** Asks the holder of a lease to release it, and waits until it has, or its lease is over. */
+  async free(name: string): Promise<void> {
+    await this.recall(name);
+    await this.whenReleased(name);
   }
 
   /** Releases a lease of this node; at once here, and for the others as soon as the broker is available. */
@@ -156,23 +167,51 @@ export class Leases implements MessageSink {
     const { success, output } = v.safeParse(v.pipe(v.string(), v.parseJson(), claim), text);
     if (success) {
       const { holder, take, release, recall } = output;
-      for (const name of recall) if (this.own.has(name)) this.listener?.onRecalled(name);
-      for (const name of release) {
-        if (this.leases.get(name)?.holder !== holder) continue;
-        this.leases.delete(name);
-        this.listener?.onReleased(name);
+      for (const name of recall) {
+        if (this.leases.has(name)) this.recalled.add(name);
+        if (!this.own.has(name)) continue;
+        this.listener?.onRecalled(name);
+        void this.release(name);
       }
+      for (const name of release) if (this.leases.get(name)?.holder === holder) this.forget(name);
       for (const { name, note } of take) {
         const before = this.leases.get(name);
         if (!before && this.leases.size >= mostLeases) continue;
         if (before && before.holder !== holder && before.until > time) continue;
         this.lookAfter();
+        if (before?.holder !== holder) this.recalled.delete(name);
         this.leases.set(name, { holder, note, until: time + output.termMs, overAt: performance.now() + output.termMs });
         if (before?.holder === this.holder && holder !== this.holder) this.lose(name);
       }
     }
     this.offset = offset;
     this.waiters.reach(offset);
+  }
+
+  private forget(name: string): void {
+    this.leases.delete(name);
+    this.recalled.delete(name);
+    this.listener?.onReleased(name);
+  }
+
+  /** Whether another node holds a lease, as far as this one knows. */
+  private isOthers(name: string): boolean {
+    const known = this.leases.get(name);
+    return known !== undefined && known.holder !== this.holder && known.overAt > performance.now();
+  }
+
+  /** Waits until a lease that another node has been asked for is released, or is over. */
+  private async whenReleased(name: string): Promise<void> {
+    while (this.isOthers(name)) {
+      const { overAt } = this.leases.get(name) as Lease;
+      await Promise.race([this.waiters.wait(this.offset + 1), this.waitUntil(overAt)]);
+    }
+  }
+
+  /** Waits until this node knows what was said before now: what has just been done on another node counts. */
+  private async catchUp(): Promise<void> {
+    const [newest] = (await this.broker.read(leasesFeed, 'newest', 0)).messages;
+    if (newest && newest.offset > this.offset) await this.waiters.wait(newest.offset);
   }
 
   private lose(name: string): void {
@@ -233,7 +272,9 @@ export class Leases implements MessageSink {
     if (now - Math.max(this.deafAt, this.missedAt) < this.termMs) return;
     for (const [name, { holder, note, overAt }] of this.leases) {
       if (overAt > now || holder === this.holder) continue;
-      this.listener?.onExpired(name, note);
+      // What it was taken for is over already.
+      if (this.recalled.has(name)) this.forget(name);
+      else this.listener?.onExpired(name, note);
     }
   }
 

@@ -73,6 +73,22 @@ export class Run {
   }
 
   /**
+   * Has a producer make its source.
+   *
+   * @returns undefined where the run has been given up before that: a source that comes later is not begun
+   * @throws what the producer throws
+   */
+  async begin(producer: Producer): Promise<ObservableInput<FeedItem> | undefined> {
+    const { signal } = this;
+    const aborted = new Promise<undefined>((resolve) => signal.addEventListener('abort', () => resolve(undefined), { once: true }));
+    const making = (async () => producer(signal))();
+    const source = await Promise.race([aborted, making]); // a producer that heeds its signal may fail at the same moment, which tells nothing
+    if (!signal.aborted) return source;
+    making.then((late) => discard(late as ObservableInput<FeedItem>, signal)).catch(() => {});
+    return undefined;
+  }
+
+  /**
    * Publishes all of a source.
    *
    * @throws what the source fails with, what the broker rejects a message with, and the reason for which it was stopped
@@ -169,6 +185,11 @@ export class Run {
       if (!hasMore || messages.some(isEnd)) return false;
     }
   }
+}
+
+/** Frees what a source has that is not begun. */
+async function discard(source: ObservableInput<FeedItem>, signal: AbortSignal): Promise<void> {
+  await itemsOf(source, signal).next();
 }
 
 function isSame(one: Content, other: Content): boolean {

@@ -24,9 +24,12 @@ const retryDelays = { minMs: 150, maxMs: 2000 };
 /** What a node has learnt when it was asked to run a producer. */
 export interface FeedRun {
   readonly feed: string;
-  /** The producer was `started` here; it had been already, here or on another node, and the call has `joined` it; or the feed has `ended`. */
+  /**
+   * The producer was `started` here; it had been already, here or on another node, and the call has `joined` it; or the feed has `ended`, also
+   * where that, or `clear()`, was before the producer had returned its source.
+   */
   readonly state: 'started' | 'joined' | 'ended';
-  /** Resolves with how the feed ends. Rejects where the service is closed before. */
+  /** Resolves with how the feed ends; where it is cleared before, with how it ends after that. Rejects where the service is closed before. */
   whenEnded(): Promise<FeedEnd>;
 }
 
@@ -58,14 +61,12 @@ export class Runs implements LeaseListener {
   async run(feed: string, producer: Producer, options: RunOptions): Promise<FeedRun> {
     const starting = this.starting.get(feed);
     if (starting) return starting.then((run) => (run.state === 'started' ? this.described(feed, 'joined') : run));
-    const begun = this.begin(feed, producer, options);
+    const begun = this.begin(feed, producer, options).catch(rethrow);
     this.starting.set(feed, begun);
     try {
       return await begun;
-    } catch (error) {
-      throw toFeedException(error);
     } finally {
-      this.starting.delete(feed);
+      if (this.starting.get(feed) === begun) this.starting.delete(feed);
     }
   }
 
@@ -77,14 +78,23 @@ export class Runs implements LeaseListener {
    */
   async end(feed: string, end: FeedEnd): Promise<StoredMessage> {
     const message = await this.publisher.end(feed, end);
-    this.running.get(feed)?.giveUp(new FeedEndedError(feed));
     const { leases } = this.context;
-    try {
-      if (leases.isTaken(feed) && !leases.holds(feed)) await leases.recall(feed);
-      return message;
-    } catch (error) {
-      throw toFeedException(error); // it can be asked for again: the feed has its end
-    }
+    // Where it fails, it can be asked for again: the feed has its end.
+    if (this.giveUp(feed, new FeedEndedError(feed))) await leases.release(feed);
+    else if (leases.isTaken(feed) && !leases.holds(feed)) await leases.recall(feed).catch(rethrow);
+    return message;
+  }
+
+  /**
+   * Removes what is stored of a feed. Its run is over then, on whichever node it is: nothing of it comes into the feed's new beginning.
+   *
+   * @throws FeedException FEED_BROKER (503)
+   */
+  async clear(feed: string): Promise<void> {
+    const { leases } = this.context;
+    if (this.giveUp(feed, new FeedEndedError(feed))) await leases.release(feed);
+    else if (leases.isTaken(feed) && !leases.holds(feed)) await leases.free(feed).catch(rethrow);
+    await this.publisher.clear(feed);
   }
 
   /** Ends all runs of this node: as failed, or so that another node restarts them. */
@@ -118,11 +128,25 @@ export class Runs implements LeaseListener {
   }
 
   onRecalled(name: string): void {
-    this.running.get(name)?.giveUp(new FeedEndedError(name));
+    this.giveUp(name, new FeedEndedError(name));
   }
 
   onTaken(name: string): void {
-    this.running.get(name)?.giveUp(new Error('another node has taken over the feed'));
+    this.giveUp(name, new Error('another node has taken over the feed'));
+  }
+
+  /**
+   * Has the run of a feed leave it to others, at once and whatever its producer still does: from then on it does not count any more.
+   *
+   * @returns whether there was one here
+   */
+  private giveUp(feed: string, reason: unknown): boolean {
+    const run = this.running.get(feed);
+    if (!run) return false;
+    this.running.delete(feed);
+    this.starting.delete(feed);
+    run.giveUp(reason);
+    return true;
   }
 
   private async begin(feed: string, producer: Producer, options: RunOptions): Promise<FeedRun> {
@@ -136,13 +160,16 @@ export class Runs implements LeaseListener {
     try {
       return await this.produce(feed, producer, options);
     } catch (error) {
-      this.running.delete(feed);
       await leases.release(feed);
       throw error;
     }
   }
 
-  /** Only with the feed's lease. */
+  /**
+   * Only with the feed's lease, which it releases unless it throws.
+   *
+   * @throws what the producer throws; BrokerUnavailableError
+   */
   private async produce(feed: string, producer: Producer, options: RunOptions): Promise<FeedRun> {
     const { leases, broker } = this.context;
     const { after, end, isEnded } = await broker.read(feed, 'end', 0);
@@ -152,9 +179,15 @@ export class Runs implements LeaseListener {
     }
     const run = new Run(this.context, feed, options, { epoch: after.epoch, offset: end });
     this.running.set(feed, run);
-    const source = (await producer(run.signal)) as ObservableInput<FeedItem>;
-    void this.complete(run, source);
-    return this.described(feed, 'started');
+    try {
+      const source = await run.begin(producer);
+      if (run.isGivenUp) return this.described(feed, run.signal.reason instanceof FeedEndedError ? 'ended' : 'joined');
+      void this.complete(run, source as ObservableInput<FeedItem>);
+      return this.described(feed, 'started');
+    } catch (error) {
+      this.running.delete(feed); // it has not been given up
+      throw error;
+    }
   }
 
   private async complete(run: Run, source: ObservableInput<FeedItem>): Promise<void> {
@@ -170,7 +203,7 @@ export class Runs implements LeaseListener {
       end = failed(failureOf(error).message);
     }
     if (!run.isGivenUp) await this.tell(run, end);
-    if (this.isStopping) return;
+    if (this.isStopping || this.running.get(feed) !== run) return; // the lease may be the next one's
     this.running.delete(feed);
     await this.context.leases.release(feed);
   }
@@ -217,4 +250,8 @@ export class Runs implements LeaseListener {
     );
     return { feed, state, whenEnded: () => firstValueFrom(ends) };
   }
+}
+
+function rethrow(error: unknown): never {
+  throw toFeedException(error);
 }
