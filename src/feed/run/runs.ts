@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { filter, firstValueFrom, map, type ObservableInput } from 'rxjs';
 import type { LeaseListener } from '../cluster/leases.js';
-import { FeedEndedError, FeedPositionError } from '../errors/broker.errors.js';
+import { BrokerUnavailableError, FeedEndedError, FeedPositionError } from '../errors/broker.errors.js';
 import { failureOf } from '../errors/failure.js';
+import { FeedException } from '../errors/feed-exception.js';
 import { toFeedException } from '../errors/to-feed-exception.js';
 import { endType, type FeedEnd, failed } from '../message/end.js';
 import type { FeedItem, StoredMessage } from '../message/message.js';
@@ -39,7 +40,9 @@ export class Runs implements LeaseListener {
   /** Producers of runs of other nodes that could be restarted here. */
   private readonly joined = new Map<string, { readonly producer: Producer; readonly options: RunOptions }>();
   private readonly starting = new Map<string, Promise<FeedRun>>();
-  private readonly recovering = new Map<string, number>();
+  /** How often leases have been told as expired. */
+  private readonly expired = new Map<string, number>();
+  private readonly takingOver = new Map<string, Promise<void>>();
   private isStopping = false;
 
   constructor(
@@ -92,6 +95,7 @@ export class Runs implements LeaseListener {
    */
   async clear(feed: string): Promise<void> {
     const { leases } = this.context;
+    await this.takingOver.get(feed);
     if (this.giveUp(feed, new FeedEndedError(feed))) await leases.release(feed);
     else if (leases.isTaken(feed) && !leases.holds(feed)) await leases.free(feed).catch(rethrow);
     await this.publisher.clear(feed);
@@ -111,20 +115,23 @@ export class Runs implements LeaseListener {
   }
 
   onExpired(name: string, note: string | undefined): void {
-    const attempt = this.recovering.get(name) ?? 0;
-    if (this.isStopping || attempt < 0) return;
+    if (this.isStopping || this.takingOver.has(name)) return;
+    const attempt = this.expired.get(name) ?? 0;
     const joined = this.joined.get(name);
-    this.recovering.set(name, attempt + 1);
+    this.expired.set(name, attempt + 1);
     if (note === 'restart' && !joined && attempt < restartShare) return;
-    this.recovering.set(name, -1);
-    void this.takeOver(name, joined && note === 'restart' ? joined : undefined)
+    const ended = this.takeOver(name, joined && note === 'restart' ? joined : undefined)
       .catch((error) => this.onFailed(name, error))
-      .finally(() => this.recovering.delete(name));
+      .finally(() => {
+        this.takingOver.delete(name);
+        this.expired.delete(name);
+      });
+    this.takingOver.set(name, ended);
   }
 
   onReleased(name: string): void {
     this.joined.delete(name);
-    this.recovering.delete(name);
+    this.expired.delete(name);
   }
 
   onRecalled(name: string): void {
@@ -153,6 +160,8 @@ export class Runs implements LeaseListener {
     const { leases } = this.context;
     if (this.running.has(feed)) return this.described(feed, 'joined');
     if ((await this.context.broker.read(feed, 'end', 0)).isEnded) return this.described(feed, 'ended');
+    await this.takingOver.get(feed);
+    if (this.running.has(feed)) return this.described(feed, 'joined');
     if (!(await leases.take(feed, options.onLost))) {
       if (options.onLost === 'restart') this.joined.set(feed, { producer, options });
       return this.described(feed, 'joined');
@@ -202,45 +211,58 @@ export class Runs implements LeaseListener {
       if (!run.isGivenUp) this.onFailed(feed, error);
       end = failed(failureOf(error).message);
     }
-    if (!run.isGivenUp) await this.tell(run, end);
+    await this.persist(feed, async () => run.isGivenUp || this.publisher.end(feed, end));
     if (this.isStopping || this.running.get(feed) !== run) return; // the lease may be the next one's
     this.running.delete(feed);
     await this.context.leases.release(feed);
   }
 
-  /** Publishes the end of a run, for as long as it has the feed. */
-  private async tell(run: Run, end: FeedEnd): Promise<void> {
-    for (let attempt = 0; !run.isGivenUp && this.context.leases.holds(run.feed); attempt += 1) {
-      try {
-        await this.publisher.end(run.feed, end);
-        return;
-      } catch {
-        await sleep(backoff(attempt, retryDelays), undefined, { ref: false });
-      }
-    }
-  }
-
-  /** Takes over from a node that is gone. */
+  /**
+   * Takes over from a node that is gone. From the time on when the lease is this node's, it is renewed, and no other node hears that the feed
+   * is left: so this one goes on until the feed is looked after.
+   */
   private async takeOver(feed: string, joined: { producer: Producer; options: RunOptions } | undefined): Promise<void> {
     const { leases, broker } = this.context;
     await sleep(Math.random() * takeOverMs, undefined, { ref: false });
     if (this.isStopping || !leases.isTaken(feed) || !(await leases.take(feed, joined?.options.onLost))) return;
-    const { isEnded } = await broker.read(feed, 'end', 0);
-    let message = 'The node that made its messages is gone.';
-    if (!isEnded && joined) {
-      this.joined.delete(feed);
-      await broker.clear(feed);
+    let restart = joined;
+    let end = failed('The node that made its messages is gone.');
+    await this.persist(feed, async () => {
+      if ((await broker.read(feed, 'end', 0)).isEnded) return leases.release(feed);
+      if (restart) {
+        await broker.clear(feed);
+        try {
+          await this.produce(feed, restart.producer, restart.options);
+          return;
+        } catch (error) {
+          if (error instanceof BrokerUnavailableError) throw error;
+          this.onFailed(feed, error);
+          end = failed(failureOf(error).message);
+          restart = undefined;
+        }
+      }
+      if (!leases.holds(feed)) return;
+      await this.publisher.end(feed, end);
+      await leases.release(feed);
+    });
+  }
+
+  /**
+   * Does what a feed needs of the node that has its lease: again, for as long as it has it, where the broker is unavailable. A lease that is
+   * held for nothing would keep the feed from every other node, so it is released where nothing helps.
+   */
+  private async persist(feed: string, work: () => Promise<unknown>): Promise<void> {
+    const { leases } = this.context;
+    for (let attempt = 0; !this.isStopping && leases.holds(feed); attempt += 1) {
       try {
-        await this.produce(feed, joined.producer, joined.options);
+        await work();
         return;
       } catch (error) {
-        this.running.delete(feed);
-        this.onFailed(feed, error);
-        message = failureOf(error).message;
+        if (attempt === 0) this.onFailed(feed, error);
+        if (!isUnavailable(error)) return leases.release(feed);
+        await sleep(backoff(attempt, retryDelays), undefined, { ref: false });
       }
     }
-    if (!isEnded) await this.publisher.end(feed, failed(message));
-    await leases.release(feed);
   }
 
   private described(feed: string, state: FeedRun['state']): FeedRun {
@@ -250,6 +272,10 @@ export class Runs implements LeaseListener {
     );
     return { feed, state, whenEnded: () => firstValueFrom(ends) };
   }
+}
+
+function isUnavailable(error: unknown): boolean {
+  return error instanceof BrokerUnavailableError || (error instanceof FeedException && error.code === 'FEED_BROKER');
 }
 
 function rethrow(error: unknown): never {
