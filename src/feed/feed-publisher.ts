@@ -1,8 +1,9 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { Broker } from './broker/broker.js';
+import { FeedOptionsError } from './errors/feed-options.error.js';
 import { FeedReader } from './feed-reader.js';
 import type { Serialise } from './message/content.js';
-import type { FeedEnd } from './message/end.js';
+import { endOf, type FeedEnd } from './message/end.js';
 import type { FeedRef, FeedSchemas } from './message/feed-definition.js';
 import { checkFeedId, feedIdOf } from './message/feed-id.js';
 import { type FeedMessage, toFeedMessage } from './message/message.js';
@@ -10,7 +11,8 @@ import { checkDefined, untyped } from './pubsub/definitions.js';
 import type { MessagePublisher } from './pubsub/message-publisher.js';
 import type { PublishOptions } from './pubsub/publish-options.js';
 import type { Router } from './pubsub/router.js';
-import type { Producer, RunOptions } from './run/run.js';
+import type { Producer } from './run/run.js';
+import { checkRunOptions, type RunOptions } from './run/run.options.js';
 import type { FeedRun, Runs } from './run/runs.js';
 
 /** How a message is published whose type is a parameter of its own. */
@@ -109,12 +111,14 @@ export abstract class FeedPublisher extends FeedReader {
    * and then their responses end in good order; those who come back with their position get what they missed and the end, and 204 once they
    * have it all. Nothing can be published to the feed until `clear()`, or until history has dropped its end.
    *
-   * @param options `error`: what went wrong, worded for clients: the feed ends as `failed` then. Default: it is `completed`
+   * @param options `error`: what went wrong, worded for clients, in 1,000 characters at most: the feed ends as `failed` then. Default: it is
+   * `completed`
    * @returns the last message; where the feed has ended before, the one that it ended with
-   * @throws FeedException FEED_ID (400); FEED_BROKER (503) while the broker is unavailable
+   * @throws FeedException FEED_ID (400); FEED_MESSAGE (400) for an error that is no such text; FEED_ENDED (409) where another program has
+   * stored an end that cannot be read; FEED_BROKER (503) while the broker is unavailable
    */
-  finish(feed: string | FeedRef, { error }: { error?: string } = {}): Promise<FeedMessage<FeedEnd>> {
-    return this.endWith(feed, error === undefined ? { reason: 'completed' } : { reason: 'failed', message: error });
+  async finish(feed: string | FeedRef, options: { error?: string } = {}): Promise<FeedMessage<FeedEnd>> {
+    return this.endWith(feed, endOf(options));
   }
 
   /** Ends a feed for good, as `stopped`: see `finish()`. */
@@ -129,21 +133,23 @@ export abstract class FeedPublisher extends FeedReader {
    *
    * @param producer makes the source; its signal is aborted by `stop()` and `finish()` on any node
    * @returns what has become of it: `started` here, `joined` one that runs already, or `ended`
-   * @throws what the producer throws before it has returned a source, and then nothing has begun; FeedException FEED_ID (400), FEED_BROKER
-   * (503)
+   * @throws what the producer throws before it has returned a source, and then nothing has begun; FeedOptionsError; FeedException FEED_ID
+   * (400), FEED_BROKER (503)
    */
-  run(feed: string | FeedRef, producer: Producer, options: RunOptions = {}): Promise<FeedRun> {
-    return this.runs.run(checkFeedId(feedIdOf(feed)), producer, options);
+  async run(feed: string | FeedRef, producer: Producer, options: RunOptions = {}): Promise<FeedRun> {
+    const id = checkFeedId(feedIdOf(feed));
+    if (typeof producer !== 'function') throw new FeedOptionsError('run() takes a function that makes the source', 'producer');
+    return this.runs.run(id, producer, checkRunOptions('run()', options));
   }
 
   /**
-   * Removes what is stored of a feed, which begins anew: also one that has ended. All who follow it, and all who come back with a position
+   * Removes what is stored of a feed, which begins anew: also one that has ended. Its run is over then, as with `stop()`. All who follow it, and all who come back with a position
    * on it, get a `reset`.
    *
    * @throws FeedException FEED_ID (400); FEED_BROKER (503) while the broker is unavailable
    */
   async clear(feed: string | FeedRef): Promise<void> {
-    await this.publisher.clear(checkFeedId(feedIdOf(feed)));
+    await this.runs.clear(checkFeedId(feedIdOf(feed)));
   }
 
   private async send(feeds: readonly string[], data: unknown, options: PublishOptions): Promise<FeedMessage[]> {

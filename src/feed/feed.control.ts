@@ -61,6 +61,7 @@ export interface EndedCount {
 
 const text = v.optional(v.string());
 const filterEntries = { connection: text, subject: text, feed: text, token: text, address: text, node: text };
+const filterNames: readonly string[] = Object.keys(filterEntries);
 const number = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 /** A node of another version may not have every count. */
 const count = v.optional(number, 0);
@@ -155,7 +156,8 @@ export class FeedControl {
     const { state = 'open', scope = 'cluster', limit: given, ...rest } = query;
     const limit = listLimit(given);
     checkQuery(query);
-    const argument = { ...checked(rest), state, limit };
+    const { after, ...filter } = rest;
+    const argument = { ...checked(filter), ...(after !== undefined && { after }), state, limit };
     if (scope === 'node')
       return pageOf({ answers: [{ node: this.registry.nodeName, value: this.listOwn(argument) }], missing: [] }, limit, state);
     return pageOf(await this.queries.ask(list, argument), limit, state);
@@ -164,16 +166,18 @@ export class FeedControl {
   async disconnect(filter: ConnectionFilter, { reason: message, reconnect = true }: DisconnectOptions): Promise<EndedCount> {
     const given = checked(filter);
     if (Object.keys(given).length === 0) {
-      throw badQuery(`Specify which connections to end: ${Object.keys(filterEntries).join(', ')}.`);
+      throw badQuery(`Specify which connections to end: ${filterNames.join(', ')}.`);
     }
-    if (message !== undefined && (message === '' || message.length > longestReason)) {
+    if (message !== undefined && (typeof message !== 'string' || message === '' || message.length > longestReason)) {
       throw badQuery(`reason is a text of 1 to ${longestReason} characters.`);
     }
+    if (typeof reconnect !== 'boolean') throw badQuery('reconnect is true or false.');
     return this.end({ ...given, reason: 'disconnected', message, isFinal: !reconnect });
   }
 
   async endFeed(feed: string | FeedRef | undefined, reason: EndReason): Promise<EndedCount> {
-    return this.end({ feed: feed && checkFeedId(feedIdOf(feed)), reason });
+    if (!endReasons.includes(reason)) throw badQuery(`The reason is one of ${endReasons.join(', ')}.`);
+    return this.end({ feed: feed === undefined ? undefined : checkFeedId(feedIdOf(feed)), reason });
   }
 
   async revoke({ subject, jti, until: given }: RevokeOptions): Promise<EndedCount & { until: number }> {
@@ -246,9 +250,11 @@ function checkQuery({ state = 'open', scope = 'cluster', after, token }: Connect
  *
  * @throws FeedException FEED_ID (400) for a feed that cannot be one; FEED_QUERY (400) for what is no text
  */
-function checked(filter: ConnectionFilter & { after?: string | undefined }): ConnectionFilter & { after?: string | undefined } {
+function checked(filter: ConnectionFilter): ConnectionFilter {
   const given = Object.entries(filter).filter(([, value]) => value !== undefined);
   for (const [name, value] of given) {
+    // What is misspelt would otherwise mean more connections than it says, and on its own all of them.
+    if (!filterNames.includes(name)) throw badQuery(`Connections are not told by their ${name}, but by ${filterNames.join(', ')}.`);
     if (name === 'feed') checkFeedId(value);
     else if (typeof value !== 'string' || value === '') throw badQuery(`${name} is a text.`);
   }

@@ -177,7 +177,7 @@ class FeedController {
       const feed = feedRequest.pathFeed;
       checkMayPublish(feedRequest, [feed]);
       this.limits.take(feedRequest);
-      await this.publisher.clear(feed);
+      await this.runs.clear(feed);
     } catch (error) {
       throw this.refused(error, feedRequest, response);
     }

@@ -22,7 +22,7 @@ import { documentFeed } from './http/openapi.js';
 import type { FeedRef } from './message/feed-definition.js';
 import { checkFeedId, checkFeedIds, feedIdOf } from './message/feed-id.js';
 import type { FeedItem } from './message/message.js';
-import type { RunOptions } from './run/run.js';
+import { checkRunOptions, type RunOptions } from './run/run.options.js';
 import { Runs } from './run/runs.js';
 
 /** Nest names it where it cannot inject it. */
@@ -70,7 +70,7 @@ type Handler = (this: { [opener]: FeedOpener; [runs]: Runs }, ...args: unknown[]
  *
  * @param path as for `@Get()`
  * @param options see `FeedRouteOptions`
- * @throws TypeError for a method with which no feed can be opened
+ * @throws TypeError for a method with which no feed can be opened; FeedOptionsError for wrong options of its run
  */
 export function Feed(
   path: string | string[] = '',
@@ -80,6 +80,7 @@ export function Feed(
     throw new TypeError(
       `@Feed() takes ${methodNames.join(', ').replace(/, (?=\w+$)/, ' or ')} as its method, not ${RequestMethod[method] ?? method}`,
     );
+  const runOptions = run === false ? undefined : checkRunOptions("@Feed()'s run", run === true ? {} : run);
   return (target, key, descriptor: PropertyDescriptor) => {
     const handler = descriptor.value as Handler;
     const parameters: unknown[] = Reflect.getMetadata('design:paramtypes', target, key) ?? [];
@@ -101,7 +102,7 @@ export function Feed(
       const request = FeedRequest.of(args[arity] as AnyRequest);
       const response = args[arity + 1] as AnyResponse;
       const call = async () => handler.apply(this, args.slice(0, arity));
-      if (run) {
+      if (runOptions) {
         const produce = async (signal: AbortSignal) => {
           request.detach(signal);
           return sourceOf(await call(), handler.name) ?? EMPTY;
@@ -110,7 +111,7 @@ export function Feed(
           named,
           since: 'earliest',
           handler: async () => {
-            if (!request.isHead) await this[runs].run(request.told?.[0] as string, produce, run === true ? {} : run);
+            if (!request.isHead) await this[runs].run(request.told?.[0] as string, produce, runOptions);
             return { source: undefined };
           },
         });

@@ -75,7 +75,8 @@ export class FeedDirectory {
 
   /** @throws FeedException FEED_QUERY, FEED_ID (400); FEED_BROKER (503) */
   async list({ prefix = '', limit: given, after }: FeedQuery): Promise<FeedPage> {
-    if (prefix !== '' && (prefix.includes('*') || prefix.length > longestFeedId || !isFeedPattern(prefix))) {
+    const isText = typeof prefix === 'string';
+    if (!isText || (prefix !== '' && (prefix.includes('*') || prefix.length > longestFeedId || !isFeedPattern(prefix)))) {
       throw badQuery("prefix is the beginning of a feed's id, without a *.");
     }
     const limit = listLimit(given);

@@ -17,7 +17,7 @@ import { FeedOpener } from './connection/feed-opener.js';
 import { PresenceTracker } from './connection/presence-tracker.js';
 import { Registry } from './connection/registry.js';
 import { TracedOpener } from './connection/traced-opener.js';
-import { stackOf } from './errors/failure.js';
+import { errorText } from './errors/error-text.js';
 import { FeedModuleDuplicateError } from './errors/feed-options.error.js';
 import { FeedControl } from './feed.control.js';
 import { feedControllerAt } from './feed.controller.js';
@@ -128,7 +128,7 @@ async function makeBroker(options: ResolvedFeedOptions): Promise<Broker> {
 function makeRevocations(broker: Broker): Revocations {
   const logger = new Logger(FeedModule.name);
   return new Revocations(broker, (error) =>
-    logger.error(`The revoked tokens cannot be read; until they are, all tokens are rejected: ${stackOf(error)}`),
+    logger.error(`The revoked tokens cannot be read; until they are, all tokens are rejected: ${errorText(error)}`),
   );
 }
 
@@ -156,14 +156,14 @@ function makeMeasures({ rules }: ResolvedFeedOptions): Measures {
 function makeRegistry(options: ResolvedFeedOptions, broker: Broker, admission: Admission, measures: Measures, nodes: Nodes): Registry {
   const logger = new Logger(FeedService.name);
   const snapshots = new Snapshots(serialiserBy(options.serialize), (feed, error) =>
-    logger.error(`The snapshot of feed "${feed}" failed: ${stackOf(error)}`),
+    logger.error(`The snapshot of feed "${feed}" failed: ${errorText(error)}`),
   );
   // Half of what a connection may hold is for the page of history that it is sent, half for what comes meanwhile.
   const router = new Router(broker, options.rules, snapshots, measures, options.bufferBytes / 2, (feed, hasSubscribers) =>
     registry.onPresence(feed, hasSubscribers),
   );
   const onFailed = ({ feeds }: Connection, error: unknown) =>
-    logger.error(`The source of feed "${feeds.join(', ')}" failed: ${stackOf(error)}`);
+    logger.error(`The source of feed "${feeds.join(', ')}" failed: ${errorText(error)}`);
   const registry = new Registry({ ...options, process: nodes.id }, router, admission, onFailed, logger);
   return registry;
 }
@@ -182,7 +182,7 @@ function makeRuns(
 ): Runs {
   const logger = new Logger(FeedService.name);
   return new Runs({ broker, leases, serialise: serialiserBy(serialize), definitions: feeds }, publisher, router, (feed, error) => {
-    logger.error(`The run of feed "${feed}" failed: ${stackOf(error)}`);
+    logger.error(`The run of feed "${feed}" failed: ${errorText(error)}`);
   });
 }
 
@@ -214,5 +214,5 @@ function makePresence(
 
 function makeNodeQueries(nodes: Nodes): NodeQueries {
   const logger = new Logger(FeedModule.name);
-  return new NodeQueries(nodes, (command, error) => logger.error(`The command "${command}" of another node failed: ${stackOf(error)}`));
+  return new NodeQueries(nodes, (command, error) => logger.error(`The command "${command}" of another node failed: ${errorText(error)}`));
 }

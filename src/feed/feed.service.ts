@@ -100,7 +100,7 @@ export class FeedService extends FeedPublisher {
    * node are ended when this returns.
    *
    * @param feed default: every feed
-   * @throws FeedException FEED_ID (400)
+   * @throws FeedException FEED_ID (400); FEED_QUERY (400) for a reason that is none
    */
   end(feed?: string | FeedRef, reason: EndReason = 'completed'): Promise<EndedCount> {
     return this.control.endFeed(feed, reason);

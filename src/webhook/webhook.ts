@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Logger } from '@nestjs/common';
 import type { Observable, Subscription } from 'rxjs';
-import { stackOf } from '../feed/errors/failure.js';
+import { errorText } from '../feed/errors/error-text.js';
 import type { FeedEvent } from '../feed/stats/events.js';
 import { backoff } from '../feed/time/backoff.js';
 import { BoundedQueue } from './bounded-queue.js';
@@ -175,7 +175,7 @@ export class Webhook {
     const { listener } = this;
     if (!listener) return;
     const run = async () => call(listener);
-    run().catch((error) => this.logger.error(`The webhook's listener failed: ${stackOf(error)}`));
+    run().catch((error) => this.logger.error(`The webhook's listener failed: ${errorText(error)}`));
   }
 
   private delay(ms: number): Promise<void> {

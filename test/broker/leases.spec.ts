@@ -91,15 +91,32 @@ describeBrokers('leases:', (kind) => {
     expect(await late.leases.take('b')).toBe(true);
   });
 
-  it('a holder is asked for its lease by any node; one that has stopped loses it', async () => {
+  it('a holder is asked for its lease by any node, and releases it at once; who then takes it waits for that', async () => {
     const [one, other] = (await holders(2)) as [Awaited<ReturnType<typeof holder>>, Awaited<ReturnType<typeof holder>>];
-    await one.leases.take('a');
-    await other.leases.recall('a');
-    await until(() => one.heard.includes('recalled a'));
-    expect(other.heard).toEqual([]);
+    for (let round = 0; round < 20; round += 1) {
+      const name = `a${round}`;
+      const [owner, asker] = round % 2 ? [one, other] : [other, one];
+      expect(await owner.leases.take(name)).toBe(true);
+      expect(await asker.leases.take(name)).toBe(false);
+      if (round < 10) await asker.leases.recall(name);
+      else await asker.leases.free(name);
+      expect(await asker.leases.take(name)).toBe(true);
+      expect(owner.heard).toContain(`recalled ${name}`);
+      expect(await owner.leases.take(name)).toBe(false);
+    }
+    for (const { heard } of [one, other]) expect(heard.filter((what) => !/^(recalled|released)/.test(what))).toEqual([]);
+  });
+
+  it('a holder that has stopped loses its lease; one that it was asked for is just over', async () => {
+    const [one, other] = (await holders(2)) as [Awaited<ReturnType<typeof holder>>, Awaited<ReturnType<typeof holder>>];
+    for (const name of ['a', 'b', 'c']) await one.leases.take(name);
     one.leases.stop();
-    await until(() => other.heard.includes('expired a undefined'));
-    expect(await other.leases.take('a')).toBe(true);
+    await other.leases.recall('b');
+    await other.leases.free('a');
+    expect(await other.leases.take('b')).toBe(true);
+    await until(() => other.heard.includes('expired c undefined'));
+    for (const name of ['a', 'c']) expect(await other.leases.take(name)).toBe(true);
+    expect(other.heard.filter((what) => what.startsWith('expired') && !what.includes(' c '))).toEqual([]);
   });
 
   it.each([

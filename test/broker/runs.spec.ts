@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ForbiddenException } from '@nestjs/common';
-import { interval, map, Subject, take } from 'rxjs';
+import { interval, map, Observable, type ObservableInput, Subject, take, throwError } from 'rxjs';
 import type { Broker, BrokerFactory } from '../../src/feed/broker/broker.js';
 import { MemoryBroker } from '../../src/feed/broker/memory/memory-broker.js';
 import { natsBroker } from '../../src/feed/broker/nats/index.js';
 import { redisBroker } from '../../src/feed/broker/redis/index.js';
+import type { Producer } from '../../src/index.js';
 import { describeBrokers, engineOf } from '../support/brokers.js';
 import { closeAll, type ModuleOptions, type Served, serveFeeds, until } from '../support/serve.js';
 
@@ -129,6 +130,18 @@ describeBrokers('runs:', (kind) => {
     expect((await bodyOf(served, 'slow')).map(({ data }) => data)).toEqual(['0', '1', '2', { reason: 'completed' }]);
   });
 
+  it('a feed that is finished with what is no text goes on; what a run fails with is told, however long it is', async () => {
+    const [one, other] = await nodes();
+    for (const error of [new Error('disk full'), null, 5] as unknown as string[]) {
+      await expect(one.feeds.finish('f', { error })).rejects.toMatchObject({ code: 'FEED_MESSAGE' });
+    }
+    await other.feeds.publish('f', 'goes on');
+    expect(await one.feeds.finish('f', { error: 'The disk is full.' })).toMatchObject({ data: { message: 'The disk is full.' } });
+    expect((await bodyOf(other, 'f')).map(({ data }) => data)).toEqual(['goes on', { reason: 'failed', message: 'The disk is full.' }]);
+    const run = await one.feeds.run('g', () => throwError(() => new ForbiddenException('x'.repeat(2_000_000))));
+    expect(await run.whenEnded()).toEqual({ reason: 'failed', message: 'x'.repeat(1000) });
+  });
+
   it('others may publish to the feed of a run meanwhile', async () => {
     const [one, other] = await nodes();
     const run = await one.feeds.run('shared', () => interval(2).pipe(take(100), map(String)));
@@ -148,6 +161,97 @@ describeBrokers('runs:', (kind) => {
     const data = (await bodyOf(one, 'shared')).map((line) => line.data);
     expect(data.filter((text) => !`${text}`.startsWith('other')).slice(0, -1)).toEqual(Array.from({ length: 100 }, (_, n) => `${n}`));
     expect(data.filter((text) => `${text}`.startsWith('other'))).toEqual(published);
+  });
+
+  /** Producers that do not mind that they are stopped, at each moment of a run. */
+  const deaf = (begun: () => void): Record<string, Producer> => ({
+    'has not returned its source': () => {
+      begun();
+      return new Promise(() => {});
+    },
+    'waits in its source': async function* () {
+      yield 'old';
+      begun();
+      await new Promise(() => {});
+    },
+    'goes on and on': async function* () {
+      for (;;) {
+        yield 'old';
+        begun();
+        await sleep(1);
+      }
+    },
+    'emits what nothing waits for': () => {
+      begun();
+      return interval(1);
+    },
+  });
+
+  it.each(Object.keys(deaf(() => {})))('a feed is begun anew while its producer %s: stopped or not, and run by any node', async (name) => {
+    const all = await nodes();
+    let round = 0;
+    for (const isStopped of [true, false]) {
+      for (const starter of all) {
+        for (const other of all) {
+          round += 1;
+          const feed = `anew/${round}`;
+          let hasBegun = false;
+          let signal: AbortSignal | undefined;
+          const produce = deaf(() => {
+            hasBegun = true;
+          })[name] as Producer;
+          const before = starter.feeds.run(feed, (given) => {
+            signal = given;
+            return produce(given);
+          });
+          await until(() => hasBegun);
+          if (isStopped) await other.feeds.stop(feed);
+          await other.feeds.clear(feed);
+          const again = await (round % 2 ? starter : other).feeds.run(feed, () => ['new', 'words']);
+          expect([name, isStopped, again.state]).toEqual([name, isStopped, 'started']);
+          expect(await again.whenEnded()).toEqual({ reason: 'completed' });
+          expect((await bodyOf(starter, feed)).map(({ data }) => data)).toEqual(['new', 'words', { reason: 'completed' }]);
+          expect((await before).state).toBe(name.includes('returned') ? 'ended' : 'started');
+          expect(signal?.aborted).toBe(true);
+        }
+      }
+    }
+  });
+
+  it('a source that comes when its run has been stopped is not begun', async () => {
+    const { feeds } = await node();
+    const sources = { pulled: 0, pushed: 0, returned: 0 };
+    const late: ObservableInput<string>[] = [
+      new Observable(() => {
+        sources.pushed += 1;
+      }),
+      {
+        [Symbol.asyncIterator]: () => ({
+          next: async () => {
+            sources.pulled += 1;
+            return { done: false, value: 'x' };
+          },
+          return: async () => {
+            sources.returned += 1;
+            return { done: true, value: undefined };
+          },
+        }),
+      },
+    ];
+    for (const [n, source] of late.entries()) {
+      let give: ((source: ObservableInput<string>) => void) | undefined;
+      const run = feeds.run(`late/${n}`, () => {
+        return new Promise<ObservableInput<string>>((resolve) => {
+          give = resolve;
+        });
+      });
+      await until(() => give !== undefined);
+      await feeds.stop(`late/${n}`);
+      expect((await run).state).toBe('ended');
+      give?.(source);
+    }
+    await until(() => sources.returned === 1);
+    expect(sources).toEqual({ pulled: 0, pushed: 0, returned: 1 });
   });
 
   it('a shutdown ends the runs of the node', async () => {

@@ -18,6 +18,7 @@ import { catchError, concat, defer, map, type Observable, of, Subject, throwErro
 import { MemoryBroker } from '../../src/feed/broker/memory/memory-broker.js';
 import { type Broker, BrokerUnavailableError, Feed, FeedException, type History } from '../../src/index.js';
 import { atEnd } from '../support/ends.js';
+import { expectNoEscapes } from '../support/escapes.js';
 import { Peer } from '../support/peer.js';
 import { closeAll, follow, platforms, type Served, serveFeeds, until } from '../support/serve.js';
 
@@ -51,6 +52,11 @@ class OwnController {
     return said;
   }
 
+  @Feed(':id/run', { run: true })
+  run() {
+    return said;
+  }
+
   @Feed(':id/reworded')
   @UseInterceptors(rewords)
   reworded() {
@@ -60,7 +66,38 @@ class OwnController {
 
 const controllers = [OwnController];
 
-afterEach(async () => {
+/** What applications throw, or libraries for them, that is no exception as Nest makes them. */
+const strange: Record<string, () => unknown> = {
+  'a response that is null': () => new HttpException(null as never, 502),
+  'no response': () => new HttpException(undefined as never, 502),
+  'a number as its response': () => new HttpException(5 as never, 502),
+  'an array as its response': () => new HttpException(['x'] as never, 502),
+  'a response that throws': () =>
+    new HttpException(
+      {
+        get code(): string {
+          throw new Error('a password');
+        },
+      },
+      502,
+    ),
+  'a message that is no text': () => Object.assign(new HttpException({}, 502), { message: { a: ['password'] } }),
+  'a stack that throws': () =>
+    Object.defineProperty(new Error('a password'), 'stack', {
+      get: () => {
+        throw new Error('x');
+      },
+    }),
+  'methods that throw': () => Object.assign(new HttpException('a password', 502), { getStatus: thrower, getResponse: thrower }),
+  'no prototype': () => Object.create(null),
+  nothing: () => undefined,
+  'a symbol': () => Symbol('a password'),
+};
+function thrower(): never {
+  throw new Error('a password');
+}
+
+expectNoEscapes(async () => {
   said = new Subject();
   await closeAll();
 });
@@ -127,6 +164,31 @@ describe.each(platforms.flatMap((platform) => [true, false].map((handover) => [p
       await peer.closed();
       expect(peer.lines.at(-1)).toEqual({ type: 'error', data: { message: 'reworded: the cause' } });
     });
+
+    it.each(['/feeds/a', '/own/a', '/own/a/intercepted', '/own/{}/run'])(
+      'is told, and the process goes on, whatever %s fails with',
+      async (path) => {
+        const isRun = path.endsWith('run');
+        const followers: [() => unknown, Subject<unknown>, Peer][] = [];
+        for (const [n, make] of Object.values(strange).entries()) {
+          said = new Subject();
+          const peer = await follow(served, `${path.replace('{}', `${n}`)}?format=ndjson`);
+          await until(() => said.observed);
+          said.next('first');
+          followers.push([make, said, peer]);
+        }
+        for (const [make, source, peer] of followers) {
+          await peer.sees('first');
+          source.error(make());
+        }
+        for (const [, , peer] of followers) {
+          await peer.closed();
+          expect(peer.lines.at(-1)).toMatchObject({ type: isRun ? 'end' : 'error', data: { message: expect.any(String) } });
+          expect(peer.body).not.toMatch(/password/);
+          expect(peer.isComplete).toBe(isRun);
+        }
+      },
+    );
 
     it('is told behind all that waits for a slow client', async () => {
       const source = new Subject<string>();

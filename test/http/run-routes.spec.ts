@@ -19,6 +19,16 @@ const modelOf = (id: string) => {
 
 @Controller('answers')
 class AnswersController {
+  /** Waits as for the first word of a model, which fails in its own way when it is stopped. */
+  @Feed('waiting/:kind/:id', { run: true })
+  async waiting(@Param('kind') kind: string, @Param('id') id: string, @FeedSignal() signal: AbortSignal): Promise<never> {
+    modelOf(id).calls += 1;
+    return new Promise((_resolve, reject) => {
+      if (kind === 'heeds') signal.addEventListener('abort', () => reject(signal.reason));
+      if (kind === 'fails') signal.addEventListener('abort', () => reject(new Error('APIUserAbortError')));
+    });
+  }
+
   @Feed(':id', { run: { type: 'token' } })
   async answer(@Param('id') id: string, @FeedSignal() signal: AbortSignal) {
     const model = modelOf(id);
@@ -82,6 +92,26 @@ describe.each(platforms)('a route with a run on %s', (platform) => {
     expect(dataOf(peer)).toEqual(['a', { reason: 'stopped' }]);
     await until(() => model.signal?.aborted === true && model.words?.closed === true);
   });
+
+  it.each(['heeds', 'fails', 'ignores'])(
+    'is stopped while its handler is awaited, which %s its signal: all clients are told the end in band',
+    async (kind) => {
+      const id = `${kind}-${platform}`;
+      const path = `/answers/waiting/${kind}/${id}?format=ndjson`;
+      const first = await Peer.get(served.port, path);
+      await until(() => modelOf(id).calls === 1);
+      const second = await Peer.get(served.port, path);
+      await served.feeds.stop(`answers/waiting/${kind}/${id}`);
+      const third = await Peer.get(served.port, path);
+      for (const peer of [first, second, third]) {
+        await peer.closed();
+        expect(peer.head).toMatch(/^HTTP\/1.1 200/);
+        expect(peer.lines.map(({ type, data }) => [type, data])).toEqual([['end', { reason: 'stopped' }]]);
+        expect(peer.isComplete).toBe(true);
+      }
+      expect(modelOf(id).calls).toBe(1);
+    },
+  );
 
   it('answers with what the handler throws, and then calls it again for the next who asks', async () => {
     for (const calls of [1, 2]) {

@@ -1,4 +1,5 @@
 import { Injectable, Logger } from '@nestjs/common';
+import { errorText } from '../errors/error-text.js';
 import { FeedException, isAnswer } from '../errors/feed-exception.js';
 import type { FeedRequest } from '../http/feed-request.js';
 import type { ResolvedAuthOptions } from './auth.options.js';
@@ -105,7 +106,7 @@ export class Authenticator {
       return allowed;
     } catch (error) {
       if (isAnswer(error)) throw error;
-      this.logger.error(`The option "authorize" failed: ${error instanceof Error ? error.stack : String(error)}`);
+      this.logger.error(`The option "authorize" failed: ${errorText(error)}`);
       throw authorizationUnavailable({ cause: error });
     }
   }

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import * as v from 'valibot';
 import type { Broker, History, MessageSink } from '../broker/broker.js';
 import { Waiters } from '../broker/waiters.js';
 import { BrokerUnavailableError } from '../errors/broker.errors.js';
 import type { StoredMessage } from '../message/message.js';
+import { type Claim, claimOf, type Lease } from './lease-claim.js';
 
 /** The feed on which leases are taken, renewed and released. No client can follow it or publish to it: no feed id has a `$`. */
 export const leasesFeed = '$leases';
@@ -17,27 +17,8 @@ const renewals = 3;
 const mostAtOnce = 500;
 /** How many leases are known at a time: any program that can reach the server can take some. */
 const mostLeases = 1_000_000;
-/** How many bytes of the past are read at a start: some seconds of it are enough. */
+/** How many bytes of the past are read at a start: some seconds of it. */
 const pastBytes = 1_000_000;
-
-/** What a node says of leases. */
-const claim = v.object({
-  holder: v.pipe(v.string(), v.maxLength(64)),
-  termMs: v.pipe(v.number(), v.minValue(1), v.maxValue(600_000)),
-  take: v.optional(v.array(v.object({ name: v.string(), note: v.optional(v.string()) })), []),
-  release: v.optional(v.array(v.string()), []),
-  /** Leases that their holders are asked to release. Any node may ask. */
-  recall: v.optional(v.array(v.string()), []),
-});
-
-interface Lease {
-  readonly holder: string;
-  readonly note: string | undefined;
-  /** When it expires by the clock of the broker, in milliseconds since 1970. Until then, no other node can take it. */
-  readonly until: number;
-  /** When it is over as far as this process can tell, by `performance.now()`. */
-  readonly overAt: number;
-}
 
 /** What leases are kept for. */
 export interface LeaseListener {
@@ -62,6 +43,10 @@ export class Leases implements MessageSink {
   private readonly leases = new Map<string, Lease>();
   /** Those of this node, with their notes. */
   private readonly own = new Map<string, string | undefined>();
+  /** Those that this node has released, or claimed in vain: it says so again until it hears it. */
+  private readonly releasing = new Set<string>();
+  /** Those that their holders have been asked to release, and that they have not released yet. */
+  private readonly recalled = new Set<string>();
   private readonly waiters = new Waiters();
   private offset = 0;
   /** What arrives while the past is read. */
@@ -100,18 +85,21 @@ export class Leases implements MessageSink {
    * Takes a lease, and renews it from then on.
    *
    * @param note what other nodes hear of it when it expires
-   * @returns whether this node holds it now; if not, another one does
+   * @returns whether this node holds it now; if not, another one does, and has not been asked to release it
    * @throws what the broker fails with
    */
   async take(name: string, note?: string): Promise<boolean> {
     await this.learning;
     for (;;) {
       await this.waitUntil(this.missedAt + this.termMs);
-      const known = this.leases.get(name);
-      if (known && known.holder !== this.holder && known.overAt > performance.now()) return false;
+      if (this.isOthers(name)) {
+        await this.catchUp();
+        if (this.isOthers(name) && !this.recalled.has(name)) return false;
+        await this.whenReleased(name);
+      }
       const missedAt = this.missedAt;
-      await this.publish({ take: [{ name, note }] });
-      if (this.holds(name)) break;
+      await this.claim(name, note);
+      if (this.leases.get(name)?.holder === this.holder) break;
       if (this.missedAt === missedAt && !this.leases.has(name)) throw new BrokerUnavailableError('There are too many leases.');
     }
     this.own.set(name, note);
@@ -121,7 +109,7 @@ export class Leases implements MessageSink {
 
   /** Whether this node holds a lease, as far as it knows. */
   holds(name: string): boolean {
-    return this.leases.get(name)?.holder === this.holder;
+    return this.own.has(name);
   }
 
   /** Whether any node holds a lease, or has let it expire, as far as this one knows. */
@@ -129,15 +117,20 @@ export class Leases implements MessageSink {
     return this.leases.has(name);
   }
 
-  /** Asks the holder of a lease to release it. */
+  /** Asks the holder of a lease to release it, which it does at once. */
   recall(name: string): Promise<void> {
     return this.publish({ recall: [name] });
   }
 
+  /** Asks the holder of a lease to release it, and waits until it has, or its lease is over. */
+  async free(name: string): Promise<void> {
+    await this.recall(name);
+    await this.whenReleased(name);
+  }
+
   /** Releases a lease of this node; at once here, and for the others as soon as the broker is available. */
   async release(name: string): Promise<void> {
-    if (!this.own.delete(name)) return;
-    await this.publish({ release: [name] }).catch(() => {}); // it expires
+    if (this.own.delete(name)) await this.withdraw(name);
   }
 
   next(message: StoredMessage): void {
@@ -153,26 +146,75 @@ export class Leases implements MessageSink {
   }
 
   private apply({ offset, time, text }: StoredMessage): void {
-    const { success, output } = v.safeParse(v.pipe(v.string(), v.parseJson(), claim), text);
-    if (success) {
-      const { holder, take, release, recall } = output;
-      for (const name of recall) if (this.own.has(name)) this.listener?.onRecalled(name);
+    const claim = claimOf(text);
+    if (claim) {
+      const { holder, termMs, take, release, recall } = claim;
+      for (const name of recall) {
+        if (this.leases.has(name)) this.recalled.add(name);
+        if (!this.own.has(name)) continue;
+        this.listener?.onRecalled(name);
+        void this.release(name);
+      }
       for (const name of release) {
-        if (this.leases.get(name)?.holder !== holder) continue;
-        this.leases.delete(name);
-        this.listener?.onReleased(name);
+        if (holder === this.holder) this.releasing.delete(name);
+        if (this.leases.get(name)?.holder === holder) this.forget(name);
       }
       for (const { name, note } of take) {
         const before = this.leases.get(name);
         if (!before && this.leases.size >= mostLeases) continue;
         if (before && before.holder !== holder && before.until > time) continue;
         this.lookAfter();
-        this.leases.set(name, { holder, note, until: time + output.termMs, overAt: performance.now() + output.termMs });
+        if (before?.holder !== holder) this.recalled.delete(name);
+        this.leases.set(name, { holder, note, until: time + termMs, overAt: performance.now() + termMs });
         if (before?.holder === this.holder && holder !== this.holder) this.lose(name);
       }
     }
     this.offset = offset;
     this.waiters.reach(offset);
+  }
+
+  /** Where this fails, the claim may be stored all the same: without a holder before, it would expire as if this node were gone. */
+  private async claim(name: string, note: string | undefined): Promise<void> {
+    const isFirst = !this.leases.has(name);
+    this.releasing.delete(name);
+    try {
+      await this.publish({ take: [{ name, note }] });
+    } catch (error) {
+      if (isFirst) void this.withdraw(name);
+      throw error;
+    }
+  }
+
+  private async withdraw(name: string): Promise<void> {
+    this.releasing.add(name);
+    this.lookAfter();
+    await this.publish({ release: [name] }).catch(() => {}); // it is said again
+  }
+
+  private forget(name: string): void {
+    this.leases.delete(name);
+    this.recalled.delete(name);
+    this.listener?.onReleased(name);
+  }
+
+  /** Whether another node holds a lease, as far as this one knows. */
+  private isOthers(name: string): boolean {
+    const known = this.leases.get(name);
+    return known !== undefined && known.holder !== this.holder && known.overAt > performance.now();
+  }
+
+  /** Waits until a lease that another node has been asked for is released, or is over. */
+  private async whenReleased(name: string): Promise<void> {
+    while (this.isOthers(name)) {
+      const { overAt } = this.leases.get(name) as Lease;
+      await Promise.race([this.waiters.wait(this.offset + 1), this.waitUntil(overAt)]);
+    }
+  }
+
+  /** Waits until this node knows what was said before now: what has just been done on another node counts. */
+  private async catchUp(): Promise<void> {
+    const [newest] = (await this.broker.read(leasesFeed, 'newest', 0)).messages;
+    if (newest && newest.offset > this.offset) await this.waiters.wait(newest.offset);
   }
 
   private lose(name: string): void {
@@ -219,7 +261,7 @@ export class Leases implements MessageSink {
   }
 
   private tick(): void {
-    if (this.leases.size === 0 && this.own.size === 0) {
+    if (this.leases.size === 0 && this.own.size === 0 && this.releasing.size === 0) {
       clearInterval(this.timer);
       this.timer = undefined;
       return;
@@ -229,16 +271,22 @@ export class Leases implements MessageSink {
     if (this.broker.unavailableSince !== undefined || now - this.tickedAt > this.termMs / 2) this.deafAt = now;
     this.tickedAt = now;
     const own = [...this.own].map(([name, note]) => ({ name, note }));
-    for (let n = 0; n < own.length; n += mostAtOnce) this.publish({ take: own.slice(n, n + mostAtOnce) }).catch(() => {});
+    const release = [...this.releasing];
+    for (let n = 0; n < Math.max(own.length, release.length); n += mostAtOnce) {
+      const said = { take: own.slice(n, n + mostAtOnce), release: release.slice(n, n + mostAtOnce) };
+      this.publish(said).catch(() => {});
+    }
     if (now - Math.max(this.deafAt, this.missedAt) < this.termMs) return;
-    for (const [name, { holder, note, overAt }] of this.leases) {
-      if (overAt > now || holder === this.holder) continue;
-      this.listener?.onExpired(name, note);
+    for (const [name, { note, overAt }] of this.leases) {
+      if (overAt > now || this.own.has(name)) continue;
+      // What it was taken for is over already.
+      if (this.recalled.has(name)) this.forget(name);
+      else this.listener?.onExpired(name, note);
     }
   }
 
   /** Publishes a claim, and waits until it has been applied here. */
-  private async publish(said: Pick<v.InferInput<typeof claim>, 'take' | 'release' | 'recall'>): Promise<void> {
+  private async publish(said: Pick<Claim, 'take' | 'release' | 'recall'>): Promise<void> {
     const text = JSON.stringify({ holder: this.holder, termMs: this.termMs, ...said });
     const { offset } = await this.broker.publish(leasesFeed, { type: undefined, text, isJson: true });
     if (this.offset < offset) await this.waiters.wait(offset);

@@ -181,7 +181,10 @@ export class InterceptedSource implements SourceSubscription {
 
 /** RxJS's own error, and Nest's `RequestTimeoutException`, which its documentation makes of that. */
 function isTimeout(error: unknown): boolean {
-  if (typeof error !== 'object' || error === null) return false;
-  const { name, getStatus } = error as { name?: unknown; getStatus?: () => unknown };
-  return name === 'TimeoutError' || (typeof getStatus === 'function' && getStatus.call(error) === 408);
+  try {
+    const { name, getStatus } = Object(error) as { name?: unknown; getStatus?: () => unknown };
+    return name === 'TimeoutError' || (typeof getStatus === 'function' && getStatus.call(error) === 408);
+  } catch {
+    return false; // nothing catches what an application's exception throws itself
+  }
 }

@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import { FeedException } from '../errors/feed-exception.js';
 import { tooLarge } from '../errors/to-feed-exception.js';
 import { contentOf, decodeUtf8 } from '../message/content.js';
-import { type FeedEnd, feedEndReasons } from '../message/end.js';
+import { type FeedEnd, feedEndReasons, longestEndMessage } from '../message/end.js';
 import type { FeedRequest } from './feed-request.js';
 
 const text = 'text/plain';
@@ -30,10 +30,7 @@ export async function readBody(request: FeedRequest, limit: number, accepted: re
   return type === json ? parseJson(value) : value;
 }
 
-/** The longest text of a feed that has failed, in characters. */
-const longestError = 1000;
-
-const failure = v.strictObject({ error: v.optional(v.pipe(v.string(), v.maxLength(longestError))) });
+const failure = v.strictObject({ error: v.optional(v.pipe(v.string(), v.maxLength(longestEndMessage))) });
 
 /**
  * Reads how a request ends a feed: `?end=stopped`, or any other of the reasons, and as its body nothing, or `{ "error": "…" }`, with which
@@ -45,7 +42,7 @@ export async function readEnd(request: FeedRequest, end: string, limit: number):
   const given = feedEndReasons.find((reason) => reason === end);
   if (!given && end !== '') throw invalid(`?end is one of ${feedEndReasons.join(', ')}, or has no value.`);
   const body = v.safeParse(failure, hasBody(request) ? await readBody(request, limit, [json]) : {});
-  if (!body.success) throw invalid(`The body must be empty, or { error: 0 to ${longestError} characters }.`);
+  if (!body.success) throw invalid(`The body must be empty, or { error: 0 to ${longestEndMessage} characters }.`);
   const { error: message } = body.output;
   const reason = given ?? (message === undefined ? 'completed' : 'failed');
   if (message !== undefined && reason !== 'failed') throw invalid(`A feed that is ${reason} has no error.`);

@@ -18,6 +18,8 @@ import type { FeedRule, RuleSet } from './rules.js';
 export type PublishListener = (ms: number, isPublished: boolean) => void;
 
 const secondMs = 1000;
+/** How often a feed is cleared in the moments between the question and the answer, while it is being ended. */
+const mostAttempts = 5;
 
 /** Checks messages and passes them to the broker. */
 export class MessagePublisher {
@@ -100,15 +102,15 @@ export class MessagePublisher {
    * Appends the last message of a feed, unless it has one.
    *
    * @returns its last message
-   * @throws FeedException FEED_BROKER (503)
+   * @throws FeedException FEED_BROKER (503); FEED_ENDED (409) where another program has stored an end that cannot be read
    */
   async end(feed: string, end: FeedEnd): Promise<StoredMessage> {
     try {
-      for (;;) {
+      for (let attempt = 1; ; attempt += 1) {
         try {
           return await this.broker.publish(feed, endContent(end));
         } catch (error) {
-          if (!(error instanceof FeedEndedError)) throw error;
+          if (!(error instanceof FeedEndedError) || attempt > mostAttempts) throw error;
         }
         const { messages } = await this.broker.read(feed, 'newest', 0);
         // It may have been cleared meanwhile.

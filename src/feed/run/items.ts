@@ -33,6 +33,7 @@ async function* pulled<T>(source: AsyncIterable<T>, signal: AbortSignal): AsyncG
 }
 
 async function* pushed<T>(source: ObservableInput<T>, signal: AbortSignal): AsyncGenerator<T, void> {
+  if (signal.aborted) return;
   const waiting: T[] = [];
   let isCompleted = false;
   let failure: { readonly error: unknown } | undefined;

@@ -10,6 +10,7 @@ import type { Position } from '../message/position.js';
 import type { Definitions } from '../pubsub/definitions.js';
 import { backoff } from '../time/backoff.js';
 import { itemsOf } from './items.js';
+import type { RunOptions } from './run.options.js';
 
 /** The delays before a message is published again, while the broker is unavailable. */
 export const retryDelays = { minMs: 150, maxMs: 2000 };
@@ -17,19 +18,6 @@ export const retryDelays = { minMs: 150, maxMs: 2000 };
 const pageBytes = 65_536;
 /** How many characters of text are joined at most. */
 const longestText = 16_384;
-
-/** How a run publishes. */
-export interface RunOptions {
-  /** The type of its messages, unless they have their own. Default: none. */
-  readonly type?: string | undefined;
-  /** Within how many milliseconds pieces of text are joined into one message. Default: 0: each is a message of its own. */
-  readonly coalesceMs?: number | undefined;
-  /**
-   * What becomes of the feed when the node that runs its producer is gone: it ends as `failed`, or another node that has called `run()` for
-   * it clears it and runs its own producer. Default: `fail`.
-   */
-  readonly onLost?: 'fail' | 'restart' | undefined;
-}
 
 /** Makes the messages of a feed. The signal is aborted when the feed is stopped or ended, and when the node shuts down or loses the feed. */
 export type Producer = (signal: AbortSignal) => ObservableInput<FeedItem> | Promise<ObservableInput<FeedItem>>;
@@ -78,6 +66,22 @@ export class Run {
   stop(reason: unknown): void {
     clearTimeout(this.timer);
     this.controller.abort(reason);
+  }
+
+  /**
+   * Has a producer make its source.
+   *
+   * @returns undefined where the run has been given up before that: a source that comes later is not begun
+   * @throws what the producer throws
+   */
+  async begin(producer: Producer): Promise<ObservableInput<FeedItem> | undefined> {
+    const { signal } = this;
+    const aborted = new Promise<undefined>((resolve) => signal.addEventListener('abort', () => resolve(undefined), { once: true }));
+    const making = (async () => producer(signal))();
+    const source = await Promise.race([aborted, making]); // a producer that heeds its signal may fail at the same moment, which tells nothing
+    if (!signal.aborted) return source;
+    making.then((late) => discard(late as ObservableInput<FeedItem>, signal)).catch(() => {});
+    return undefined;
   }
 
   /**
@@ -177,6 +181,11 @@ export class Run {
       if (!hasMore || messages.some(isEnd)) return false;
     }
   }
+}
+
+/** Frees what a source has that is not begun. */
+async function discard(source: ObservableInput<FeedItem>, signal: AbortSignal): Promise<void> {
+  await itemsOf(source, signal).next();
 }
 
 function isSame(one: Content, other: Content): boolean {
