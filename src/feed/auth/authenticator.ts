@@ -75,6 +75,7 @@ export class Authenticator {
     const { headers, method = '' } = request.raw;
     const isForeign = headers.cookie !== undefined && this.isForeign(request);
     const authorization = headers.authorization ?? (credential?.from === 'query' ? `Bearer ${credential.token}` : undefined);
+    if (authorization !== undefined && !isFieldValue.test(authorization)) throw unauthorized('The token is not valid.', true);
     if (isForeign && authorization === undefined) throw crossSite({ action });
     const cookie = isForeign ? undefined : headers.cookie;
     const path = request.target.split('?', 1)[0] as string;
@@ -114,6 +115,9 @@ export class Authenticator {
     return raw.method !== 'GET' && raw.method !== 'HEAD' && isCrossSite(raw, this.options.trustedOrigins);
   }
 }
+
+/** What can be passed on in a header (RFC 9110 section 5.5): a token in a URL may be anything. */
+const isFieldValue = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /** What is allowed: where that does not name feeds, the action on those that were asked about. */
 function claimsOf(allowed: FeedClaims | true, { action, feeds }: AuthorizeRequest): FeedClaims {
