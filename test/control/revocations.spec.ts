@@ -1,7 +1,22 @@
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import { AdminModule } from '../../src/admin/index.js';
 import type { Engine } from '../../tools/engines.mjs';
+import { adminKey } from '../support/admin.js';
 import { type BrokerKind, describeSharedBrokers, engineOf } from '../support/brokers.js';
-import { closeAll, follow, type ModuleOptions, platforms, post, type Served, serveFeeds, until } from '../support/serve.js';
-import { jwtSecret, sign } from '../support/tokens.js';
+import { Peer } from '../support/peer.js';
+import {
+  closeAll,
+  feedModule,
+  follow,
+  type ModuleOptions,
+  platforms,
+  post,
+  type Served,
+  serveFeeds,
+  serve as serveModules,
+  until,
+} from '../support/serve.js';
+import { jwtSecret, now, sign } from '../support/tokens.js';
 
 const inAnHour = () => Date.now() + 3_600_000;
 
@@ -51,6 +66,74 @@ describe.each(platforms)('revoked tokens on %s', (platform) => {
     expect(await statusOf(served, two)).toEqual(accepted);
     await until(async () => (await statusOf(served, one))[0] === 200);
     expect(served.feeds.revocations()).toEqual([]);
+  });
+
+  describe('are refused, however long a request has been under way:', () => {
+    let served: Served;
+    let handled = 0;
+    beforeEach(async () => {
+      handled = 0;
+      served = await serveModules(
+        platform,
+        { imports: [feedModule({ nodeName: 'n', jwtSecret, public: false }), AdminModule.forRoot({ key: adminKey })] },
+        (app) => {
+          const adapter = app.getHttpAdapter();
+          if (adapter instanceof FastifyAdapter) {
+            const instance = adapter.getInstance();
+            instance.removeAllContentTypeParsers();
+            instance.addContentTypeParser('*', (_request: unknown, _body: unknown, done: (error: null) => void) => done(null));
+          }
+          app.useGlobalInterceptors({
+            intercept(_, next) {
+              handled += 1;
+              return next.handle();
+            },
+          });
+        },
+        { bodyParser: false },
+      );
+    });
+    /** A request whose handler waits for the rest of the body. */
+    const begun = async (path: string, type: string, body: string, claims: object = {}) => {
+      const token = await sign({ sub: 'alice', feeds: ['*'], publish: ['*'], admin: true, ...claims });
+      const peer = await Peer.to(served.port);
+      const head = [`POST ${path} HTTP/1.1`, 'Host: test', withToken(token), `Content-Type: ${type}`, `Content-Length: ${body.length}`];
+      peer.send(`${head.join('\r\n')}\r\n\r\n${body.slice(0, 2)}`);
+      await until(() => handled === 1);
+      return peer;
+    };
+    const storedOf = async (feed: string) => {
+      const { messages, ended } = await served.feeds.history(feed);
+      return [messages.length, ended];
+    };
+
+    it.each([
+      ['/feeds/a', 'text/plain', 'hello'],
+      ['/feeds/a', 'application/json', '{"n":1}'],
+      ['/feeds', 'application/json', '{"messages":[{"feed":"a","data":1}]}'],
+      ['/feeds', 'application/json', '{"feeds":["a"],"data":1}'],
+      ['/feeds/a?end', 'application/json', '{"error":"x"}'],
+      ['/admin/feeds/a', 'text/plain', 'hello'],
+      ['/admin/revocations', 'application/json', JSON.stringify({ subject: 'bob', until: inAnHour() })],
+    ])('POST %s of %s', async (path, type, body) => {
+      const peer = await begun(path, type, body);
+      await served.feeds.revoke({ subject: 'alice', until: inAnHour() });
+      peer.send(body.slice(2));
+      await peer.sees('}');
+      expect([peer.status, JSON.parse(peer.body).code]).toEqual(refused);
+      expect(await storedOf('a')).toEqual([0, undefined]);
+      expect(served.feeds.revocations()).toHaveLength(1);
+    });
+
+    it('a token that expires meanwhile publishes nothing either', async () => {
+      const exp = now() - 3; // clocks may differ by five
+      const peer = await begun('/feeds/a', 'text/plain', 'hello', { exp });
+      await until(() => Date.now() >= (exp + 6) * 1000);
+      peer.send('llo');
+      await peer.sees('}');
+      expect([peer.status, JSON.parse(peer.body).code]).toEqual([401, 'FEED_UNAUTHORIZED']);
+      expect(await storedOf('a')).toEqual([0, undefined]);
+    });
   });
 
   it.each([

@@ -1,6 +1,6 @@
 import { createServer, type ServerOptions } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { DynamicModule, INestApplication, ModuleMetadata } from '@nestjs/common';
+import type { DynamicModule, INestApplication, ModuleMetadata, NestApplicationOptions } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
@@ -56,6 +56,7 @@ export async function serve(
   platform: Platform | ExpressAdapter | FastifyAdapter,
   metadata: ModuleMetadata,
   prepare: (app: INestApplication) => void = () => {},
+  options: NestApplicationOptions = {},
 ): Promise<Served> {
   class Root {
     onApplicationShutdown(): void {
@@ -63,7 +64,7 @@ export async function serve(
     }
   }
   const adapter = typeof platform === 'string' ? adapterOf(platform) : platform;
-  const app = await NestFactory.create({ module: Root, ...metadata }, adapter, { logger: false, abortOnError: false });
+  const app = await NestFactory.create({ module: Root, ...metadata }, adapter, { logger: false, abortOnError: false, ...options });
   running.add(app);
   prepare(app);
   await app.listen(0, '127.0.0.1');

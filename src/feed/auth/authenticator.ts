@@ -1,6 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { FeedException, isAnswer } from '../errors/feed-exception.js';
-import type { FeedRequest } from '../http/feed-request.js';
+import type { FeedRequest, Grant, GrantCheck } from '../http/feed-request.js';
 import type { ResolvedAuthOptions } from './auth.options.js';
 import { type AuthorizeFunction, type AuthorizeRequest, checkAuthorization, type FeedClaims } from './authorize.js';
 import { type Credential, type CredentialPlaces, credentialOf } from './credentials.js';
@@ -9,8 +9,10 @@ import { TokenGrant } from './grant.js';
 import type { Revocations } from './revocations.js';
 import { Secret } from './secret.js';
 import type { Tickets } from './tickets.js';
-import { TokenVerifier } from './token-verifier.js';
+import { clockTolerance, TokenVerifier } from './token-verifier.js';
 import { unauthorized } from './unauthorized.js';
+
+const expired = 'The token has expired.';
 
 /** What a request wants to do, and with which feeds; these are asked for where it matters. */
 export interface Wanted {
@@ -20,7 +22,7 @@ export interface Wanted {
 
 /** Finds out what the key, the token or the ticket of a request grants. */
 @Injectable()
-export class Authenticator {
+export class Authenticator implements GrantCheck {
   private readonly logger = new Logger('FeedAccess');
   private readonly verifier: TokenVerifier | undefined;
   private readonly publishKeys: readonly { readonly secret: Secret; readonly grant: TokenGrant }[];
@@ -45,7 +47,14 @@ export class Authenticator {
   async authenticate(request: FeedRequest, wanted: Wanted): Promise<TokenGrant> {
     const grant = await this.grantOf(request, wanted);
     this.revocations.check(grant);
+    request.granter = this;
     return grant;
+  }
+
+  /** @throws FeedException FEED_REVOKED (403), FEED_UNAUTHORIZED (401) where a grant holds no more */
+  check(grant: Grant): void {
+    if ((grant.expiresAt ?? Number.POSITIVE_INFINITY) + clockTolerance * 1000 <= Date.now()) throw unauthorized(expired, true);
+    this.revocations.check(grant);
   }
 
   private async grantOf(request: FeedRequest, wanted: Wanted): Promise<TokenGrant> {
@@ -92,8 +101,7 @@ export class Authenticator {
   private async decide(authorize: AuthorizeFunction, asked: AuthorizeRequest) {
     try {
       const allowed = checkAuthorization(await authorize(asked));
-      if (typeof allowed === 'object' && (allowed.exp ?? Number.POSITIVE_INFINITY) * 1000 <= Date.now())
-        throw unauthorized('The token has expired.', true);
+      if (typeof allowed === 'object' && (allowed.exp ?? Number.POSITIVE_INFINITY) * 1000 <= Date.now()) throw unauthorized(expired, true);
       return allowed;
     } catch (error) {
       if (isAnswer(error)) throw error;

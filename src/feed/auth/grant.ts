@@ -133,11 +133,13 @@ export class RuledGrant implements Grant {
 }
 
 /**
- * Checks that a request may read all of these feeds; one without a grant may. Whether a feed has messages makes no difference.
+ * Checks that a request may read all of these feeds, and that its token still holds; one without a grant may. Whether a feed has messages makes no difference.
  *
- * @throws FeedException FEED_FORBIDDEN (403), and what `FeedAuthGuard` rejects a request without a token with
+ * @throws FeedException FEED_FORBIDDEN, FEED_REVOKED (403), FEED_UNAUTHORIZED (401), and what `FeedAuthGuard` rejects a request without a token with
  */
-export function checkMayRead({ grant }: FeedRequest, feeds: readonly string[]): void {
+export function checkMayRead(request: FeedRequest, feeds: readonly string[]): void {
+  const { grant } = request;
+  request.checkGrant();
   const feed = grant && feeds.find((feed) => !grant.mayRead(feed));
   if (feed === undefined) return;
   if (grant?.missing !== undefined) throw grant.missing;

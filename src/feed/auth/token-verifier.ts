@@ -6,7 +6,7 @@ import { TokenGrant } from './grant.js';
 import { unauthorized } from './unauthorized.js';
 
 /** Clocks of two machines may differ by this much, in seconds, when `exp` and `nbf` are looked at (RFC 7519 section 4.1.4). */
-const clockTolerance = 5;
+export const clockTolerance = 5;
 
 /** How long a key set may take to arrive, in milliseconds. */
 const timeoutDuration = 3000;

@@ -47,7 +47,9 @@ export class FeedAnswerer {
     admission.admitOnce(asked);
     admission.beginWaiting(asked);
     try {
-      return await readHistory(broker, feeds, startOf, limit);
+      const page = await readHistory(broker, feeds, startOf, limit);
+      asked.checkGrant();
+      return page;
     } finally {
       admission.intake.end(asked);
     }

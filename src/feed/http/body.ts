@@ -11,11 +11,12 @@ const json = 'application/json';
 
 /**
  * Reads the value that a request publishes: a string as `text/plain`, a JSON value as `application/json`. A body parser of the
- * application may have read it before.
+ * application may have read it before. What the request was granted may hold no more once it is read: that is checked.
  *
  * @param limit the most bytes that it may have
  * @param accepted media types; default: both
- * @throws FeedException FEED_MEDIA_TYPE (415), FEED_BODY_TOO_LARGE (413), FEED_MESSAGE (400: neither UTF-8 nor JSON)
+ * @throws FeedException FEED_MEDIA_TYPE (415), FEED_BODY_TOO_LARGE (413), FEED_MESSAGE (400: neither UTF-8 nor JSON), FEED_REVOKED (403),
+ * FEED_UNAUTHORIZED (401)
  */
 export async function readBody(request: FeedRequest, limit: number, accepted: readonly string[] = [text, json]): Promise<unknown> {
   const { raw, parsedBody } = request;
@@ -27,6 +28,7 @@ export async function readBody(request: FeedRequest, limit: number, accepted: re
   if (Number(raw.headers['content-length'] ?? 0) > limit) throw tooLarge(limit);
   if (raw.readableEnded || parsedBody !== undefined) return withinLimit(type === text ? (parsedBody ?? '') : parsedBody, limit);
   const value = await readUtf8(raw, limit);
+  request.checkGrant();
   return type === json ? parseJson(value) : value;
 }
 

@@ -34,6 +34,12 @@ export interface Grant {
   mayPublish(feed: string): boolean;
 }
 
+/** Knows whether a grant still holds: a token may be revoked, or expire, while its request is under way. */
+export interface GrantCheck {
+  /** @throws FeedException FEED_REVOKED (403), FEED_UNAUTHORIZED (401) */
+  check(grant: Grant): void;
+}
+
 const read = Symbol('FeedRequest');
 
 interface ReadRequest extends IncomingMessage {
@@ -49,6 +55,8 @@ export class FeedRequest {
   readonly query: URLSearchParams;
   /** What its token allows; undefined where no guard of the module has looked for one. */
   grant: Grant | undefined = undefined;
+  /** Who has found out what its token allows. */
+  granter: GrantCheck | undefined = undefined;
   /** Ends what was made for the request; undefined where nothing asked for the signal. */
   stop: AbortController | undefined = undefined;
 
@@ -64,6 +72,15 @@ export class FeedRequest {
     const raw: ReadRequest = rawOf(request);
     raw[read] ??= new FeedRequest(request);
     return raw[read];
+  }
+
+  /**
+   * Checks that what the request was granted still holds: whatever has waited, for a body or for the broker, asks before it acts.
+   *
+   * @throws FeedException FEED_REVOKED (403), FEED_UNAUTHORIZED (401)
+   */
+  checkGrant(): void {
+    if (this.grant) this.granter?.check(this.grant);
   }
 
   /** Whether the client wants the head of the response alone. */
