@@ -1,4 +1,3 @@
-import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { AdminModule } from '../../src/admin/index.js';
 import type { Engine } from '../../tools/engines.mjs';
 import { adminKey } from '../support/admin.js';
@@ -15,6 +14,7 @@ import {
   serveFeeds,
   serve as serveModules,
   until,
+  withoutParsers,
 } from '../support/serve.js';
 import { jwtSecret, now, sign } from '../support/tokens.js';
 
@@ -77,12 +77,7 @@ describe.each(platforms)('revoked tokens on %s', (platform) => {
         platform,
         { imports: [feedModule({ nodeName: 'n', jwtSecret, public: false }), AdminModule.forRoot({ key: adminKey })] },
         (app) => {
-          const adapter = app.getHttpAdapter();
-          if (adapter instanceof FastifyAdapter) {
-            const instance = adapter.getInstance();
-            instance.removeAllContentTypeParsers();
-            instance.addContentTypeParser('*', (_request: unknown, _body: unknown, done: (error: null) => void) => done(null));
-          }
+          withoutParsers(app.getHttpAdapter());
           app.useGlobalInterceptors({
             intercept(_, next) {
               handled += 1;

@@ -51,6 +51,14 @@ export function adapterOf(platform: Platform, server: ServerOptions = {}): Expre
     : new FastifyAdapter({ routerOptions: { maxParamLength: 1024 }, http: server });
 }
 
+/** Has Fastify read no body, as the service does, and as Nest's option `bodyParser: false` says it to Express alone. */
+export function withoutParsers(adapter: unknown, bodyParser = false): void {
+  if (bodyParser || !(adapter instanceof FastifyAdapter)) return;
+  const instance = adapter.getInstance();
+  instance.removeAllContentTypeParsers();
+  instance.addContentTypeParser('*', (_request: unknown, _body: unknown, done: (error: null) => void) => done(null));
+}
+
 /** Starts an application of these modules and controllers on a free port. */
 export async function serve(
   platform: Platform | ExpressAdapter | FastifyAdapter,
