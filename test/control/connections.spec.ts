@@ -46,6 +46,36 @@ describe.each(platforms)('connections on %s', (platform) => {
     expect(info?.bytes).toBeGreaterThan(10);
   });
 
+  it('are found by the same when they have ended', async () => {
+    const served = await serve({ jwtSecret, public: false });
+    const { feeds } = served;
+    for (const subject of ['alice', 'bob']) {
+      const token = await sign({ sub: subject, feeds: ['*'] });
+      await follow(served, `/feeds?id=common&id=${subject}`, `Authorization: Bearer ${token}`);
+    }
+    const filters = [
+      { node: 'n' },
+      { node: 'other' },
+      { subject: 'bob' },
+      { subject: 'carol' },
+      { feed: 'alice' },
+      { feed: 'carol' },
+      { connection: 'n-2' },
+      { connection: 'n-3' },
+      { address: '127.0.0.1' },
+      { address: '127.0.0.2' },
+      { node: 'n', subject: 'alice', feed: 'common' },
+      { node: 'other', subject: 'alice', feed: 'common' },
+    ];
+    const found = (state: 'open' | 'ended') =>
+      Promise.all(filters.map(async (filter) => idsOf(await feeds.connections({ ...filter, state })).sort()));
+    const open = await found('open');
+    expect(open.flat()).toHaveLength(2 + 1 + 1 + 1 + 2 + 1);
+    await feeds.end();
+    await until(() => feeds.counts().open === 0);
+    expect(await found('ended')).toEqual(open);
+  });
+
   it('are found by what they have, page by page', async () => {
     const served = await serve({ jwtSecret, public: false });
     const { feeds } = served;

@@ -54,29 +54,33 @@ export interface ConnectionFilter {
 
 /** How many feeds of a connection are listed. */
 const mostFeeds = 100;
+/** The address of a client that has none. */
+const unknownAddress = 'unknown';
 /** How many connections that ended are remembered. */
 const mostEnded = 1000;
 
-/** Whether a filter means a connection. */
-export function matches(connection: Connection, filter: ConnectionFilter): boolean {
-  const { subject, address, tokenId } = connection.client;
-  return (
-    (filter.connection === undefined || filter.connection === connection.id) &&
-    (filter.subject === undefined || filter.subject === subject) &&
-    (filter.address === undefined || filter.address === address) &&
-    (filter.token === undefined || filter.token === tokenId) &&
-    (filter.feed === undefined || connection.feeds.includes(filter.feed))
-  );
+/** What connections are found by; the id of its token is not known any more of one that has ended. */
+type Found = Pick<ConnectionInfo, 'id' | 'node' | 'subject' | 'address' | 'feeds'> & { readonly tokenId?: string | undefined };
+
+/** For each part of a filter, whether it applies. */
+const conditions: { readonly [Name in keyof Required<ConnectionFilter>]: (found: Found, value: string) => boolean } = {
+  connection: ({ id }, value) => id === value,
+  subject: ({ subject }, value) => subject === value,
+  feed: ({ feeds }, value) => feeds.includes(value),
+  token: ({ tokenId }, value) => tokenId === value,
+  address: ({ address }, value) => address === value,
+  node: ({ node }, value) => node === value,
+};
+const filterNames = Object.keys(conditions) as (keyof typeof conditions)[];
+
+function meets(found: Found, filter: ConnectionFilter): boolean {
+  return filterNames.every((name) => filter[name] === undefined || conditions[name](found, filter[name]));
 }
 
-/** The same for one that is described already; the id of its token is not known any more. */
-function meets(info: ConnectionInfo, filter: ConnectionFilter): boolean {
-  return (
-    (filter.connection === undefined || filter.connection === info.id) &&
-    (filter.subject === undefined || filter.subject === info.subject) &&
-    (filter.address === undefined || filter.address === info.address) &&
-    (filter.feed === undefined || info.feeds.includes(filter.feed))
-  );
+/** Whether a filter means a connection. */
+export function matches({ id, context, client, feeds }: Connection, filter: ConnectionFilter): boolean {
+  const { subject, address = unknownAddress, tokenId } = client;
+  return meets({ id, node: context.nodeName, subject, address, feeds, tokenId }, filter);
 }
 
 /** The connections that ended last. */
@@ -106,7 +110,7 @@ function lagOf({ feeds, context, sentOffset, bufferedBytes }: Connection): numbe
 
 export function describe(connection: Connection): ConnectionInfo {
   const { client, feeds, context, durationMs } = connection;
-  const { subject, address = 'unknown', userAgent } = client;
+  const { subject, address = unknownAddress, userAgent } = client;
   const now = Date.now();
   return {
     id: connection.id,
