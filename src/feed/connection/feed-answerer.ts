@@ -65,6 +65,7 @@ export class FeedAnswerer {
     let page: HistoryPage;
     try {
       page = await this.begin(poll, wanted);
+      poll.checkFarewell(); // it may have been ended meanwhile
     } catch (error) {
       registry.discard(poll);
       throw error;
@@ -96,10 +97,12 @@ export class FeedAnswerer {
     try {
       while (isEmpty(page)) {
         await poll.news();
+        poll.checkFarewell();
         if (poll.reason !== undefined) return page;
         const { position } = page;
         page = await readHistory(this.broker, poll.feeds, () => position, limit);
       }
+      poll.checkFarewell();
       poll.end('completed');
       return page;
     } catch (error) {
