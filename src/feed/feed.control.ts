@@ -55,7 +55,10 @@ export interface EndedCount {
   /** On all nodes that have answered. */
   readonly ended: number;
   readonly nodes: readonly { readonly name: string; readonly ended: number }[];
-  /** The names of the nodes that have not answered within a second. They are told as soon as they can be reached. */
+  /**
+   * The names of the nodes that have not answered within a second: whether they have ended any is not known. What they were asked is not
+   * kept for them, unless it is a revocation: ask again.
+   */
   readonly missing: readonly string[];
 }
 

@@ -201,8 +201,11 @@ describeSharedBrokers('connections of several nodes on', (kind: BrokerKind) => {
       await engine.kill();
       await until(() => a.feeds.status.broker.unavailableSince !== undefined);
       expect(await a.feeds.connections()).toMatchObject({ connections: [], missing: ['b'] });
+      expect(await a.feeds.disconnect({ feed: '1' })).toMatchObject({ ended: 0, missing: ['b'] });
       await engine.restart();
       await until(async () => idsOf(await a.feeds.connections()).length === 1);
+      // It is not kept for the node: it is asked again.
+      expect(await a.feeds.disconnect({ feed: '1' })).toMatchObject({ ended: 1, missing: [] });
     });
   });
 });
