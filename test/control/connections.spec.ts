@@ -1,6 +1,7 @@
 import type { ConnectionInfo, FeedEvent } from '../../src/index.js';
 import type { Engine } from '../../tools/engines.mjs';
 import { type BrokerKind, describeSharedBrokers, engineOf } from '../support/brokers.js';
+import { Peer } from '../support/peer.js';
 import { closeAll, follow, type ModuleOptions, platforms, type Served, serveFeeds, until } from '../support/serve.js';
 import { jwtSecret, sign } from '../support/tokens.js';
 
@@ -130,6 +131,52 @@ describe.each(platforms)('connections on %s', (platform) => {
   ])('cannot be listed by %j', async (query, message) => {
     const { feeds } = await serve();
     await expect(feeds.connections(query as object)).rejects.toThrow(message);
+  });
+
+  describe('are ended, although their clients do not read:', () => {
+    let served: Served;
+    beforeEach(async () => {
+      served = await serve({ jwtSecret, public: false, stallMs: 0, historyLength: 1000, historyBytes: 2 ** 25 });
+      for (let n = 0; n < 300; n += 1) await served.feeds.publish('a', `${n} ${'x'.repeat(60_000)}`);
+    });
+    const stalled = async () => {
+      const peer = await Peer.get(
+        served.port,
+        '/feeds/a?since=earliest',
+        `Authorization: Bearer ${await sign({ sub: 'alice', feeds: ['*'] })}`,
+      );
+      peer.socket.pause();
+      await until(async () => ((await served.feeds.connections()).connections[0]?.waitingBytes ?? 0) > 0);
+      return peer;
+    };
+    const gone = () => until(() => served.feeds.counts().open === 0);
+
+    it('by a disconnect, which counts them for as long as they are there', async () => {
+      await stalled();
+      for (let n = 0; n < 2; n += 1) expect(await served.feeds.disconnect({ subject: 'alice' })).toMatchObject({ ended: 1 });
+      await gone();
+      expect(await served.feeds.disconnect({ subject: 'alice' })).toMatchObject({ ended: 0 });
+      expect(served.feeds.counts().closed).toMatchObject({ disconnected: 1 });
+    });
+
+    it('by a disconnect, also where they have been ended otherwise', async () => {
+      await stalled();
+      await served.feeds.end('a');
+      expect(served.feeds.counts().open).toBe(1);
+      expect(await served.feeds.disconnect({ subject: 'alice' })).toMatchObject({ ended: 1 });
+      await gone();
+      expect(served.feeds.counts().closed).toMatchObject({ completed: 1 });
+    });
+
+    it.each([false, true])('by a revocation (ended otherwise before: %s)', async (isEnding) => {
+      const peer = await stalled();
+      if (isEnding) await served.feeds.end('a');
+      expect(await served.feeds.revoke({ subject: 'alice', until: Date.now() + 60_000 })).toMatchObject({ ended: 1 });
+      await gone();
+      peer.socket.resume();
+      await peer.closed();
+      expect(peer.text).not.toContain('299 x');
+    });
   });
 
   it('are ended with words for their clients, and without a reconnection where none is wanted', async () => {
