@@ -6,7 +6,6 @@ import {
   HttpCode,
   Inject,
   Post,
-  Query,
   Req,
   Res,
   SetMetadata,
@@ -19,6 +18,7 @@ import { checkMayPublish } from './auth/grant.js';
 import { FeedAnswerer } from './connection/feed-answerer.js';
 import { FeedOpener } from './connection/feed-opener.js';
 import { type FeedErrorCode, type FeedErrorDetails, FeedException } from './errors/feed-exception.js';
+import { badQuery } from './errors/query-rules.js';
 import { tooLarge } from './errors/to-feed-exception.js';
 import { FEED_OPTIONS, type ResolvedFeedOptions } from './feed.options.js';
 import { type AnyRequest, type AnyResponse, setStatus } from './http/adapter.js';
@@ -117,21 +117,20 @@ class FeedController {
 
   @Post(idPaths)
   @SetMetadata(NAMED_FEEDS, named)
-  async publish(
-    @Req() request: AnyRequest,
-    @Res({ passthrough: true }) response: AnyResponse,
-    @Query('type') type?: string,
-  ): Promise<PublishAnswer> {
+  async publish(@Req() request: AnyRequest, @Res({ passthrough: true }) response: AnyResponse): Promise<PublishAnswer> {
     const asked = FeedRequest.of(request);
     try {
       const feed = checkFeedId(asked.pathFeed);
       checkMayPublish(asked, [feed]);
       this.limits.check(asked);
-      const end = asked.query.get('end');
-      if (end !== null) return await this.end(asked, feed, end);
+      const [end, type, expected] = ['end', 'type', 'expected'].map((name) => asked.parameter(name));
+      if (end !== undefined) {
+        if ((type ?? expected) !== undefined) throw badQuery('end goes without type and expected.');
+        return await this.end(asked, feed, end);
+      }
       const data = await readBody(asked, this.options.bodyBytes);
       this.limits.take(asked);
-      const options = { type, key: keyOf(asked), expected: asked.query.get('expected') ?? undefined };
+      const options = { type, key: keyOf(asked), expected };
       const [answer] = await this.send([feed], data, options);
       return answer as PublishAnswer;
     } catch (error) {
@@ -148,6 +147,8 @@ class FeedController {
     const { bodyBytes } = this.options;
     try {
       this.limits.check(asked);
+      const single = ['type', 'expected', 'end'].find((name) => asked.query.has(name));
+      if (single !== undefined) throw badQuery(`${single} goes with one feed, in the path; the type of several messages is in the body.`);
       const body = await readBody(asked, Math.max(bodyBytes + namesBytes, batchShare * bodyBytes), ['application/json']);
       const several = v.safeParse(batch, body);
       if (several.success) {

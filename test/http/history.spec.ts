@@ -215,6 +215,23 @@ describe.each(platforms)('history as an answer on %s', (platform) => {
       /wait must be a whole number from 1 to 60/,
     ]),
     ['mode=once&last=1&since=earliest', 'FEED_QUERY', /not both/],
+    ...['last=0', 'last=20', 'limit=0', 'wait=0'].map((query): [string, string, RegExp] => [
+      query,
+      'FEED_QUERY',
+      /(last|limit|wait) goes with mode=once or mode=poll/,
+    ]),
+    ...['last=1', 'limit=1', 'mode=once', 'format=text', 'marks=1'].map((twice): [string, string, RegExp] => [
+      `${/^(last|limit)/.test(twice) ? 'mode=once&' : ''}${twice}&${twice}`,
+      'FEED_QUERY',
+      new RegExp(`^Give ${twice.split('=')[0]} once`),
+    ]),
+    ['mode=poll&wait=1&wait=2', 'FEED_QUERY', /^Give wait once/],
+    ['mode=once&wait=1', 'FEED_QUERY', /wait goes with mode=poll/],
+    ...['marks=2', 'marks=1', 'format=bogus', 'format=text'].flatMap((query): [string, string, RegExp][] =>
+      ['once', 'poll'].map((mode) => [`mode=${mode}&${query}`, 'FEED_QUERY', /goes with a stream: with mode the answer is JSON/]),
+    ),
+    ['id=b', 'FEED_QUERY', /The path names the feed/],
+    ['mode=once&id=b', 'FEED_QUERY', /The path names the feed/],
     ['marks=2', 'FEED_QUERY', /marks is 1/],
     ...[
       '-0',

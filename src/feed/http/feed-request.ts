@@ -83,6 +83,17 @@ export class FeedRequest {
     if (this.grant) this.granter?.check(this.grant);
   }
 
+  /**
+   * The value of a parameter that may be given once; undefined where it is not given.
+   *
+   * @throws FeedException FEED_QUERY (400)
+   */
+  parameter(name: string): string | undefined {
+    const [value, ...others] = this.query.getAll(name);
+    if (others.length > 0) throw badQuery(`Give ${name} once.`);
+    return value;
+  }
+
   /** Whether the client wants the head of the response alone. */
   get isHead(): boolean {
     return this.raw.method === 'HEAD';
@@ -171,9 +182,9 @@ export class FeedRequest {
    * @throws FeedException FEED_FORMAT (406) when the client accepts none of the formats; FEED_QUERY (400)
    */
   get format(): Format {
-    const format = chooseFormat(this.raw.headers.accept, this.query.get('format'));
-    const marks = this.query.get('marks');
-    if (marks === null || marks === '0') return format;
+    const format = chooseFormat(this.raw.headers.accept, this.parameter('format') ?? null);
+    const marks = this.parameter('marks') ?? '0';
+    if (marks === '0') return format;
     if (marks === '1') return marked(format);
     throw badQuery('marks is 1 for positions between the messages, or 0.');
   }

@@ -23,30 +23,40 @@ export interface HistoryRequest {
 
 /**
  * Reads what a request asks for with `?mode=`: where to begin (`Last-Event-ID`, `since` or `last`), how many messages (`limit`), and how many
- * seconds to wait (`wait`).
+ * seconds to wait (`wait`). What goes with the other kind of answer is not ignored.
  *
  * @returns undefined where it asks for a stream
  * @throws FeedException FEED_QUERY, FEED_SINCE (400)
  */
 export function historyRequest(request: FeedRequest, feeds: readonly string[]): HistoryRequest | undefined {
   const { query } = request;
-  const asked = query.get('mode');
-  if (asked === null) return undefined;
+  const refuse = (names: readonly string[], rule: string) => {
+    const given = names.find((name) => query.has(name));
+    if (given !== undefined) throw badQuery(`${given} goes ${rule}`);
+  };
+  if (query.getAll('id').some((id) => !feeds.includes(id))) throw badQuery('The path names the feed: give id without it, for several.');
+  const asked = request.parameter('mode');
+  if (asked === undefined) {
+    refuse(['last', 'limit', 'wait'], 'with mode=once or mode=poll; a stream begins with the last 20 messages by since=-20.');
+    return undefined;
+  }
   const mode = modes.find((known) => known === asked);
   if (!mode) throw badQuery(`mode is ${modes.join(' or ')}; without it, the answer is a stream.`);
-  const wait = numberIn(query, 'wait') ?? defaultWait;
+  refuse(['format', 'marks'], 'with a stream: with mode the answer is JSON.');
+  if (mode === 'once') refuse(['wait'], 'with mode=poll.');
+  const wait = numberIn(request, 'wait') ?? defaultWait;
   checkWhole('wait', wait, 1, longestWait);
-  const last = numberIn(query, 'last');
+  const last = numberIn(request, 'last');
   const since = last === undefined ? undefined : (query.get('since') ?? undefined);
-  const { start, limit } = historyRange({ since, last, limit: numberIn(query, 'limit') });
+  const { start, limit } = historyRange({ since, last, limit: numberIn(request, 'limit') });
   const startOf = last === undefined ? request.startOf(feeds, false) : undefined;
   const otherwise = mode === 'poll' && last === undefined ? 'end' : start;
   return { mode, startOf: (feed) => startOf?.(feed) ?? otherwise, limit, waitMs: wait * 1000 };
 }
 
 /** NaN where it is none. */
-function numberIn(query: URLSearchParams, name: string): number | undefined {
-  const text = query.get(name);
-  if (text === null) return undefined;
+function numberIn(request: FeedRequest, name: string): number | undefined {
+  const text = request.parameter(name);
+  if (text === undefined) return undefined;
   return /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
 }
