@@ -64,6 +64,32 @@ describe.each(platforms)('feeds that end on %s', (platform) => {
     expect(served.feeds.subscribers('a')).toBe(0);
   });
 
+  it('answer HEAD as they answer GET', async () => {
+    const first = await served.feeds.publish('h', '1');
+    const end = await served.feeds.finish('h');
+    await served.feeds.publish('open', '1');
+    const seen = async (method: string, query: string, feed: string) => {
+      const answer = await fetch(path(feed, query), { method });
+      await answer.body?.cancel();
+      return [answer.status, answer.headers.get('feed-position'), answer.headers.get('cache-control')];
+    };
+    for (const [feed, query] of [
+      ['h', ''],
+      ['h', `?since=${end.id}`],
+      ['h', `?since=${first.id}`],
+      ['h', '?since=earliest'],
+      ['h', '?since=new'],
+      ['open', ''],
+      ['open', '?since=earliest'],
+      ['', `?id=h&since=${end.id}`],
+      ['', `?id=h&id=open&since=${end.id}`],
+      ['prices/none', ''],
+    ] as const) {
+      expect([feed, query, ...(await seen('HEAD', query, feed))]).toEqual([feed, query, ...(await seen('GET', query, feed))]);
+    }
+    expect((await seen('HEAD', `?since=${end.id}`, 'h'))[0]).toBe(204);
+  });
+
   it('give those who come back what they missed and the end, and 204 to those who have it all', async () => {
     const first = await served.feeds.publish('b', '1');
     await served.feeds.publish('b', '2');

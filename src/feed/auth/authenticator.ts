@@ -62,7 +62,8 @@ export class Authenticator implements GrantCheck {
     const credential = credentialOf(request, this.places);
     const everything = credential && this.grantOfKey(credential);
     if (everything) return everything;
-    if (credential?.from === 'ticket' && tickets) return tickets.redeem(credential.token, (grant) => this.revocations.check(grant));
+    if (credential?.from === 'ticket' && tickets)
+      return tickets.redeem(credential.token, request.isHead, (grant) => this.revocations.check(grant));
     const doing = wanted.action === 'read' ? 'Reading' : 'Publishing';
     if (credential?.from === 'key') throw unauthorized(`${doing} needs the publish key or a token.`, true);
     if (options.authorize) return this.ask(options.authorize, request, credential, wanted);
