@@ -145,6 +145,21 @@ describe.each(platforms)('history as an answer on %s', (platform) => {
     expect((await get('f', '', { 'if-none-match': second })).status).toBe(200);
   });
 
+  it('is sent again where it is as empty as before, and yet somewhere else', async () => {
+    const first = await get('empty');
+    const { position } = (await first.json()) as Answer;
+    const headers = { 'if-none-match': first.headers.get('etag') as string };
+    expect((await get('empty', '', headers)).status).toBe(304);
+    await publish('empty', 1);
+    await served.feeds.clear('empty');
+    const second = await get('empty', '', headers);
+    const cleared = (await second.json()) as Answer;
+    expect([second.status, cleared.messages, second.headers.get('feed-position')]).toEqual([200, [], cleared.position]);
+    expect(cleared.position).not.toBe(position);
+    // What was cleared is told to those alone who were there before.
+    expect(await read('empty', `&since=${cleared.position}`)).not.toHaveProperty('reset');
+  });
+
   it('tells that messages are gone', async () => {
     await publish('g', ...numbers(1, 3));
     const { position, messages } = await read('g');
