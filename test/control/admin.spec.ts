@@ -112,8 +112,8 @@ describe.each(platforms)('the routes of operators on %s', (platform) => {
     ['DELETE /connections?feed=a&reconnect=no', /reconnect is true or false/],
     ['DELETE /connections?feed=a&reason=', /reason is a text of 1 to 200/],
     ['GET /revocations?limit=0', /limit must be a whole number from 1 to 1000/],
-    ['POST /revocations?subject=a', /no parameter "subject"/],
-    ['GET /nodes?x=1', /no parameter "x"/],
+    ['POST /revocations?subject=a', /no parameter "subject": this route has none/],
+    ['GET /nodes?x=1', /no parameter "x": this route has none/],
   ])('reject %s', async (target, message) => {
     const { status, body } = await admin(await start(), target);
     expect([status, body]).toEqual([400, expect.objectContaining({ message: expect.stringMatching(message) })]);
