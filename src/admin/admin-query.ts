@@ -9,7 +9,10 @@ import { badQuery } from '../feed/errors/query-rules.js';
 export function readQuery<Name extends string>(query: URLSearchParams, names: readonly Name[]): { [N in Name]?: string } {
   const given: { [N in Name]?: string } = {};
   for (const [name, value] of query) {
-    if (!names.includes(name as Name)) throw badQuery(`There is no parameter ${JSON.stringify(name)}: there are ${names.join(', ')}.`);
+    if (!names.includes(name as Name)) {
+      const known = names.length > 0 ? `there are ${names.join(', ')}` : 'this route has none';
+      throw badQuery(`There is no parameter ${JSON.stringify(name)}: ${known}.`);
+    }
     if (name in given) throw badQuery(`Give ${name} once.`);
     given[name as Name] = value;
   }

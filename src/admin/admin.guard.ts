@@ -62,6 +62,7 @@ export class AdminGuard implements CanActivate {
     if (indexOfSecret(this.keys, credential.token) >= 0) return;
     if (credential.from === 'key' || !this.hasTokens) throw unauthorized(needed, true);
     const grant = await this.authenticator.authenticate(request, wanted);
+    request.grant = grant;
     if (grant.isAdmin) return;
     if (grant.bearer.key !== undefined) throw unauthorized(needed, true); // that of publishers
     throw new FeedException('FEED_FORBIDDEN', { message: 'The token does not have the claim "admin": true.' });

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import * as v from 'valibot';
+import { longestName } from './auth/grant.js';
 import { type Revocation, Revocations, type Revoked } from './auth/revocations.js';
 import { type Answers, type Command, NodeQueries } from './cluster/node-queries.js';
 import { parseConnectionId } from './connection/connection-id.js';
@@ -16,8 +17,6 @@ import { type EndReason, endReasons } from './stats/end-reason.js';
 
 /** The longest reason that a client is told, in characters. */
 const longestReason = 200;
-/** The longest subject, or id of a token, that can be revoked, in characters. */
-const longestRevoked = 200;
 /** The longest time for which one can be, in milliseconds. */
 const longestRevocationMs = 10 * 366 * 86_400_000;
 
@@ -55,7 +54,10 @@ export interface EndedCount {
   /** On all nodes that have answered. */
   readonly ended: number;
   readonly nodes: readonly { readonly name: string; readonly ended: number }[];
-  /** The names of the nodes that have not answered within a second. They are told as soon as they can be reached. */
+  /**
+   * The names of the nodes that have not answered within a second: whether they have ended any is not known. What they were asked is not
+   * kept for them, unless it is a revocation: ask again.
+   */
   readonly missing: readonly string[];
 }
 
@@ -184,8 +186,8 @@ export class FeedControl {
     if ((subject === undefined) === (jti === undefined))
       throw badQuery('Revoke the tokens of a subject, or the one with a jti: give one of the two.');
     for (const name of [subject, jti]) {
-      if (name !== undefined && (typeof name !== 'string' || name === '' || name.length > longestRevoked)) {
-        throw badQuery(`subject and jti are texts of 1 to ${longestRevoked} characters.`);
+      if (name !== undefined && (typeof name !== 'string' || name === '' || name.length > longestName)) {
+        throw badQuery(`subject and jti are texts of 1 to ${longestName} characters.`);
       }
     }
     const until = timeOf(given);

@@ -6,7 +6,6 @@ import {
   HttpCode,
   Inject,
   Post,
-  Query,
   Req,
   Res,
   SetMetadata,
@@ -19,6 +18,7 @@ import { checkMayPublish } from './auth/grant.js';
 import { FeedAnswerer } from './connection/feed-answerer.js';
 import { FeedOpener } from './connection/feed-opener.js';
 import { type FeedErrorCode, type FeedErrorDetails, FeedException } from './errors/feed-exception.js';
+import { badQuery } from './errors/query-rules.js';
 import { tooLarge } from './errors/to-feed-exception.js';
 import { FEED_OPTIONS, type ResolvedFeedOptions } from './feed.options.js';
 import { type AnyRequest, type AnyResponse, setStatus } from './http/adapter.js';
@@ -118,21 +118,20 @@ class FeedController {
 
   @Post(idPaths)
   @SetMetadata(NAMED_FEEDS, named)
-  async publish(
-    @Req() request: AnyRequest,
-    @Res({ passthrough: true }) response: AnyResponse,
-    @Query('type') type?: string,
-  ): Promise<PublishAnswer> {
+  async publish(@Req() request: AnyRequest, @Res({ passthrough: true }) response: AnyResponse): Promise<PublishAnswer> {
     const feedRequest = FeedRequest.of(request);
     try {
       const feed = feedRequest.pathFeed;
       checkMayPublish(feedRequest, [feed]);
       this.limits.check(feedRequest);
-      const end = feedRequest.query.get('end');
-      if (end !== null) return await this.end(feedRequest, feed, end);
+      const [end, type, expected] = ['end', 'type', 'expected'].map((name) => feedRequest.parameter(name));
+      if (end !== undefined) {
+        if ((type ?? expected) !== undefined) throw badQuery('end goes without type and expected.');
+        return await this.end(feedRequest, feed, end);
+      }
       const data = await readBody(feedRequest, this.options.bodyBytes);
       this.limits.take(feedRequest);
-      const options = { type, key: keyOf(feedRequest), expected: feedRequest.query.get('expected') ?? undefined };
+      const options = { type, key: keyOf(feedRequest), expected };
       const [answer] = await this.send([feed], data, options);
       return answer as PublishAnswer;
     } catch (error) {
@@ -149,6 +148,8 @@ class FeedController {
     const { bodyBytes } = this.options;
     try {
       this.limits.check(feedRequest);
+      const single = ['type', 'expected', 'end'].find((name) => feedRequest.query.has(name));
+      if (single !== undefined) throw badQuery(`${single} goes with one feed, in the path; the type of several messages is in the body.`);
       const body = await readBody(feedRequest, Math.max(bodyBytes + namesBytes, batchShare * bodyBytes), ['application/json']);
       const several = v.safeParse(batch, body);
       if (several.success) {

@@ -334,6 +334,53 @@ describe.each(platforms)('what decides in the place of tokens on %s', (platform)
       expect(await read('/feeds/a', ada)).toBe(503);
     });
 
+    it.each([
+      [400, 401],
+      [413, 401],
+      [414, 401],
+      [431, 401],
+      [404, 503],
+      [302, 503],
+    ])('is asked on, whatever it refuses by %i: that request gets %i', async (code, refused) => {
+      const authorizer = await AuthorizerServer.start((asked, response) => {
+        response.writeHead(asked.headers.cookie === undefined ? 204 : code).end();
+      });
+      await start(authorizeAt(authorizer.url));
+      for (let n = 0; n < 10; n += 1) expect(await read(`/feeds/${n}`, { cookie: 's=1' })).toBe(refused);
+      expect(authorizer.asked).toHaveLength(10);
+      expect(await read('/feeds/a', ada)).toBe(200);
+    });
+
+    it.each([['?token=%E2%82%AC'], ['?token=a%0D%0Ab'], ['?token=a%00']])('is not asked about what is no token: %s', async (query) => {
+      const authorizer = await AuthorizerServer.start();
+      await start(authorizeAt(authorizer.url));
+      for (let n = 0; n < 6; n += 1) expect(await read(`/feeds/a${query}`)).toBe(401);
+      expect(authorizer.asked).toEqual([]);
+      expect(await read('/feeds/a', ada)).toBe(200);
+    });
+
+    it('stays open to all when it cannot take the cookie of one', async () => {
+      // Node's own limit of a head, which what is forwarded exceeds.
+      const authorizer = await AuthorizerServer.start();
+      await start(authorizeAt(authorizer.url));
+      const cookie = `s=${'x'.repeat(16_230)}`;
+      for (let n = 0; n < 6; n += 1) {
+        const peer = await Peer.get(served.port, `/feeds/${n}`, `Cookie: ${cookie}`);
+        await peer.sees('\r\n\r\n');
+        expect(peer.status).toBe(401);
+      }
+      expect(authorizer.asked).toEqual([]);
+      expect(await read('/feeds/a', ada)).toBe(200);
+    });
+
+    it('may allow an operator, and nothing more', async () => {
+      const authorizer = await AuthorizerServer.start(claims({ admin: true }));
+      await start(authorizeAt(authorizer.url));
+      expect(await read('/feeds/a', ada)).toBe(200);
+      authorizer.answer = claims({ admin: false });
+      expect(await read('/feeds/a', ada)).toBe(503);
+    });
+
     it('may close idle connections', async () => {
       const authorizer = await AuthorizerServer.start();
       await start(authorizeAt(authorizer.url));

@@ -62,6 +62,15 @@ describe.each(platforms)('one-time tickets on %s', (platform) => {
     expect((await read(served.url, `/feeds/b?ticket=${await ticketFor()}`))[0]).toBe(403);
   });
 
+  it('are not used up by HEAD', async () => {
+    await start();
+    const ticket = await ticketFor();
+    const head = async () => (await fetch(`${served.url}/feeds/a?ticket=${ticket}`, { method: 'HEAD' })).status;
+    for (let n = 0; n < 2; n += 1) expect(await head()).toBe(200);
+    expect(await read(served.url, `/feeds/a?ticket=${ticket}`)).toEqual([200]);
+    expect((await fetch(`${served.url}/feeds/b?ticket=${ticket}`, { method: 'HEAD' })).status).toBe(403);
+  });
+
   it('open one connection of all that come at the same moment', async () => {
     await start();
     const ticket = await ticketFor();

@@ -53,7 +53,7 @@ describeSharedBrokers('runs of a node that is gone:', (kind) => {
     );
   const on = (method: string) => (called: string, feed: string) => called === method && feed === 'job';
   const claims = (_: string, feed: string, text: string) => feed === '$leases' && text.includes('"take":[{"name":"job"');
-  const gone = { reason: 'failed', message: 'The node that made its messages is gone.' };
+  const gone = { reason: 'failed', message: 'The node that ran the producer of this feed is no longer available.' };
   const forever = async function* () {
     for (let n = 0; ; n += 1) {
       yield `${n}`;

@@ -125,6 +125,19 @@ describe.each(platforms)('the client behind a network that fails, on %s', (platf
     expect(client.status.value).toEqual({ state: 'ended' });
   });
 
+  it('stays away where its poll is ended for good, and says why', async () => {
+    await start();
+    proxy.set('collects');
+    const client = makeClient();
+    const a = readAll(client.follow(['a']));
+    await until(() => isLive(client));
+    // Between two polls there is none to end.
+    await until(async () => (await served.feeds.disconnect({ feed: 'a' }, { reason: 'Signed out', reconnect: false })).ended > 0);
+    await until(() => client.status.value.state === 'failed');
+    expect(client.status.value).toMatchObject({ error: { status: 403, code: 'FEED_DISCONNECTED', message: 'Signed out' } });
+    await expect(a.done).rejects.toMatchObject({ code: 'FEED_DISCONNECTED' });
+  });
+
   it('says so where something on the way collects the answers, and the route does not poll', async () => {
     served = await serve(platform, { imports: [feedModule()], controllers: [OwnController] });
     proxy = await FaultyProxy.to(served.port);

@@ -79,8 +79,8 @@ describe.each(platforms)('the routes of operators on %s', (platform) => {
     [{ subject: 'a', until: 1 }, /until is in the past/],
     [{ until: 4e12 }, /give one of the two/],
     [{ subject: 'a', jti: 'b', until: 4e12 }, /give one of the two/],
-    [{ subject: '', until: 4e12 }, /texts of 1 to 200/],
-    [{ subject: 7, until: 4e12 }, /texts of 1 to 200/],
+    [{ subject: '', until: 4e12 }, /texts of 1 to 255/],
+    [{ subject: 7, until: 4e12 }, /texts of 1 to 255/],
     [{ sub: 'a', until: 4e12 }, /The body must be \{ subject: text, until \}/],
     ['a', /The body must be|not valid JSON/],
     [null, /The body must be|not valid JSON/],
@@ -112,8 +112,8 @@ describe.each(platforms)('the routes of operators on %s', (platform) => {
     ['DELETE /connections?feed=a&reconnect=no', /reconnect is true or false/],
     ['DELETE /connections?feed=a&reason=', /reason is a text of 1 to 200/],
     ['GET /revocations?limit=0', /limit must be a whole number from 1 to 1000/],
-    ['POST /revocations?subject=a', /no parameter "subject"/],
-    ['GET /nodes?x=1', /no parameter "x"/],
+    ['POST /revocations?subject=a', /no parameter "subject": this route has none/],
+    ['GET /nodes?x=1', /no parameter "x": this route has none/],
   ])('reject %s', async (target, message) => {
     const { status, body } = await admin(await start(), target);
     expect([status, body]).toEqual([400, expect.objectContaining({ message: expect.stringMatching(message) })]);

@@ -1,6 +1,7 @@
 import type { ConnectionInfo, FeedEvent } from '../../src/index.js';
 import type { Engine } from '../../tools/engines.mjs';
 import { type BrokerKind, describeSharedBrokers, engineOf } from '../support/brokers.js';
+import { Peer } from '../support/peer.js';
 import { closeAll, follow, type ModuleOptions, platforms, type Served, serveFeeds, until } from '../support/serve.js';
 import { jwtSecret, sign } from '../support/tokens.js';
 
@@ -44,6 +45,36 @@ describe.each(platforms)('connections on %s', (platform) => {
     const [info] = connections;
     expect(info?.since).toBeGreaterThanOrEqual(begun - 1);
     expect(info?.bytes).toBeGreaterThan(10);
+  });
+
+  it('are found by the same when they have ended', async () => {
+    const served = await serve({ jwtSecret, public: false });
+    const { feeds } = served;
+    for (const subject of ['alice', 'bob']) {
+      const token = await sign({ sub: subject, feeds: ['*'] });
+      await follow(served, `/feeds?id=common&id=${subject}`, `Authorization: Bearer ${token}`);
+    }
+    const filters = [
+      { node: 'n' },
+      { node: 'other' },
+      { subject: 'bob' },
+      { subject: 'carol' },
+      { feed: 'alice' },
+      { feed: 'carol' },
+      { connection: 'n-2' },
+      { connection: 'n-3' },
+      { address: '127.0.0.1' },
+      { address: '127.0.0.2' },
+      { node: 'n', subject: 'alice', feed: 'common' },
+      { node: 'other', subject: 'alice', feed: 'common' },
+    ];
+    const found = (state: 'open' | 'ended') =>
+      Promise.all(filters.map(async (filter) => idsOf(await feeds.connections({ ...filter, state })).sort()));
+    const open = await found('open');
+    expect(open.flat()).toHaveLength(2 + 1 + 1 + 1 + 2 + 1);
+    await feeds.end();
+    await until(() => feeds.counts().open === 0);
+    expect(await found('ended')).toEqual(open);
   });
 
   it('are found by what they have, page by page', async () => {
@@ -100,6 +131,52 @@ describe.each(platforms)('connections on %s', (platform) => {
   ])('cannot be listed by %j', async (query, message) => {
     const { feeds } = await serve();
     await expect(feeds.connections(query as object)).rejects.toThrow(message);
+  });
+
+  describe('are ended, although their clients do not read:', () => {
+    let served: Served;
+    beforeEach(async () => {
+      served = await serve({ jwtSecret, public: false, stallMs: 0, historyLength: 1000, historyBytes: 2 ** 25 });
+      for (let n = 0; n < 300; n += 1) await served.feeds.publish('a', `${n} ${'x'.repeat(60_000)}`);
+    });
+    const stalled = async () => {
+      const peer = await Peer.get(
+        served.port,
+        '/feeds/a?since=earliest',
+        `Authorization: Bearer ${await sign({ sub: 'alice', feeds: ['*'] })}`,
+      );
+      peer.socket.pause();
+      await until(async () => ((await served.feeds.connections()).connections[0]?.waitingBytes ?? 0) > 0);
+      return peer;
+    };
+    const gone = () => until(() => served.feeds.counts().open === 0);
+
+    it('by a disconnect, which counts them for as long as they are there', async () => {
+      await stalled();
+      for (let n = 0; n < 2; n += 1) expect(await served.feeds.disconnect({ subject: 'alice' })).toMatchObject({ ended: 1 });
+      await gone();
+      expect(await served.feeds.disconnect({ subject: 'alice' })).toMatchObject({ ended: 0 });
+      expect(served.feeds.counts().closed).toMatchObject({ disconnected: 1 });
+    });
+
+    it('by a disconnect, also where they have been ended otherwise', async () => {
+      await stalled();
+      await served.feeds.end('a');
+      expect(served.feeds.counts().open).toBe(1);
+      expect(await served.feeds.disconnect({ subject: 'alice' })).toMatchObject({ ended: 1 });
+      await gone();
+      expect(served.feeds.counts().closed).toMatchObject({ completed: 1 });
+    });
+
+    it.each([false, true])('by a revocation (ended otherwise before: %s)', async (isEnding) => {
+      const peer = await stalled();
+      if (isEnding) await served.feeds.end('a');
+      expect(await served.feeds.revoke({ subject: 'alice', until: Date.now() + 60_000 })).toMatchObject({ ended: 1 });
+      await gone();
+      peer.socket.resume();
+      await peer.closed();
+      expect(peer.text).not.toContain('299 x');
+    });
   });
 
   it('are ended with words for their clients, and without a reconnection where none is wanted', async () => {
@@ -171,8 +248,11 @@ describeSharedBrokers('connections of several nodes on', (kind: BrokerKind) => {
       await engine.kill();
       await until(() => a.feeds.status.broker.unavailableSince !== undefined);
       expect(await a.feeds.connections()).toMatchObject({ connections: [], missing: ['b'] });
+      expect(await a.feeds.disconnect({ feed: '1' })).toMatchObject({ ended: 0, missing: ['b'] });
       await engine.restart();
       await until(async () => idsOf(await a.feeds.connections()).length === 1);
+      // It is not kept for the node: it is asked again.
+      expect(await a.feeds.disconnect({ feed: '1' })).toMatchObject({ ended: 1, missing: [] });
     });
   });
 });

@@ -1,9 +1,25 @@
+import { once } from 'node:events';
+import { connect } from 'node:http2';
 import { Controller, Param } from '@nestjs/common';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { EventSource } from 'eventsource';
 import { firstValueFrom, NEVER, toArray } from 'rxjs';
 import { Feed, type FeedMessage } from '../../src/index.js';
+import { atEnd } from '../support/ends.js';
 import { Peer } from '../support/peer.js';
-import { asJson, closeAll, platforms, post, publishKey, type Served, serveFeeds, until } from '../support/serve.js';
+import {
+  asJson,
+  closeAll,
+  feedModule,
+  platforms,
+  post,
+  publishKey,
+  type Served,
+  serve,
+  serveFeeds,
+  until,
+  withoutParsers,
+} from '../support/serve.js';
 
 @Controller('own')
 class OwnController {
@@ -46,6 +62,32 @@ describe.each(platforms)('feeds that end on %s', (platform) => {
     expect(text.body).toBe('x\n');
     expect(served.feeds.counts().closed.completed).toBe(3);
     expect(served.feeds.subscribers('a')).toBe(0);
+  });
+
+  it('answer HEAD as they answer GET', async () => {
+    const first = await served.feeds.publish('h', '1');
+    const end = await served.feeds.finish('h');
+    await served.feeds.publish('open', '1');
+    const seen = async (method: string, query: string, feed: string) => {
+      const answer = await fetch(path(feed, query), { method });
+      await answer.body?.cancel();
+      return [answer.status, answer.headers.get('feed-position'), answer.headers.get('cache-control')];
+    };
+    for (const [feed, query] of [
+      ['h', ''],
+      ['h', `?since=${end.id}`],
+      ['h', `?since=${first.id}`],
+      ['h', '?since=earliest'],
+      ['h', '?since=new'],
+      ['open', ''],
+      ['open', '?since=earliest'],
+      ['', `?id=h&since=${end.id}`],
+      ['', `?id=h&id=open&since=${end.id}`],
+      ['prices/none', ''],
+    ] as const) {
+      expect([feed, query, ...(await seen('HEAD', query, feed))]).toEqual([feed, query, ...(await seen('GET', query, feed))]);
+    }
+    expect((await seen('HEAD', `?since=${end.id}`, 'h'))[0]).toBe(204);
   });
 
   it('give those who come back what they missed and the end, and 204 to those who have it all', async () => {
@@ -208,5 +250,46 @@ describe.each(platforms)('feeds that end on %s', (platform) => {
     await peer.closed();
     expect(peer.isComplete).toBe(true);
     expect(peer.lines.at(-1)).toMatchObject({ type: 'end' });
+  });
+});
+
+describe.each([true, false])('a feed that is ended over HTTP/2, of whose bodies no header tells (body parsers: %s)', (bodyParser) => {
+  let served: Served;
+  beforeEach(async () => {
+    const adapter = new FastifyAdapter({ http2: true } as object);
+    served = await serve(adapter, { imports: [feedModule({ publishKey })] }, () => withoutParsers(adapter, bodyParser), { bodyParser });
+  });
+  afterEach(closeAll);
+
+  const end = async (query: string, body?: string, type: Record<string, string> = { 'content-type': 'application/json' }) => {
+    const client = connect(served.url);
+    atEnd(() => client.close());
+    const headers = { ':method': 'POST', ':path': `/feeds/a?end${query}`, authorization: `Bearer ${publishKey}`, ...type };
+    const stream = client.request(headers, { endStream: body === undefined });
+    if (body !== undefined) {
+      for (const byte of body) stream.write(byte);
+      stream.end();
+    }
+    const [{ ':status': status }] = await once(stream, 'response');
+    stream.close();
+    return [status, (await served.feeds.history('a')).ended];
+  };
+
+  it('has failed with the message of the body', async () => {
+    expect(await end('', '{"error":"The import has failed."}')).toEqual([201, { reason: 'failed', message: 'The import has failed.' }]);
+  });
+
+  it('is completed without one', async () => {
+    expect(await end('', undefined, {})).toEqual([201, { reason: 'completed' }]);
+  });
+
+  it.each([
+    ['', '{"error":5}', { 'content-type': 'application/json' }, 400],
+    ['=completed', '{"error":"x"}', { 'content-type': 'application/json' }, 400],
+    ['', '{', { 'content-type': 'application/json' }, 400],
+    ['', 'x', { 'content-type': 'text/plain' }, 415],
+    ['', 'x', {}, 415],
+  ])('has not ended with ?end%s and the body %s of %j', async (query, body, type, status) => {
+    expect(await end(query, body, type as Record<string, string>)).toEqual([status, undefined]);
   });
 });

@@ -145,6 +145,21 @@ describe.each(platforms)('history as an answer on %s', (platform) => {
     expect((await get('f', '', { 'if-none-match': second })).status).toBe(200);
   });
 
+  it('is sent again where it is as empty as before, and yet somewhere else', async () => {
+    const first = await get('empty');
+    const { position } = (await first.json()) as Answer;
+    const headers = { 'if-none-match': first.headers.get('etag') as string };
+    expect((await get('empty', '', headers)).status).toBe(304);
+    await publish('empty', 1);
+    await served.feeds.clear('empty');
+    const second = await get('empty', '', headers);
+    const cleared = (await second.json()) as Answer;
+    expect([second.status, cleared.messages, second.headers.get('feed-position')]).toEqual([200, [], cleared.position]);
+    expect(cleared.position).not.toBe(position);
+    // What was cleared is told to those alone who were there before.
+    expect(await read('empty', `&since=${cleared.position}`)).not.toHaveProperty('reset');
+  });
+
   it('tells that messages are gone', async () => {
     await publish('g', ...numbers(1, 3));
     const { position, messages } = await read('g');
@@ -215,6 +230,23 @@ describe.each(platforms)('history as an answer on %s', (platform) => {
       /wait must be a whole number from 1 to 60/,
     ]),
     ['mode=once&last=1&since=earliest', 'FEED_QUERY', /not both/],
+    ...['last=0', 'last=20', 'limit=0', 'wait=0'].map((query): [string, string, RegExp] => [
+      query,
+      'FEED_QUERY',
+      /(last|limit|wait) goes with mode=once or mode=poll/,
+    ]),
+    ...['last=1', 'limit=1', 'mode=once', 'format=text', 'marks=1'].map((twice): [string, string, RegExp] => [
+      `${/^(last|limit)/.test(twice) ? 'mode=once&' : ''}${twice}&${twice}`,
+      'FEED_QUERY',
+      new RegExp(`^Give ${twice.split('=')[0]} once`),
+    ]),
+    ['mode=poll&wait=1&wait=2', 'FEED_QUERY', /^Give wait once/],
+    ['mode=once&wait=1', 'FEED_QUERY', /wait goes with mode=poll/],
+    ...['marks=2', 'marks=1', 'format=bogus', 'format=text'].flatMap((query): [string, string, RegExp][] =>
+      ['once', 'poll'].map((mode) => [`mode=${mode}&${query}`, 'FEED_QUERY', /goes with a stream: with mode the answer is JSON/]),
+    ),
+    ['id=b', 'FEED_QUERY', /The path names the feed/],
+    ['mode=once&id=b', 'FEED_QUERY', /The path names the feed/],
     ['marks=2', 'FEED_QUERY', /marks is 1/],
     ...[
       '-0',

@@ -49,6 +49,32 @@ describe.each(platforms)('a long poll on %s', (platform) => {
     expect(dataOf(await third)).toEqual([4]);
   });
 
+  it('is refused with the reason when it is ended for good', async () => {
+    await start({ jwtSecret, nodeName: 'n' });
+    const authorization = `Bearer ${await sign({ sub: 'alice', feeds: ['*'] })}`;
+    const ended = async (end: () => Promise<unknown>) => {
+      const { opened } = served.feeds.counts();
+      const answer = fetch(`${served.url}/feeds/a?mode=poll&since=earliest`, { headers: { authorization } });
+      await until(() => served.feeds.counts().opened > opened);
+      await end();
+      const { status, headers } = await answer;
+      const { code, message, messages } = (await (await answer).json()) as Record<string, unknown>;
+      return [status, code ?? messages, message, headers.get('content-type')?.split(';')[0]];
+    };
+    const json = 'application/json';
+    const which = { subject: 'alice' };
+    expect(await ended(() => served.feeds.disconnect(which, { reason: 'Signed out', reconnect: false }))).toEqual([
+      ...[403, 'FEED_DISCONNECTED', 'Signed out', json],
+    ]);
+    expect(await ended(() => served.feeds.disconnect(which, { reason: 'Move on' }))).toEqual([200, [], undefined, json]);
+    expect(await ended(() => served.feeds.end('a'))).toEqual([200, [], undefined, json]);
+    expect(await ended(() => served.feeds.revoke({ ...which, until: Date.now() + 60_000 }))).toEqual([
+      ...[403, 'FEED_REVOKED', 'The token has been revoked.', json],
+    ]);
+    await until(() => served.feeds.counts().open === 0);
+    expect(served.feeds.counts().closed).toMatchObject({ disconnected: 2, completed: 1, revoked: 1, client: 0 });
+  });
+
   it('is answered with an empty list and the same position when its time is over', async () => {
     await start({ heartbeatMs: 100 });
     const position = await served.feeds.position('a');

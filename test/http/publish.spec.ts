@@ -100,7 +100,7 @@ describe.each(platforms)('publishing on %s', (platform) => {
     expect(several.body.match(/"data":\{"a":1\}/g)).toHaveLength(2);
   });
 
-  it.each([
+  it.each<[string, string, string, number, RegExp]>([
     ['/feeds/a', 'x', 'application/x-www-form-urlencoded', 415, /text\/plain or application\/json|Unsupported Media Type/],
     ['/feeds/a', '{', 'application/json', 400, /./],
     ['/feeds/a', 'x'.repeat(65_537), 'text/plain', 413, /65536/],
@@ -110,7 +110,18 @@ describe.each(platforms)('publishing on %s', (platform) => {
     ['/feeds/a?type=', 'x', 'text/plain', 400, /type is 1 to 200/],
     ['/feeds/a?type=a%0Ab', 'x', 'text/plain', 400, /without line breaks/],
     ['/feeds/a?type=reset', 'x', 'text/plain', 400, /messages are lost/],
-    ['/feeds/a?type=a&type=b', 'x', 'text/plain', 400, /FEED_MESSAGE/],
+    ['/feeds/a?type=a&type=b', 'x', 'text/plain', 400, /Give type once/],
+    ['/feeds/a?expected=a-1&expected=a-2', 'x', 'text/plain', 400, /Give expected once/],
+    ['/feeds/a?end&end', '{}', 'application/json', 400, /Give end once/],
+    ['/feeds/a?end&type=a', '{}', 'application/json', 400, /end goes without type and expected/],
+    ['/feeds/a?end&expected=a-1', '{}', 'application/json', 400, /end goes without type and expected/],
+    ...['expected=junk', 'end', 'type=end', 'type=a'].map((query): [string, string, string, number, RegExp] => [
+      `/feeds?${query}`,
+      '{"feeds":["a"],"data":1}',
+      'application/json',
+      400,
+      /goes with one feed, in the path/,
+    ]),
     ['/feeds/a', 'a\rb', 'text/plain', 400, /carriage returns/],
     ['/feeds', '{"feeds":["a"]}', 'application/json', 400, /1 to 1000 ids/],
     ['/feeds', `{"feeds":["a"],"data":"${'x'.repeat(65_537)}"}`, 'application/json', 413, /65536/],
@@ -120,6 +131,7 @@ describe.each(platforms)('publishing on %s', (platform) => {
     const answer = await post(served.url + path, body, { 'content-type': type });
     expect(answer.status).toBe(status);
     expect(await answer.text()).toMatch(message);
+    expect(await served.feeds.history('a')).toMatchObject({ messages: [] });
   });
 
   it('refuses what is not UTF-8', async () => {

@@ -1,6 +1,6 @@
 import { createServer, type ServerOptions } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { DynamicModule, INestApplication, ModuleMetadata } from '@nestjs/common';
+import type { DynamicModule, INestApplication, ModuleMetadata, NestApplicationOptions } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
@@ -51,11 +51,20 @@ export function adapterOf(platform: Platform, server: ServerOptions = {}): Expre
     : new FastifyAdapter({ routerOptions: { maxParamLength: 1024 }, http: server });
 }
 
+/** Has Fastify read no body, as the service does, and as Nest's option `bodyParser: false` says it to Express alone. */
+export function withoutParsers(adapter: unknown, bodyParser = false): void {
+  if (bodyParser || !(adapter instanceof FastifyAdapter)) return;
+  const instance = adapter.getInstance();
+  instance.removeAllContentTypeParsers();
+  instance.addContentTypeParser('*', (_request: unknown, _body: unknown, done: (error: null) => void) => done(null));
+}
+
 /** Starts an application of these modules and controllers on a free port. */
 export async function serve(
   platform: Platform | ExpressAdapter | FastifyAdapter,
   metadata: ModuleMetadata,
   prepare: (app: INestApplication) => void = () => {},
+  options: NestApplicationOptions = {},
 ): Promise<Served> {
   class Root {
     onApplicationShutdown(): void {
@@ -63,7 +72,7 @@ export async function serve(
     }
   }
   const adapter = typeof platform === 'string' ? adapterOf(platform) : platform;
-  const app = await NestFactory.create({ module: Root, ...metadata }, adapter, { logger: false, abortOnError: false });
+  const app = await NestFactory.create({ module: Root, ...metadata }, adapter, { logger: false, abortOnError: false, ...options });
   running.add(app);
   prepare(app);
   await app.listen(0, '127.0.0.1');

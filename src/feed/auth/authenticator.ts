@@ -1,7 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { errorText } from '../errors/error-text.js';
 import { FeedException, isAnswer } from '../errors/feed-exception.js';
-import type { FeedRequest } from '../http/feed-request.js';
+import type { FeedRequest, Grant, GrantCheck } from '../http/feed-request.js';
 import type { ResolvedAuthOptions } from './auth.options.js';
 import { type AuthorizeFunction, type AuthorizeRequest, checkAuthorization, type FeedClaims } from './authorize.js';
 import { type Credential, type CredentialPlaces, credentialOf } from './credentials.js';
@@ -10,8 +10,10 @@ import { TokenGrant } from './grant.js';
 import type { Revocations } from './revocations.js';
 import { indexOfSecret, Secret } from './secret.js';
 import type { Tickets } from './tickets.js';
-import { TokenVerifier } from './token-verifier.js';
+import { clockTolerance, TokenVerifier } from './token-verifier.js';
 import { authorizationUnavailable, unauthorized } from './unauthorized.js';
+
+const expired = 'The token has expired.';
 
 /** What a request wants to do, and with which feeds; these are asked for where it matters. */
 export interface Wanted {
@@ -21,7 +23,7 @@ export interface Wanted {
 
 /** Finds out what the key, the token or the ticket of a request grants. */
 @Injectable()
-export class Authenticator {
+export class Authenticator implements GrantCheck {
   private readonly logger = new Logger('FeedAccess');
   private readonly verifier: TokenVerifier | undefined;
   private readonly publishKeys: readonly Secret[];
@@ -48,7 +50,14 @@ export class Authenticator {
   async authenticate(request: FeedRequest, wanted: Wanted): Promise<TokenGrant> {
     const grant = await this.grantOf(request, wanted);
     this.revocations.check(grant.bearer);
+    request.granter = this;
     return grant;
+  }
+
+  /** @throws FeedException FEED_REVOKED (403), FEED_UNAUTHORIZED (401) where a grant holds no more */
+  check({ bearer }: Grant): void {
+    if ((bearer.expiresAt ?? Number.POSITIVE_INFINITY) + clockTolerance * 1000 <= Date.now()) throw unauthorized(expired, true);
+    this.revocations.check(bearer);
   }
 
   private async grantOf(request: FeedRequest, wanted: Wanted): Promise<TokenGrant> {
@@ -56,7 +65,8 @@ export class Authenticator {
     const credential = credentialOf(request, this.places);
     const everything = credential && this.grantOfKey(credential);
     if (everything) return everything;
-    if (credential?.from === 'ticket' && tickets) return tickets.redeem(credential.token, ({ bearer }) => this.revocations.check(bearer));
+    if (credential?.from === 'ticket' && tickets)
+      return tickets.redeem(credential.token, request.isHead, ({ bearer }) => this.revocations.check(bearer));
     const doing = wanted.action === 'read' ? 'Reading' : 'Publishing';
     if (credential?.from === 'key') throw unauthorized(`${doing} needs the publish key or a token.`, true);
     if (options.authorize) return this.ask(options.authorize, request, credential, wanted);
@@ -78,6 +88,7 @@ export class Authenticator {
     const { headers, method = '' } = request.raw;
     const isForeign = headers.cookie !== undefined && this.isForeign(request);
     const authorization = headers.authorization ?? (credential?.from === 'query' ? `Bearer ${credential.token}` : undefined);
+    if (authorization !== undefined && !isFieldValue.test(authorization)) throw unauthorized('The token is not valid.', true);
     if (isForeign && authorization === undefined) throw crossSite({ action });
     const cookie = isForeign ? undefined : headers.cookie;
     const question: AuthorizeRequest = {
@@ -101,8 +112,7 @@ export class Authenticator {
   private async decide(authorize: AuthorizeFunction, question: AuthorizeRequest) {
     try {
       const allowed = checkAuthorization(await authorize(question));
-      if (typeof allowed === 'object' && (allowed.exp ?? Number.POSITIVE_INFINITY) * 1000 <= Date.now())
-        throw unauthorized('The token has expired.', true);
+      if (typeof allowed === 'object' && (allowed.exp ?? Number.POSITIVE_INFINITY) * 1000 <= Date.now()) throw unauthorized(expired, true);
       return allowed;
     } catch (error) {
       if (isAnswer(error)) throw error;
@@ -122,6 +132,9 @@ export class Authenticator {
     return raw.method !== 'GET' && raw.method !== 'HEAD' && isCrossSite(raw, this.options.trustedOrigins);
   }
 }
+
+/** What can be passed on in a header (RFC 9110 section 5.5): a token in a URL may be anything. */
+const isFieldValue = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /** What is allowed: where that does not name feeds, the action on those that were asked about. */
 function claimsOf(allowed: FeedClaims | true, { action, feeds }: AuthorizeRequest): FeedClaims {

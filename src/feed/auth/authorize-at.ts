@@ -19,6 +19,8 @@ const optionRules = { timeoutMs: v.optional(milliseconds(1), 3000) };
 
 /** How many requests are under way at a time, and how many wait for that. */
 const [mostInFlight, mostWaiting] = [64, 1000];
+/** Statuses that refuse what the client has sent: its credentials are malformed, or too long to be passed on. */
+const refusals: ReadonlySet<number> = new Set([400, 401, 413, 414, 431]);
 /** How many failures in a row are the last for a while, and how long that is, in milliseconds. */
 const [mostFailures, pauseMs] = [5, 5000];
 /** How many answers are stored. */
@@ -29,13 +31,16 @@ const mostBytes = 65_536;
 /** What the service has said: claims, or whether the action is allowed, or that a token is missing. */
 type Decision = FeedClaims | boolean | 'unauthorized';
 
+/** An answer that decides nothing. The service is there: what one request brings about must not close it to others. */
+class NoDecision extends Error {}
+
 /**
  * Has another service decide what a request may do: for each, it gets a `POST` with `{ action, feeds, method, path }` as JSON, and with the
  * request's own `Authorization` and `Cookie`.
  *
- * A status of 2xx allows the action on these feeds, or, with a JSON object as the body, what its claims say (see `FeedClaims`). 401 and 403 are passed on.
- * Anything else, a redirect included, and no answer in time is a failure: the request gets 503, and after 5 failures in a row the service is
- * left alone for 5 s. An answer is stored for as long as its `Cache-Control` says by `max-age`, for the same credentials, action, feeds, method and
+ * A status of 2xx allows the action on these feeds, or, with a JSON object as the body, what its claims say (see `FeedClaims`). 401 and 403 are passed on,
+ * and 400, 413, 414 and 431 are a 401 as well. With anything else, a redirect included, the request gets 503. No answer in time, half an answer, 429 and
+ * 5xx are failures: after 5 in a row the service is left alone for 5 s. An answer is stored for as long as its `Cache-Control` says by `max-age`, for the same credentials, action, feeds, method and
  * path.
  *
  * @throws FeedOptionsError where the URL or an option is wrong
@@ -164,7 +169,8 @@ class Authorizer {
   }
 
   private fail(error: Error): void {
-    this.breaker.fail();
+    if (error instanceof NoDecision) this.breaker.succeed();
+    else this.breaker.fail();
     if (this.isFailing) return;
     this.isFailing = true;
     this.logger.error(`${this.name} does not authorize requests, which are rejected until it does: ${reasonOf(error, this.timeoutMs)}`);
@@ -176,20 +182,25 @@ class Authorizer {
   }
 }
 
-/** @throws Error where the service has decided nothing */
+/** @throws Error where the service has decided nothing: `NoDecision`, where it is not in trouble */
 function decisionIn({ status, ok }: Response, text: string): Decision {
-  if (status === 401) return 'unauthorized';
+  if (refusals.has(status)) return 'unauthorized';
   if (status === 403) return false;
-  if (!ok) throw new Error(`expected 2xx, 401 or 403, got ${status}`);
+  if (status === 429 || status >= 500) throw new Error(`expected 2xx, 401 or 403, got ${status}`);
+  if (!ok) throw new NoDecision(`expected 2xx, 401 or 403, got ${status}`);
   if (text.trim() === '') return true;
   let claims: unknown;
   try {
     claims = JSON.parse(text);
   } catch {
-    throw new Error('the body of its answer is neither empty nor JSON');
+    throw new NoDecision('the body of its answer is neither empty nor JSON');
   }
-  if (typeof claims !== 'object' || claims === null) throw new Error('the body of its answer is no JSON object');
-  return checkAuthorization(claims);
+  if (typeof claims !== 'object' || claims === null) throw new NoDecision('the body of its answer is no JSON object');
+  try {
+    return checkAuthorization(claims);
+  } catch (error) {
+    throw new NoDecision((error as Error).message);
+  }
 }
 
 async function readText({ body }: Response): Promise<string> {
@@ -197,7 +208,7 @@ async function readText({ body }: Response): Promise<string> {
   let size = 0;
   for await (const chunk of body ?? []) {
     size += chunk.length;
-    if (size > mostBytes) throw new Error(`the body of its answer has more than ${mostBytes} bytes`);
+    if (size > mostBytes) throw new NoDecision(`the body of its answer has more than ${mostBytes} bytes`);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString();

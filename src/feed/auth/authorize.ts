@@ -31,6 +31,8 @@ export interface FeedClaims {
   readonly publish?: string | readonly string[] | undefined;
   /** Who the client is. Default: unknown. */
   readonly sub?: string | undefined;
+  /** Whether the routes of operators are open. Default: false. */
+  readonly admin?: boolean | undefined;
   /** When this is over, in seconds since 1970: its connections end then, as `expired`. Default: never. */
   readonly exp?: number | undefined;
   readonly [claim: string]: unknown;
@@ -45,16 +47,22 @@ export type Authorization = FeedClaims | boolean | null | undefined;
 export type AuthorizeFunction = (request: AuthorizeRequest) => Authorization | Promise<Authorization>;
 
 /** An object without any of them is an answer to something else, such as `{ allowed: false }`. */
-const known = ['feeds', 'publish', 'sub', 'exp'] as const;
+const known = ['feeds', 'publish', 'sub', 'exp', 'admin'] as const;
 
 const patterns = v.optional(v.union([v.string(), v.array(v.string())]));
-const claims = v.looseObject({ feeds: patterns, publish: patterns, sub: v.optional(v.string()), exp: v.optional(v.number()) });
+const claims = v.looseObject({
+  feeds: patterns,
+  publish: patterns,
+  sub: v.optional(v.string()),
+  exp: v.optional(v.number()),
+  admin: v.optional(v.boolean()),
+});
 
 /** @throws TypeError where a value is neither claims nor a decision */
 export function checkAuthorization(value: unknown): FeedClaims | boolean {
   if (value === undefined || value === null) return false;
   if (typeof value === 'boolean') return value;
   const result = v.safeParse(claims, value);
-  if (result.success && known.some((claim) => result.output[claim] !== undefined)) return result.output as FeedClaims;
+  if (result.success && known.some((claim) => (result.output[claim] ?? false) !== false)) return result.output as FeedClaims;
   throw new TypeError(`the answer must have one or more of the claims ${known.join(', ')}, as a token has them`);
 }

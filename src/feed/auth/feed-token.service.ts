@@ -5,7 +5,7 @@ import * as v from 'valibot';
 import { FeedOptionsError } from '../errors/feed-options.error.js';
 import { checkOptions, wholeNumber } from '../errors/option-rules.js';
 import { AUTH_OPTIONS, nonEmptyText, type ResolvedAuthOptions } from './auth.options.js';
-import { longestInfo } from './grant.js';
+import { longestInfo, longestName } from './grant.js';
 
 /** What a token allows, and for how long. */
 export interface FeedTokenRequest {
@@ -15,7 +15,7 @@ export interface FeedTokenRequest {
   publish?: string | readonly string[];
   /** How long the token is valid, in seconds. A connection ends with it, as `expired`. Default: 7200, two hours. */
   expiresIn?: number;
-  /** Who the token is for: its claim `sub`. Default: none. */
+  /** Who the token is for: its claim `sub`. 255 characters at most. Default: none. */
   subject?: string;
   /** What `FeedService.presence()` shows of whom the token is for, such as a name: its claim `info`. 1,024 bytes of JSON at most. Default: none. */
   info?: unknown;
@@ -25,7 +25,7 @@ export interface FeedTokenRequest {
 
 const rules = {
   expiresIn: wholeNumber('seconds', 1),
-  subject: v.optional(nonEmptyText),
+  subject: v.optional(v.pipe(nonEmptyText, v.maxLength(longestName, `must have ${longestName} characters at most`))),
   admin: v.optional(v.boolean('must be true or false')),
 };
 const patternRule = 'an id, or the beginning of ids with a * at its end, without white space';

@@ -2,9 +2,13 @@ import { FeedException } from '../errors/feed-exception.js';
 import type { Bearer, FeedRequest, Grant } from '../http/feed-request.js';
 import { matchesFeed } from '../message/feed-id.js';
 import type { RuleSet } from '../pubsub/rules.js';
+import { unauthorized } from './unauthorized.js';
 
 /** The longest JSON of a token's claim `info`, in bytes. */
 export const longestInfo = 1024;
+
+/** The longest subject, or id, of a token, in characters: OpenID Connect has subjects of so many. What is longer could not be revoked. */
+export const longestName = 255;
 
 /** What a key or a token allows, by patterns of feeds. */
 export class TokenGrant implements Grant {
@@ -20,12 +24,14 @@ export class TokenGrant implements Grant {
    * What the claims of a verified token allow: `feeds` may be read and `publish` may be published to, each an array of patterns or one
    * pattern. A pattern is an id, or the beginning of ids followed by `*`; a `*` elsewhere stands for itself. `info` is what the presence of a feed
    * shows of its bearer; one whose JSON has more than 1,024 bytes is left out. `admin` is `true` for operators. Claims of other types allow nothing.
+   *
+   * @throws FeedException FEED_UNAUTHORIZED (401) where `sub` or `jti` is no name that can be revoked
    */
   static from({ feeds, publish, sub, exp, jti, info, admin }: Readonly<Record<string, unknown>>): TokenGrant {
     const bearer = {
-      subject: typeof sub === 'string' ? sub : undefined,
+      subject: nameIn('sub', sub),
       expiresAt: typeof exp === 'number' ? exp * 1000 : undefined,
-      tokenId: typeof jti === 'string' ? jti : undefined,
+      tokenId: nameIn('jti', jti),
       info: infoIn(info),
     };
     return new TokenGrant(patternsIn(feeds), patternsIn(publish), bearer, admin === true);
@@ -93,11 +99,13 @@ export class RuledGrant implements Grant {
 }
 
 /**
- * Checks that a request may read all of these feeds; one without a grant may. Whether a feed has messages makes no difference.
+ * Checks that a request may read all of these feeds, and that its token still holds; one without a grant may. Whether a feed has messages makes no difference.
  *
- * @throws FeedException FEED_FORBIDDEN (403), and what `FeedAuthGuard` rejects a request without a token with
+ * @throws FeedException FEED_FORBIDDEN, FEED_REVOKED (403), FEED_UNAUTHORIZED (401), and what `FeedAuthGuard` rejects a request without a token with
  */
-export function checkMayRead({ grant }: FeedRequest, feeds: readonly string[]): void {
+export function checkMayRead(request: FeedRequest, feeds: readonly string[]): void {
+  const { grant } = request;
+  request.checkGrant();
   const feed = grant && feeds.find((feed) => !grant.mayRead(feed));
   if (feed === undefined) return;
   if (grant?.missing !== undefined) throw grant.missing;
@@ -113,6 +121,12 @@ export function checkMayPublish({ grant }: FeedRequest, feeds: readonly string[]
   const feed = grant && feeds.find((feed) => !grant.mayPublish(feed));
   if (feed !== undefined)
     throw new FeedException('FEED_FORBIDDEN', { message: `The token does not grant publishing to the feed "${feed}".`, feed });
+}
+
+function nameIn(claim: 'sub' | 'jti', name: unknown): string | undefined {
+  if (typeof name !== 'string') return undefined;
+  if (name !== '' && name.length <= longestName) return name;
+  throw unauthorized(`The claim ${claim} of the token must have 1 to ${longestName} characters.`, true);
 }
 
 function infoIn(claim: unknown): string | undefined {

@@ -52,17 +52,19 @@ export class Tickets {
   }
 
   /**
-   * Uses a ticket up.
+   * Uses a ticket up, unless it is for a look alone.
    *
+   * @param isLook whether the request is a `HEAD`, which opens nothing and may be sent again (RFC 9110 section 9.2.1)
    * @param check throws where what was granted holds no more: the ticket is not used then
    * @returns what the token granted that it was issued for
    * @throws FeedException FEED_UNAUTHORIZED (401) for one that is forged, expired or used; FEED_BROKER (503) while the broker cannot say
    */
-  async redeem(ticket: string, check: (grant: TokenGrant) => void): Promise<TokenGrant> {
+  async redeem(ticket: string, isLook: boolean, check: (grant: TokenGrant) => void): Promise<TokenGrant> {
     const { jti, claims } = await this.verify(ticket);
     const grant = TokenGrant.from(claims);
     if ((grant.bearer.expiresAt ?? Number.POSITIVE_INFINITY) <= Date.now()) throw unauthorized('The token has expired.', true);
     check(grant);
+    if (isLook) return grant;
     // Several feeds, so that no broker has to drop the use of a ticket that is valid for that of others.
     const feed = `$tickets/${jti.slice(0, 2)}`;
     try {

@@ -1,4 +1,3 @@
-import type { Client } from '../limits/admission.js';
 import type { EndReason } from '../stats/end-reason.js';
 import type { Connection } from './connection.js';
 import { Poll } from './poll.js';
@@ -55,22 +54,33 @@ export interface ConnectionFilter {
 
 /** How many feeds of a connection are listed. */
 const mostFeeds = 100;
+/** The address of a client that has none. */
+const unknownAddress = 'unknown';
 /** How many connections that ended are remembered. */
 const mostEnded = 1000;
 
-/** Whether a filter means a connection; the id of its token is not known once it has ended. */
-export function matches(
-  connection: Pick<ConnectionInfo, 'id' | 'feeds'>,
-  client: Partial<Pick<Client, 'subject' | 'address' | 'tokenId'>>,
-  filter: ConnectionFilter,
-): boolean {
-  return (
-    (filter.connection === undefined || filter.connection === connection.id) &&
-    (filter.subject === undefined || filter.subject === client.subject) &&
-    (filter.address === undefined || filter.address === client.address) &&
-    (filter.token === undefined || filter.token === client.tokenId) &&
-    (filter.feed === undefined || connection.feeds.includes(filter.feed))
-  );
+/** What connections are found by; the id of its token is not known any more of one that has ended. */
+type Found = Pick<ConnectionInfo, 'id' | 'node' | 'subject' | 'address' | 'feeds'> & { readonly tokenId?: string | undefined };
+
+/** For each part of a filter, whether it applies. */
+const conditions: { readonly [Name in keyof Required<ConnectionFilter>]: (found: Found, value: string) => boolean } = {
+  connection: ({ id }, value) => id === value,
+  subject: ({ subject }, value) => subject === value,
+  feed: ({ feeds }, value) => feeds.includes(value),
+  token: ({ tokenId }, value) => tokenId === value,
+  address: ({ address }, value) => address === value,
+  node: ({ node }, value) => node === value,
+};
+const filterNames = Object.keys(conditions) as (keyof typeof conditions)[];
+
+function meets(found: Found, filter: ConnectionFilter): boolean {
+  return filterNames.every((name) => filter[name] === undefined || conditions[name](found, filter[name]));
+}
+
+/** Whether a filter means a connection. */
+export function matches({ id, context, client, feeds }: Connection, filter: ConnectionFilter): boolean {
+  const { subject, address = unknownAddress, tokenId } = client;
+  return meets({ id, node: context.nodeName, subject, address, feeds, tokenId }, filter);
 }
 
 /** The connections that ended last. */
@@ -88,7 +98,7 @@ export class EndedConnections {
     const { all, next } = this;
     for (let n = 1; n <= all.length; n += 1) {
       const info = all[(next - n + all.length) % all.length] as ConnectionInfo;
-      if (matches(info, info, filter)) yield info;
+      if (meets(info, filter)) yield info;
     }
   }
 }
@@ -100,7 +110,7 @@ function lagOf({ feeds, context, sentOffset, bufferedBytes }: Connection): numbe
 
 export function describe(connection: Connection): ConnectionInfo {
   const { client, feeds, context, durationMs } = connection;
-  const { subject, address = 'unknown', userAgent } = client;
+  const { subject, address = unknownAddress, userAgent } = client;
   const now = Date.now();
   return {
     id: connection.id,

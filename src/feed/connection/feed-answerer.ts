@@ -46,7 +46,9 @@ export class FeedAnswerer {
     admission.admitOnce(request);
     admission.beginWaiting(request);
     try {
-      return await readHistory(broker, feeds, startOf, limit);
+      const page = await readHistory(broker, feeds, startOf, limit);
+      request.checkGrant();
+      return page;
     } finally {
       admission.intake.end(request);
     }
@@ -62,6 +64,7 @@ export class FeedAnswerer {
     let page: HistoryPage;
     try {
       page = await this.begin(poll, wanted);
+      poll.throwNotice(); // it may have been ended meanwhile
     } catch (error) {
       registry.discard(poll);
       throw error;
@@ -93,10 +96,12 @@ export class FeedAnswerer {
     try {
       while (isEmpty(page)) {
         await poll.news();
+        poll.throwNotice();
         if (poll.reason !== undefined) return page;
         const { position } = page;
         page = await readHistory(this.broker, poll.feeds, () => position, limit);
       }
+      poll.throwNotice();
       poll.end('completed');
       return page;
     } catch (error) {

@@ -108,6 +108,7 @@ export class FeedOpener {
       const startOf = resume ? (request.startOf(feeds, sourceHasIds) ?? (since && (() => since))) : undefined;
       if (request.isHead) {
         const replay = resume ? await this.peek(connection, startOf) : undefined;
+        if (replay && isOver(connection, replay, makeSource !== undefined)) return this.answerOver(connection, request, response, replay);
         this.registry.discard(connection);
         request.stop?.abort();
         this.setHead(request, response, format, replay);
@@ -119,7 +120,7 @@ export class FeedOpener {
       if (replay) await this.router.addSnapshots(replay, startOf);
       connection.waiting = undefined;
       if (replay && replay.endedFeeds.length > 0) {
-        if (makeSource === undefined && replay.endedFeeds.length === connection.feeds.length) {
+        if (isOver(connection, replay, makeSource !== undefined)) {
           return this.answerOver(connection, request, response, replay);
         }
         for (const feed of replay.endedFeeds) connection.unfollow(feed);
@@ -223,6 +224,11 @@ export class FeedOpener {
     if (request.httpVersionMajor === 1) request.socket.setKeepAlive?.(true, keepAliveMs); // a request that was injected has no real socket
     return handOver(request, response, isAlone) ?? plainResponse(request, response);
   }
+}
+
+/** Whether a client has everything of all that it asks for, and nothing more will come. */
+function isOver({ feeds }: Connection, { endedFeeds }: Replay, hasSource: boolean): boolean {
+  return !hasSource && endedFeeds.length > 0 && endedFeeds.length === feeds.length;
 }
 
 /**

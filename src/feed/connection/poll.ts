@@ -1,8 +1,10 @@
 import type { ServerResponse } from 'node:http';
 import { ndjson } from '../format/ndjson.js';
 import type { Client } from '../limits/admission.js';
+import type { EndReason } from '../stats/end-reason.js';
 import { Connection, type ConnectionContext } from './connection.js';
 import { Encoder } from './encoder.js';
+import type { EndNotice } from './end-notice.js';
 
 /** What a poll answers is read from history: it sends no frame. */
 const unused = new Encoder(ndjson);
@@ -56,9 +58,14 @@ export class Poll extends Connection {
     this.notify();
   }
 
-  override end(reason: Parameters<Connection['end']>[0]): void {
-    super.end(reason);
+  override end(reason?: EndReason, notice?: EndNotice): void {
+    super.end(reason, notice);
     this.notify();
+  }
+
+  /** @throws what its client is told where it should not come back: a poll has no other way to tell it */
+  throwNotice(): void {
+    if (this.failure && (this.failure.isFinal || this.reason === 'revoked')) throw this.failure.error;
   }
 
   override onClose(): void {

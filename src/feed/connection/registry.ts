@@ -20,6 +20,10 @@ const shortestGapMs = 1;
 /** How often a drain ends those that are due, in milliseconds. */
 const drainStepMs = 5;
 
+/** Operators want these ends now, whether clients read or not: within two of these times, in milliseconds. */
+const forced: ReadonlySet<EndReason> = new Set<EndReason>(['disconnected', 'revoked']);
+const forceMs = 400;
+
 /** What connections may hold, and how long. */
 interface RegistryOptions extends KeepAliveOptions {
   /** The name of this node. */
@@ -122,13 +126,25 @@ export class Registry implements ConnectionContext {
 
   /** Ends connections, and tells their clients why; returns how many. */
   endAll(filter: ConnectionFilter, reason: EndReason, notice?: EndNotice): number {
-    let ended = 0;
+    const isForced = forced.has(reason);
+    const ended: Connection[] = [];
     for (const connection of this.find(filter)) {
-      if (connection.reason !== undefined) continue;
+      // One that was ended before, and whose client does not read, is still there.
+      if (connection.reason !== undefined && !isForced) continue;
+      if (connection.reason !== undefined && reason === 'revoked') connection.destroy();
       connection.end(reason, notice);
-      ended += 1;
+      ended.push(connection);
     }
-    return ended;
+    if (isForced) void this.force(ended);
+    return ended.length;
+  }
+
+  /** Gives clients a short time to read what waits, another one to read why it was given up, and then closes what is left. */
+  private async force(ended: readonly Connection[]): Promise<void> {
+    for (const step of ['finish', 'destroy'] as const) {
+      await sleep(forceMs, undefined, { ref: false });
+      for (const connection of ended) if (this.connections.has(connection)) connection[step]();
+    }
   }
 
   /**
@@ -237,7 +253,7 @@ export class Registry implements ConnectionContext {
     const { feed, node } = filter;
     if (node !== undefined && node !== this.nodeName) return;
     for (const connection of feed === undefined ? this.connections : [...(this.router.topic(feed) ?? [])]) {
-      if (connection instanceof Connection && matches(connection, connection.client, filter)) yield connection;
+      if (connection instanceof Connection && matches(connection, filter)) yield connection;
     }
   }
 

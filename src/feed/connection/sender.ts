@@ -190,7 +190,7 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
   }
 
   /** Ends the response in the way that fits the reason: in good order only where everything was sent. */
-  protected finish(): void {
+  finish(): void {
     const { transport, reason, queue, encoder } = this;
     if (this.state === 'ended') return;
     this.state = 'ended';

@@ -20,7 +20,7 @@ const table = {
   FEED_UNAUTHORIZED: { status: 401, message: 'This needs a token.' },
   /** The token, or every token of its subject, has been revoked. */
   FEED_REVOKED: { status: 403, message: 'The token has been revoked.' },
-  /** The connection was ended from outside. Its client is told so in the stream, and gets no such answer. */
+  /** The connection was ended from outside. Its client is told so in the stream; a long poll that should not come back is answered with it. */
   FEED_DISCONNECTED: { status: 403, message: 'The connection was ended by an operator.' },
   /** The token is valid, but does not grant this. */
   FEED_FORBIDDEN: { status: 403, message: 'The token does not grant this.' },

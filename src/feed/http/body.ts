@@ -11,23 +11,31 @@ const json = 'application/json';
 
 /**
  * Reads the value that a request publishes: a string as `text/plain`, a JSON value as `application/json`. A body parser of the
- * application may have read it before.
+ * application may have read it before. What the request was granted may hold no more once it is read: that is checked.
  *
  * @param limit the most bytes that it may have
  * @param accepted media types; default: both
- * @throws FeedException FEED_MEDIA_TYPE (415), FEED_BODY_TOO_LARGE (413), FEED_MESSAGE (400: neither UTF-8 nor JSON)
+ * @throws FeedException FEED_MEDIA_TYPE (415), FEED_BODY_TOO_LARGE (413), FEED_MESSAGE (400: neither UTF-8 nor JSON), FEED_REVOKED (403),
+ * FEED_UNAUTHORIZED (401)
  */
 export async function readBody(request: FeedRequest, limit: number, accepted: readonly string[] = [text, json]): Promise<unknown> {
   const { raw, parsedBody } = request;
-  const type = raw.headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase() ?? '';
-  const allowed = accepted.join(' or ');
-  if (!accepted.includes(type)) throw unsupported(allowed);
-  // Also where a parser of the application has read it: some of them take any bytes for UTF-8.
-  if (!isUtf8(raw.headers)) throw unsupported(`${allowed}, in UTF-8 and without Content-Encoding`);
+  const type = typeOf(raw.headers, accepted);
   if (Number(raw.headers['content-length'] ?? 0) > limit) throw tooLarge(limit);
   if (raw.readableEnded || parsedBody !== undefined) return withinLimit(type === text ? (parsedBody ?? '') : parsedBody, limit);
   const value = await readUtf8(raw, limit);
+  request.checkGrant();
   return type === json ? parseJson(value) : value;
+}
+
+/** @throws FeedException FEED_MEDIA_TYPE (415) */
+function typeOf(headers: IncomingHttpHeaders, accepted: readonly string[]): string {
+  const type = headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase() ?? '';
+  const allowed = accepted.join(' or ');
+  if (!accepted.includes(type)) throw unsupported(allowed);
+  // Also where a parser of the application has read it: some of them take any bytes for UTF-8.
+  if (!isUtf8(headers)) throw unsupported(`${allowed}, in UTF-8 and without Content-Encoding`);
+  return type;
 }
 
 const failure = v.strictObject({ error: v.optional(v.pipe(v.string(), v.maxLength(longestEndMessage))) });
@@ -41,7 +49,7 @@ const failure = v.strictObject({ error: v.optional(v.pipe(v.string(), v.maxLengt
 export async function readEnd(request: FeedRequest, end: string, limit: number): Promise<FeedEnd> {
   const given = feedEndReasons.find((reason) => reason === end);
   if (!given && end !== '') throw invalid(`?end is one of ${feedEndReasons.join(', ')}, or has no value.`);
-  const body = v.safeParse(failure, hasBody(request) ? await readBody(request, limit, [json]) : {});
+  const body = v.safeParse(failure, await readOptional(request, limit));
   if (!body.success) throw invalid(`The body must be empty, or { error: 0 to ${longestEndMessage} characters }.`);
   const { error: message } = body.output;
   const reason = given ?? (message === undefined ? 'completed' : 'failed');
@@ -49,9 +57,24 @@ export async function readEnd(request: FeedRequest, end: string, limit: number):
   return { reason, message };
 }
 
-/** Whether the request has a body (RFC 9112 section 6.3). */
-function hasBody({ raw: { headers } }: FeedRequest): boolean {
-  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+/** The JSON of a request that may have no body: `{}` then. Whether it has one, no header tells in HTTP/2 (RFC 9113 section 8.1.1): it is read. */
+async function readOptional(request: FeedRequest, limit: number): Promise<unknown> {
+  const { raw, parsedBody } = request;
+  if (raw.readableEnded || parsedBody !== undefined) return isNothing(parsedBody) ? {} : readBody(request, limit, [json]);
+  const value = await readUtf8(raw, limit);
+  request.checkGrant();
+  if (value === '') return {};
+  typeOf(raw.headers, [json]);
+  return parseJson(value);
+}
+
+/** What parsers make of a body without bytes. */
+function isNothing(parsed: unknown): boolean {
+  return parsed === undefined || parsed === '' || (isObject(parsed) && Object.keys(parsed).length === 0);
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function invalid(message: string): FeedException {

@@ -40,6 +40,12 @@ export interface Grant {
   mayPublish(feed: string): boolean;
 }
 
+/** Knows whether a grant still holds: a token may be revoked, or expire, while its request is under way. */
+export interface GrantCheck {
+  /** @throws FeedException FEED_REVOKED (403), FEED_UNAUTHORIZED (401) */
+  check(grant: Grant): void;
+}
+
 /** Tells the feeds that a request names, before its handler is called; undefined where that is one named as its path. */
 export type NamedFeeds = (request: FeedRequest) => readonly string[] | undefined;
 
@@ -66,6 +72,8 @@ export class FeedRequest {
   readonly query: URLSearchParams;
   /** What its token allows; undefined where no guard of the module has looked for one. */
   grant: Grant | undefined = undefined;
+  /** Who has found out what its token allows. */
+  granter: GrantCheck | undefined = undefined;
   /** Ends what was made for the request; undefined where nothing asked for the signal. */
   stop: AbortController | undefined = undefined;
   /** The feeds that its route has told; undefined until it is asked. */
@@ -87,6 +95,26 @@ export class FeedRequest {
     const raw: ReadRequest = rawOf(request);
     raw[read] ??= new FeedRequest(request);
     return raw[read];
+  }
+
+  /**
+   * Checks that what the request was granted still holds: whatever has waited, for a body or for the broker, asks before it acts.
+   *
+   * @throws FeedException FEED_REVOKED (403), FEED_UNAUTHORIZED (401)
+   */
+  checkGrant(): void {
+    if (this.grant) this.granter?.check(this.grant);
+  }
+
+  /**
+   * The value of a parameter that may be given once; undefined where it is not given.
+   *
+   * @throws FeedException FEED_QUERY (400)
+   */
+  parameter(name: string): string | undefined {
+    const [value, ...others] = this.query.getAll(name);
+    if (others.length > 0) throw badQuery(`Give ${name} once.`);
+    return value;
   }
 
   /** Whether the client wants the head of the response alone. */
@@ -224,10 +252,10 @@ function pathOf({ urlPath, framed }: FeedRequest): string {
   return decoded(path.join('/'));
 }
 
-function formatOf({ raw, query }: FeedRequest): Format {
-  const format = chooseFormat(raw.headers.accept, query.get('format'));
-  const marks = query.get('marks');
-  if (marks === null || marks === '0') return format;
+function formatOf(request: FeedRequest): Format {
+  const format = chooseFormat(request.raw.headers.accept, request.parameter('format') ?? null);
+  const marks = request.parameter('marks') ?? '0';
+  if (marks === '0') return format;
   if (marks === '1') return marked(format);
   throw badQuery('marks is 1 for positions between the messages, or 0.');
 }

@@ -37,9 +37,8 @@ export function writeHistory(response: ServerResponse, { messages, position, isR
 
 /**
  * Changes with the messages, not with the position, which moves on with those of other feeds: of messages that follow each other without a
- * gap, the position of the last and their number tell which they are.
+ * gap, the position of the last and their number tell which they are. An answer without any is as short as a 304, and has nothing but its position.
  */
-function tagOf({ messages, isReset, ended }: HistoryPage): string {
-  const last = messages.at(-1);
-  return `"${last ? formatPosition(last) : 'none'}.${messages.length}${isReset ? '.reset' : ''}${ended ? '.ended' : ''}"`;
+function tagOf({ messages, position, isReset, ended }: HistoryPage): string {
+  return `"${formatPosition(messages.at(-1) ?? position)}.${messages.length}${isReset ? '.reset' : ''}${ended ? '.ended' : ''}"`;
 }
