@@ -1,4 +1,4 @@
-// All tests: those of `npm test`, the slow specs, those of sockets on every other Node that is supported, and the package. Each part
+// All tests: those of `npm test`, by both versions of ioredis, the slow specs, those of sockets on every other Node that is supported, and the package. Each part
 // runs, also where one before it failed. The last line, alone on stdout, has the sums of Jest's runs: `N passed, N failed`.
 //   NODES='22 24' npm run test:all    only these beside the Node that runs it; '' for none
 import { spawn } from 'node:child_process';
@@ -15,6 +15,8 @@ const jest = ['node', '--experimental-vm-modules', '--disable-warning=Experiment
 /** The handover stands on how Node's HTTP and stream code treats a connection, and a new Node must not break it unseen. */
 const dependOnNode = ['test/(transport|limits)/'];
 const nodes = (process.env.NODES ?? '20 22 24 26').split(' ').filter((major) => major && major !== process.versions.node.split('.')[0]);
+
+process.env.REDIS_CLIENTS = 'all';
 
 const failures = [];
 const sums = { passed: 0, failed: 0 };
