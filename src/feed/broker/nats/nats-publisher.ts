@@ -51,10 +51,14 @@ export class NatsPublisher {
     if (conditions?.key === undefined && feeds.hasEnded(feed, Number.POSITIVE_INFINITY, Date.now())) await this.checkEnded(feed);
     const { offset } = feeds;
     const sentAt = performance.now();
-    const ack = await (conditions ? this.sendOn(conditions, feed, data) : this.send(feed, data));
+    const ack = await (conditions ? this.sendOn(conditions, feed, data) : this.send(feed, data, false));
     await this.arrival(ack, offset, sentAt);
     const { seq, duplicate } = ack;
-    if (duplicate && conditions && feeds.hasForgotten(feed, seq)) return this.publishAnew(feed, content, conditions, seq);
+    if (duplicate && conditions) {
+      // The feed may have been cleared since, by a node that this one has not heard yet.
+      await this.session.catchUp();
+      if (feeds.hasForgotten(feed, seq)) return this.publishAnew(feed, content, conditions, seq);
+    }
     const time = duplicate ? await this.timeOfFirst(feed, seq, content) : (feeds.timeOf(seq) ?? Date.now());
     if (feeds.offset < seq ? feeds.hasEnded(feed, seq, time) : feeds.wasIgnored(seq)) throw new FeedEndedError(feed);
     return { offset: seq, time };
@@ -72,18 +76,22 @@ export class NatsPublisher {
   async clear(feed: string): Promise<void> {
     const { offset } = this.context.feeds;
     const sentAt = performance.now();
-    await this.arrival(await this.send(feed, clearMark), offset, sentAt);
+    // It is stored for as long as keys are known, which it forgets.
+    await this.arrival(await this.send(feed, clearMark, true), offset, sentAt);
   }
 
-  private send(feed: string, data: Uint8Array, options: Partial<JetStreamPublishOptions> = {}): Promise<PubAck> {
-    const ttl = this.stream.ttlOf(feed, options.msgID !== undefined);
+  private send(feed: string, data: Uint8Array, hasKey: boolean, options: Partial<JetStreamPublishOptions> = {}): Promise<PubAck> {
+    const ttl = this.stream.ttlOf(feed, hasKey);
     return this.client.publish(subjectOf(this.context.settings.prefix, feed), data, ttl ? { ...options, ttl } : options);
   }
 
   private sendOn({ key, expected }: PublishConditions, feed: string, data: Uint8Array): Promise<PubAck> {
-    const options = key === undefined ? {} : { msgID: keyId(feed, key) };
-    if (!expected) return this.send(feed, data, options);
-    return this.sendAfter(expected, feed, (lastSubjectSequence) => this.send(feed, data, { ...options, expect: { lastSubjectSequence } }));
+    const hasKey = key !== undefined;
+    const options = hasKey ? { msgID: keyId(feed, key) } : {};
+    if (!expected) return this.send(feed, data, hasKey, options);
+    return this.sendAfter(expected, feed, (lastSubjectSequence) =>
+      this.send(feed, data, hasKey, { ...options, expect: { lastSubjectSequence } }),
+    );
   }
 
   /**

@@ -22,6 +22,8 @@ const answerMs = 3000;
  */
 const checkMs = 2000;
 const fewProcesses = 4;
+/** How many times later at the most: a stream whose leader has lost messages is another one, which only its state tells. */
+const mostPutOff = 10;
 /** After how many missed heartbeats a consumer counts as gone. */
 const maxMissedHeartbeats = 2;
 
@@ -48,6 +50,8 @@ export class NatsSession implements ServerSession {
   /** How many processes there are, as the stream's state tells. */
   private consumers = 1;
   private check: NodeJS.Timeout | undefined = undefined;
+  /** When the stream's state was requested last, by `performance.now()`. */
+  private syncedAt = Number.NEGATIVE_INFINITY;
   private syncing: Promise<void> | undefined = undefined;
   private nextSync: Promise<void> | undefined = undefined;
   private cause: Error | undefined = undefined;
@@ -140,7 +144,8 @@ export class NatsSession implements ServerSession {
   }
 
   private get checkAt(): number {
-    return this.context.feeds.completeAt + checkMs * intervalFactor(this.consumers, fewProcesses);
+    const interval = checkMs * intervalFactor(this.consumers, fewProcesses);
+    return Math.min(this.context.feeds.completeAt + interval, this.syncedAt + interval * mostPutOff);
   }
 
   private runCheck(): void {
@@ -166,6 +171,7 @@ export class NatsSession implements ServerSession {
       if (epoch !== feeds.epoch || last < offset) throw new Error('the stream was created again');
       await this.arrivalOf(last);
       feeds.hadAllAt(requestedAt);
+      this.syncedAt = requestedAt;
     } catch (error) {
       this.end(error as Error);
       throw error;
