@@ -1,5 +1,6 @@
-// All tests: those of `npm test`, by both versions of ioredis, the slow specs, those of sockets on every other Node that is supported, and the package. Each part
-// runs, also where one before it failed. The last line, alone on stdout, has the sums of Jest's runs: `N passed, N failed`.
+// All tests: those of `npm test` by both versions of ioredis, the slow specs, those of sockets on every other Node that is supported, and the
+// package. Each part runs, also where one before it failed. The last line, alone on stdout, has the sums of Jest's runs:
+// `N passed, N failed`.
 //   NODES='22 24' npm run test:all    only these beside the Node that runs it; '' for none
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -214,7 +214,7 @@ inBrowser('the pages for operators in Chromium', () => {
     await peer?.sees('event: reset');
     await page.reload();
     await shows(page, '#feed-title', 'orders/1');
-    await page.click('#followers');
+    await page.click('#connections');
     await shows(page, '#summary', '1 connection open that match');
     expect(await page.inputValue('#search [name=feed]')).toBe('orders/1');
 

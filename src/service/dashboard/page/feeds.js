@@ -94,7 +94,7 @@ async function inspect() {
     missing.length > 0 && `no answer from ${missing.join(', ')}`,
   ];
   write($('#feed-facts'), facts.filter(Boolean).join(' · '));
-  $('#followers').href = `connections?${new URLSearchParams({ feed: id })}`;
+  $('#connections').href = `connections?${new URLSearchParams({ feed: id })}`;
   const stored = historyLength === undefined ? '' : `${count(historyLength)} stored, ${bytes(historyBytes)}`;
   const newest = messages.length === mostMessages ? `the ${mostMessages} newest` : '';
   write($('#history-more'), messages.length === 0 ? 'Nothing is stored.' : [stored, newest].filter(Boolean).join(' · '));
@@ -133,7 +133,7 @@ publishForm.addEventListener('submit', (event) => {
 $('#clear').addEventListener('click', async () => {
   const isDone = await confirmed({
     title: `Clear ${shown}?`,
-    text: 'All that is stored of this feed is removed, on all nodes. Its followers are told by a reset. This cannot be undone.',
+    text: 'All that is stored of this feed is removed, on all nodes. Its subscribers get a reset. This cannot be undone.',
     action: 'Clear',
     work: () => ask(pathOf(shown), { method: 'DELETE' }),
   });
