@@ -150,9 +150,9 @@ describe.each(platforms)('follow() on %s', (platform) => {
 
   it('says what it waited for, and what has come so far, when its time is over', async () => {
     const { app, feeds } = await serveOwn();
-    const messages = await follow(app, '/feeds/a', { timeoutMs: 50 });
+    const messages = await follow(app, '/feeds/a', { timeoutMs: 3000 });
     expect((await rejected(messages.next(), FeedTimeoutError)).message).toMatch(
-      /^GET http:\S+\/feeds\/a: no message within 50 ms\. So far: none\.$/,
+      /^GET http:\S+\/feeds\/a: no message within 3000 ms\. So far: none\.$/,
     );
     for (let n = 1; n <= 6; n += 1) await feeds.publish('a', n, { type: 'count' });
     for (let n = 1; n <= 6; n += 1) await messages.next({ timeoutMs: 5000 });
