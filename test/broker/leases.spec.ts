@@ -1,6 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type LeaseListener, Leases, leasesFeed } from '../../src/feed/cluster/leases.js';
+import type { Broker } from '../../src/feed/broker/broker.js';
+import type { LeaseListener } from '../../src/feed/cluster/lease-claim.js';
+import { Leases, leasesFeed } from '../../src/feed/cluster/leases.js';
+import type { StoredMessage } from '../../src/feed/message/message.js';
 import { describeBrokers, engineOf, roomy } from '../support/brokers.js';
+import { Bus } from '../support/bus.js';
 import { atEnd } from '../support/ends.js';
 import { until } from '../support/until.js';
 
@@ -132,5 +136,50 @@ describeBrokers('leases:', (kind) => {
     await one?.broker.publish(leasesFeed, { type: undefined, text, isJson: false });
     expect(await one?.leases.take('a')).toBe(true);
     expect(one?.heard).toEqual([]);
+  });
+});
+
+describe('leases of which something is missed or comes late:', () => {
+  const holderOn = (broker: Broker, ofMs = termMs) => {
+    const leases = new Leases(broker, ofMs);
+    const one = new Holder(leases);
+    leases.start(one);
+    atEnd(() => leases.stop());
+    return one;
+  };
+
+  it('a lease that is asked for in the moment in which it is taken is released', async () => {
+    const bus = new Bus();
+    const [one, other] = [holderOn(bus.broker()), holderOn(bus.broker())];
+    let freed: Promise<void> | undefined;
+    bus.onDelivered = ({ text }) => {
+      if (text.includes('"take":[{"name":"a"')) freed ??= other.leases.free('a');
+    };
+    expect(await one.leases.take('a')).toBe(true);
+    expect(one.leases.holds('a')).toBe(false);
+    await freed;
+    expect(await other.leases.take('a')).toBe(true);
+  });
+
+  it('a holder that has missed that its lease was asked for is asked again', async () => {
+    const bus = new Bus();
+    let missed = 0;
+    const misses = ({ text }: StoredMessage) => text.includes('"recall":["a"]') && ++missed <= 2;
+    const [one, other] = [holderOn(bus.broker(misses)), holderOn(bus.broker())];
+    expect(await one.leases.take('a')).toBe(true);
+    await other.leases.free('a');
+    expect(missed).toBe(3);
+    expect(one.heard).toEqual(['recalled a', 'released a']);
+    expect(one.leases.holds('a')).toBe(false);
+  });
+
+  it('a holder that goes on though its lease was asked for keeps it: who wants it too does not wait for ever', async () => {
+    const bus = new Bus();
+    const misses = ({ text }: StoredMessage) => text.includes('"recall":["a"]');
+    const [one, other] = [holderOn(bus.broker(misses)), holderOn(bus.broker())];
+    expect(await one.leases.take('a')).toBe(true);
+    await other.leases.recall('a');
+    expect(await other.leases.take('a')).toBe(false);
+    expect(one.leases.holds('a')).toBe(true);
   });
 });

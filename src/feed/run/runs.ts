@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { filter, firstValueFrom, map, type ObservableInput } from 'rxjs';
-import type { LeaseListener } from '../cluster/leases.js';
+import type { LeaseListener } from '../cluster/lease-claim.js';
 import { BrokerUnavailableError, FeedEndedError, FeedPositionError } from '../errors/broker.errors.js';
 import { failureOf } from '../errors/failure.js';
 import { FeedException } from '../errors/feed-exception.js';
