@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Broker, History, MessageSink } from '../broker/broker.js';
 import { Waiters } from '../broker/waiters.js';
@@ -52,7 +53,9 @@ export class Leases implements MessageSink {
   constructor(
     private readonly broker: Broker,
     private readonly termMs = term,
-  ) {}
+  ) {
+    setMaxListeners(0, this.stopping.signal); // as many as wait for leases at the same time
+  }
 
   /** Begins to hear of the leases of others. */
   start(listener: LeaseListener): void {
