@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Broker } from '../../src/feed/broker/broker.js';
-import type { LeaseListener } from '../../src/feed/cluster/lease-claim.js';
+import type { Claim, LeaseListener } from '../../src/feed/cluster/lease-claim.js';
 import { Leases, leasesFeed } from '../../src/feed/cluster/leases.js';
+import { BrokerUnavailableError } from '../../src/feed/errors/broker.errors.js';
 import type { StoredMessage } from '../../src/feed/message/message.js';
 import { describeBrokers, engineOf, roomy } from '../support/brokers.js';
 import { Bus } from '../support/bus.js';
@@ -181,5 +182,37 @@ describe('leases of which something is missed or comes late:', () => {
     await other.leases.recall('a');
     expect(await other.leases.take('a')).toBe(false);
     expect(one.leases.holds('a')).toBe(true);
+  });
+
+  it('a release that comes after its holder has taken the lease again does not leave the lease to two', async () => {
+    const bus = new Bus();
+    const [one, other] = [holderOn(bus.broker()), holderOn(bus.broker())];
+    let taken: Claim | undefined;
+    bus.onDelivered = ({ text }) => {
+      taken ??= JSON.parse(text) as Claim;
+    };
+    expect(await one.leases.take('a')).toBe(true);
+    const late = { ...(taken as Claim), take: [], release: ['a'] };
+    await bus.broker().publish(leasesFeed, { type: undefined, text: JSON.stringify(late), isJson: true });
+    expect(await other.leases.take('a')).toBe(true);
+    expect([one, other].map(({ leases }) => leases.holds('a'))).toEqual([false, true]);
+    expect(one.heard).toEqual(['released a', 'taken a']);
+  });
+
+  it('a claim that comes after it has been withdrawn leaves no lease of nobody', async () => {
+    const bus = new Bus();
+    const one = bus.broker();
+    const other = holderOn(bus.broker());
+    const { publish } = one;
+    let late: (() => Promise<unknown>) | undefined;
+    one.publish = async (...args) => {
+      if (late) return publish(...args);
+      late = () => publish(...args);
+      throw new BrokerUnavailableError('it comes late as the test asks');
+    };
+    await expect(holderOn(one).leases.take('a')).rejects.toThrow(BrokerUnavailableError);
+    await late?.();
+    await until(() => other.heard.includes('released a'));
+    expect(other.leases.isTaken('a')).toBe(false);
   });
 });

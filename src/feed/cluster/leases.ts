@@ -32,6 +32,8 @@ export class Leases implements MessageSink {
   private readonly leases = new Map<string, Lease>();
   /** Those of this node, with their notes. */
   private readonly own = new Map<string, string | undefined>();
+  /** Those that this node is about to have. */
+  private readonly claiming = new Set<string>();
   /** Those that this node has released, or claimed in vain: it says so again until it hears it. */
   private readonly releasing = new Set<string>();
   /** Those that their holders have been asked to release, and that they have not released yet. */
@@ -160,7 +162,9 @@ export class Leases implements MessageSink {
         this.lookAfter();
         if (before?.holder !== holder) this.recalled.delete(name);
         this.leases.set(name, { holder, note, until: time + termMs, overAt: performance.now() + termMs });
-        if (before?.holder === this.holder && holder !== this.holder) this.lose(name);
+        if (holder !== this.holder) {
+          if (this.own.delete(name)) this.listener?.onTaken(name);
+        } else if (!before && !this.own.has(name) && !this.claiming.has(name)) void this.withdraw(name); // it comes after its withdrawal
       }
     }
     this.offset = offset;
@@ -171,11 +175,14 @@ export class Leases implements MessageSink {
   private async claim(name: string, note: string | undefined): Promise<void> {
     const isFirst = !this.leases.has(name);
     const release = this.releasing.delete(name) ? [name] : []; // others may not have heard it yet
+    this.claiming.add(name);
     try {
       await this.publish({ take: [{ name, note }], release });
     } catch (error) {
       if (isFirst) void this.withdraw(name);
       throw error;
+    } finally {
+      this.claiming.delete(name);
     }
   }
 
@@ -205,9 +212,7 @@ export class Leases implements MessageSink {
   private async whenReleased(name: string): Promise<boolean> {
     const overAt = this.leases.get(name)?.overAt ?? 0;
     let isOver = false;
-    const over = this.waitUntil(overAt).finally(() => {
-      isOver = true;
-    });
+    const over = this.waitUntil(overAt).finally(() => (isOver = true));
     over.catch(() => {}); // who still waits then gets the error
     while (!isOver && this.isOthers(name) && this.recalled.has(name)) await Promise.race([this.waiters.wait(this.offset + 1), over]);
     return !isOver || this.leases.get(name)?.overAt === overAt || !this.isOthers(name);
@@ -217,10 +222,6 @@ export class Leases implements MessageSink {
   private async catchUp(): Promise<void> {
     const [newest] = (await this.broker.read(leasesFeed, 'newest', 0)).messages;
     if (newest && newest.offset > this.offset) await this.waiters.wait(newest.offset);
-  }
-
-  private lose(name: string): void {
-    if (this.own.delete(name)) this.listener?.onTaken(name);
   }
 
   /** Reads what was claimed in the last seconds; where history does not go back that far, each lease is heard of within that time. */
