@@ -1,6 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type LeaseListener, Leases, leasesFeed } from '../../src/feed/cluster/leases.js';
+import type { Broker } from '../../src/feed/broker/broker.js';
+import type { Claim, LeaseListener } from '../../src/feed/cluster/lease-claim.js';
+import { Leases, leasesFeed } from '../../src/feed/cluster/leases.js';
+import { BrokerUnavailableError } from '../../src/feed/errors/broker.errors.js';
+import type { StoredMessage } from '../../src/feed/message/message.js';
 import { describeBrokers, engineOf, roomy } from '../support/brokers.js';
+import { Bus } from '../support/bus.js';
 import { atEnd } from '../support/ends.js';
 import { until } from '../support/until.js';
 
@@ -132,5 +137,82 @@ describeBrokers('leases:', (kind) => {
     await one?.broker.publish(leasesFeed, { type: undefined, text, isJson: false });
     expect(await one?.leases.take('a')).toBe(true);
     expect(one?.heard).toEqual([]);
+  });
+});
+
+describe('leases of which something is missed or comes late:', () => {
+  const holderOn = (broker: Broker, ofMs = termMs) => {
+    const leases = new Leases(broker, ofMs);
+    const one = new Holder(leases);
+    leases.start(one);
+    atEnd(() => leases.stop());
+    return one;
+  };
+
+  it('a lease that is asked for in the moment in which it is taken is released', async () => {
+    const bus = new Bus();
+    const [one, other] = [holderOn(bus.broker()), holderOn(bus.broker())];
+    let freed: Promise<void> | undefined;
+    bus.onDelivered = ({ text }) => {
+      if (text.includes('"take":[{"name":"a"')) freed ??= other.leases.free('a');
+    };
+    expect(await one.leases.take('a')).toBe(true);
+    expect(one.leases.holds('a')).toBe(false);
+    await freed;
+    expect(await other.leases.take('a')).toBe(true);
+  });
+
+  it('a holder that has missed that its lease was asked for is asked again', async () => {
+    const bus = new Bus();
+    let missed = 0;
+    const misses = ({ text }: StoredMessage) => text.includes('"recall":["a"]') && ++missed <= 2;
+    const [one, other] = [holderOn(bus.broker(misses)), holderOn(bus.broker())];
+    expect(await one.leases.take('a')).toBe(true);
+    await other.leases.free('a');
+    expect(missed).toBe(3);
+    expect(one.heard).toEqual(['recalled a', 'released a']);
+    expect(one.leases.holds('a')).toBe(false);
+  });
+
+  it('a holder that goes on though its lease was asked for keeps it: who wants it too does not wait for ever', async () => {
+    const bus = new Bus();
+    const misses = ({ text }: StoredMessage) => text.includes('"recall":["a"]');
+    const [one, other] = [holderOn(bus.broker(misses)), holderOn(bus.broker())];
+    expect(await one.leases.take('a')).toBe(true);
+    await other.leases.recall('a');
+    expect(await other.leases.take('a')).toBe(false);
+    expect(one.leases.holds('a')).toBe(true);
+  });
+
+  it('a release that comes after its holder has taken the lease again does not leave the lease to two', async () => {
+    const bus = new Bus();
+    const [one, other] = [holderOn(bus.broker()), holderOn(bus.broker())];
+    let taken: Claim | undefined;
+    bus.onDelivered = ({ text }) => {
+      taken ??= JSON.parse(text) as Claim;
+    };
+    expect(await one.leases.take('a')).toBe(true);
+    const late = { ...(taken as Claim), take: [], release: ['a'] };
+    await bus.broker().publish(leasesFeed, { type: undefined, text: JSON.stringify(late), isJson: true });
+    expect(await other.leases.take('a')).toBe(true);
+    expect([one, other].map(({ leases }) => leases.holds('a'))).toEqual([false, true]);
+    expect(one.heard).toEqual(['released a', 'taken a']);
+  });
+
+  it('a claim that comes after it has been withdrawn leaves no lease of nobody', async () => {
+    const bus = new Bus();
+    const one = bus.broker();
+    const other = holderOn(bus.broker());
+    const { publish } = one;
+    let late: (() => Promise<unknown>) | undefined;
+    one.publish = async (...args) => {
+      if (late) return publish(...args);
+      late = () => publish(...args);
+      throw new BrokerUnavailableError('it comes late as the test asks');
+    };
+    await expect(holderOn(one).leases.take('a')).rejects.toThrow(BrokerUnavailableError);
+    await late?.();
+    await until(() => other.heard.includes('released a'));
+    expect(other.leases.isTaken('a')).toBe(false);
   });
 });

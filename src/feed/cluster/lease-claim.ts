@@ -29,3 +29,15 @@ export interface Lease {
   /** When it is over as far as this process can tell, by `performance.now()`. */
   readonly overAt: number;
 }
+
+/** What leases are kept for. */
+export interface LeaseListener {
+  /** The holder of a lease has not renewed it. Told again until a node takes it. */
+  onExpired(name: string, note: string | undefined): void;
+  /** A lease has been released, by whichever node. */
+  onReleased(name: string): void;
+  /** Some node asks for a lease of this one to be released. */
+  onRecalled(name: string): void;
+  /** Another node has taken a lease of this one, which did not renew it in time. */
+  onTaken(name: string): void;
+}

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Broker, History, MessageSink } from '../broker/broker.js';
 import { Waiters } from '../broker/waiters.js';
 import { BrokerUnavailableError } from '../errors/broker.errors.js';
 import type { StoredMessage } from '../message/message.js';
-import { type Claim, claimOf, type Lease } from './lease-claim.js';
+import { type Claim, claimOf, type Lease, type LeaseListener } from './lease-claim.js';
 
 /** The feed on which leases are taken, renewed and released. No client can follow it or publish to it: no feed id has a `$`. */
 export const leasesFeed = '$leases';
@@ -20,18 +21,6 @@ const mostLeases = 1_000_000;
 /** How many bytes of the past are read at a start: some seconds of it. */
 const pastBytes = 1_000_000;
 
-/** What leases are kept for. */
-export interface LeaseListener {
-  /** The holder of a lease has not renewed it. Told again until a node takes it. */
-  onExpired(name: string, note: string | undefined): void;
-  /** A lease has been released, by whichever node. */
-  onReleased(name: string): void;
-  /** Some node asks for a lease of this one to be released. */
-  onRecalled(name: string): void;
-  /** Another node has taken a lease of this one, which did not renew it in time. */
-  onTaken(name: string): void;
-}
-
 /**
  * Leases on names, over all nodes that share a broker: one node holds a name for as long as it renews it.
  *
@@ -43,6 +32,8 @@ export class Leases implements MessageSink {
   private readonly leases = new Map<string, Lease>();
   /** Those of this node, with their notes. */
   private readonly own = new Map<string, string | undefined>();
+  /** Those that this node is about to have. */
+  private readonly claiming = new Set<string>();
   /** Those that this node has released, or claimed in vain: it says so again until it hears it. */
   private readonly releasing = new Set<string>();
   /** Those that their holders have been asked to release, and that they have not released yet. */
@@ -64,7 +55,9 @@ export class Leases implements MessageSink {
   constructor(
     private readonly broker: Broker,
     private readonly termMs = term,
-  ) {}
+  ) {
+    setMaxListeners(0, this.stopping.signal); // as many as wait for leases at the same time
+  }
 
   /** Begins to hear of the leases of others. */
   start(listener: LeaseListener): void {
@@ -85,7 +78,8 @@ export class Leases implements MessageSink {
    * Takes a lease, and renews it from then on.
    *
    * @param note what other nodes hear of it when it expires
-   * @returns whether this node holds it now; if not, another one does, and has not been asked to release it
+   * @returns whether this node has got it, which may have been asked for again already (see `holds()`); if not, another one has it, and has
+   * not heard that it should release it
    * @throws what the broker fails with
    */
   async take(name: string, note?: string): Promise<boolean> {
@@ -94,8 +88,7 @@ export class Leases implements MessageSink {
       await this.waitUntil(this.missedAt + this.termMs);
       if (this.isOthers(name)) {
         await this.catchUp();
-        if (this.isOthers(name) && !this.recalled.has(name)) return false;
-        await this.whenReleased(name);
+        if (this.isOthers(name) && !(this.recalled.has(name) && (await this.whenReleased(name)))) return false;
       }
       const missedAt = this.missedAt;
       await this.claim(name, note);
@@ -104,6 +97,7 @@ export class Leases implements MessageSink {
     }
     this.own.set(name, note);
     this.lookAfter();
+    if (this.recalled.has(name)) await this.release(name); // before it was known to be this node's
     return true;
   }
 
@@ -122,10 +116,12 @@ export class Leases implements MessageSink {
     return this.publish({ recall: [name] });
   }
 
-  /** Asks the holder of a lease to release it, and waits until it has, or its lease is over. */
+  /** Asks the holder of a lease to release it, again where it has missed that, and waits until it has, or its lease is over. */
   async free(name: string): Promise<void> {
-    await this.recall(name);
-    await this.whenReleased(name);
+    do {
+      await this.recall(name);
+      await this.whenReleased(name);
+    } while (this.isOthers(name));
   }
 
   /** Releases a lease of this node; at once here, and for the others as soon as the broker is available. */
@@ -166,7 +162,9 @@ export class Leases implements MessageSink {
         this.lookAfter();
         if (before?.holder !== holder) this.recalled.delete(name);
         this.leases.set(name, { holder, note, until: time + termMs, overAt: performance.now() + termMs });
-        if (before?.holder === this.holder && holder !== this.holder) this.lose(name);
+        if (holder !== this.holder) {
+          if (this.own.delete(name)) this.listener?.onTaken(name);
+        } else if (!before && !this.own.has(name) && !this.claiming.has(name)) void this.withdraw(name); // it comes after its withdrawal
       }
     }
     this.offset = offset;
@@ -176,12 +174,15 @@ export class Leases implements MessageSink {
   /** Where this fails, the claim may be stored all the same: without a holder before, it would expire as if this node were gone. */
   private async claim(name: string, note: string | undefined): Promise<void> {
     const isFirst = !this.leases.has(name);
-    this.releasing.delete(name);
+    const release = this.releasing.delete(name) ? [name] : []; // others may not have heard it yet
+    this.claiming.add(name);
     try {
-      await this.publish({ take: [{ name, note }] });
+      await this.publish({ take: [{ name, note }], release });
     } catch (error) {
       if (isFirst) void this.withdraw(name);
       throw error;
+    } finally {
+      this.claiming.delete(name);
     }
   }
 
@@ -203,22 +204,24 @@ export class Leases implements MessageSink {
     return known !== undefined && known.holder !== this.holder && known.overAt > performance.now();
   }
 
-  /** Waits until a lease that another node has been asked for is released, or is over. */
-  private async whenReleased(name: string): Promise<void> {
-    while (this.isOthers(name)) {
-      const { overAt } = this.leases.get(name) as Lease;
-      await Promise.race([this.waiters.wait(this.offset + 1), this.waitUntil(overAt)]);
-    }
+  /**
+   * Waits until a lease that another node has been asked for is released, or is over.
+   *
+   * @returns false where it has been renewed instead: its holder has missed that it was asked
+   */
+  private async whenReleased(name: string): Promise<boolean> {
+    const overAt = this.leases.get(name)?.overAt ?? 0;
+    let isOver = false;
+    const over = this.waitUntil(overAt).finally(() => (isOver = true));
+    over.catch(() => {}); // who still waits then gets the error
+    while (!isOver && this.isOthers(name) && this.recalled.has(name)) await Promise.race([this.waiters.wait(this.offset + 1), over]);
+    return !isOver || this.leases.get(name)?.overAt === overAt || !this.isOthers(name);
   }
 
   /** Waits until this node knows what was said before now: what has just been done on another node counts. */
   private async catchUp(): Promise<void> {
     const [newest] = (await this.broker.read(leasesFeed, 'newest', 0)).messages;
     if (newest && newest.offset > this.offset) await this.waiters.wait(newest.offset);
-  }
-
-  private lose(name: string): void {
-    if (this.own.delete(name)) this.listener?.onTaken(name);
   }
 
   /** Reads what was claimed in the last seconds; where history does not go back that far, each lease is heard of within that time. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { filter, firstValueFrom, map, type ObservableInput } from 'rxjs';
-import type { LeaseListener } from '../cluster/leases.js';
+import type { LeaseListener } from '../cluster/lease-claim.js';
 import { BrokerUnavailableError, FeedEndedError, FeedPositionError } from '../errors/broker.errors.js';
 import { failureOf } from '../errors/failure.js';
 import { FeedException } from '../errors/feed-exception.js';
@@ -174,14 +174,14 @@ export class Runs implements LeaseListener {
   }
 
   /**
-   * Only with the feed's lease, which it releases unless it throws.
+   * Only with the feed's lease, which it releases unless it throws. Where the lease is asked for meanwhile, nothing is begun.
    *
    * @throws what the producer throws; BrokerUnavailableError
    */
   private async produce(feed: string, producer: Producer, options: RunOptions): Promise<FeedRun> {
     const { leases, broker } = this.context;
     const { after, end, isEnded } = await broker.read(feed, 'end', 0);
-    if (isEnded) {
+    if (isEnded || !leases.holds(feed)) {
       await leases.release(feed);
       return this.described(feed, 'ended');
     }
@@ -228,6 +228,7 @@ export class Runs implements LeaseListener {
     let end = failed('The node that ran the producer of this feed is no longer available.');
     await this.persist(feed, async () => {
       if ((await broker.read(feed, 'end', 0)).isEnded) return leases.release(feed);
+      if (!leases.holds(feed)) return;
       if (restart) {
         await broker.clear(feed);
         try {
