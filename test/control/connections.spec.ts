@@ -179,6 +179,45 @@ describe.each(platforms)('connections on %s', (platform) => {
     });
   });
 
+  describe('are ended while they are being opened:', () => {
+    let served: Served;
+    let give: ((state: string) => void) | undefined;
+    let peer: Peer;
+    beforeEach(async () => {
+      give = undefined;
+      const snapshot = () =>
+        new Promise<string>((resolve) => {
+          give = resolve;
+        });
+      served = await serve({ jwtSecret, public: false, stallMs: 0, historyBytes: 2 ** 25, rules: { b: { snapshot } } });
+      peer = await Peer.get(served.port, '/feeds/b?format=sse', await alice());
+      await until(() => give !== undefined);
+    });
+    const alice = async () => `Authorization: Bearer ${await sign({ sub: 'alice', feeds: ['*'] })}`;
+    const disconnect = (reconnect: boolean) => served.feeds.disconnect({ subject: 'alice' }, { reason: 'enough', reconnect });
+    const revoke = () => served.feeds.revoke({ subject: 'alice', until: Date.now() + 60_000 });
+    const answer = async () => {
+      give?.('x');
+      await peer.sees('}');
+      return [peer.status, JSON.parse(peer.body).code];
+    };
+
+    it('by a disconnect, which waits for their answer longer than for clients that do not read', async () => {
+      for (let n = 0; n < 300; n += 1) await served.feeds.publish('a', `${n} ${'x'.repeat(60_000)}`);
+      const stalled = await Peer.get(served.port, '/feeds/a?since=earliest', await alice());
+      stalled.socket.pause();
+      await until(() => served.feeds.counts().bufferedBytes > 0);
+      expect(await disconnect(false)).toMatchObject({ ended: 2 });
+      await until(() => served.feeds.counts().open === 1);
+      expect(await answer()).toEqual([403, 'FEED_DISCONNECTED']);
+    });
+
+    it('by several revocations', async () => {
+      for (let n = 0; n < 2; n += 1) expect(await revoke()).toMatchObject({ ended: 1 });
+      expect(await answer()).toEqual([403, 'FEED_REVOKED']);
+    });
+  });
+
   it('are ended with words for their clients, and without a reconnection where none is wanted', async () => {
     const served = await serve();
     const events: FeedEvent[] = [];

@@ -131,7 +131,7 @@ export class Registry implements ConnectionContext {
     for (const connection of this.find(filter)) {
       // One that was ended before, and whose client does not read, is still there.
       if (connection.reason !== undefined && !isForced) continue;
-      if (connection.reason !== undefined && reason === 'revoked') connection.destroy();
+      if (connection.reason !== undefined && connection.isOpen && reason === 'revoked') connection.destroy();
       connection.end(reason, notice);
       ended.push(connection);
     }
@@ -139,11 +139,14 @@ export class Registry implements ConnectionContext {
     return ended.length;
   }
 
-  /** Gives clients a short time to read what waits, another one to read why it was given up, and then closes what is left. */
+  /**
+   * Gives clients a short time to read what waits, another one to read why it was given up, and then closes what is left. One that is being
+   * opened is left alone: it is answered once it is ready.
+   */
   private async force(ended: readonly Connection[]): Promise<void> {
     for (const step of ['finish', 'destroy'] as const) {
       await sleep(forceMs, undefined, { ref: false });
-      for (const connection of ended) if (this.connections.has(connection)) connection[step]();
+      for (const connection of ended) if (connection.isOpen && this.connections.has(connection)) connection[step]();
     }
   }
 
