@@ -93,8 +93,11 @@ export class Runs implements LeaseListener {
    * @throws FeedException FEED_BROKER (503)
    */
   async clear(feed: string): Promise<void> {
-    const { leases } = this.context;
-    await this.takingOver.get(feed);
+    const { leases, broker } = this.context;
+    const takingOver = this.running.has(feed) ? undefined : this.takingOver.get(feed);
+    // It goes on for as long as the broker is unavailable.
+    if (takingOver && broker.unavailableSince !== undefined) throw new FeedException('FEED_BROKER');
+    await takingOver;
     if (this.giveUp(feed, new FeedEndedError(feed))) await leases.release(feed);
     else if (leases.isTaken(feed) && !leases.holds(feed)) await leases.free(feed).catch(throwFeedException);
     await this.publisher.clear(feed);
