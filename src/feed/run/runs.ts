@@ -226,7 +226,9 @@ export class Runs implements LeaseListener {
   private async takeOver(feed: string, joined: { producer: Producer; options: RunOptions } | undefined): Promise<void> {
     const { leases, broker } = this.context;
     await sleep(Math.random() * takeOverMs, undefined, { ref: false });
-    if (this.isStopping || !leases.isTaken(feed) || !(await leases.take(feed, joined?.options.onLost))) return;
+    // It may have been released, or taken for a run that has begun here, meanwhile.
+    if (this.isStopping || !leases.isTaken(feed) || leases.holds(feed)) return;
+    if (!(await leases.take(feed, joined?.options.onLost))) return;
     let restart = joined;
     let end = failed('The node that ran the producer of this feed is no longer available.');
     await this.persist(feed, async () => {
