@@ -93,8 +93,11 @@ export class Runs implements LeaseListener {
    * @throws FeedException FEED_BROKER (503)
    */
   async clear(feed: string): Promise<void> {
-    const { leases } = this.context;
-    await this.takingOver.get(feed);
+    const { leases, broker } = this.context;
+    const takingOver = this.running.has(feed) ? undefined : this.takingOver.get(feed);
+    // It goes on for as long as the broker is unavailable.
+    if (takingOver && broker.unavailableSince !== undefined) throw new FeedException('FEED_BROKER');
+    await takingOver;
     if (this.giveUp(feed, new FeedEndedError(feed))) await leases.release(feed);
     else if (leases.isTaken(feed) && !leases.holds(feed)) await leases.free(feed).catch(throwFeedException);
     await this.publisher.clear(feed);
@@ -223,7 +226,9 @@ export class Runs implements LeaseListener {
   private async takeOver(feed: string, joined: { producer: Producer; options: RunOptions } | undefined): Promise<void> {
     const { leases, broker } = this.context;
     await sleep(Math.random() * takeOverMs, undefined, { ref: false });
-    if (this.isStopping || !leases.isTaken(feed) || !(await leases.take(feed, joined?.options.onLost))) return;
+    // It may have been released, or taken for a run that has begun here, meanwhile.
+    if (this.isStopping || !leases.isTaken(feed) || leases.holds(feed)) return;
+    if (!(await leases.take(feed, joined?.options.onLost))) return;
     let restart = joined;
     let end = failed('The node that ran the producer of this feed is no longer available.');
     await this.persist(feed, async () => {
