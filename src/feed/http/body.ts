@@ -57,10 +57,15 @@ export async function readEnd(request: FeedRequest, end: string, limit: number):
   return { reason, message };
 }
 
-/** The JSON of a request that may have no body: `{}` then. Whether it has one, no header tells in HTTP/2 (RFC 9113 section 8.1.1): it is read. */
+/**
+ * The JSON of a request that may have no body: `{}` then. Whether it has one, no header tells in HTTP/2 (RFC 9113 section 8.1.1): it is read.
+ * In HTTP/1, one without is not: its client may have left, and then nothing tells the end of what it sent.
+ */
 async function readOptional(request: FeedRequest, limit: number): Promise<unknown> {
   const { raw, parsedBody } = request;
+  const { 'content-length': length, 'transfer-encoding': encoding } = raw.headers;
   if (raw.readableEnded || parsedBody !== undefined) return isNothing(parsedBody) ? {} : readBody(request, limit, [json]);
+  if (raw.httpVersionMajor === 1 && encoding === undefined && Number(length ?? 0) === 0) return {};
   const value = await readUtf8(raw, limit);
   request.checkGrant();
   if (value === '') return {};
@@ -109,6 +114,7 @@ function readBytes(request: IncomingMessage, limit: number): Promise<Buffer> {
     const chunks: Buffer[] = [];
     let size = 0;
     const onClose = () => reject(invalid('The body is incomplete.'));
+    if (request.destroyed) return onClose(); // its client has left: no event comes any more
     request.on('data', (chunk: Buffer) => {
       size += chunk.length;
       if (size <= limit) chunks.push(chunk);
