@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect } from 'node:http2';
+import { gzipSync } from 'node:zlib';
 import { Controller, Param } from '@nestjs/common';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { EventSource } from 'eventsource';
@@ -185,6 +186,39 @@ describe.each(platforms)('feeds that end on %s', (platform) => {
     peer.socket.end(`${head.join('\r\n')}\r\n\r\n{}`);
     await until(() => failures.length === 1);
     expect(failures[0]).toMatchObject({ code: 'FEED_MESSAGE', message: 'The body is incomplete.' });
+  });
+
+  it.each(['Content-Length', 'Transfer-Encoding'])('are not ended by a body that is compressed (with %s)', async (header) => {
+    const { port } = await serve(
+      platform,
+      { imports: [feedModule({ publishKey, public: true })] },
+      (app) => withoutParsers(app.getHttpAdapter()),
+      { bodyParser: false },
+    );
+    const body = gzipSync('{"error":"x"}').toString('latin1');
+    const [value, sent] =
+      header === 'Content-Length' ? [body.length, body] : ['chunked', `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`];
+    const peer = await Peer.to(port);
+    const head = ['POST /feeds/a?end HTTP/1.1', 'Host: test', `Authorization: Bearer ${publishKey}`, 'Content-Type: application/json'];
+    peer.send(`${head.join('\r\n')}\r\nContent-Encoding: gzip\r\n${header}: ${value}\r\n\r\n${sent}`);
+    await peer.sees('FEED_MEDIA_TYPE');
+    expect(peer.status).toBe(415);
+  });
+
+  it.each([
+    ['Content-Type: text/plain\r\nContent-Length: 1', 415],
+    ['Content-Type: application/json\r\nContent-Length: 10000000', 413],
+  ])('refuse an end at once that has %j', async (headers, status) => {
+    const { port } = await serve(
+      platform,
+      { imports: [feedModule({ publishKey, public: true })] },
+      (app) => withoutParsers(app.getHttpAdapter()),
+      { bodyParser: false },
+    );
+    const peer = await Peer.to(port);
+    peer.send(`POST /feeds/a?end HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer ${publishKey}\r\n${headers}\r\n\r\n`);
+    await peer.sees('"code"');
+    expect(peer.status).toBe(status);
   });
 
   it('take nothing more until they are cleared; then they begin anew, and those who have a position are told', async () => {

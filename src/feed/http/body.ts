@@ -65,12 +65,13 @@ async function readOptional(request: FeedRequest, limit: number): Promise<unknow
   const { raw, parsedBody } = request;
   const { 'content-length': length, 'transfer-encoding': encoding } = raw.headers;
   if (raw.readableEnded || parsedBody !== undefined) return isNothing(parsedBody) ? {} : readBody(request, limit, [json]);
-  if (raw.httpVersionMajor === 1 && encoding === undefined && Number(length ?? 0) === 0) return {};
-  const value = await readUtf8(raw, limit);
+  if (Number(length ?? 0) > 0) return readBody(request, limit, [json]);
+  if (raw.httpVersionMajor === 1 && encoding === undefined) return {};
+  const bytes = await readBytes(raw, limit);
   request.checkGrant();
-  if (value === '') return {};
+  if (bytes.length === 0) return {};
   typeOf(raw.headers, [json]);
-  return parseJson(value);
+  return parseJson(decodeUtf8(bytes, 'The body'));
 }
 
 /** What parsers make of a body without bytes. */
