@@ -212,6 +212,22 @@ describe.each(platforms)('connections on %s', (platform) => {
       expect(await answer()).toEqual([403, 'FEED_DISCONNECTED']);
     });
 
+    it('by a disconnect after which their clients reconnect: it is told in their format', async () => {
+      expect(await disconnect(true)).toMatchObject({ ended: 1 });
+      give?.('x');
+      await peer.closed();
+      expect([peer.status, peer.isComplete]).toEqual([200, true]);
+      expect(peer.body).toContain('event: error\ndata: {"code":"FEED_DISCONNECTED","message":"enough"}\n\n');
+      await until(() => served.feeds.counts().open === 0);
+      expect(served.feeds.counts().closed).toMatchObject({ disconnected: 1 });
+    });
+
+    it('by a disconnect, and then by a revocation', async () => {
+      await disconnect(true);
+      await revoke();
+      expect(await answer()).toEqual([403, 'FEED_REVOKED']);
+    });
+
     it('by several revocations', async () => {
       for (let n = 0; n < 2; n += 1) expect(await revoke()).toMatchObject({ ended: 1 });
       expect(await answer()).toEqual([403, 'FEED_REVOKED']);

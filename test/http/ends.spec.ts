@@ -1,10 +1,11 @@
 import { once } from 'node:events';
 import { connect } from 'node:http2';
+import { gzipSync } from 'node:zlib';
 import { Controller, Param } from '@nestjs/common';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { EventSource } from 'eventsource';
-import { firstValueFrom, NEVER, toArray } from 'rxjs';
-import { Feed, type FeedMessage } from '../../src/index.js';
+import { firstValueFrom, NEVER, tap, toArray } from 'rxjs';
+import { type AuthorizeRequest, Feed, type FeedMessage } from '../../src/index.js';
 import { atEnd } from '../support/ends.js';
 import { Peer } from '../support/peer.js';
 import {
@@ -33,6 +34,9 @@ class OwnController {
     return undefined;
   }
 }
+
+/** Allows everything, once the client has left. */
+const authorize = ({ request }: AuthorizeRequest) => new Promise<boolean>((resolve) => void request.once('close', () => resolve(true)));
 
 describe.each(platforms)('feeds that end on %s', (platform) => {
   let served: Served;
@@ -151,6 +155,70 @@ describe.each(platforms)('feeds that end on %s', (platform) => {
     }
     expect((await end('c5', '?end', undefined, {})).status).toBe(401);
     expect((await end('c5', '?end', {})).status).toBe(201);
+  });
+
+  it.each(['', 'Content-Length: 0\r\n'])('are ended also where the client has left before it was authorized (%j)', async (headers) => {
+    const { port, feeds } = await serveFeeds(platform, { public: false, authorize });
+    const peer = await Peer.to(port);
+    peer.socket.end(`POST /feeds/a?end HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer x\r\n${headers}\r\n`);
+    await until(async () => (await feeds.history('a')).ended !== undefined);
+  });
+
+  it.each(['/feeds/a', '/feeds/a?end'])('POST %s is over where its client has left before the body was read', async (target) => {
+    const failures: unknown[] = [];
+    const { port } = await serve(
+      platform,
+      { imports: [feedModule({ public: false, authorize })] },
+      (app) => {
+        withoutParsers(app.getHttpAdapter());
+        app.useGlobalInterceptors({ intercept: (_, next) => next.handle().pipe(tap({ error: (error) => failures.push(error) })) });
+      },
+      { bodyParser: false },
+    );
+    const peer = await Peer.to(port);
+    const head = [
+      `POST ${target} HTTP/1.1`,
+      'Host: test',
+      'Authorization: Bearer x',
+      'Content-Type: application/json',
+      'Content-Length: 2',
+    ];
+    peer.socket.end(`${head.join('\r\n')}\r\n\r\n{}`);
+    await until(() => failures.length === 1);
+    expect(failures[0]).toMatchObject({ code: 'FEED_MESSAGE', message: 'The body is incomplete.' });
+  });
+
+  it.each(['Content-Length', 'Transfer-Encoding'])('are not ended by a body that is compressed (with %s)', async (header) => {
+    const { port } = await serve(
+      platform,
+      { imports: [feedModule({ publishKey, public: true })] },
+      (app) => withoutParsers(app.getHttpAdapter()),
+      { bodyParser: false },
+    );
+    const body = gzipSync('{"error":"x"}').toString('latin1');
+    const [value, sent] =
+      header === 'Content-Length' ? [body.length, body] : ['chunked', `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`];
+    const peer = await Peer.to(port);
+    const head = ['POST /feeds/a?end HTTP/1.1', 'Host: test', `Authorization: Bearer ${publishKey}`, 'Content-Type: application/json'];
+    peer.send(`${head.join('\r\n')}\r\nContent-Encoding: gzip\r\n${header}: ${value}\r\n\r\n${sent}`);
+    await peer.sees('FEED_MEDIA_TYPE');
+    expect(peer.status).toBe(415);
+  });
+
+  it.each([
+    ['Content-Type: text/plain\r\nContent-Length: 1', 415],
+    ['Content-Type: application/json\r\nContent-Length: 10000000', 413],
+  ])('refuse an end at once that has %j', async (headers, status) => {
+    const { port } = await serve(
+      platform,
+      { imports: [feedModule({ publishKey, public: true })] },
+      (app) => withoutParsers(app.getHttpAdapter()),
+      { bodyParser: false },
+    );
+    const peer = await Peer.to(port);
+    peer.send(`POST /feeds/a?end HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer ${publishKey}\r\n${headers}\r\n\r\n`);
+    await peer.sees('"code"');
+    expect(peer.status).toBe(status);
   });
 
   it('take nothing more until they are cleared; then they begin anew, and those who have a position are told', async () => {

@@ -103,10 +103,10 @@ export class Connection
   /**
    * Gives the connection its transport, and begins to send.
    *
-   * @throws what the source failed with before the head was sent
+   * @throws as `throwFailure()`
    */
   open(makeTransport: () => Transport): void {
-    if (this.failure) throw this.failure.error;
+    this.throwFailure();
     this.transport = makeTransport();
     this.transport.listen(this);
     this.openedAt = Math.round(performance.now());

@@ -64,7 +64,7 @@ export class FeedAnswerer {
     let page: HistoryPage;
     try {
       page = await this.begin(poll, wanted);
-      poll.throwNotice(); // it may have been ended meanwhile
+      poll.throwFailure(); // it may have been ended meanwhile
     } catch (error) {
       registry.discard(poll);
       throw error;
@@ -96,12 +96,12 @@ export class FeedAnswerer {
     try {
       while (isEmpty(page)) {
         await poll.news();
-        poll.throwNotice();
+        poll.throwFailure();
         if (poll.reason !== undefined) return page;
         const { position } = page;
         page = await readHistory(this.broker, poll.feeds, () => position, limit);
       }
-      poll.throwNotice();
+      poll.throwFailure();
       poll.end('completed');
       return page;
     } catch (error) {

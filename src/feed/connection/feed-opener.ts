@@ -133,6 +133,7 @@ export class FeedOpener {
         this.registry.discard(connection);
         return undefined;
       }
+      request.checkGrant(); // one that was disconnected meanwhile may be revoked as well
       let transport = undefined as Transport | undefined;
       connection.open(() => {
         stopWatching();

@@ -63,11 +63,6 @@ export class Poll extends Connection {
     this.notify();
   }
 
-  /** @throws what its client is told where it should not come back: a poll has no other way to tell it */
-  throwNotice(): void {
-    if (this.failure && (this.failure.isFinal || this.reason === 'revoked')) throw this.failure.error;
-  }
-
   override onClose(): void {
     super.onClose();
     this.notify();

@@ -108,6 +108,12 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
     return this.queue !== undefined || (this.transport?.isFull ?? true);
   }
 
+  /** @throws what is answered while the head is not sent: what the source failed with, or what its client is told where it should not come back */
+  throwFailure(): void {
+    const { failure, reason } = this;
+    if (failure && (reason === undefined || failure.isFinal || reason === 'revoked')) throw failure.error;
+  }
+
   /** Sends some bytes without meaning, so that the client and the proxies before it keep the connection open. */
   sendHeartbeat(): void {
     this.sentBeat = this.context.keepAlive.beat;

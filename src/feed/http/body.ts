@@ -57,15 +57,21 @@ export async function readEnd(request: FeedRequest, end: string, limit: number):
   return { reason, message };
 }
 
-/** The JSON of a request that may have no body: `{}` then. Whether it has one, no header tells in HTTP/2 (RFC 9113 section 8.1.1): it is read. */
+/**
+ * The JSON of a request that may have no body: `{}` then. Whether it has one, no header tells in HTTP/2 (RFC 9113 section 8.1.1): it is read.
+ * In HTTP/1, one without is not: its client may have left, and then nothing tells the end of what it sent.
+ */
 async function readOptional(request: FeedRequest, limit: number): Promise<unknown> {
   const { raw, parsedBody } = request;
+  const { 'content-length': length, 'transfer-encoding': encoding } = raw.headers;
   if (raw.readableEnded || parsedBody !== undefined) return isNothing(parsedBody) ? {} : readBody(request, limit, [json]);
-  const value = await readUtf8(raw, limit);
+  if (Number(length ?? 0) > 0) return readBody(request, limit, [json]);
+  if (raw.httpVersionMajor === 1 && encoding === undefined) return {};
+  const bytes = await readBytes(raw, limit);
   request.checkGrant();
-  if (value === '') return {};
+  if (bytes.length === 0) return {};
   typeOf(raw.headers, [json]);
-  return parseJson(value);
+  return parseJson(decodeUtf8(bytes, 'The body'));
 }
 
 /** What parsers make of a body without bytes. */
@@ -109,6 +115,7 @@ function readBytes(request: IncomingMessage, limit: number): Promise<Buffer> {
     const chunks: Buffer[] = [];
     let size = 0;
     const onClose = () => reject(invalid('The body is incomplete.'));
+    if (request.destroyed) return onClose(); // its client has left: no event comes any more
     request.on('data', (chunk: Buffer) => {
       size += chunk.length;
       if (size <= limit) chunks.push(chunk);
