@@ -109,7 +109,7 @@ class FeedController {
     const { source, sourceHasIds } = this.options;
     await this.opener.open(feedRequest, response, {
       named,
-      source: source && (() => source(contextOf(feedRequest, ids))),
+      source: source && (() => source(contextOf(feedRequest, [...ids]))),
       resume: true,
       sourceHasIds,
       labelled: feedRequest.pathName === undefined,

@@ -23,6 +23,8 @@ const [mostInFlight, mostWaiting] = [64, 1000];
 const refusals: ReadonlySet<number> = new Set([400, 401, 413, 414, 431]);
 /** How many failures in a row are the last for a while, and how long that is, in milliseconds. */
 const [mostFailures, pauseMs] = [5, 5000];
+/** How long nothing is logged of requests that were not decided on, after one that was, in milliseconds. */
+const quietMs = 60_000;
 /** How many answers are stored. */
 const mostStored = 10_000;
 /** The most bytes of an answer. */
@@ -63,6 +65,7 @@ class Authorizer {
   private readonly waiting: (() => void)[] = [];
   private inFlight = 0;
   private isFailing = false;
+  private warnedAt = Number.NEGATIVE_INFINITY;
 
   constructor(
     private readonly url: URL,
@@ -169,11 +172,23 @@ class Authorizer {
   }
 
   private fail(error: Error): void {
-    if (error instanceof NoDecision) this.breaker.succeed();
-    else this.breaker.fail();
+    if (error instanceof NoDecision) {
+      this.breaker.succeed();
+      this.warn(error);
+      return;
+    }
+    this.breaker.fail();
     if (this.isFailing) return;
     this.isFailing = true;
     this.logger.error(`${this.name} does not authorize requests, which are rejected until it does: ${reasonOf(error, this.timeoutMs)}`);
+  }
+
+  /** Seldom: one client may be the cause, as often as it likes. */
+  private warn(error: Error): void {
+    const now = performance.now();
+    if (now - this.warnedAt < quietMs) return;
+    this.warnedAt = now;
+    this.logger.warn(`${this.name} has not decided on a request, which is rejected: ${error.message}`);
   }
 
   /** Without its query, which may have a secret. */

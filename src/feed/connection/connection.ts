@@ -45,7 +45,7 @@ export class Connection
   progressBeat = 0;
   progressBytes = 0;
   lastBeat = Number.POSITIVE_INFINITY;
-  /** The request, while it waits for the broker to be opened. */
+  /** What the request is answered with, while it waits for the broker to be opened. */
   waiting: { destroy(): unknown } | undefined = undefined;
   private source: SourceSubscription | undefined = undefined;
   /** Whether its source may emit anything. */

@@ -60,11 +60,12 @@ export class FeedAnswerer {
     const client = admission.admit(request, registry.size);
     registry.checkRoom(feeds);
     const poll = registry.makePoll([...feeds], client);
-    poll.waiting = request.raw;
+    poll.waiting = raw;
     let page: HistoryPage;
     try {
       page = await this.begin(poll, wanted);
       poll.throwFailure(); // it may have been ended meanwhile
+      request.checkGrant();
     } catch (error) {
       registry.discard(poll);
       throw error;
@@ -73,7 +74,7 @@ export class FeedAnswerer {
     else {
       raw.setHeader('Feed-Connection', poll.id);
       poll.begin(raw, wanted.waitMs);
-      page = await this.wait(poll, page, wanted.limit);
+      page = await this.wait(request, poll, page, wanted.limit);
     }
     if (poll.reason === 'drained' && request.raw.httpVersionMajor === 1) raw.setHeader('Connection', 'close');
     this.send(request, response, page, false);
@@ -91,7 +92,7 @@ export class FeedAnswerer {
     }
   }
 
-  private async wait(poll: Poll, begun: HistoryPage, limit: number): Promise<HistoryPage> {
+  private async wait(request: FeedRequest, poll: Poll, begun: HistoryPage, limit: number): Promise<HistoryPage> {
     let page = begun;
     try {
       while (isEmpty(page)) {
@@ -102,6 +103,7 @@ export class FeedAnswerer {
         page = await readHistory(this.broker, poll.feeds, () => position, limit);
       }
       poll.throwFailure();
+      request.checkGrant();
       poll.end('completed');
       return page;
     } catch (error) {

@@ -115,7 +115,7 @@ export class FeedOpener {
         rawOf(response).end();
         return undefined;
       }
-      connection.waiting = request.raw;
+      connection.waiting = rawOf(response);
       const replay = await this.subscribe(connection, resume, startOf, makeSource !== undefined);
       if (replay) await this.router.addSnapshots(replay, startOf);
       connection.waiting = undefined;
