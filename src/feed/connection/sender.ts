@@ -108,10 +108,10 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
     return this.queue !== undefined || (this.transport?.isFull ?? true);
   }
 
-  /** @throws what is answered while the head is not sent: what the source failed with, or what its client is told where it should not come back */
+  /** @throws what is answered while the head is not sent; a client that may come back is told in band instead, since such an answer is final */
   throwFailure(): void {
     const { failure, reason } = this;
-    if (failure && (reason === undefined || failure.isFinal || reason === 'revoked')) throw failure.error;
+    if (failure && (failure.isFinal || reason !== 'disconnected')) throw failure.error;
   }
 
   /** Sends some bytes without meaning, so that the client and the proxies before it keep the connection open. */
