@@ -106,9 +106,9 @@ export class Leases implements MessageSink {
     return this.own.has(name);
   }
 
-  /** Whether any node holds a lease, or has let it expire: also where this one may not have heard of it yet. */
+  /** Whether any node holds a lease, or has let it expire, as far as this one knows. */
   isTaken(name: string): boolean {
-    return this.leases.has(name) || performance.now() < this.missedAt + this.termMs;
+    return this.leases.has(name);
   }
 
   /** Asks the holder of a lease to release it, which it does at once. */
