@@ -143,8 +143,8 @@ export abstract class FeedPublisher extends FeedReader {
   }
 
   /**
-   * Removes what is stored of a feed, which begins anew: also one that has ended. Its run is over then, as with `stop()`. All who follow it, and all who come back with a position
-   * on it, get a `reset`.
+   * Removes what is stored of a feed, and forgets its keys. The feed begins anew, also if it has ended. Its run is over, as after `stop()`.
+   * Clients that follow the feed, and those that resume with a position on it, get a `reset`.
    *
    * @throws FeedException FEED_ID (400); FEED_BROKER (503) while the broker is unavailable
    */

@@ -40,10 +40,11 @@ class NoDecision extends Error {}
  * Has another service decide what a request may do: for each, it gets a `POST` with `{ action, feeds, method, path }` as JSON, and with the
  * request's own `Authorization` and `Cookie`.
  *
- * A status of 2xx allows the action on these feeds, or, with a JSON object as the body, what its claims say (see `FeedClaims`). 401 and 403 are passed on,
- * and 400, 413, 414 and 431 are a 401 as well. With anything else, a redirect included, the request gets 503. No answer in time, half an answer, 429 and
- * 5xx are failures: after 5 in a row the service is left alone for 5 s. An answer is stored for as long as its `Cache-Control` says by `max-age`, for the same credentials, action, feeds, method and
- * path.
+ * A status of 2xx allows the action on these feeds. With a JSON object as the body, it allows what the claims say (see `FeedClaims`). 401 and
+ * 403 are passed on; 400, 413, 414 and 431 are a 401 as well. With any other answer, a redirect included, the request gets 503.
+ *
+ * No answer in time, an incomplete answer, 429 and 5xx are failures: after 5 in a row the service is not asked for 5 s. An answer is stored for
+ * the `max-age` of its `Cache-Control`, for the same credentials, action, feeds, method and path.
  *
  * @throws FeedOptionsError where the URL or an option is wrong
  */
@@ -91,10 +92,10 @@ class Authorizer {
       await asking;
       return this.find(key) ?? this.ask(key, request);
     }
-    const question = this.ask(key, request);
-    this.asking.set(key, question);
+    const decision = this.ask(key, request);
+    this.asking.set(key, decision);
     try {
-      return await question;
+      return await decision;
     } finally {
       this.asking.delete(key);
     }

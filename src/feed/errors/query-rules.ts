@@ -1,9 +1,9 @@
 import { FeedException } from './feed-exception.js';
 import { numberIn } from './option-rules.js';
 
-/** How many entries a list has at most, … */
+/** How many entries a list has at most. */
 export const mostListed = 1000;
-/** … and unless it is asked for another number. */
+/** How many entries a list has, unless it is asked for another number. */
 const usuallyListed = 100;
 
 /** The error for a parameter that is out of range, or excludes another one. */

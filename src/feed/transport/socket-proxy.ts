@@ -145,7 +145,7 @@ export class SocketProxy extends Duplex {
   /** Ends the socket once everything is written. Node calls this after the last response of a connection. */
   destroySoon(): void {
     this.pending = undefined;
-    // Not at once: a stream that is destroyed by the callback of its own write makes an error, with a stack, for nobody.
+    // In the next tick: a stream that is destroyed in the callback of its own write makes an unused error, with a stack.
     if (this.isDetached) process.nextTick(destroy, this);
     else this.socket.destroySoon();
   }
