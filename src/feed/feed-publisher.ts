@@ -114,8 +114,7 @@ export abstract class FeedPublisher extends FeedReader {
    * @param options `error`: what went wrong, worded for clients, in 1,000 characters at most: the feed ends as `failed` then. Default: it is
    * `completed`
    * @returns the last message; where the feed has ended before, the one that it ended with
-   * @throws FeedException FEED_ID (400); FEED_MESSAGE (400) for an error that is no such text; FEED_ENDED (409) where another program has
-   * stored an end that cannot be read; FEED_BROKER (503) while the broker is unavailable
+   * @throws FeedException FEED_ID (400); FEED_MESSAGE (400) for an error that is no such text; FEED_BROKER (503) while the broker is unavailable
    */
   async finish(feed: string | FeedRef, options: { error?: string } = {}): Promise<FeedMessage<FeedEnd>> {
     return this.endWith(feed, endOf(options));

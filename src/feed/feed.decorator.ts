@@ -33,7 +33,8 @@ const runs = Symbol('Runs of FeedModule.forRoot(), which the root module must im
 export interface FeedRouteOptions {
   /**
    * The feed that a request's connection follows, or several: it gets what is published to them, and is counted under them.
-   * Default: one named as the path of the request, such as `orders/42`.
+   * It is called once a request: just before the handler, or, where `FeedAuthGuard` asks the option `authorize`, in that guard, so that guards
+   * behind it have not run yet. Default: one named as the path of the request, such as `orders/42`.
    */
   feed?: (request: { params: Record<string, string> }) => string | FeedRef | (string | FeedRef)[];
   /**

@@ -97,6 +97,25 @@ describe.each(platforms)('tokens on %s', (platform) => {
     }
   });
 
+  it('come once in a URL, whatever else a request has, and whoever may read the feed', async () => {
+    await start({ rules: { 'open/*': { read: 'public' } } });
+    const token = await tokens.create({ feeds: '*', publish: '*' });
+    const twice = `?token=${token}&token=${token}`;
+    for (const [method, path, headers] of [
+      ['GET', `/feeds/news${twice}`, {}],
+      ['GET', `/feeds/news${twice}`, bearer(token)],
+      ['GET', '/feeds/open/1?token&token', {}],
+      ['HEAD', `/feeds/open/1${twice}`, {}],
+      ['GET', `/own/guarded/1${twice}`, {}],
+      ['POST', `/feeds/news${twice}`, {}],
+    ] as const) {
+      const answer = await ask(method, path, headers);
+      expect([method, path, answer.status]).toEqual([method, path, 400]);
+      if (method !== 'HEAD') expect(await answer.json()).toMatchObject({ code: 'FEED_QUERY', message: 'Give token once.' });
+    }
+    expect(await read(`/own/open${twice}`)).toBe(200); // it looks for none
+  });
+
   it('decide who publishes where', async () => {
     await start();
     const token = bearer(await tokens.create({ feeds: 'news', publish: ['news', 'drafts/*'] }));

@@ -98,6 +98,39 @@ describeBrokers('the broker contract, feeds that end and publications with condi
     await one.broker.clear('never-seen');
   });
 
+  it('a feed that is cleared at an expected position keeps what has come behind that', async () => {
+    const [one, other = one] = (await nodes(2)) as [Node, Node];
+    await other.subscribe('a');
+    const { after: empty } = await one.broker.read('a', 'end', 1e6);
+    await one.publish('a', '1');
+    const end = await one.broker.publish('a', completed);
+    await other.publish('b', 'not on this feed');
+    const past = [empty, nowhere, { ...positionOf(end), offset: end.offset - 1 }, { ...positionOf(end), epoch: 'another' }];
+    for (const { broker } of [one, other]) {
+      for (const position of past) await expect(broker.clear('a', position)).rejects.toThrow(FeedPositionError);
+      expect(await broker.read('a', 'earliest', 1e6)).toMatchObject({ messages: [{ text: '1' }, { id: end.id }], isEnded: true });
+      await expect(broker.publish('a', text('2'))).rejects.toThrow(FeedEndedError);
+    }
+    const { after } = await other.broker.read('b', 'end', 1e6);
+    await other.broker.clear('a', after);
+    // What comes in between is also another clearing.
+    await expect(one.broker.clear('a', after)).rejects.toThrow(FeedPositionError);
+    await one.publish('a', '3');
+    await until(() => other.of('a').length === 4);
+    expect(other.texts('a')).toEqual(['1', JSON.stringify({ reason: 'completed' }), 'lost', '3']);
+    expect(await one.read('a', 'earliest')).toEqual(['3']);
+    const racing = await Promise.allSettled([
+      ...[one, other].map(({ broker }) => broker.clear('a', positionOf(end))),
+      ...[one, other].map(async ({ broker }) => {
+        const { after, end } = await broker.read('a', 'end', 1e6);
+        await broker.clear('a', { epoch: after.epoch, offset: end });
+      }),
+    ]);
+    expect(racing.slice(0, 2).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+    expect(racing.slice(2).some(({ status }) => status === 'fulfilled')).toBe(true);
+    expect(await other.read('a', 'earliest')).toEqual([]);
+  });
+
   it('what is acknowledged came before the end, on all nodes alike, while many publish and one ends', async () => {
     const all = await nodes(3);
     for (let round = 0; round < 10; round += 1) {

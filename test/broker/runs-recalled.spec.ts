@@ -3,6 +3,7 @@ import { NEVER } from 'rxjs';
 import type { Broker, History } from '../../src/feed/broker/broker.js';
 import { leasesFeed } from '../../src/feed/cluster/leases.js';
 import { BrokerUnavailableError } from '../../src/feed/errors/broker.errors.js';
+import { endContent } from '../../src/feed/message/end.js';
 import { Bus } from '../support/bus.js';
 import { closeAll, serveFeeds, until } from '../support/serve.js';
 
@@ -68,6 +69,31 @@ describe('runs that are stopped or cleared at an awkward moment:', () => {
     await settled();
     expect((await b.feeds.history('job')).messages.map(({ data }) => data)).toEqual([{ reason: 'stopped' }]);
     expect((await a.feeds.run('job', restarted)).state).toBe('ended');
+    expect(calls).toBe(0);
+  });
+
+  it('stop() elsewhere of one that is being restarted, before its node hears of that: its end stays', async () => {
+    const { one, a, bus } = await nodes();
+    const broker = bus.broker();
+    await broker.publish(leasesFeed, claim(60_000));
+    let calls = 0;
+    const restarted = () => {
+      calls += 1;
+      return NEVER;
+    };
+    const run = await a.feeds.run('job', restarted, { onLost: 'restart' });
+    const ended = run.whenEnded();
+    await until(() => a.feeds.subscribers('job') > 0);
+    const { clear } = one;
+    one.clear = async (...args: Parameters<Broker['clear']>) => {
+      one.clear = clear;
+      await broker.publish('job', endContent({ reason: 'stopped' })); // the node is asked for the lease afterwards
+      await clear.apply(one, args);
+    };
+    await broker.publish(leasesFeed, claim(1));
+    expect(await ended).toEqual({ reason: 'stopped' });
+    await until(async () => (await a.feeds.run('job', restarted)).state === 'ended');
+    expect((await a.feeds.history('job')).messages.map(({ data }) => data)).toEqual([{ reason: 'stopped' }]);
     expect(calls).toBe(0);
   });
 

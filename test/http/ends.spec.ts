@@ -241,7 +241,7 @@ describe.each(platforms)('feeds that end on %s', (platform) => {
     await expect(served.feeds.clear('not a feed')).rejects.toMatchObject({ code: 'FEED_ID' });
   });
 
-  it.each(['end', 'reset'])('reserve the type %s', async (type) => {
+  it.each(['end', 'reset', 'error'])('reserve the type %s', async (type) => {
     const answer = await post(path('e', `?type=${type}`), 'x');
     expect(answer.status).toBe(400);
     expect(await answer.json()).toMatchObject({ code: 'FEED_MESSAGE', message: expect.stringContaining(`"${type}"`) });

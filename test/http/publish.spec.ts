@@ -110,6 +110,7 @@ describe.each(platforms)('publishing on %s', (platform) => {
     ['/feeds/a?type=', 'x', 'text/plain', 400, /type is 1 to 200/],
     ['/feeds/a?type=a%0Ab', 'x', 'text/plain', 400, /without line breaks/],
     ['/feeds/a?type=reset', 'x', 'text/plain', 400, /messages are lost/],
+    ['/feeds/a?type=error', 'x', 'text/plain', 400, /a source has failed/],
     ['/feeds/a?type=a&type=b', 'x', 'text/plain', 400, /Give type once/],
     ['/feeds/a?expected=a-1&expected=a-2', 'x', 'text/plain', 400, /Give expected once/],
     ['/feeds/a?end&end', '{}', 'application/json', 400, /Give end once/],

@@ -35,6 +35,28 @@ describe.each(platforms)('rules on %s', (platform) => {
     expect(data(end)).toEqual([5]);
   });
 
+  it('a HEAD has the position where what a new follower gets begins', async () => {
+    await start({ rules: { 'newest/*': { replay: 'newest' }, 'few/*': { replay: 2 }, 'all/*': { replay: 'all' } } });
+    for (const feed of ['newest/a', 'few/a', 'all/a', 'none/a']) await publish(feed, 1, 2, 3);
+    await served.feeds.finish('all/a');
+    const seen = async (method: string, query: string) => {
+      const answer = await fetch(`${served.url}/feeds${query}`, { method });
+      await answer.body?.cancel();
+      return [query, answer.status, answer.headers.get('feed-position'), answer.headers.get('feed-history')];
+    };
+    const queries = ['newest/a', 'newest/none', 'few/a', 'all/a', 'all/none', 'none/a'].flatMap((feed) => [
+      `/${feed}`,
+      `/${feed}?since=new`,
+    ]);
+    for (const query of [...queries, '?id=none/a&id=few/a', '?id=none/a&id=few/a&since=latest', '/few/a?since=earliest']) {
+      expect(await seen('HEAD', query)).toEqual(await seen('GET', query));
+    }
+    const [, , position] = await seen('HEAD', '/few/a');
+    const peer = await follow(`/few/a?since=${position}`);
+    await peer.sees('"data":3');
+    expect(data(peer).filter((value) => value !== undefined)).toEqual([2, 3]);
+  });
+
   it('whoever is given the last message again does not get it a second time when it comes back', async () => {
     await start({ rules: { '*': { replay: 'newest' } } });
     await served.feeds.publish('a', 'one');

@@ -26,7 +26,7 @@ describe.each(platforms)('arguments of FeedService that are not what they may be
     ['run() with options', 'FEED_OPTIONS', (feeds, value) => feeds.run('a', () => [], value), [null, 5, { onlost: 'fail' }]],
     ['run() with coalesceMs', 'FEED_OPTIONS', (feeds, coalesceMs) => feeds.run('a', () => [], { coalesceMs }), ['x', -1, 0.5, null]],
     ['run() with onLost', 'FEED_OPTIONS', (feeds, onLost) => feeds.run('a', () => [], { onLost }), ['never', null, true]],
-    ['run() with a type', 'FEED_OPTIONS', (feeds, type) => feeds.run('a', () => [], { type }), ['end', 'reset', '', 5, 'a\nb']],
+    ['run() with a type', 'FEED_OPTIONS', (feeds, type) => feeds.run('a', () => [], { type }), ['end', 'reset', 'error', '', 5, 'a\nb']],
     ['run() with a producer', 'FEED_OPTIONS', (feeds, producer) => feeds.run('a', producer), [undefined, null, [1, 2]]],
     ['run() with a feed', 'FEED_ID', (feeds, feed) => feeds.run(feed, () => []), [null, 5, '', 'a b']],
     ['end() with a feed', 'FEED_ID', (feeds, feed) => feeds.end(feed), [null, 5, '', 'a b']],

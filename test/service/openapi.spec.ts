@@ -277,7 +277,7 @@ describe.each(platforms)('the document on %s', (platform) => {
     const operations = Object.fromEntries(routesOf(document).map(({ operation }) => [operation.operationId, operation]));
     const schema = bodyOf(operations.publishMany as Operation)?.['application/json']?.schema as Schema;
     const feeds = ['a', 'a/b', 'A-z.0_9~:@', 'x'.repeat(200), 'x'.repeat(201), '', '/', 'a/', '/a', 'a//b', 'ü', 'a b', 'a\n', 'a*'];
-    const types = ['t', 'ü €', 't'.repeat(200), 't'.repeat(201), '', 'a\nb', 'a\rb', 'a\0b', 'end', 'reset', 'ended'];
+    const types = ['t', 'ü €', 't'.repeat(200), 't'.repeat(201), '', 'a\nb', 'a\rb', 'a\0b', 'end', 'reset', 'error', 'ended'];
     const many = (length: number) => Array.from({ length }, (_, n) => `${n}`);
     const bodies: object[] = [
       ...feeds.map((feed) => ({ feeds: [feed], data: 1 })),

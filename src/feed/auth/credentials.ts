@@ -23,19 +23,21 @@ export interface CredentialPlaces {
  * which is for clients that cannot set headers, such as `EventSource` (RFC 6750 sections 2.1 and 2.3). A ticket comes in `?ticket=` of a
  * `GET`, and is taken before a cookie, which the browser sends by itself. An empty one counts as missing; `Authorization` with another scheme
  * is ignored.
+ *
+ * @throws FeedException FEED_QUERY (400) where the URL has several tokens, or several tickets
  */
-export function credentialOf({ raw, query }: FeedRequest, places: CredentialPlaces): Credential | undefined {
-  const { headers, method } = raw;
+export function credentialOf(request: FeedRequest, places: CredentialPlaces): Credential | undefined {
+  const { headers, method } = request.raw;
   const { tokenCookie, tokenInQuery = true, tickets = false } = places;
+  const ticket = tickets && (method === 'GET' || method === 'HEAD') ? request.parameter('ticket') : undefined;
+  const inQuery = tokenInQuery ? request.parameter('token') : undefined;
   const key = headers['x-feed-key'];
   if (typeof key === 'string' && key !== '') return { token: key, from: 'key' };
   const inHeader = bearerIn(headers);
   if (inHeader) return { token: inHeader, from: 'header' };
-  const ticket = tickets && (method === 'GET' || method === 'HEAD') && query.get('ticket');
   if (ticket) return { token: ticket, from: 'ticket' };
   const [inCookie] = cookiesIn(headers, tokenCookie);
   if (inCookie) return { token: inCookie, from: 'cookie' };
-  const inQuery = tokenInQuery && query.get('token');
   if (inQuery) return { token: inQuery, from: 'query' };
   return undefined;
 }

@@ -1,4 +1,5 @@
 import { type CanActivate, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
+import { FeedException } from '../errors/feed-exception.js';
 import { FeedRequest, type Grant } from '../http/feed-request.js';
 import { isFeedRoute, namedFeeds } from '../http/feed-routes.js';
 import { withErrorHead } from '../http/head.js';
@@ -27,11 +28,11 @@ export class FeedAuthGuard implements CanActivate {
 
   /**
    * @returns true
-   * @throws FeedException FEED_UNAUTHORIZED (401, with `WWW-Authenticate`) where the key, token or ticket is missing or not valid;
-   * FEED_FORBIDDEN (403) where a page of another site makes the browser publish, or open a feed by `POST`, with a cookie, and where
-   * `authorize` refuses; FEED_REVOKED (403); FEED_UNAVAILABLE (503, with `Retry-After`) where the keys of tokens cannot be fetched, or nothing can be learnt by
-   * `authorize`; FEED_BROKER (503) until the revoked tokens are known, and where the broker cannot
-   * say whether a ticket has been used
+   * @throws FeedException FEED_QUERY (400) where the URL has several tokens or tickets; FEED_UNAUTHORIZED (401, with `WWW-Authenticate`) where
+   * the key, token or ticket is missing or not valid; FEED_FORBIDDEN (403) where a page of another site makes the browser publish, or open a
+   * feed by `POST`, with a cookie, and where `authorize` refuses; FEED_REVOKED (403); FEED_UNAVAILABLE (503, with `Retry-After`) where the keys
+   * of tokens cannot be fetched, or nothing can be learnt by `authorize`; FEED_BROKER (503) until the revoked tokens are known, and where the
+   * broker cannot say whether a ticket has been used
    */
   async canActivate(context: ExecutionContext): Promise<boolean> {
     const http = context.switchToHttp();
@@ -61,11 +62,16 @@ export class FeedAuthGuard implements CanActivate {
     try {
       return new RuledGrant(rules, isPublic, await this.authenticator.authenticate(request, wanted));
     } catch (error) {
-      if (!isPublic && !isChecked) throw error;
+      if ((!isPublic && !isChecked) || isBadRequest(error)) throw error;
       missing = error;
     }
     return new RuledGrant(rules, isPublic, undefined, missing);
   }
+}
+
+/** Whether it is no question of who may read a feed. */
+function isBadRequest(error: unknown): boolean {
+  return error instanceof FeedException && error.code === 'FEED_QUERY';
 }
 
 function isGet({ raw: { method } }: FeedRequest): boolean {

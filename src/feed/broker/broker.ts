@@ -110,8 +110,13 @@ export abstract class Broker {
    * @param limitBytes how many bytes of text to return at most; one message is returned whatever its size
    */
   abstract read(feed: string, start: Start, limitBytes: number): Promise<History>;
-  /** Removes what is stored of a feed, so that it begins anew: every position on it is one before messages that are gone. */
-  abstract clear(feed: string): Promise<void>;
+  /**
+   * Removes what is stored of a feed, so that it begins anew: every position on it is one before messages that are gone.
+   *
+   * @param expected the position after the last message of the feed: where it has messages after that, or was cleared, nothing is removed,
+   * and this fails with `FeedPositionError`. Default: whatever it has is removed
+   */
+  abstract clear(feed: string, expected?: Position): Promise<void>;
   /**
    * Remembers a name until a time, in milliseconds since 1970: beside the feeds, as durable as their messages, and dropped by nothing but
    * time. A name that is remembered already stays so until the later of the two times. Resolves once it is stored. Fails with

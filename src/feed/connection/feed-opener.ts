@@ -199,7 +199,7 @@ export class FeedOpener {
     const { intake } = this.admission;
     this.admission.beginWaiting(connection);
     try {
-      return await this.router.replayFrom(connection.feeds, (feed) => startOf?.(feed) ?? 'end');
+      return await this.router.replayFrom(connection.feeds, startOf);
     } finally {
       intake.end(connection);
     }

@@ -1,8 +1,5 @@
 import type { SourceFields, TextMessage } from '../message/message.js';
 
-/** The type of the message that tells why a source has failed. */
-export const failureType = 'error';
-
 /** What a client is told of a connection at its beginning. */
 export interface Opening {
   /** The connection's id. */

@@ -1,5 +1,5 @@
-import type { TextMessage } from '../message/message.js';
-import { type Format, failureType } from './format.js';
+import { failureType, type TextMessage } from '../message/message.js';
+import type { Format } from './format.js';
 
 /** One JSON object a line: `{ id?, feed?, type?, time?, data }`. */
 export const ndjson: Format = {

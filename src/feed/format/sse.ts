@@ -1,4 +1,5 @@
-import { type Format, failureType } from './format.js';
+import { failureType } from '../message/message.js';
+import type { Format } from './format.js';
 
 /** What ends a line in an event stream: CRLF, LF or CR (HTML standard, section 9.2.5 "Parsing an event stream"). */
 const lineBreak = /\r\n|\r|\n/g;

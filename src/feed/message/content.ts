@@ -1,11 +1,18 @@
 import { createHash } from 'node:crypto';
 import { FeedException } from '../errors/feed-exception.js';
 import { endType, isEndText } from './end.js';
-import { type Content, resetType } from './message.js';
+import { type Content, failureType, resetType } from './message.js';
 import { isTrace } from './trace.js';
 
 /** The longest type, in characters. */
 const longestType = 200;
+
+/** Types that tell clients something of the feed itself, and why an application cannot publish them. */
+const reservedTypes: Readonly<Record<string, string>> = {
+  [resetType]: 'tells clients that messages are lost: give your messages another one.',
+  [failureType]: 'tells clients that a source has failed: give your messages another one.',
+  [endType]: "is that of a feed's last message: finish the feed instead.",
+};
 
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const utf8 = new TextDecoder();
@@ -79,8 +86,8 @@ export function isJsonData(data: unknown): boolean {
  */
 export function isContent({ type, text, isJson, trace }: Content): boolean {
   if (trace !== undefined && !isTrace(trace)) return false;
-  if (type !== undefined && (!isType(type) || type === resetType)) return false;
-  if (type === endType && !(isJson && isEndText(text))) return false;
+  if (type === endType) return isJson && isEndText(text) && isJsonLine(text);
+  if (type !== undefined && !isPublishable(type)) return false;
   return isJson ? isJsonLine(text) : !text.includes('\r');
 }
 
@@ -101,17 +108,14 @@ function isType(type: unknown): boolean {
 
 /** Whether messages of a type can be published. */
 export function isPublishable(type: string): boolean {
-  return isType(type) && type !== resetType && type !== endType;
+  return isType(type) && !Object.hasOwn(reservedTypes, type);
 }
 
-function checkType(type: unknown): void {
+function checkType(type: string): void {
   if (!isType(type)) {
     throw invalid(`A message's type is 1 to ${longestType} characters, without line breaks, U+0000 and lone surrogates.`);
   }
-  if (type === resetType) {
-    throw invalid(`The type "${resetType}" tells clients that messages are lost: give your messages another one.`);
-  }
-  if (type === endType) throw invalid(`The type "${endType}" is that of a feed's last message: finish the feed instead.`);
+  if (Object.hasOwn(reservedTypes, type)) throw invalid(`The type "${type}" ${reservedTypes[type]}`);
 }
 
 function asJson(data: unknown): string {

@@ -94,6 +94,9 @@ export function toFeedMessage({ id, feed, type, text, isJson, time, trace }: Sto
 /** The type of the message that tells a client that messages are lost. It cannot be published. */
 export const resetType = 'reset';
 
+/** The type of the message that tells a client why a source has failed. It cannot be published. */
+export const failureType = 'error';
+
 /** Those of Nest's `MessageEvent`. */
 const itemKeys: ReadonlySet<string> = new Set(['data', 'id', 'type', 'retry', 'comment']);
 

@@ -102,7 +102,7 @@ export class MessagePublisher {
    * Appends the last message of a feed, unless it has one.
    *
    * @returns its last message
-   * @throws FeedException FEED_BROKER (503); FEED_ENDED (409) where another program has stored an end that cannot be read
+   * @throws FeedException FEED_BROKER (503); FEED_ENDED (409) where it is cleared, and ended, each time that its last message is looked for
    */
   async end(feed: string, end: FeedEnd): Promise<StoredMessage> {
     try {

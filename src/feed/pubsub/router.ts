@@ -86,7 +86,7 @@ export class Router {
         if (ready) await ready;
       }
       // Requested before a listener hears of the subscriber and publishes in response: that is a live message then.
-      const startOf = (feed: string): Start => since?.(feed) ?? this.rules.startOf(feed);
+      const startOf = this.startsBy(since);
       const isResumed = since !== undefined && (feeds.length === 0 || feeds.some((feed) => since(feed) !== undefined));
       const { broker, pageBytes } = this;
       const replay = Replay.open(broker, { feeds, startOf, isResumed, hidesPositions, pageBytes, tellsEnd: true });
@@ -136,9 +136,17 @@ export class Router {
     if (topic.isAnnounced) this.onPresence(feed, false);
   }
 
-  /** Replays what a subscriber has missed. */
-  replayFrom(feeds: readonly string[], startOf: (feed: string) => Start): Promise<Replay> {
-    return Replay.open(this.broker, { feeds, startOf, isResumed: true, pageBytes: this.pageBytes });
+  /**
+   * Replays what a subscriber has missed.
+   *
+   * @param since where it begins on each feed; undefined for what the rule of the feed replays
+   */
+  replayFrom(feeds: readonly string[], since: StartOf | undefined): Promise<Replay> {
+    return Replay.open(this.broker, { feeds, startOf: this.startsBy(since), isResumed: true, pageBytes: this.pageBytes });
+  }
+
+  private startsBy(since: StartOf | undefined): (feed: string) => Start {
+    return (feed) => since?.(feed) ?? this.rules.startOf(feed);
   }
 
   /** Tells that a feed has subscribers, once. The first one may have left while the broker was waited for. */

@@ -15,7 +15,7 @@ export interface RunOptions {
   readonly onLost?: 'fail' | 'restart' | undefined;
 }
 
-const typeRule = "must be a message's type: 1 to 200 characters, neither end nor reset";
+const typeRule = "must be a message's type: 1 to 200 characters, and not end, reset or error";
 
 const rules = {
   type: v.optional(v.pipe(v.string(typeRule), v.check(isPublishable, typeRule))),

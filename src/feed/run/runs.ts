@@ -232,10 +232,11 @@ export class Runs implements LeaseListener {
     let restart = joined;
     let end = failed('The node that ran the producer of this feed is no longer available.');
     await this.persist(feed, async () => {
-      if ((await broker.read(feed, 'end', 0)).isEnded) return leases.release(feed);
+      const { after, end: last, isEnded } = await broker.read(feed, 'end', 0);
+      if (isEnded) return leases.release(feed);
       if (!leases.holds(feed)) return;
       if (restart) {
-        await broker.clear(feed);
+        await broker.clear(feed, { epoch: after.epoch, offset: last });
         try {
           await this.produce(feed, restart.producer, restart.options);
           return;
@@ -253,19 +254,22 @@ export class Runs implements LeaseListener {
   }
 
   /**
-   * Does what a feed needs of the node that has its lease: again, for as long as it has it, where the broker is unavailable. A lease that is
-   * held for nothing would keep the feed from every other node, so it is released where nothing helps.
+   * Does what a feed needs of the node that has its lease: again, for as long as it has it, where the broker is unavailable, or others have
+   * changed the feed meanwhile. A lease that is held for nothing would keep the feed from every other node, so it is released where nothing
+   * helps.
    */
   private async persist(feed: string, work: () => Promise<unknown>): Promise<void> {
     const { leases } = this.context;
-    for (let attempt = 0; !this.isStopping && leases.holds(feed); attempt += 1) {
+    for (let attempt = 0; !this.isStopping && leases.holds(feed); ) {
       try {
         await work();
         return;
       } catch (error) {
+        if (error instanceof FeedPositionError) continue;
         if (attempt === 0) this.onFailed(feed, error);
         if (!isUnavailable(error)) return leases.release(feed);
         await sleep(backoff(attempt, retryDelays), undefined, { ref: false });
+        attempt += 1;
       }
     }
   }

@@ -1,7 +1,7 @@
 import { Broker, type History, type MessageSink, type PublishConditions } from '../broker/broker.js';
 import { isOwnFeed } from '../message/feed-id.js';
 import type { Content, StoredMessage } from '../message/message.js';
-import type { Start } from '../message/position.js';
+import type { Position, Start } from '../message/position.js';
 import { withTrace } from '../message/trace.js';
 import type { Destinations } from './destinations.js';
 import type { FeedTracer, TracedMessage } from './feed-tracer.js';
@@ -50,8 +50,8 @@ export class TracedBroker extends Broker {
     return this.broker.read(feed, start, limitBytes);
   }
 
-  clear(feed: string): Promise<void> {
-    return this.broker.clear(feed);
+  clear(feed: string, expected?: Position): Promise<void> {
+    return this.broker.clear(feed, expected);
   }
 
   remember(name: string, until: number): Promise<void> {

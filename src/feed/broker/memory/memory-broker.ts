@@ -64,7 +64,8 @@ export class MemoryBroker implements Broker {
     return this.log.measure(feeds);
   }
 
-  async clear(feed: string): Promise<void> {
+  async clear(feed: string, expected?: Position): Promise<void> {
+    if (expected && !this.isLast(feed, expected)) throw new FeedPositionError(feed);
     this.log.clear(feed);
     this.keys.forget(feed);
     this.sinks.get(feed)?.lost(undefined);

@@ -1,7 +1,7 @@
 import { JetStreamApiError } from '@nats-io/jetstream';
 import { reasonOf } from '../../errors/broker.errors.js';
 import { type Content, type StoredMessage, storedMessage } from '../../message/message.js';
-import type { Start } from '../../message/position.js';
+import type { Position, Start } from '../../message/position.js';
 import type { BrokerContext, BrokerFactory, History, MessageSink, PublishConditions, StoredFeed, StoredIds } from '../broker.js';
 import type { IdRange } from '../first-ids.js';
 import { SessionBroker } from '../session-broker.js';
@@ -49,8 +49,8 @@ class NatsBroker extends SessionBroker<NatsSession> {
     });
   }
 
-  clear(feed: string): Promise<void> {
-    return this.withSession((session) => this.noteRejection(session.publisher.clear(feed)));
+  clear(feed: string, expected?: Position): Promise<void> {
+    return this.withSession((session) => this.noteRejection(session.publisher.clear(feed, expected)));
   }
 
   remember(name: string, until: number): Promise<void> {

@@ -73,24 +73,25 @@ export class NatsPublisher {
     return this.publish(feed, content, { ...conditions, key: `${conditions.key}\n${before}` });
   }
 
-  async clear(feed: string): Promise<void> {
+  /** @throws FeedPositionError */
+  async clear(feed: string, expected?: Position): Promise<void> {
     const { offset } = this.context.feeds;
     const sentAt = performance.now();
     // It is stored for as long as keys are known, which it forgets.
-    await this.arrival(await this.send(feed, clearMark, true), offset, sentAt);
+    await this.arrival(await this.sendOn({ expected }, feed, clearMark, true), offset, sentAt);
   }
 
-  private send(feed: string, data: Uint8Array, hasKey: boolean, options: Partial<JetStreamPublishOptions> = {}): Promise<PubAck> {
-    const ttl = this.stream.ttlOf(feed, hasKey);
+  private send(feed: string, data: Uint8Array, isLong: boolean, options: Partial<JetStreamPublishOptions> = {}): Promise<PubAck> {
+    const ttl = this.stream.ttlOf(feed, isLong);
     return this.client.publish(subjectOf(this.context.settings.prefix, feed), data, ttl ? { ...options, ttl } : options);
   }
 
-  private sendOn({ key, expected }: PublishConditions, feed: string, data: Uint8Array): Promise<PubAck> {
-    const hasKey = key !== undefined;
-    const options = hasKey ? { msgID: keyId(feed, key) } : {};
-    if (!expected) return this.send(feed, data, hasKey, options);
+  /** @param isLong whether it is stored for as long as keys are known, at least */
+  private sendOn({ key, expected }: PublishConditions, feed: string, data: Uint8Array, isLong = key !== undefined): Promise<PubAck> {
+    const options = key === undefined ? {} : { msgID: keyId(feed, key) };
+    if (!expected) return this.send(feed, data, isLong, options);
     return this.sendAfter(expected, feed, (lastSubjectSequence) =>
-      this.send(feed, data, hasKey, { ...options, expect: { lastSubjectSequence } }),
+      this.send(feed, data, isLong, { ...options, expect: { lastSubjectSequence } }),
     );
   }
 

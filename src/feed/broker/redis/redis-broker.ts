@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { reasonOf } from '../../errors/broker.errors.js';
 import type { Content, StoredMessage } from '../../message/message.js';
-import { isPosition, type Start } from '../../message/position.js';
+import { isPosition, type Position, type Start } from '../../message/position.js';
 import type { BrokerContext, History, MessageSink, PublishConditions, StoredFeed, StoredIds } from '../broker.js';
 import type { IdRange } from '../first-ids.js';
 import { longestTtlMs } from '../history-bounds.js';
 import { intervalFactor } from '../interval-factor.js';
 import { SessionBroker } from '../session-broker.js';
 import type { RedisTarget } from './redis.options.js';
-import { appendedMessage, isRepeated } from './redis-append.js';
+import { appendedMessage, clearedAt, isRepeated } from './redis-append.js';
 import { RedisCatchUp } from './redis-catch-up.js';
 import { isAnswering } from './redis-connect.js';
 import { lostMessages, RedisDelivery } from './redis-delivery.js';
@@ -63,8 +63,8 @@ export class RedisBroker extends SessionBroker<RedisSession> {
     return message;
   }
 
-  async clear(feed: string): Promise<void> {
-    this.delivery.note(await this.store((session) => session.clear(feed)));
+  async clear(feed: string, expected?: Position): Promise<void> {
+    this.delivery.note(clearedAt(feed, await this.store((session) => session.clear(feed, expected))));
   }
 
   async remember(name: string, until: number): Promise<void> {

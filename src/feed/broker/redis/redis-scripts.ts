@@ -87,10 +87,14 @@ local function own(entry)
   if offset and offset .. '-0' == entry[1] and (trace == '' or trace:find('^ [!-~]')) then return fields[2] end
 end
 
--- Whether a message is its feed's last one. Its type is the second line.
+-- Whether a message is its feed's last one: its type is the second line. One that does not say how the feed has ended is another program's.
 local function isEnd(message)
   local at = message:find('\\n', 1, true)
-  return message:sub(at, at + 4) == '\\nend\\n'
+  if message:sub(at, at + 4) ~= '\\nend\\n' then return false end
+  local json = message:find('^%S+ %S+ %S+ %S+ %S+ j') and message:match('^[^\\r\\n]+$', at + 5)
+  local isRead, told = pcall(cjson.decode, json)
+  if not isRead or type(told) ~= 'table' or (told.message ~= nil and type(told.message) ~= 'string') then return false end
+  return told.reason == 'completed' or told.reason == 'failed' or told.reason == 'stopped'
 end
 
 -- Entries of the feed; none where another program has stored something else in its place.
@@ -164,6 +168,13 @@ local function lastOfFeed()
   return trimmed(ttl, slot, check)
 end
 
+-- Whether a feed whose last message has the offset \`previous\` has one after a position, or Redis has never given that position.
+local function isPassed(offset, name, previous)
+  local at = tonumber(offset)
+  local kept = name == epoch and last or ended(past, name)
+  return not kept or at > kept or previous > at
+end
+
 local function announce(message)
   redis.call('HSET', KEYS[1], 'offset', id, slot, id .. ' ' .. check)
   redis.call('SPUBLISH', (KEYS[2]:gsub('}', '}' .. mark, 1)), message)
@@ -203,11 +214,7 @@ end
 
 if newest and not before then clear() end
 local previous, isExact = lastOfFeed()
-if ARGV[13] and ARGV[13] ~= '' then
-  local at = tonumber(ARGV[13])
-  local kept = ARGV[14] == epoch and last or ended(past, ARGV[14])
-  if not kept or at > kept or previous > at then return { 'position' } end
-end
+if ARGV[13] and ARGV[13] ~= '' and isPassed(ARGV[13], ARGV[14], previous) then return { 'position' } end
 local total = before and bytesBefore(before) + size(before) or 0
 local head = table.concat({ epoch, id, text(previous), isExact and '1' or '0', text(total), ARGV[10] }, ' ')
 local message = head .. '\\n' .. ARGV[11] .. '\\n' .. ARGV[12]
@@ -245,11 +252,13 @@ return { epoch, id, 0 }
 /**
  * Removes what is stored of a feed, forgets its keys, and announces that.
  *
- * KEYS and ARGV: see \`change\`; and KEYS: the offset up to which the feed's keys are forgotten. ARGV: how long a key is known in ms. Returns
- * epoch and offset.
+ * KEYS and ARGV: see \`change\`; and KEYS: the offset up to which the feed's keys are forgotten. ARGV: how long a key is known in ms, and where
+ * it depends on something, the offset after which the feed must have no message, and its epoch. Returns epoch and offset; or \`position\`
+ * where it has not been cleared for that.
  */
 export const clear = `${common}${entries}${change}
 local previous, isExact = lastOfFeed()
+if ARGV[8] and isPassed(ARGV[8], ARGV[9], previous) then return { 'position' } end
 redis.call('DEL', KEYS[2])
 redis.call('HSET', KEYS[1], 'unkept', id)
 redis.call('SET', KEYS[3], id, 'PX', ARGV[7])

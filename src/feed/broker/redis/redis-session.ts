@@ -8,7 +8,7 @@ import { allBounds, boundsOf, type HistoryBounds } from '../history-bounds.js';
 import type { ServerSession } from '../session-broker.js';
 import type { RedisTarget } from './redis.options.js';
 import { RedisAnnouncements } from './redis-announcements.js';
-import type { AppendReply } from './redis-append.js';
+import type { AppendReply, ClearReply } from './redis-append.js';
 import { clientOf, disconnect, withTimeLimit } from './redis-connect.js';
 import { isReply, isStale } from './redis-errors.js';
 import { type Announcement, kindOf, parse } from './redis-message.js';
@@ -139,13 +139,12 @@ export class RedisSession implements ServerSession {
     return this.change('append', feed, historyTtlMs, keys, values) as Promise<AppendReply>;
   }
 
-  /** Fails as `append()`. Resolves with the position from which on the feed begins anew. */
-  async clear(feed: string): Promise<Position> {
+  /** Fails as `append()`. */
+  clear(feed: string, expected: Position | undefined): Promise<ClearReply> {
     const { bounds } = this.context;
     const keys = [this.streamPrefix + feed, this.keyPrefix + feed];
-    const reply = await this.change('clear', feed, boundsOf(bounds, feed).historyTtlMs, keys, [bounds.idempotencyMs]);
-    const [epoch, offset] = reply as [string, string];
-    return { epoch, offset: Number(offset) };
+    const values = [bounds.idempotencyMs, ...(expected ? [expected.offset, expected.epoch] : [])];
+    return this.change('clear', feed, boundsOf(bounds, feed).historyTtlMs, keys, values) as Promise<ClearReply>;
   }
 
   private change(
