@@ -1,5 +1,5 @@
 // Several nodes on one engine, with everything going wrong while messages are published: `npm run chaos`. See load/README.md.
-import { adapter, choice, flag, number, readOptions, whole } from '../lib/command.js';
+import { adapter, choice, flag, number, optional, readOptions, whole } from '../lib/command.js';
 import { Feed } from '../lib/feed.js';
 import { decimals } from '../lib/figures.js';
 import { inTurn, Publisher } from '../lib/publisher.js';
@@ -14,6 +14,8 @@ import { figures, judge } from './verdict.js';
 
 /** One feed in so many is followed, and nothing is published to it. */
 const quietEach = 10;
+/** How many messages of a feed may be under way at a time that have keys: they are stored in any order. */
+const mostUnderWay = 20;
 /** Connections opened a second. */
 const rate = 5000;
 
@@ -45,12 +47,16 @@ const options = readOptions(
     followers: whole('connections', 2000, 1, 15_000),
     feeds: whole('feeds that they follow', 400, 1, 15_000),
     publish: whole('messages published a second', 400, 1, 10_000),
+    messages: optional(whole('with --keys: messages published in all, however long that takes', 1, 1, 10_000_000)),
     messageBytes: whole('bytes of a message, if it is not longer by itself', 0, 0, 60_000),
-    keys: flag('each message has an Idempotency-Key, and is published again until it is acknowledged'),
+    keys: flag('messages have keys, are published in any order, and again until they are acknowledged, some also after that'),
     adapter: adapter(),
     calm: flag('nothing goes wrong: for the latency'),
   },
   'Exit code: 0; 1 when a follower lost a message that was acknowledged and was not told, or got one twice or out of order, or when the presence of a feed is not what the followers know; 2 when it could not start.',
+  ({ keys, messages }) => {
+    if (messages !== undefined && !keys) throw new Error('--messages goes with --keys');
+  },
 );
 const { engine: name, minutes } = options;
 
@@ -61,7 +67,8 @@ async function play(stage: Stage, { disasters }: Engine, publisher: Publisher): 
   const inOrder = options.calm ? [] : [...disasters].sort(([one], [other]) => one - other);
   const roundMs = Math.min(60_000, minutes * 60_000);
   const rounds = Math.max(1, Math.round((minutes * 60_000) / roundMs));
-  for (let round = 0; round < rounds; round += 1) {
+  const { messages = 0 } = options;
+  for (let round = 0; round < rounds || publisher.answered < messages; round += 1) {
     const reach = (share: number) => sleep(Math.max(0, begunAt + (round + share) * roundMs - performance.now()));
     for (const [share, what, happen] of inOrder) {
       await reach(share);
@@ -79,7 +86,7 @@ await main(async () => {
   const { crowd } = stage;
   const engine = await engines[name](stage);
   await stage.start(engine);
-  const feeds = Array.from({ length: options.feeds }, (_, n) => new Feed(`chaos/${n + 1}`));
+  const feeds = Array.from({ length: options.feeds }, (_, n) => new Feed(`chaos/${n + 1}`, options.keys ? mostUnderWay : 1));
   await crowd.gather(options.followers, feeds, rate);
   const load = `${crowd.open} followers of ${feeds.length} feeds, ${options.publish} messages a second`;
   say(`${crowd.nodes.length} × ${options.adapter}, ${name}: ${load}`);
@@ -88,19 +95,20 @@ await main(async () => {
   const loud = feeds.filter((_, n) => (n + 1) % quietEach !== 0);
   const calm: number[] = [];
   crowd.latencies = calm;
-  publisher.start(options.publish, inTurn(loud), () => options.messageBytes);
+  publisher.start(options.publish, inTurn(loud), () => options.messageBytes, options.messages);
   await play(stage, engine, publisher);
   await publisher.stop();
+  await stage.repeater?.settled();
   await stage.areStarted();
   const isWhole = await crowd.areAllOpen(30_000);
   await crowd.settle();
-  const gone = await lostFromEngine(crowd.anyNode().url, loud, options);
+  const losses = await lostFromEngine(crowd.anyNode().url, loud, options);
   // Every other feed is left for good.
   crowd.dismiss(feeds.filter((_, n) => n % 2 === 1));
   const presence = await stage.presence.judge(crowd, feeds);
   crowd.leave();
 
-  const run = { engine, stage, publisher, calm, isWhole, gone, presence };
+  const run = { engine, stage, publisher, calm, isWhole, losses, presence };
   const { text, ok } = judge(run);
   say(`${figures(run)}\n\n${text}`);
   return ok;

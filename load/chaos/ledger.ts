@@ -10,8 +10,10 @@ export class Ledger implements Track {
   again = 0;
   /** The number of the first message that must come. */
   #first = 1;
-  /** The number of the last message of which a reset has told, should it not come. */
+  /** The number of the last message of which a reset has told, should it not come, … */
   #told = 0;
+  /** … and those up to there that were still under way. */
+  #untold: ReadonlySet<number> = new Set();
   /** The highest number since the last reset, and all of them; those that came before it. */
   #last = 0;
   #current = new Set<number>();
@@ -31,7 +33,7 @@ export class Ledger implements Track {
     if (!(number <= feed.sent)) faults.add('misdelivered');
     else if (this.#current.has(number)) faults.add('repeated');
     // A request that was cut off may get through late.
-    else if (number < this.#last && !feed.isUnsure(number)) faults.add('out of order');
+    else if (feed.isOrdered && number < this.#last && !feed.isUnsure(number)) faults.add('out of order');
     if (this.#before.has(number)) this.again += 1;
     this.#current.add(number);
     this.#last = Math.max(this.#last, number);
@@ -40,7 +42,8 @@ export class Ledger implements Track {
   reset(): void {
     const { feed } = this;
     this.resets += 1;
-    this.#told = feed.isBusy ? feed.sent - 1 : feed.sent;
+    this.#told = feed.sent;
+    this.#untold = new Set(feed.underWay);
     for (const number of this.#current) this.#before.add(number);
     this.#current = new Set();
     this.#last = 0;
@@ -48,19 +51,23 @@ export class Ledger implements Track {
 
   /** How many messages are lost without a word, as far as one can say now. */
   get missing(): number {
-    return this.#lostBetween(this.#told, this.feed.sent).length;
+    return this.#lost.filter((number) => !this.#isTold(number)).length;
   }
 
   /** The numbers of the messages that are lost, and of which a reset has told. */
   get told(): number[] {
-    return this.#lostBetween(0, this.#told);
+    return this.#lost.filter((number) => this.#isTold(number));
   }
 
-  #lostBetween(after: number, upTo: number): number[] {
+  #isTold(number: number): boolean {
+    return number <= this.#told && !this.#untold.has(number);
+  }
+
+  get #lost(): number[] {
     const { feed } = this;
     const lost: number[] = [];
-    const last = Math.min(upTo, feed.lastOwed);
-    for (let number = Math.max(after + 1, this.#first); number <= last; number += 1) {
+    const last = Math.min(feed.sent, feed.lastOwed);
+    for (let number = this.#first; number <= last; number += 1) {
       if (!feed.isUnsure(number) && !this.#current.has(number) && !this.#before.has(number)) lost.push(number);
     }
     return lost;

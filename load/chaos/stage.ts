@@ -1,9 +1,9 @@
 import type { Feed } from '../lib/feed.js';
 import { RoamingCrowd, startNode } from '../lib/roaming.js';
 import type { Service } from '../lib/service.js';
-import { sleep } from '../lib/waits.js';
 import { Ledger } from './ledger.js';
 import { PresenceCheck } from './presence-check.js';
+import { Repeater } from './repeater.js';
 
 /** Something that goes wrong, or right again, and when: in parts of a round. */
 export type Disaster = readonly [share: number, what: string, happen: () => unknown];
@@ -17,10 +17,17 @@ interface StageOptions {
   readonly minReplicas: boolean | undefined;
   /** Whether each message has a key, and is published again until it is acknowledged. */
   readonly keys: boolean | undefined;
+  /** How many messages are published; undefined for as many as time allows. */
+  readonly messages: number | undefined;
 }
 
-/** How long a message with a key is published again at most, and how long is waited in between, in milliseconds. */
-const [patienceMs, pauseMs] = [60_000, 200];
+/** History that keeps all that is published. */
+const wholeHistory = {
+  FEED_HISTORY_LENGTH: '100000',
+  FEED_HISTORY_BYTES: '100000000',
+  FEED_HISTORY_TOTAL_BYTES: '1000000000',
+  FEED_HISTORY_TTL_MS: '3600000',
+};
 
 /** What nodes share, and what goes wrong with it. */
 export interface Engine {
@@ -50,35 +57,24 @@ class Audience extends RoamingCrowd {
 export class Stage {
   readonly crowd = new Audience([]);
   readonly presence = new PresenceCheck();
+  /** What publishes messages with keys; undefined where they have none. */
+  readonly repeater: Repeater | undefined;
   /** The longest that a message took to be acknowledged or refused, in milliseconds. */
   slowestAnswerMs = 0;
   #urlOf: Engine['urlOf'] = () => '';
   readonly #starting: Promise<void>[] = [];
 
-  constructor(readonly options: StageOptions) {}
+  constructor(readonly options: StageOptions) {
+    this.repeater = options.keys ? new Repeater(this.crowd) : undefined;
+  }
 
   /** Publishes through any node; resolves with whether it was acknowledged. */
   readonly publish = async (feed: Feed, text: string): Promise<boolean> => {
     const begunAt = performance.now();
-    const isAcknowledged = await (this.options.keys ? this.#repeat(feed, text) : this.crowd.publish(feed, text));
+    const isAcknowledged = await (this.repeater ?? this.crowd).publish(feed, text);
     this.slowestAnswerMs = Math.max(this.slowestAnswerMs, performance.now() - begunAt);
     return isAcknowledged;
   };
-
-  /** Times that a message was published again. */
-  repetitions = 0;
-
-  /** Publishes through any node, again and again, as a publisher does that must not lose anything. */
-  async #repeat(feed: Feed, text: string): Promise<boolean> {
-    const givesUpAt = performance.now() + patienceMs;
-    const key = `${feed.name} ${feed.sent}`;
-    while (!(await this.crowd.publish(feed, text, key))) {
-      if (performance.now() > givesUpAt) return false;
-      this.repetitions += 1;
-      await sleep(Math.random() * pauseMs);
-    }
-    return true;
-  }
 
   async start({ urlOf }: Engine): Promise<void> {
     this.#urlOf = urlOf;
@@ -93,7 +89,9 @@ export class Stage {
 
   async #addNode(n: number): Promise<void> {
     const presence = { FEED_PRESENCE: 'on', FEED_WEBHOOK_URL: this.presence.url, FEED_WEBHOOK_SECRET: 'chaos' };
-    const env = { FEED_ADAPTER: this.options.adapter, FEED_BROKER: this.#urlOf(n), FEED_BUFFER_BYTES: '65536', ...presence };
+    const { adapter, messages } = this.options;
+    const history = messages === undefined ? {} : wholeHistory;
+    const env = { FEED_ADAPTER: adapter, FEED_BROKER: this.#urlOf(n), FEED_BUFFER_BYTES: '65536', ...presence, ...history };
     this.crowd.nodes.push(await startNode(`${n}`, env));
   }
 

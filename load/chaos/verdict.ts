@@ -1,5 +1,6 @@
 import { type Column, check, checkTable, decimals, none, percentile, sum, table } from '../lib/figures.js';
 import type { Publisher } from '../lib/publisher.js';
+import type { EngineLosses } from './lost-from-engine.js';
 import type { PresenceFaults } from './presence-check.js';
 import type { Engine, Stage } from './stage.js';
 
@@ -12,8 +13,8 @@ interface Run {
   calm: readonly number[];
   /** Whether all followers were connected in the end. */
   isWhole: boolean;
-  /** Acknowledged messages that the engine has no more. */
-  gone: number | undefined;
+  /** What the engine has of the acknowledged messages; undefined where that is not known. */
+  losses: EngineLosses | undefined;
   presence: PresenceFaults;
 }
 
@@ -29,15 +30,16 @@ function lostMessages({ crowd: { ledgers } }: Stage): number {
 }
 
 /** What happened: the figures. */
-export function figures({ stage, publisher, calm, gone, presence }: Run): string {
-  const { crowd, slowestAnswerMs } = stage;
+export function figures({ stage, publisher, calm, losses, presence }: Run): string {
+  const { crowd, slowestAnswerMs, repeater } = stage;
   const [p50, p99, max] = [0.5, 0.99, 1].map((share) => decimals(percentile(calm, share), 1));
   const rows: [what: string, figure: string][] = [
     ['published and acknowledged', decimals(publisher.acknowledged)],
     ['published, not acknowledged', decimals(publisher.unacknowledged)],
-    ['published again with their keys', decimals(stage.repetitions)],
+    ['published again with their keys', decimals(repeater?.repetitions)],
+    ['of those acknowledged with another id than before', decimals(repeater?.otherIds)],
     ['slowest answer to a publish', `${decimals(slowestAnswerMs)} ms`],
-    ['acknowledged, and gone from the engine', decimals(gone)],
+    ['acknowledged, and gone from the engine', decimals(losses?.gone)],
     ['received', decimals(crowd.received)],
     ['received again after a reset', decimals(sum(crowd.ledgers.map(({ again }) => again)))],
     ['resets', decimals(sum(crowd.ledgers.map(({ resets }) => resets)))],
@@ -58,22 +60,26 @@ export function figures({ stage, publisher, calm, gone, presence }: Run): string
 }
 
 /** Judges a run; returns a table, and whether all holds. */
-export function judge({ engine: { forgets = false, parts = false, mostAnswerMs }, stage, publisher, isWhole, gone = 0, presence }: Run) {
-  const { crowd, slowestAnswerMs } = stage;
+export function judge({ engine: { forgets = false, parts = false, mostAnswerMs }, stage, publisher, isWhole, losses, presence }: Run) {
+  const { crowd, slowestAnswerMs, repeater, options } = stage;
   const { faults, ledgers } = crowd;
   const { lost: silent = 0, ...others } = Object.fromEntries(faults);
   const resets = sum(ledgers.map((ledger) => ledger.resets));
   const checks = [
     check('acknowledged', decimals(publisher.acknowledged), '> 0', publisher.acknowledged > 0),
     check('all followers are connected in the end', isWhole ? 'yes' : 'no', 'yes', isWhole),
-    none('gone from the engine', gone),
+    ...(options.messages === undefined ? [] : [none('published, not acknowledged', publisher.unacknowledged)]),
+    none('gone from the engine', losses?.gone ?? 0),
+    none('stored more than once in the engine', losses?.repeated ?? 0),
     none('lost silently', silent),
     none('feeds whose presence is wrong after 15 s', presence.miscounted),
     ...(parts ? [] : [none('feeds told as occupied, or vacated, twice in a row', presence.repeated)]),
     none('feeds told as other than they are', presence.wrong),
     none('connections told as lost twice', presence.lostTwice),
+    ...(repeater ? [none('acknowledged with another id than before', repeater.otherIds)] : []),
+    ...[...(repeater?.refused ?? [])].map(([code, count]) => none(`refused with ${code}`, count)),
     ...Object.entries(others).map(([what, count]) => none(what, what === 'resets' ? resets : count)),
-  ].filter(({ what }) => !forgets || !['gone from the engine', 'resets'].includes(what));
+  ].filter(({ what }) => !forgets || !['gone from the engine', 'acknowledged with another id than before', 'resets'].includes(what));
   if (mostAnswerMs !== undefined) {
     checks.push(check('slowest answer, ms', decimals(slowestAnswerMs), `≤ ${decimals(mostAnswerMs)}`, slowestAnswerMs <= mostAnswerMs));
   }

@@ -24,6 +24,9 @@ export function number(help: string, fallback: number, least = 1, most = 1_000_0
 export const whole = (help: string, fallback: number, least = 1, most = 1_000_000, argument = 'N'): Option<number> =>
   number(help, fallback, least, most, argument, 'whole number');
 
+/** The same without a default. */
+export const optional = <T>({ fallback: _, ...option }: Option<T>): Option<T | undefined> => option;
+
 /** One of some words; the first is the default. */
 export function choice<const T extends string>(help: string, words: readonly [T, ...T[]]): Option<T> {
   const read = (text: string) => {

@@ -13,12 +13,12 @@ export class Faults extends Map<string, number> {
   }
 }
 
-/** A feed that messages numbered 1, 2, 3, … are published to, one after the other; it knows which of them its followers must get. */
+/** A feed that messages numbered 1, 2, 3, … are published to; it knows which of them its followers must get. */
 export class Feed {
   /** The number of the last message that was sent to the service. */
   sent = 0;
-  /** Whether that message's answer is still to come: the next one must not overtake it. */
-  isBusy = false;
+  /** The numbers of the messages whose answers are still to come. */
+  readonly underWay = new Set<number>();
   /** The bytes of all messages that followers must get. */
   owedBytes = 0;
   /** The number of the last message that must come even where no later one does. */
@@ -26,7 +26,21 @@ export class Feed {
   /** Numbers of messages that followers need not get: they may come all the same. */
   readonly #unsure = new Set<number>();
 
-  constructor(readonly name: string) {}
+  /** @param most how many messages may be under way at a time. Default: one, which the next must not overtake */
+  constructor(
+    readonly name: string,
+    private readonly most = 1,
+  ) {}
+
+  /** Whether as many messages are under way as may be. */
+  get isBusy(): boolean {
+    return this.underWay.size >= this.most;
+  }
+
+  /** Whether its messages come in the order of their numbers. */
+  get isOrdered(): boolean {
+    return this.most === 1;
+  }
 
   /**
    * Publishes the next message.
@@ -35,14 +49,14 @@ export class Feed {
    * @param bytes that it has at least
    */
   async publish(send: (feed: Feed, text: string) => Promise<boolean>, bytes: number): Promise<boolean> {
-    this.isBusy = true;
     this.sent += 1;
     const number = this.sent;
+    this.underWay.add(number);
     const text = `${number} ${performance.now().toFixed(3)} ${this.name} `.padEnd(bytes, 'x');
     const isOwed = await send(this, text);
     if (isOwed) this.owedBytes += text.length;
     else this.#unsure.add(number);
-    this.isBusy = false;
+    this.underWay.delete(number);
     return isOwed;
   }
 

@@ -3,6 +3,8 @@ import { until } from './waits.js';
 
 /** How often messages that are due are begun, in milliseconds. */
 const stepMs = 10;
+/** How long the last answers may take, in milliseconds: what is published again and again is given up earlier. */
+const mostMs = 90_000;
 
 /** Publishes numbered messages to feeds at a rate. What can't be begun in time is not made up for. */
 export class Publisher {
@@ -19,24 +21,33 @@ export class Publisher {
   /**
    * @param next a feed that is not busy; undefined where there is none
    * @param bytes that a message has at least
+   * @param most how many messages are begun in all
    */
-  start(perSecond: number, next: () => Feed | undefined, bytes: () => number = () => 0): void {
+  start(perSecond: number, next: () => Feed | undefined, bytes: () => number = () => 0, most = Number.POSITIVE_INFINITY): void {
     const begunAt = performance.now();
     let begun = 0;
+    let left = most;
     const timer = setInterval(() => {
       const due = Math.floor(((performance.now() - begunAt) / 1000) * perSecond);
       for (; begun < due; begun += 1) {
-        const feed = next();
-        if (feed) this.#publish(feed, bytes());
+        const feed = left > 0 ? next() : undefined;
+        if (!feed) continue;
+        left -= 1;
+        void this.#publish(feed, bytes());
       }
     }, stepMs);
     this.#timers.push(timer);
   }
 
+  /** Messages of which it is known whether followers must get them. */
+  get answered(): number {
+    return this.acknowledged + this.unacknowledged;
+  }
+
   /** Resolves once all messages are answered; each of them is in the end. */
   async stop(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
-    await until(() => this.underWay === 0, 30_000);
+    await until(() => this.underWay === 0, mostMs);
   }
 
   async #publish(feed: Feed, bytes: number): Promise<void> {

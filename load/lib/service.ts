@@ -21,6 +21,9 @@ export interface Counts {
   workers?: { pids: number[] };
 }
 
+/** What has become of one of several messages: its id, or why it was not stored. */
+export type PublishResult = { readonly id: string } | { readonly statusCode: number; readonly code: string };
+
 /**
  * How `npm start` runs a build: its Node flags are part of what is measured. It sends nothing but what is published, unless its environment
  * says otherwise.
@@ -45,11 +48,21 @@ export class Service extends Server {
     super({ ...startOf(env, folder), ...start });
   }
 
-  /** Asks for something over a kept connection. */
-  ask(path: string, method = 'GET', headers: Record<string, string | number> = {}, body = ''): Promise<{ status: number; text: string }> {
+  /**
+   * Asks for something over a kept connection.
+   *
+   * @param ms how long the answer may take, in milliseconds: then the connection is cut
+   */
+  ask(
+    path: string,
+    method = 'GET',
+    headers: Record<string, string | number> = {},
+    body = '',
+    ms = patience,
+  ): Promise<{ status: number; text: string }> {
     return new Promise((resolve, reject) => {
       const { hostname: host, port } = this.url;
-      const signal = AbortSignal.timeout(patience);
+      const signal = AbortSignal.timeout(ms);
       const outgoing = request({ host, port, path, method, headers, agent: this.#agent, signal }, (response) => {
         let text = '';
         response.setEncoding('utf8').on('data', (part) => {
@@ -62,9 +75,27 @@ export class Service extends Server {
   }
 
   /** Publishes text to a feed, or JSON to several. */
-  post(path: string, body: string, type = 'text/plain', more: Record<string, string> = {}): Promise<{ status: number; text: string }> {
+  post(
+    path: string,
+    body: string,
+    type = 'text/plain',
+    more: Record<string, string> = {},
+    ms = patience,
+  ): Promise<{ status: number; text: string }> {
     const headers = { authorization: `Bearer ${key}`, 'content-type': type, 'content-length': Buffer.byteLength(body), ...more };
-    return this.ask(path, 'POST', headers, body);
+    return this.ask(path, 'POST', headers, body, ms);
+  }
+
+  /**
+   * Publishes different messages at once; resolves with what has become of each, or undefined where that is not known of any.
+   *
+   * @param ms how long the answer may take, in milliseconds: then the connection is cut
+   */
+  publishAll(messages: readonly { feed: string; data: string; key: string }[], ms = patience): Promise<PublishResult[] | undefined> {
+    return this.post('/test', JSON.stringify({ messages }), 'application/json', {}, ms).then(
+      ({ status, text }) => (status === 201 || status === 207 ? JSON.parse(text).messages : undefined),
+      () => undefined,
+    );
   }
 
   /**

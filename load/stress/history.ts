@@ -1,12 +1,10 @@
-import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { fileURLToPath } from 'node:url';
 import { Engine } from '../../tools/engines.mjs';
 import { Link } from '../../tools/link.mjs';
 import { type Check, check, decimals, median, megabytes, percentile } from '../lib/figures.js';
 import { atEnd, rssBytes, using } from '../lib/server.js';
-import { Service, startOf } from '../lib/service.js';
 import { atRate, sleep } from '../lib/waits.js';
+import { ProbedService } from './probed-service.js';
 
 interface HistoryOptions {
   adapter: string;
@@ -17,19 +15,17 @@ interface HistoryOptions {
 const [feeds, each] = [100, 100];
 const query = `/test?${Array.from({ length: feeds }, (_, n) => `id=${n}`).join('&')}&since=earliest`;
 
-/** The service with room for the history of these scenarios, and a probe of its event loop. */
-class HistoryService extends Service {
+/** The service with room for the history of these scenarios. */
+class HistoryService extends ProbedService {
   constructor(adapter: string, broker: string) {
-    const env = {
+    super({
       FEED_ADAPTER: adapter,
       FEED_BROKER: broker,
       FEED_HISTORY_LENGTH: `${each}`,
       FEED_HISTORY_BYTES: '4000000',
       FEED_HISTORY_TOTAL_BYTES: '1000000000',
       FEED_STALL_MS: '60000',
-    };
-    const probe = fileURLToPath(new URL('probe.js', import.meta.url));
-    super(env, { args: ['--import', probe, ...startOf(env).args], isWatched: true });
+    });
   }
 
   /** Publishes so many messages to each of so many feeds. */
@@ -42,22 +38,6 @@ class HistoryService extends Service {
         if (status !== 201) throw new Error(`publishing was answered with ${status}: ${text}`);
       }
     }
-  }
-
-  /** The longest turn of its event loop since this was last asked, in milliseconds. */
-  longestTurnMs(): Promise<number> {
-    return this.tell('turn');
-  }
-
-  /** What it holds after a collection. */
-  heapBytes(): Promise<number> {
-    return this.tell('heap');
-  }
-
-  private async tell(what: string): Promise<number> {
-    const answer = once(this.child, 'message');
-    this.child.send(what);
-    return (await answer)[0];
   }
 }
 

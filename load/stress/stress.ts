@@ -9,6 +9,7 @@ import { Service, startOf } from '../lib/service.js';
 import { atRate, sleep, until } from '../lib/waits.js';
 import { control } from './control.js';
 import { drain, move } from './drain.js';
+import { finished } from './finished.js';
 import { history, resumes } from './history.js';
 import { idle } from './idle.js';
 import { slowRedis } from './slow-redis.js';
@@ -16,6 +17,7 @@ import { slowRedis } from './slow-redis.js';
 interface StressOptions {
   adapter: string;
   connections: number;
+  feeds: number;
   nodes: number;
   seconds: number;
 }
@@ -146,6 +148,7 @@ const scenarios: Record<string, (options: StressOptions) => Promise<Check[]>> = 
   move,
   delay,
   history,
+  finished,
   resumes,
   'slow-redis': slowRedis,
   control,
@@ -168,6 +171,7 @@ const options = readOptions(
       200,
       10_000,
     ),
+    feeds: whole('feeds of finished', 1_000_000, 1000, 10_000_000),
     nodes: whole('idle nodes on one broker', 56, 2, 200),
   },
   'Exit code: 0; 1 when something does not hold; 2 when an option is wrong.',

@@ -47,6 +47,25 @@ describe("what a follower has of an engine that forgets, in the chaos run's verd
     expect(wrong()).toEqual({ 'out of order': 1, repeated: 1, misdelivered: 1 });
   });
 
+  it('may come in any order where several are under way at a time; of those that were, a reset tells nothing', async () => {
+    const [feed, faults] = [new Feed('a', 3), new Faults()];
+    const ledger = new Ledger(feed, faults);
+    ledger.begin();
+    const acknowledge: ((isOwed: boolean) => void)[] = [];
+    const publishing = [1, 2, 3].map(() => feed.publish(() => new Promise((resolve) => acknowledge.push(resolve)), 0));
+    expect([feed.isBusy, feed.sent]).toEqual([true, 3]);
+    acknowledge[1]?.(true);
+    await publishing[1];
+    expect(feed.isBusy).toBe(false);
+    ledger.reset();
+    for (const resolve of acknowledge) resolve(true);
+    await Promise.all(publishing);
+    expect(ledger).toMatchObject({ missing: 2, told: [2] });
+    for (const number of [3, 1, 3]) ledger.take(number);
+    expect(ledger).toMatchObject({ missing: 0, told: [2] });
+    expect(Object.fromEntries([...faults].filter(([, times]) => times > 0))).toEqual({ repeated: 1 });
+  });
+
   it('need not come where it was not acknowledged, and may come late', async () => {
     const { ledger, take, wrong } = await ledgerOf(3, 2);
     take(1, 3);
