@@ -102,7 +102,7 @@ await main(async () => {
   await stage.areStarted();
   const isWhole = await crowd.areAllOpen(30_000);
   await crowd.settle();
-  const losses = await lostFromEngine(crowd.anyNode().url, loud, options);
+  const losses = await lostFromEngine(crowd.anyNode(), loud, options);
   // Every other feed is left for good.
   crowd.dismiss(feeds.filter((_, n) => n % 2 === 1));
   const presence = await stage.presence.judge(crowd, feeds);

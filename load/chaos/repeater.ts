@@ -10,8 +10,8 @@ const collectMs = 5;
 const [cutShare, mostCutMs] = [0.05, 30];
 /** Which share of the acknowledged messages is published once more, as by a publisher that has not got the answer. */
 const doubtShare = 0.2;
-/** How long a message is published again at most, and how long is waited in between, in milliseconds. */
-const [patienceMs, pauseMs] = [60_000, 200];
+/** How long a message is published again at most, for less than keys are known, and how long is waited in between, in milliseconds. */
+const [patienceMs, pauseMs] = [240_000, 200];
 
 interface Publication {
   readonly feed: Feed;

@@ -4,7 +4,7 @@ import { until } from './waits.js';
 /** How often messages that are due are begun, in milliseconds. */
 const stepMs = 10;
 /** How long the last answers may take, in milliseconds: what is published again and again is given up earlier. */
-const mostMs = 90_000;
+const mostMs = 300_000;
 
 /** Publishes numbered messages to feeds at a rate. What can't be begun in time is not made up for. */
 export class Publisher {
