@@ -100,7 +100,7 @@ await main(async () => {
   await publisher.stop();
   await stage.repeater?.settled();
   await stage.areStarted();
-  const isWhole = await crowd.areAllOpen(30_000);
+  const isWhole = await crowd.areAllOpen(60_000);
   await crowd.settle();
   const losses = await lostFromEngine(crowd.anyNode(), loud, options);
   // Every other feed is left for good.

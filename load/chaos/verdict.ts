@@ -47,6 +47,7 @@ export function figures({ stage, publisher, calm, losses, presence }: Run): stri
     ['acknowledged messages that some follower lost so', decimals(lostMessages(stage))],
     ['connections made again', decimals(crowd.reconnects)],
     ['of those refused (503)', decimals(crowd.rejected)],
+    ['told that history cannot be read', decimals(crowd.failed)],
     ['told: occupied and vacated', decimals(presence.told)],
     ['told: connections of lost nodes', decimals(presence.lost)],
     ['events that came again, under their ids', decimals(presence.again)],

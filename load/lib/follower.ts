@@ -94,6 +94,7 @@ export class Follower<C extends Crowd = Crowd> implements Client {
     if (id !== undefined) this.lastId = id;
     if (retryMs !== undefined) this.retryMs = retryMs;
     if (type === 'reset') for (const track of this.#tracks.values()) track.reset();
+    else if (type === 'error') this.failed();
     else if (type !== undefined) faults.add(`of the type ${type}`);
     else if (text !== undefined) {
       // In text, the feed and a tab may come first.
@@ -115,6 +116,11 @@ export class Follower<C extends Crowd = Crowd> implements Client {
     if (connection.isComplete) crowd.completed += 1;
     else crowd.torn += 1;
     this.ended(why);
+  }
+
+  /** Was told that its history cannot be read, before its response breaks off. */
+  protected failed(): void {
+    this.crowd.faults.add('told that history cannot be read');
   }
 
   /** Was answered with another status than 200. */

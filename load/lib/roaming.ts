@@ -20,6 +20,11 @@ class Roamer extends Follower<RoamingCrowd> {
     this.connect(crowd.anyNode().url);
   }
 
+  /** It comes back for what it has not got. */
+  protected override failed(): void {
+    this.crowd.failed += 1;
+  }
+
   protected override rejected(): void {
     this.crowd.rejected += 1;
     this.connection.destroy();
@@ -44,6 +49,8 @@ class Roamer extends Follower<RoamingCrowd> {
 export class RoamingCrowd extends Crowd {
   reconnects = 0;
   rejected = 0;
+  /** Times that one was told in band that history cannot be read: the engine had become unavailable meanwhile. */
+  failed = 0;
   #roamers: Roamer[] = [];
 
   /** @param nodes those that connections and publishes go to */
