@@ -95,7 +95,10 @@ inBrowser('Chromium', () => {
       response.end(gzipSync('second '));
     });
     await once(server.listen(0, '127.0.0.1'), 'listening');
-    atEnd(() => server.close());
+    atEnd(() => {
+      server.close();
+      server.closeAllConnections();
+    });
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
     const seen = await reading(url, '/members');
     await until(async () => (await seen()).endsWith('over'));
