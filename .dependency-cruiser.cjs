@@ -2,7 +2,7 @@
 const floors = [
   'errors|stats|time',
   'message',
-  'format|source',
+  'coding|format|source',
   'broker',
   'pubsub',
   'tracing',
@@ -62,7 +62,7 @@ module.exports = {
       name: 'plain-node',
       comment: 'they know nothing of Nest',
       severity: 'error',
-      from: { path: '^src/(feed/(connection|format|message|pubsub|run|tracing|transport|broker|stats|time)|flood)/' },
+      from: { path: '^src/(feed/(coding|connection|format|message|pubsub|run|tracing|transport|broker|stats|time)|flood)/' },
       to: { path: 'node_modules/@nestjs|^@nestjs' },
     },
     {

@@ -43,6 +43,7 @@ function sideBySide(): [options: Record<string, unknown>, parts: Parts] {
       embedded: flag('only the sixth part: what a connection takes in an application with middleware and pages'),
       once: flag('only the seventh part: what a client waits for history in one answer'),
       page: flag('only the eighth part: what following costs a page, by the client and by EventSource'),
+      compressed: flag('only the ninth part: what compressing messages costs and saves'),
       routeRounds: whole('rounds of the second part', 5),
       chart: text('draw a chart as well', 'FILE.svg'),
       ...output,
@@ -53,10 +54,10 @@ function sideBySide(): [options: Record<string, unknown>, parts: Parts] {
       if (serversOf(only).length === 0) throw new Error(`--only ${only} names none of ${servers.map(({ name }) => name).join(', ')}`);
     },
   );
-  const { connections, period, duration, rounds, only, routes, churn, fanout, history, embedded, once, page, chart } = options;
+  const { connections, period, duration, rounds, only, routes, churn, fanout, history, embedded, once, page, compressed, chart } = options;
   const run = { servers: serversOf(only), connections, duration, rounds };
   /** Whether a part is meant: one that is asked for by name leaves the others out. */
-  const all = ![routes, churn, fanout, history, embedded, once, page].includes(true);
+  const all = ![routes, churn, fanout, history, embedded, once, page, compressed].includes(true);
   async function* parts(): Parts {
     if (all) {
       const heading = `${connections} connections, a chunk every ${period} ms, ${runs(rounds)}; Node ${process.version}, ${cpus().length} CPUs`;
@@ -73,6 +74,7 @@ function sideBySide(): [options: Record<string, unknown>, parts: Parts] {
     if (history ?? all) yield ['history', await (await import('./memory.js')).history()];
     if (embedded ?? all) yield ['embedded', await (await import('./embedded.js')).embedded(connections, rounds)];
     if (page ?? all) yield ['page', await (await import('./page.js')).page(rounds)];
+    if (compressed ?? all) yield ['compressed', await (await import('./compressed.js')).compressed(connections, rounds)];
     if (once ?? all) yield ['once', await (await import('./history-answer.js')).historyAnswer(rounds)];
   }
   return [options, parts()];

@@ -13,13 +13,15 @@ interface PairedRuns {
   head: string;
   sides: readonly [string, string];
   servers: readonly { name: string; adapter: string }[];
-  measures: readonly { what: string; digits: number }[];
+  /** `most`: the highest ratio that is allowed; without it there is none. */
+  measures: readonly { what: string; digits: number; most?: number }[];
   rounds: number;
   run(adapter: string, side: string): Promise<Run>;
 }
 
 interface PairedRow extends Row {
   digits: number;
+  most: number | undefined;
   first: number[];
   second: number[];
   /** Second ÷ first, round by round: pairs ran one after the other, so their ratios know less of what else the machine did. */
@@ -40,11 +42,12 @@ export async function pairedRuns({ heading, head, sides, servers, measures, roun
     }
   }
   const rows = servers.flatMap(({ name }) =>
-    measures.map(({ what, digits }, n): PairedRow => {
+    measures.map(({ what, digits, most }, n): PairedRow => {
       const [first, second] = sides.map((side) => (runs.get(name + side) ?? []).map(({ figures }) => figures[n]));
       const faults = sides.flatMap((side) => (runs.get(name + side) ?? []).flatMap((found) => found.faults));
       const ratios = second.map((figure, round) => figure / first[round]);
-      return { name: `${name}: ${what}`, ok: faults.length === 0, faults, digits, first, second, ratios };
+      const isWithin = most === undefined || (median(ratios) ?? Number.POSITIVE_INFINITY) <= most;
+      return { name: `${name}: ${what}`, ok: faults.length === 0 && isWithin, faults, digits, most, first, second, ratios };
     }),
   );
   const columns: Column<PairedRow>[] = [
@@ -55,5 +58,6 @@ export async function pairedRuns({ heading, head, sides, servers, measures, roun
     ['lowest', ({ ratios }) => decimals(Math.min(...ratios), 3)],
     ['highest', ({ ratios }) => decimals(Math.max(...ratios), 3)],
   ];
+  if (measures.some(({ most }) => most !== undefined)) columns.push(['must be', ({ most }) => (most === undefined ? '' : `≤ ${most}`)]);
   return [tableOf(heading, rows, columns)];
 }

@@ -12,6 +12,7 @@ import { NodeQueries } from './cluster/node-queries.js';
 import { Nodes } from './cluster/nodes.js';
 import { PresenceAnnouncer } from './cluster/presence/presence-announcer.js';
 import type { Connection } from './connection/connection.js';
+import { Encoders } from './connection/encoders.js';
 import { FeedAnswerer } from './connection/feed-answerer.js';
 import { FeedOpener } from './connection/feed-opener.js';
 import { PresenceTracker } from './connection/presence-tracker.js';
@@ -168,9 +169,15 @@ function makeRegistry(options: ResolvedFeedOptions, broker: Broker, admission: A
   return registry;
 }
 
-function makeOpener({ rules, feeds, tracer }: ResolvedFeedOptions, admission: Admission, registry: Registry, router: Router): FeedOpener {
-  if (!tracer) return new FeedOpener(admission, registry, router);
-  return new TracedOpener(tracer, new Destinations(rules, feeds), admission, registry, router);
+function makeOpener(
+  { rules, feeds, tracer, compress }: ResolvedFeedOptions,
+  admission: Admission,
+  registry: Registry,
+  router: Router,
+): FeedOpener {
+  const encoders = new Encoders(compress);
+  if (!tracer) return new FeedOpener(admission, registry, router, encoders);
+  return new TracedOpener(tracer, new Destinations(rules, feeds), admission, registry, router, encoders);
 }
 
 function makeRuns(

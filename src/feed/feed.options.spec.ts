@@ -151,6 +151,10 @@ describe('resolveFeedOptions', () => {
       'rules.a/*.history',
       /no option "rules.a\/\*.history": "rules.a\/\*" must be a rule.*keepNewest/,
     ],
+    [{ compress: true as unknown as object }, 'compress', /"compress" must be \{ minBytes \}, or \{\} for its default, not true$/],
+    [{ compress: { minBytes: 1.5 } }, 'compress.minBytes', /whole number of bytes, not 1.5$/],
+    [{ compress: { minBytes: 65_536 } }, 'compress.minBytes', /65535 or fewer bytes/],
+    [{ compress: { level: 1 } as object }, 'compress.level', /no option "compress.level": "compress" must be/],
     // What is nearly a key is not for the log.
     [{ publishKey: 'hush hush' }, 'publishKey', /without spaces, not what was given$/],
   ])('refuses %j', (options, option, message) => {

@@ -141,6 +141,13 @@ const variables = {
   FEED_STALL_MS: { option: 'stallMs', rule: number(feedOptionRules.stallMs) },
   FEED_MAX_AGE_MS: { option: 'maxAgeMs', rule: number(feedOptionRules.maxAgeMs) },
   FEED_HANDOVER: { option: 'handover', rule: onOff },
+  FEED_COMPRESS_MIN_BYTES: {
+    option: 'compress',
+    rule: v.pipe(
+      number(feedOptionRules.compress.wrapped.entries.minBytes),
+      v.transform((minBytes) => (minBytes === undefined ? undefined : { minBytes })),
+    ),
+  },
   FEED_DRAIN_MS: { option: 'drainMs', rule: number(feedOptionRules.drainMs) },
   FEED_LAME_DUCK_MS: { option: 'lameDuckMs', rule: number(feedOptionRules.lameDuckMs) },
   FEED_BODY_BYTES: { option: 'bodyBytes', rule: number(feedOptionRules.bodyBytes) },

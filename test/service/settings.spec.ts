@@ -33,6 +33,8 @@ describe('the settings of the service', () => {
     ['FEED_TICKETS', 'yes', 'FEED_TICKETS must be on or off, not "yes"'],
     ['FEED_TOKEN_IN_QUERY', 'no', 'FEED_TOKEN_IN_QUERY must be on or off, not "no"'],
     ['FEED_WEBHOOK_URL', 'http://127.0.0.1:1', /^FEED_WEBHOOK_SECRET is invalid: /],
+    ['FEED_COMPRESS_MIN_BYTES', 'some', 'FEED_COMPRESS_MIN_BYTES must be a whole number of bytes, not "some"'],
+    ['FEED_COMPRESS_MIN_BYTES', '65536', 'FEED_COMPRESS_MIN_BYTES must be 65535 or fewer bytes, not "65536"'],
     ['FEED_MAX_CONNECTIONS', 'many', 'FEED_MAX_CONNECTIONS must be a whole number of connections, not "many"'],
     ['FEED_BROKER', 'kafka://user:secret@host', /^FEED_BROKER must be memory, or a URL: redis:\/\/…[^@]*$/],
     ['FEED_PRESENCE', 'yes', 'FEED_PRESENCE must be on or off, not "yes"'],

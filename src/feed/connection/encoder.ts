@@ -2,6 +2,8 @@ import type { Format, Opening } from '../format/format.js';
 import { isJsonData, textOf } from '../message/content.js';
 import { type FeedItem, type FeedMessage, isMessage, type TextMessage } from '../message/message.js';
 import type { Mark } from '../pubsub/replay-item.js';
+import type { Transport } from '../transport/transport.js';
+import { EncodedItem } from './send-queue.js';
 
 /**
  * Encodes messages in one format, ready for sockets: once for each message, however many connections it goes to.
@@ -20,6 +22,8 @@ export class Encoder {
   body = '';
   /** How the frame, while it is a string, is to be written: Latin-1 is faster for ASCII, since it does not look at each character. */
   encoding: 'latin1' | 'utf8' = 'latin1';
+  /** The bytes that were last sent, without HTTP's framing. */
+  sentBytes = 0;
   private value: unknown = undefined;
   private isKept = false;
   /** The frame as bytes, from its second connection on: what many write then waits in memory once, however slow they are. */
@@ -30,8 +34,7 @@ export class Encoder {
     this.isKept = false;
     this.value = undefined;
     this.body = '';
-    this.plain = undefined;
-    this.chunk = undefined;
+    this.dropFrames();
   };
 
   private readonly heartbeats: { readonly plain: Buffer; readonly chunk: Buffer };
@@ -62,9 +65,76 @@ export class Encoder {
     this.keep(item, this.format.encode({ id, feed, type, text: textOf(data), isJson: isJsonData(data), time, retry, comment }));
   }
 
+  /**
+   * Sends what was encoded last.
+   *
+   * @returns whether the writer may go on without waiting
+   */
+  send(transport: Transport): boolean {
+    this.sentBytes = this.bytes;
+    return transport.write(this.frame(transport.isChunked), this.encoding);
+  }
+
+  /** What was encoded last, for a queue. */
+  get item(): EncodedItem {
+    return new EncodedItem(this.body, this.bytes, this.encoding);
+  }
+
+  /** Sends an item that has been in a queue; returns as `send()`. */
+  sendItem({ body, bytes, encoding }: EncodedItem, transport: Transport): boolean {
+    return this.write(transport, body, bytes, encoding);
+  }
+
+  /** Begins a response, before anything else is sent. */
+  begin(_transport: Transport): void {}
+
+  /** Sends what a connection begins with, in a format that has a place for it. */
+  sendOpening(opening: Opening, transport: Transport): void {
+    this.writeAscii(transport, this.format.opening?.(opening));
+  }
+
+  /** Tells a position, in a format that can. */
+  sendMark({ position, isStart }: Mark, transport: Transport): void {
+    this.writeAscii(transport, this.format.mark?.(position, isStart));
+  }
+
+  /** Tells a client after how many milliseconds to reconnect, in a format that can. */
+  sendRetry(ms: number, transport: Transport): void {
+    this.writeAscii(transport, this.format.retry?.(ms));
+  }
+
+  /** Tells why a source has failed, in a format that can; returns whether it does. */
+  sendFailure(data: object, transport: Transport): boolean {
+    const body = this.format.failure?.(JSON.stringify(data));
+    if (body) this.write(transport, body, Buffer.byteLength(body), 'utf8');
+    return body !== undefined;
+  }
+
+  /** Sends what a client ignores: the same bytes for all connections. */
+  sendHeartbeat(transport: Transport): void {
+    transport.write(transport.isChunked ? this.heartbeats.chunk : this.heartbeats.plain);
+  }
+
+  /** Ends a response, in good order or not. */
+  end(transport: Transport, isComplete: boolean): void {
+    transport.end(isComplete);
+  }
+
+  /** Sends a text to one connection; returns as `send()`. */
+  protected write(transport: Transport, body: string, bytes: number, encoding: 'latin1' | 'utf8'): boolean {
+    this.sentBytes = bytes;
+    return transport.write(transport.isChunked ? chunkOf(body, bytes) : body, encoding);
+  }
+
+  /** Another message is encoded, or none. */
+  protected dropFrames(): void {
+    this.plain = undefined;
+    this.chunk = undefined;
+  }
+
   /** The frame: one chunk (RFC 9112 section 7.1) for a socket, or plain for a response that frames its chunks itself. */
   frame(isChunked: boolean): string | Buffer {
-    if (!this.isShared) return this.framed(this.body, this.bytes, isChunked);
+    if (!this.isShared) return isChunked ? chunkOf(this.body, this.bytes) : this.body;
     if (isChunked) {
       this.chunk ??= Buffer.from(chunkOf(this.body, this.bytes), this.encoding);
       return this.chunk;
@@ -73,39 +143,8 @@ export class Encoder {
     return this.plain;
   }
 
-  /** Frames what was encoded before. */
-  framed(body: string, bytes: number, isChunked: boolean): string {
-    return isChunked ? chunkOf(body, bytes) : body;
-  }
-
-  /** The frame that a connection begins with; undefined in a format that has none. */
-  opening(opening: Opening, isChunked: boolean): string | undefined {
-    return this.framedAscii(this.format.opening?.(opening), isChunked);
-  }
-
-  /** The frame that tells a position; undefined in a format that cannot. */
-  mark({ position, isStart }: Mark, isChunked: boolean): string | undefined {
-    return this.framedAscii(this.format.mark?.(position, isStart), isChunked);
-  }
-
-  /** The frame that tells a client after how many milliseconds to reconnect; undefined in a format that cannot. */
-  retry(ms: number, isChunked: boolean): string | undefined {
-    return this.framedAscii(this.format.retry?.(ms), isChunked);
-  }
-
-  /** The frame that tells why a source has failed; undefined in a format that does not. */
-  failure(data: object, isChunked: boolean): string | undefined {
-    const body = this.format.failure?.(JSON.stringify(data));
-    return body && this.framed(body, Buffer.byteLength(body), isChunked);
-  }
-
-  /** The frame that a client ignores: the same bytes for all connections. */
-  heartbeat(isChunked: boolean): Buffer {
-    return isChunked ? this.heartbeats.chunk : this.heartbeats.plain;
-  }
-
-  private framedAscii(body: string | undefined, isChunked: boolean): string | undefined {
-    return body && this.framed(body, body.length, isChunked);
+  private writeAscii(transport: Transport, body: string | undefined): void {
+    if (body) this.write(transport, body, body.length, 'latin1');
   }
 
   private isEncoded(value: unknown, seen: number): boolean {
@@ -123,8 +162,7 @@ export class Encoder {
     this.encoding = this.bytes === body.length ? 'latin1' : 'utf8';
     this.emission += 1;
     this.isShared = false;
-    this.plain = undefined;
-    this.chunk = undefined;
+    this.dropFrames();
   }
 }
 

@@ -2,9 +2,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ObservableInput } from 'rxjs';
 import { checkMayRead } from '../auth/grant.js';
+import type { Coding } from '../coding/choose-coding.js';
 import { BrokerUnavailableError } from '../errors/broker.errors.js';
 import type { Format } from '../format/format.js';
-import { labelled, variants } from '../format/formats.js';
+import { labelled } from '../format/formats.js';
 import { type AnyResponse, hijack, rawOf } from '../http/adapter.js';
 import type { FeedRequest, NamedFeeds } from '../http/feed-request.js';
 import { setFeedHead, withErrorHead } from '../http/head.js';
@@ -20,7 +21,8 @@ import { beginOpening, claimSocket, endOpening } from '../transport/pipelining.j
 import { plainResponse } from '../transport/plain-response.js';
 import type { Transport } from '../transport/transport.js';
 import type { Connection } from './connection.js';
-import { Encoder } from './encoder.js';
+import type { Encoder } from './encoder.js';
+import type { Encoders } from './encoders.js';
 import type { InterceptedSource } from './intercepted-source.js';
 import type { Registry } from './registry.js';
 
@@ -55,12 +57,11 @@ interface RouteOptions extends ConnectOptions {
 
 /** Opens feeds: checks what a request asks for, and makes it a connection on a transport. */
 export class FeedOpener {
-  private readonly encoders = new Map(variants.map((format) => [format, new Encoder(format)]));
-
   constructor(
     private readonly admission: Admission,
     private readonly registry: Registry,
     private readonly router: Router,
+    private readonly encoders: Encoders,
   ) {}
 
   /**
@@ -92,10 +93,11 @@ export class FeedOpener {
     // A path that nothing can be published to is one for a source.
     const feeds = named ?? request.feedsOfPath;
     const { format } = request;
+    const coding = this.encoders.codingFor(request.raw, response);
     const client = this.admission.admit(request, this.registry.size);
     this.registry.checkRoom(feeds);
     const sent = (options.labelled ?? feeds.length > 1) ? labelled(format) : format;
-    const encoder = this.encoders.get(sent) as Encoder;
+    const encoder = this.encoders.of(sent, coding);
     const connection = this.registry.make(feeds, encoder, client);
     const stopWatching = abortWhenLeft(request, rawOf(response));
     try {
@@ -111,7 +113,7 @@ export class FeedOpener {
         if (replay && isOver(connection, replay, makeSource !== undefined)) return this.answerOver(connection, request, response, replay);
         this.registry.discard(connection);
         request.stop?.abort();
-        this.setHead(request, response, format, replay);
+        this.setHead(request, response, format, coding, replay);
         rawOf(response).end();
         return undefined;
       }
@@ -137,9 +139,10 @@ export class FeedOpener {
       let transport = undefined as Transport | undefined;
       connection.open(() => {
         stopWatching();
-        this.setHead(request, response, format, replay);
+        this.setHead(request, response, format, coding, replay);
         rawOf(response).setHeader('Feed-Connection', connection.id);
-        transport = this.makeTransport(request.raw, rawOf(response));
+        transport = this.makeTransport(request.raw, rawOf(response), coding);
+        encoder.begin(transport);
         if (sent.opening) this.tellOpening(transport, connection, encoder, replay);
         if (connection.reason !== undefined) transport.uncork(); // it may be cut at once
         return transport;
@@ -205,10 +208,16 @@ export class FeedOpener {
     }
   }
 
-  private setHead({ raw: request }: FeedRequest, response: AnyResponse, format: Format, replay: Replay | undefined): void {
+  private setHead(
+    { raw: request }: FeedRequest,
+    response: AnyResponse,
+    format: Format,
+    coding: Coding | undefined,
+    replay: Replay | undefined,
+  ): void {
     hijack(response);
     const raw = rawOf(response);
-    setFeedHead(request, raw, format);
+    setFeedHead(request, raw, format, coding);
     if (replay) raw.setHeader('Feed-Position', formatPosition(replay.start));
     if (replay?.isCut) raw.setHeader('Feed-History', 'cut');
   }
@@ -216,14 +225,13 @@ export class FeedOpener {
   private tellOpening(transport: Transport, { id }: Connection, encoder: Encoder, replay: Replay | undefined): void {
     const position = replay && formatPosition(replay.start);
     const opening = { connection: id, position, heartbeatMs: this.registry.keepAlive.heartbeatMs, ended: replay?.endedFeeds ?? [] };
-    const frame = encoder.opening(opening, transport.isChunked);
-    if (frame !== undefined) transport.write(frame);
+    encoder.sendOpening(opening, transport);
   }
 
-  private makeTransport(request: IncomingMessage, response: ServerResponse): Transport {
+  private makeTransport(request: IncomingMessage, response: ServerResponse, coding: Coding | undefined): Transport {
     const isAlone = claimSocket(request);
     if (request.httpVersionMajor === 1) request.socket.setKeepAlive?.(true, keepAliveMs); // a request that was injected has no real socket
-    return handOver(request, response, isAlone) ?? plainResponse(request, response);
+    return handOver(request, response, isAlone, coding === 'gzip') ?? plainResponse(request, response);
   }
 }
 

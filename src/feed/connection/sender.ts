@@ -67,7 +67,7 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
   protected failure: EndNotice | undefined = undefined;
   /** Messages that were written. */
   messages = 0;
-  /** Their bytes, without HTTP's framing. */
+  /** Their bytes as they were sent, without HTTP's framing. */
   bytes = 0;
   /** The offset of the last one of a feed; 0 before the first. */
   sentOffset = 0;
@@ -117,7 +117,7 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
   /** Sends some bytes without meaning, so that the client and the proxies before it keep the connection open. */
   sendHeartbeat(): void {
     this.sentBeat = this.context.keepAlive.beat;
-    this.transport?.write(this.encoder.heartbeat(this.transport.isChunked));
+    if (this.transport) this.encoder.sendHeartbeat(this.transport);
   }
 
   /** Sends a message of a feed, or queues it. */
@@ -155,8 +155,8 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
     encoder.encodeItem(item, this.emission);
     this.emission = encoder.emission;
     if (encoder.bytes === 0) return;
-    if (queue) this.enqueue(new EncodedItem(encoder.body, encoder.bytes, encoder.encoding), queue);
-    else this.writeFrame(encoder.frame((this.transport as Transport).isChunked), encoder.encoding, encoder.bytes);
+    if (queue) this.enqueue(encoder.item, queue);
+    else this.noteSent(encoder.send(this.transport as Transport));
   }
 
   /** From now on everything is queued, until the queue is empty again. */
@@ -206,15 +206,12 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
       transport.destroy();
       return;
     }
-    const { isChunked } = transport;
     const { failure } = this;
     const isComplete = reason !== 'error' && (queue?.isEmpty ?? true);
     const retryMs = retryMsAfter(reason, failure);
-    const retry = retryMs === undefined ? undefined : encoder.retry(retryMs, isChunked);
-    if (retry !== undefined) transport.write(retry, 'latin1');
-    const failed = failure && encoder.failure(toldBy(failure), isChunked);
-    if (failed !== undefined) transport.write(failed, 'utf8');
-    if (failed === undefined || isComplete) transport.end(isComplete);
+    if (retryMs !== undefined) encoder.sendRetry(retryMs, transport);
+    const isTold = failure !== undefined && encoder.sendFailure(toldBy(failure), transport);
+    if (!isTold || isComplete) encoder.end(transport, isComplete);
     else setTimeout(endIncomplete, readMs, transport).unref();
   }
 
@@ -258,10 +255,9 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
 
   private writeEntry(entry: Entry | ReplayItem, transport: Transport): void {
     if (entry instanceof EncodedItem) {
-      this.writeFrame(this.encoder.framed(entry.body, entry.bytes, transport.isChunked), entry.encoding, entry.bytes);
+      this.noteSent(this.encoder.sendItem(entry, transport));
     } else if (entry instanceof Mark) {
-      const frame = this.encoder.mark(entry, transport.isChunked);
-      if (frame !== undefined) transport.write(frame, 'latin1');
+      this.encoder.sendMark(entry, transport);
     } else {
       this.write(entry);
       if (isEnd(entry)) this.onFeedEnded(entry.feed);
@@ -273,17 +269,18 @@ export abstract class Sender<Context extends SenderContext> implements Buffered 
     encoder.encode(message, this.emission);
     this.emission = encoder.emission;
     if (encoder.bytes === 0) return; // a chunk without bytes would end the body
-    this.writeFrame(encoder.frame((this.transport as Transport).isChunked), encoder.encoding, encoder.bytes);
+    this.noteSent(encoder.send(this.transport as Transport));
     this.sentOffset = (message as Partial<StoredMessage>).offset ?? this.sentOffset; // what is not stored has none
   }
 
-  private writeFrame(frame: string | Buffer, encoding: BufferEncoding, bytes: number): void {
+  /** A message was written. */
+  private noteSent(takesMore: boolean): void {
     const { context } = this;
-    const takesMore = (this.transport as Transport).write(frame, encoding);
+    const { sentBytes } = this.encoder;
     this.sentBeat = context.keepAlive.beat;
     this.messages += 1;
-    this.bytes += bytes;
-    context.onSent(bytes);
-    if (!takesMore) context.totalBufferLimit.add(this, bytes);
+    this.bytes += sentBytes;
+    context.onSent(sentBytes);
+    if (!takesMore) context.totalBufferLimit.add(this, sentBytes);
   }
 }

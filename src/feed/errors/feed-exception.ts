@@ -26,6 +26,8 @@ const table = {
   FEED_FORBIDDEN: { status: 403, message: 'The token does not grant this.' },
   /** No format that the client accepts is available. `formats` lists those that are. */
   FEED_FORMAT: { status: 406, message: 'The format is not available.' },
+  /** The client accepts no content coding of a feed, and not that there is none. */
+  FEED_CODING: { status: 406, message: 'Feeds are sent with gzip or as they are: accept gzip or identity in Accept-Encoding.' },
   /** The feed has ended: nothing is published to it until it is cleared. */
   FEED_ENDED: { status: 409, message: 'The feed has ended. Clear it to begin it anew.' },
   /** The feed has messages after the position that the publisher expects to be its end. */

@@ -1,15 +1,32 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Coding } from '../coding/choose-coding.js';
 import { FeedException } from '../errors/feed-exception.js';
 import type { Format } from '../format/format.js';
 import { type AnyResponse, rawOf } from './adapter.js';
 
-/** Sets the head of a feed's response. What the application has set stays. */
-export function setFeedHead({ httpVersionMajor, httpVersionMinor }: IncomingMessage, response: ServerResponse, format: Format): void {
+/** Whether the application has said how a response is encoded: what is written then is left to it. */
+export function isEncoded(response: AnyResponse): boolean {
+  return rawOf(response).hasHeader('Content-Encoding') || 'content-encoding' in response.getHeaders();
+}
+
+/**
+ * Sets the head of a feed's response. What the application has set stays.
+ *
+ * @param coding undefined where it does not depend on what the client accepts
+ */
+export function setFeedHead(
+  { httpVersionMajor, httpVersionMinor }: IncomingMessage,
+  response: ServerResponse,
+  format: Format,
+  coding: Coding | undefined,
+): void {
   response.setHeader('Content-Type', format.contentType);
   if (!response.hasHeader('Cache-Control')) response.setHeader('Cache-Control', 'no-store, no-transform');
   // nginx would otherwise collect the chunks before it passes them on
   if (!response.hasHeader('X-Accel-Buffering')) response.setHeader('X-Accel-Buffering', 'no');
   response.removeHeader('Content-Length');
+  if (coding !== undefined) response.appendHeader('Vary', 'Accept-Encoding');
+  if (coding === 'gzip') response.setHeader('Content-Encoding', coding);
   if (httpVersionMajor !== 1) return;
   // HTTP/1.0 knows no chunks.
   if (httpVersionMinor >= 1) response.setHeader('Transfer-Encoding', 'chunked');

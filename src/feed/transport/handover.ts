@@ -156,10 +156,16 @@ function onRequest(request: IncomingMessage, response: ServerResponse) {
  * The socket is corked, so that the head and what follows it at once make one system call: uncork the transport.
  *
  * @param isAlone whether no other request on this socket waits for an answer
+ * @param isCompressed whether its `Content-Encoding` is our own
  * @returns undefined where that cannot be: other code may want to change what is written, or the socket is not one that the handover
  * has accepted. The head may have been sent
  */
-export function handOver(request: IncomingMessage, response: ServerResponse, isAlone: boolean): Transport | undefined {
+export function handOver(
+  request: IncomingMessage,
+  response: ServerResponse,
+  isAlone: boolean,
+  isCompressed: boolean,
+): Transport | undefined {
   const socket = socketOf(request);
   const handover = handovers.get(socket);
   // Another response may be in front of this one on the same connection.
@@ -170,7 +176,7 @@ export function handOver(request: IncomingMessage, response: ServerResponse, isA
 
   socket.cork();
   response.flushHeaders();
-  if (mayBeChanged(response)) {
+  if (mayBeChanged(response, isCompressed)) {
     socket.uncork();
     handover.warnOfMiddleware();
     return undefined;
@@ -198,9 +204,9 @@ export function isReadByNode({ socket }: IncomingMessage): boolean {
  * Whether a middleware may change what is written. It has replaced one of Node's methods then, and either changes this response, which
  * its head says where that is encoded, or was not told to leave it (RFC 9111 section 5.2.2.6).
  */
-function mayBeChanged(response: ServerResponse): boolean {
+function mayBeChanged(response: ServerResponse, isCompressed: boolean): boolean {
   if (!Object.hasOwn(response, 'write') && !Object.hasOwn(response, 'end')) return false;
-  return response.hasHeader('Content-Encoding') || !noTransform.test(`${response.getHeader('Cache-Control')}`);
+  return response.hasHeader('Content-Encoding') !== isCompressed || !noTransform.test(`${response.getHeader('Cache-Control')}`);
 }
 
 const noTransform = /(^|[\s,])no-transform($|[\s,])/i;

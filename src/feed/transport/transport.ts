@@ -54,6 +54,9 @@ const lastChunk = '0\r\n\r\n';
 export class Transport {
   /** The turn of the event loop in which more than the limit came to wait; -1 where less does. */
   private overTurn = -1;
+  /** The checksum and the length of what was sent before it was compressed, for a coding that ends with them (RFC 1952): 32 bits each. */
+  checksum = 0;
+  size = 0;
 
   /** @param isChunked whether the writer frames its chunks itself (RFC 9112 section 7.1), because Node's HTTP code is out of the way */
   constructor(

@@ -31,6 +31,7 @@ export function documentOf(path: string, options: ResolvedFeedOptions, hasAdmin:
     tokens,
     tokenInQuery: tokens && options.tokenInQuery,
     admin: hasAdmin,
+    compress: options.compress !== undefined,
     tickets: options.ticketSecrets.length > 0,
   };
   if (!tokens) {
