@@ -81,15 +81,17 @@ export class Router {
   async subscribe(subscriber: Subscriber, feeds: readonly string[], since: StartOf | undefined, hidesPositions = false): Promise<Replay> {
     try {
       for (const feed of feeds) this.add(subscriber, feed);
+      const startOf = (feed: string): Start => since?.(feed) ?? this.rules.startOf(feed);
+      const isResumed = since !== undefined && (feeds.length === 0 || feeds.some((feed) => since(feed) !== undefined));
+      const { broker, pageBytes } = this;
+      // Brokers read behind the subscriptions: asked for in the same turn, both may go one way.
+      const replay = Replay.open(broker, { feeds, startOf, isResumed, hidesPositions, pageBytes, tellsEnd: true });
+      replay.catch(() => {}); // a subscription may fail first
       for (const feed of feeds) {
         const ready = this.topics.get(feed)?.ready;
         if (ready) await ready;
       }
-      // Requested before a listener hears of the subscriber and publishes in response: that is a live message then.
-      const startOf = (feed: string): Start => since?.(feed) ?? this.rules.startOf(feed);
-      const isResumed = since !== undefined && (feeds.length === 0 || feeds.some((feed) => since(feed) !== undefined));
-      const { broker, pageBytes } = this;
-      const replay = Replay.open(broker, { feeds, startOf, isResumed, hidesPositions, pageBytes, tellsEnd: true });
+      // A listener that publishes in response to the subscriber publishes a live message: history is requested already.
       for (const feed of feeds) this.announce(feed);
       return await replay;
     } catch (error) {
