@@ -11,10 +11,11 @@ import { control } from './control.js';
 import { drain, move } from './drain.js';
 import { history, resumes } from './history.js';
 import { idle } from './idle.js';
+import { opening, storm } from './opening.js';
 import { slowRedis } from './slow-redis.js';
 
 interface StressOptions {
-  adapter: string;
+  adapter: 'express' | 'fastify';
   connections: number;
   nodes: number;
   seconds: number;
@@ -147,6 +148,8 @@ const scenarios: Record<string, (options: StressOptions) => Promise<Check[]>> = 
   delay,
   history,
   resumes,
+  opening,
+  storm,
   'slow-redis': slowRedis,
   control,
   idle,
@@ -163,7 +166,7 @@ const options = readOptions(
     adapter: adapter(),
     seconds: number('how long readers are published to, Redis is slow, and nodes are idle', 60),
     connections: whole(
-      'connections of drain, move and delay; control has nine tenths; limit and slow-redis have half as many again',
+      'connections of drain, move, delay, opening and storm; control has nine tenths; limit and slow-redis have half as many again',
       10_000,
       200,
       10_000,
