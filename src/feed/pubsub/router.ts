@@ -107,7 +107,11 @@ export class Router {
    * @param since where the subscriber wanted to begin
    * @throws FeedException FEED_UNAVAILABLE (503), or the HttpException that a snapshot failed with; the subscriber is still subscribed
    */
-  async addSnapshots(replay: Replay, since: StartOf | undefined): Promise<void> {
+  addSnapshots(replay: Replay, since: StartOf | undefined): Promise<void> | undefined {
+    return this.rules.hasSnapshots ? this.prependSnapshots(replay, since) : undefined;
+  }
+
+  private async prependSnapshots(replay: Replay, since: StartOf | undefined): Promise<void> {
     const snapshots = replay.feeds.flatMap((feed) => {
       const { snapshot } = this.rules.of(feed) ?? {};
       return snapshot && since?.(feed) === undefined ? [this.snapshots.of(feed, snapshot)] : [];
