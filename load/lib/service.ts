@@ -111,6 +111,22 @@ export class Service extends Server {
     );
   }
 
+  /** Publishes so many messages to each of so many feeds, which are numbered; resolves with the ids of their last ones. */
+  async fill(feeds: number, each: number, bytes: number): Promise<string[]> {
+    const names = Array.from({ length: feeds }, (_, n) => `${n}`);
+    let ids: string[] = [];
+    for (let n = 0; n < each; n += 1) {
+      ids = [];
+      for (let from = 0; from < feeds; from += 1000) {
+        const body = JSON.stringify({ feeds: names.slice(from, from + 1000), data: `${n} `.padEnd(bytes, 'x') });
+        const { status, text } = await this.post('/test', body, 'application/json');
+        if (status !== 201) throw new Error(`publishing was answered with ${status}: ${text}`);
+        ids.push(...JSON.parse(text).messages.map(({ id }: { id: string }) => id));
+      }
+    }
+    return ids;
+  }
+
   async counts(): Promise<Counts> {
     return JSON.parse((await this.ask('/health/connections')).text);
   }

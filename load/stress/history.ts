@@ -28,17 +28,6 @@ class HistoryService extends ProbedService {
     });
   }
 
-  /** Publishes so many messages to each of so many feeds. */
-  async fill(feeds: number, each: number, bytes: number): Promise<void> {
-    const names = Array.from({ length: feeds }, (_, n) => `${n}`);
-    for (let n = 0; n < each; n += 1) {
-      for (let from = 0; from < feeds; from += 1000) {
-        const body = JSON.stringify({ feeds: names.slice(from, from + 1000), data: `${n} `.padEnd(bytes, 'x') });
-        const { status, text } = await this.post('/test', body, 'application/json');
-        if (status !== 201) throw new Error(`publishing was answered with ${status}: ${text}`);
-      }
-    }
-  }
 }
 
 /** Asks for a target; the response is read only where its reader begins to. */

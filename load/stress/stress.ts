@@ -12,10 +12,11 @@ import { drain, move } from './drain.js';
 import { finished } from './finished.js';
 import { history, resumes } from './history.js';
 import { idle } from './idle.js';
+import { opening, storm } from './opening.js';
 import { slowRedis } from './slow-redis.js';
 
 interface StressOptions {
-  adapter: string;
+  adapter: 'express' | 'fastify';
   connections: number;
   feeds: number;
   nodes: number;
@@ -150,6 +151,8 @@ const scenarios: Record<string, (options: StressOptions) => Promise<Check[]>> = 
   history,
   finished,
   resumes,
+  opening,
+  storm,
   'slow-redis': slowRedis,
   control,
   idle,
@@ -166,7 +169,7 @@ const options = readOptions(
     adapter: adapter(),
     seconds: number('how long readers are published to, Redis is slow, and nodes are idle', 60),
     connections: whole(
-      'connections of drain, move and delay; control has nine tenths; limit and slow-redis have half as many again',
+      'connections of drain, move, delay, opening and storm; control has nine tenths; limit and slow-redis have half as many again',
       10_000,
       200,
       10_000,

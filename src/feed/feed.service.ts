@@ -82,8 +82,8 @@ export class FeedService extends FeedPublisher {
   }
 
   /**
-   * Turns a response into a feed: its head is sent with the first message, or a turn of the event loop later, and from then on the
-   * connection lives until the client leaves, the source ends or the application ends it.
+   * Turns a response into a feed: its head is sent once its feeds are subscribed, or, where it has a source, with the first item or a turn of
+   * the event loop later. From then on the connection lives until the client leaves, the source ends or the application ends it.
    *
    * @returns the connection; undefined where there is none, because the request was `HEAD` or the client has left
    * @throws FeedException FEED_ID (400) for a feed of the module's own, whose name begins with `$`; FEED_FORBIDDEN (403) when the token

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { decoded, splitTarget } from '../feed/http/target.js';
+import { isBelow } from './headers-below.js';
 
 /** What a page may send: to read a feed, to publish, to end and to clear one. */
 const allowedMethods = 'GET, HEAD, POST, DELETE, QUERY';
@@ -38,9 +38,4 @@ export function cors(origins: readonly string[], closed: string | undefined) {
     response.setHeader('Access-Control-Max-Age', maxAge);
     return response.writeHead(204).end();
   };
-}
-
-/** A router may decode the path before it looks for a route. */
-function isBelow(path: string, target: string): boolean {
-  return `${decoded(splitTarget(target)[0])}/`.startsWith(`${path}/`);
 }

@@ -225,7 +225,7 @@ describeBrokers('the broker contract:', (kind) => {
     const nodes = [await ground.node(), kind.name === 'memory' ? undefined : await ground.node()].filter((node) => node !== undefined);
     let run = 0;
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), fc.nat(10), async (steps, pageBytes) => {
+      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), fc.nat(10), fc.boolean(), async (steps, pageBytes, isAtOnce) => {
         run += 1;
         const feeds = [0, 1, 2].map((n) => `run${run}/${n}`);
         const sent = feeds.map(() => [] as string[]);
@@ -244,8 +244,10 @@ describeBrokers('the broker contract:', (kind) => {
             const come = async (first: boolean) => {
               held = [];
               const sink = { next: (message: StoredMessage) => (held ? held.push(message) : take(message)), lost: () => {} };
-              await node.broker.subscribe(feed, sink);
+              const subscribed = node.broker.subscribe(feed, sink);
+              if (!isAtOnce) await subscribed; // otherwise it is read behind the subscription all the same
               const pages = await node.pages(feed, first ? 'end' : position, pageBytes);
+              await subscribed;
               expect(pages.filter(({ isReset }) => isReset)).toEqual([]);
               if (first) position = (pages[0] as History).after;
               for (const { messages } of pages) for (const message of messages) take(message);

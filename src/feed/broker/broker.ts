@@ -104,8 +104,9 @@ export abstract class Broker {
   /** Stops the delivery of the feed. */
   abstract unsubscribe(feed: string): void;
   /**
-   * Reads what is stored of a feed. Of a subscribed feed, nothing up to the `end` that this resolves with is delivered afterwards. Where
-   * the feed has ended, its end is read from the start `end` as well.
+   * Reads what is stored of a feed. Of a subscribed feed, nothing up to the `end` that this resolves with is delivered afterwards. Of one
+   * whose `subscribe()` has not resolved yet, it reads what is stored once that has: what comes behind the `end` is delivered. Where the
+   * feed has ended, its end is read from the start `end` as well.
    *
    * @param limitBytes how many bytes of text to return at most; one message is returned whatever its size
    */

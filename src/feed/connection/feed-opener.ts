@@ -65,7 +65,8 @@ export class FeedOpener {
   ) {}
 
   /**
-   * Opens a feed on a response: its head is sent with the first message, or a turn of the event loop later.
+   * Opens a feed on a response: its head is sent once its feeds are subscribed, or, with a source, with the first item or a turn of the event
+   * loop later.
    *
    * @returns the connection; undefined where there is none, because the request was `HEAD` or the client has left
    * @throws FeedException as the route answers it, and what the source fails with before the head is sent
@@ -130,7 +131,8 @@ export class FeedOpener {
       if (replay) connection.replay(replay);
       const source = makeSource?.(request);
       if (source || request.stop) connection.subscribe(source, request.stop);
-      if (!connection.isReady || isReadByNode(request.raw)) await nextTurn();
+      // A source may fail at once, which is answered with an error.
+      if ((source && !connection.isReady) || isReadByNode(request.raw)) await nextTurn();
       if (request.raw.socket.destroyed) {
         this.registry.discard(connection);
         return undefined;

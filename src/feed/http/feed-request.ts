@@ -196,7 +196,7 @@ export class FeedRequest {
   /** The feed that the parameters of the path name, valid or not: see `idPaths`. Undefined where the path has none. */
   get pathName(): string | undefined {
     const { a, b, c, d } = (this.framed as { params?: Record<string, string> }).params ?? {};
-    return a === undefined ? undefined : [a, b, c, d].filter((segment) => segment !== undefined).join('/');
+    return b === undefined ? a : [a, b, c, d].filter((segment) => segment !== undefined).join('/');
   }
 
   /**

@@ -30,6 +30,7 @@ export interface HistoryRequest {
  */
 export function historyRequest(request: FeedRequest, feeds: readonly string[]): HistoryRequest | undefined {
   const { query } = request;
+  if (query.size === 0) return undefined;
   const refuse = (names: readonly string[], rule: string) => {
     const found = names.find((name) => query.has(name));
     if (found !== undefined) throw badQuery(`${found} goes ${rule}`);

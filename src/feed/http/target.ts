@@ -6,6 +6,7 @@ export function splitTarget(target: string): [path: string, query: string] {
 
 /** What a percent-encoded text means; one that is not well encoded means itself. */
 export function decoded(text: string): string {
+  if (!text.includes('%')) return text;
   try {
     return decodeURIComponent(text);
   } catch {

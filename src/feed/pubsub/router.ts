@@ -81,15 +81,17 @@ export class Router {
   async subscribe(subscriber: Subscriber, feeds: readonly string[], since: StartOf | undefined, hidesPositions = false): Promise<Replay> {
     try {
       for (const feed of feeds) this.add(subscriber, feed);
+      const startOf = this.startsBy(since);
+      const isResumed = since !== undefined && (feeds.length === 0 || feeds.some((feed) => since(feed) !== undefined));
+      const { broker, pageBytes } = this;
+      // Brokers read behind the subscriptions: asked for in the same turn, both may go one way.
+      const replay = Replay.open(broker, { feeds, startOf, isResumed, hidesPositions, pageBytes, tellsEnd: true });
+      replay.catch(() => {}); // a subscription may fail first
       for (const feed of feeds) {
         const ready = this.topics.get(feed)?.ready;
         if (ready) await ready;
       }
-      // Requested before a listener hears of the subscriber and publishes in response: that is a live message then.
-      const startOf = this.startsBy(since);
-      const isResumed = since !== undefined && (feeds.length === 0 || feeds.some((feed) => since(feed) !== undefined));
-      const { broker, pageBytes } = this;
-      const replay = Replay.open(broker, { feeds, startOf, isResumed, hidesPositions, pageBytes, tellsEnd: true });
+      // A listener that publishes in response to the subscriber publishes a live message: history is requested already.
       for (const feed of feeds) this.announce(feed);
       return await replay;
     } catch (error) {
@@ -105,7 +107,11 @@ export class Router {
    * @param since where the subscriber wanted to begin
    * @throws FeedException FEED_UNAVAILABLE (503), or the HttpException that a snapshot failed with; the subscriber is still subscribed
    */
-  async addSnapshots(replay: Replay, since: StartOf | undefined): Promise<void> {
+  addSnapshots(replay: Replay, since: StartOf | undefined): Promise<void> | undefined {
+    return this.rules.hasSnapshots ? this.prependSnapshots(replay, since) : undefined;
+  }
+
+  private async prependSnapshots(replay: Replay, since: StartOf | undefined): Promise<void> {
     const snapshots = replay.feeds.flatMap((feed) => {
       const { snapshot } = this.rules.of(feed) ?? {};
       return snapshot && since?.(feed) === undefined ? [this.snapshots.of(feed, snapshot)] : [];

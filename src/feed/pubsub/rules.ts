@@ -57,6 +57,8 @@ interface BoundedRule extends FeedRule {
 
 /** Finds the rule of a feed, and allocates nothing for that. */
 export class RuleSet {
+  /** Whether any rule has a snapshot. */
+  readonly hasSnapshots: boolean;
   /** How much brokers store of the feeds whose rules say so; undefined where none does. */
   readonly retention: Retention | undefined;
   private readonly byFeed = new Map<string, BoundedRule>();
@@ -74,6 +76,7 @@ export class RuleSet {
       else this.byFeed.set(pattern, rule);
     }
     this.byBeginning.sort((one, other) => other.beginning.length - one.beginning.length);
+    this.hasSnapshots = this.all.some(({ snapshot }) => snapshot !== undefined);
     const all = this.all.flatMap((rule) => (rule as BoundedRule).bounds ?? []);
     if (all.length > 0) this.retention = { all, of: (feed) => this.find(feed)?.bounds };
   }

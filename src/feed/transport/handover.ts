@@ -91,10 +91,15 @@ export class Handover {
   /** @internal */
   begin(socket: Socket, bytes: Buffer): void {
     this.stopListening(socket);
-    const connection = this.mayBeFeed(bytes) ? proxyFor(socket) : socket;
+    if (this.mayBeFeed(bytes)) {
+      const proxy = proxyFor(socket);
+      httpListener.call(this.server, proxy);
+      proxy.receive(bytes);
+      return;
+    }
     socket.pause();
     socket.unshift(bytes);
-    httpListener.call(this.server, connection);
+    httpListener.call(this.server, socket);
     socket.resume();
   }
 

@@ -1,6 +1,7 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type DynamicModule, type MiddlewareConsumer, Module, type NestModule } from '@nestjs/common';
+import { type DynamicModule, Module, type OnModuleInit } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
 import { HealthModule } from '../../health/health.module.js';
+import { setHeadersBelow } from '../headers-below.js';
 import { DashboardController } from './dashboard.controller.js';
 import { DashboardKey } from './dashboard.key.js';
 import { DashboardOptions } from './dashboard.options.js';
@@ -20,20 +21,19 @@ const policy = [
   controllers: [DashboardController],
   providers: [DashboardKey, DashboardService, { provide: DashboardFiles, useFactory: () => DashboardFiles.read() }],
 })
-export class DashboardModule implements NestModule {
+export class DashboardModule implements OnModuleInit {
+  constructor(private readonly adapters: HttpAdapterHost) {}
+
   static of(options: DashboardOptions): DynamicModule {
     return { module: DashboardModule, providers: [{ provide: DashboardOptions, useValue: options }] };
   }
 
-  configure(consumer: MiddlewareConsumer): void {
-    consumer.apply(harden).forRoutes(DashboardController);
+  onModuleInit(): void {
+    setHeadersBelow(this.adapters.httpAdapter.getHttpServer(), '/dashboard', {
+      'Content-Security-Policy': policy,
+      'X-Content-Type-Options': 'nosniff',
+      'Referrer-Policy': 'no-referrer',
+      'Cross-Origin-Resource-Policy': 'same-origin',
+    });
   }
-}
-
-function harden(_request: IncomingMessage, response: ServerResponse, next: () => void): void {
-  response.setHeader('Content-Security-Policy', policy);
-  response.setHeader('X-Content-Type-Options', 'nosniff');
-  response.setHeader('Referrer-Policy', 'no-referrer');
-  response.setHeader('Cross-Origin-Resource-Policy', 'same-origin');
-  next();
 }

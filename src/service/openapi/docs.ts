@@ -1,6 +1,6 @@
-import type { ServerResponse } from 'node:http';
 import type { INestApplication } from '@nestjs/common';
 import { FEED_OPTIONS, type ResolvedFeedOptions } from '../../feed/feed.options.js';
+import { setHeadersBelow } from '../headers-below.js';
 import { asyncApiOf } from './asyncapi.js';
 
 const page = '/docs';
@@ -30,10 +30,7 @@ export async function serveDocs(app: INestApplication, feedPath: string, hasAdmi
   const packages = await loadPackages(isFastify);
   if (!packages) return [`${page} is not served: it needs npm install @nestjs/swagger yaml${isFastify ? ' @fastify/static' : ''}`];
 
-  app.use(page, (_request: unknown, response: ServerResponse, next: () => void) => {
-    response.setHeader('Content-Security-Policy', policy);
-    next();
-  });
+  setHeadersBelow(app.getHttpServer(), page, { 'Content-Security-Policy': policy });
   const { SwaggerModule, documentOf } = packages;
   // A function, so that the document is made at the first request for it.
   const document = () => documentOf(path, app.get<ResolvedFeedOptions>(FEED_OPTIONS, { strict: false }), hasAdmin);

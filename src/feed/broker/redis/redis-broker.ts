@@ -227,10 +227,14 @@ export class RedisBroker extends SessionBroker<RedisSession> {
     return this.withSession(
       (session) =>
         new Promise((resolve, reject) => {
+          const settle =
+            <V>(answer: (value: V) => void) =>
+            (value: V) => {
+              this.asking.delete(reject);
+              answer(value);
+            };
           this.asking.add(reject);
-          this.whenReady(() => work(session))
-            .then(resolve, reject)
-            .finally(() => this.asking.delete(reject));
+          this.whenReady(() => work(session)).then(settle(resolve), settle(reject));
         }),
     );
   }

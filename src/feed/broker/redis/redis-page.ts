@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { isEnd } from '../../message/end.js';
 import type { StoredMessage } from '../../message/message.js';
 import { isPosition, type Position, type Start } from '../../message/position.js';
@@ -67,17 +67,19 @@ export function offsetOf(start: Start): number | undefined {
 
 /** What was read for each of the options; undefined where it found no room. */
 export function pagesOf(options: readonly ReadOptions[], [epoch, newest, pages]: PagesReply): (Page | undefined)[] {
-  const all = { epoch, offset: Number(newest) };
+  const offset = Number(newest);
   let next = 0;
   return options.map((option) => {
+    // Literals, since objects that are made of others cost as much as all else that is made for a connection here.
     if (!isOfStream(option))
-      return { ...all, isKnown: true, trimmed: 0, isExact: true, moreAfter: undefined, messages: [], isEnded: false };
+      return { epoch, offset, isKnown: true, trimmed: 0, isExact: true, moreAfter: undefined, messages: [], isEnded: false };
     const page = pages[next++] as PageReply;
     if (page === 0) return undefined;
     const [isKnown, trimmed, isExact, moreAfter, found, isEnded] = page;
     const messages = found.flatMap((message) => parse(option.feed, message, epoch)?.message ?? []);
     return {
-      ...all,
+      epoch,
+      offset,
       isKnown: isKnown === 1,
       trimmed: Number(trimmed),
       isExact: isExact === 1,
@@ -90,6 +92,6 @@ export function pagesOf(options: readonly ReadOptions[], [epoch, newest, pages]:
 
 /** Where the state has the feed's last offset, and what tells the feed from others there. */
 export function slotOf(feed: string): [slot: number, check: string] {
-  const hash = createHash('sha1').update(feed).digest();
-  return [hash.readUInt16BE(0), hash.toString('hex', 2, 6)];
+  const digest = hash('sha1', feed);
+  return [Number.parseInt(digest.slice(0, 4), 16), digest.slice(4, 12)];
 }

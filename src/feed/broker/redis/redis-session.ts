@@ -15,12 +15,11 @@ import { type Announcement, kindOf, parse } from './redis-message.js';
 import { memberOf, namesOf, type ScanReply } from './redis-names.js';
 import { type Page, type PagesReply, pagesOf, type ReadOptions, readBytes, requestOf, slotOf } from './redis-page.js';
 import { RedisScriptRunner, type ScriptName } from './redis-script-runner.js';
+import { RedisSubscriptions } from './redis-subscriptions.js';
 import { TimeLimit } from './time-limit.js';
 
 const unconditional: PublishConditions = {};
 
-/** How many feeds are subscribed, or unsubscribed, with one command. */
-const subscribedAtOnce = 500;
 /**
  * How many feeds are read with one command, and how many of these may be on their way at a time. Redis closes a connection with
  * subscriptions to which it owes more than 32 MiB, or 8 MiB for a minute (`client-output-buffer-limit`), and announcements count as well.
@@ -36,11 +35,6 @@ export interface Newest extends Position {
   readonly isKnown: boolean;
   /** The offset up to which it has that. */
   readonly kept: number;
-}
-
-interface SubscriptionChange {
-  readonly feed: string;
-  readonly isWanted: boolean;
 }
 
 /** What a session is opened with. */
@@ -79,9 +73,11 @@ export class RedisSession implements ServerSession {
   /** Distinguishes the channels of databases: Pub/Sub knows none. */
   private readonly channelMark: string;
   private readonly reads = new Batches(readAtOnce, (options: readonly ReadOptions[]) => this.readPages(options));
-  private readonly subscriptions = new Batches({ items: subscribedAtOnce, batches: 1 }, (changes: readonly SubscriptionChange[]) =>
-    this.changeSubscriptions(changes),
-  );
+  private readonly subscriptions = new RedisSubscriptions({
+    subscribe: (feeds) => this.noteReply(this.announcements.subscribe(feeds)),
+    unsubscribe: (feeds) => this.noteReply(this.announcements.unsubscribe(feeds)),
+    read: (options) => this.readPages(options),
+  });
   private readonly limitTime = new TimeLimit(storeMs, isReply);
   /** The time by the clock of Redis, in microseconds, that was no later than that at `performance.now()` 0. */
   private clock = 0;
@@ -181,17 +177,18 @@ export class RedisSession implements ServerSession {
     return { epoch, offset: Number(offset), isKnown: isKnown === 1, kept: Number(kept) };
   }
 
-  read(options: ReadOptions): Promise<Page> {
-    return this.reads.add(options);
+  /** Reads a page: of a feed that is being subscribed to, behind its subscription. */
+  async read(options: ReadOptions): Promise<Page> {
+    return (await this.subscriptions.readBehind(options)) ?? this.reads.add(options);
   }
 
   /** Resolves with the position from which on the feed's messages are announced. */
   subscribe(feed: string): Promise<Position> {
-    return this.subscriptions.add({ feed, isWanted: true });
+    return this.subscriptions.subscribe(feed);
   }
 
-  async unsubscribe(feed: string): Promise<void> {
-    await this.subscriptions.add({ feed, isWanted: false });
+  unsubscribe(feed: string): Promise<void> {
+    return this.subscriptions.unsubscribe(feed);
   }
 
   /** Closes the connection. Commands without a reply fail, and those that wait for their turn. */
@@ -243,20 +240,6 @@ export class RedisSession implements ServerSession {
     await this.announcements.subscribed; // what is published between the two is announced
     const keys = feeds.map((feed) => this.streamPrefix + feed);
     return pagesOf(options, (await this.run('read', keys, [readBytes, ...values])) as PagesReply);
-  }
-
-  /** Makes the last change of each feed. */
-  private async changeSubscriptions(changes: readonly SubscriptionChange[]): Promise<Position[]> {
-    const isWanted = new Map(changes.map(({ feed, isWanted }) => [feed, isWanted]));
-    const feeds = [...isWanted.keys()];
-    const [wanted, others] = [feeds.filter((feed) => isWanted.get(feed)), feeds.filter((feed) => !isWanted.get(feed))];
-    const { announcements } = this;
-    const changing: Promise<unknown>[] = [];
-    if (others.length > 0) changing.push(this.noteReply(announcements.unsubscribe(others)));
-    if (wanted.length > 0) changing.push(this.noteReply(announcements.subscribe(wanted)));
-    // Behind them: a message between the two is announced, and is not taken for a missing one.
-    const [[page]] = await Promise.all([this.readPages([{ feed: '', start: 'end' }]), ...changing]);
-    return changes.map(() => page as Page);
   }
 
   /** @param stores whether the reply says that something is stored */
