@@ -128,6 +128,11 @@ export class Clients {
     return this.#counts('stop');
   }
 
+  /** Closes those that still wait for an answer. */
+  giveUp(): Promise<ClientCounts> {
+    return this.#counts('give up');
+  }
+
   /** Milliseconds until the first byte, of all clients that got one. */
   async firstBytes(): Promise<number[]> {
     return (await Promise.all(this.processes.map((each) => each.ask<number[]>('first')))).flat();

@@ -12,6 +12,7 @@
  *   watch MS       counts chunks and silence anew; a chunk is due every MS
  *   broadcast N    counts the broadcast that has this number
  *   stop           opens no more
+ *   give up        closes those that still wait for an answer
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -244,6 +245,10 @@ static void obey(char *command) {
     report();
   } else if (strcmp(command, "stop") == 0) {
     asked = opened;
+    report();
+  } else if (strcmp(command, "give up") == 0) {
+    for (struct client *client = clients; client < clients + opened; client++)
+      if (client->state <= ASKING && client->fd >= 0) leave(client, client->state);
     report();
   }
   fflush(stdout);
