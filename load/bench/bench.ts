@@ -105,7 +105,7 @@ function workersAlone(): ReturnType<typeof sideBySide> {
 
 /** As many connections as a machine holds. */
 function atScale(part: 'scale' | 'million'): ReturnType<typeof sideBySide> {
-  const [connections, rate, broadcasts] = part === 'scale' ? [96_000, 3000, 5] : [1_000_000, 1500, 1];
+  const [connections, rate, broadcasts, retry] = part === 'scale' ? [96_000, 3000, 5, 0] : [1_000_000, 1500, 1, 3000];
   const options = readOptions(
     'bench',
     {
@@ -116,6 +116,7 @@ function atScale(part: 'scale' | 'million'): ReturnType<typeof sideBySide> {
       adapter: adapter(),
       seconds: whole('how long the connections are held', 60, 3),
       broadcasts: whole('broadcasts', broadcasts, 1, 1000),
+      retry: whole('when a client comes back that was refused or dropped; 0: never', retry, 0, 1_000_000, 'MS'),
       spare: number('memory that is left to others: no more connections are opened when less is available', 2, 0.1, 1000, 'GB'),
       ...output,
     },

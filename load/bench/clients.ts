@@ -16,10 +16,12 @@ export interface ClientCounts {
   asked: number;
   /** Without any answer so far. */
   waiting: number;
+  /** Between two attempts. */
+  away: number;
   open: number;
-  /** Answered with 503. */
+  /** How often one was answered with 503. */
   refused: number;
-  /** Closed without an answer, or with another one. */
+  /** How often one was closed without an answer, or got another one. */
   dropped: number;
   /** Closed after they were open. */
   ended: number;
@@ -66,6 +68,8 @@ interface ClientsOptions {
   count: number;
   /** Connections opened a second by all of them. */
   rate: number;
+  /** When one comes back that was refused, or closed without an answer, in milliseconds. 0: never. */
+  retryMs: number;
   /** Where they connect to: each process to one of them, in turn. */
   urls: readonly URL[];
   /** What stands before the number of a client in its path, and after it. */
@@ -89,13 +93,13 @@ export class Clients {
     return Math.ceil(Math.max(count / mostClients(), urls));
   }
 
-  static start(program: string, { count, rate, urls, path }: ClientsOptions): Clients {
+  static start(program: string, { count, rate, retryMs, urls, path }: ClientsOptions): Clients {
     const wanted = Clients.processes(count, urls.length);
     const processes = Array.from({ length: wanted }, (_, n) => {
       const [from, to] = [n, n + 1].map((edge) => Math.round((count * edge) / wanted));
       const address = `127.0.${1 + Math.floor(n / 250)}.${1 + (n % 250)}`;
       const { port } = urls[n % urls.length];
-      return new ClientProcess(program, [port, address, `${from + 1}`, `${to - from}`, `${rate / wanted}`, ...path]);
+      return new ClientProcess(program, [port, address, `${from + 1}`, `${to - from}`, `${rate / wanted}`, `${retryMs}`, ...path]);
     });
     return new Clients(processes);
   }

@@ -35,6 +35,8 @@ export interface ScaleOptions {
   /** How long the connections are held. */
   seconds: number;
   broadcasts: number;
+  /** When a client comes back that was refused, or closed without an answer, in milliseconds. 0: never. */
+  retry: number;
   /** Memory that is left to others: beyond, no more connections are opened. */
   spareBytes: number;
 }
@@ -52,29 +54,30 @@ const reasonOf = ({ errno, status }: ClientCounts): string =>
   [errno > 0 && getSystemErrorName(-errno), ![0, 200, 503].includes(status) && `status ${status}`].filter(Boolean).join(', ');
 
 /** Opens the connections, until each is answered, memory runs short, or an answer does not come. */
-async function open(system: System, clients: Clients, { connections, spareBytes }: Wanted): Promise<Opening> {
+async function open(system: System, clients: Clients, { connections, spareBytes, retry }: Wanted): Promise<Opening> {
   const [begunAt, before] = [performance.now(), cpuOf(system, clients)];
-  let [counts, isShort, openedAt, saidAt] = [await clients.report(), false, Number.POSITIVE_INFINITY, begunAt];
-  while (counts.waiting > 0 || counts.asked < connections) {
+  let [counts, isShort, movedAt, saidAt] = [await clients.report(), false, begunAt, begunAt];
+  while (counts.waiting + counts.away > 0 || counts.asked < connections) {
     await sleep(250);
     if (!isShort && availableBytes() < spareBytes) {
       isShort = true;
       await clients.stopOpening();
       say(`${system.name}: memory runs short: no more connections are opened`);
     }
-    const { asked } = counts;
+    const { asked, open } = counts;
     counts = await clients.report();
     const now = performance.now();
-    if (now - saidAt >= 5000) {
+    if (now - saidAt >= 10_000) {
       saidAt = now;
       const { waiting, refused, dropped } = counts;
       say(
         `${system.name}: ${counts.open} open, ${waiting} wait, ${refused} refused, ${dropped} dropped; ${gigabytes(availableBytes())} available, load ${decimals(loadavg()[0], 1)}`,
       );
     }
-    if (counts.asked > asked) openedAt = now;
-    if (isShort && counts.waiting === 0) break;
-    if (now - Math.max(openedAt, begunAt) > patienceMs) break;
+    // One that comes back has as long again.
+    if (counts.asked > asked || (retry > 0 && counts.open > open)) movedAt = now;
+    if (isShort && counts.waiting + counts.away === 0) break;
+    if (now - movedAt > patienceMs) break;
   }
   counts = await clients.giveUp();
   const files = system.serving.map(descriptors);
@@ -136,8 +139,8 @@ async function run<T>(
   try {
     await sleep(startedMs);
     const before = memoryOf(system);
-    const { program, connections: count, rate } = options;
-    clients = Clients.start(program, { count, rate, urls: system.urls, path: system.path });
+    const { program, connections: count, rate, retry: retryMs } = options;
+    clients = Clients.start(program, { count, rate, retryMs, urls: system.urls, path: system.path });
     return await use(system, clients, await open(system, clients, options), before);
   } finally {
     await clients?.end();
@@ -248,7 +251,7 @@ export async function million(given: ScaleOptions): Promise<Table[]> {
       broadcastTable([row]),
       memoryTable(`after ${seconds} s`, counts.open, before, held),
       checksOf(`${decimals(connections)} connections on ${workers} workers`, [
-        ...openingChecks(`at ${decimals(rate)} a second`, opening),
+        ...openingChecks(`at ${decimals(rate)} a second`, opening, options.retry > 0),
         check(`held for ${seconds} s`, decimals(counts.open), decimals(connections), counts.open === connections),
         none('broadcast: lost or repeated', faultsOf(row)),
         check('memory in all, clients and kernel included', gigabytes(all), `≤ ${gigabytes(most)}`, all <= most),

@@ -2,10 +2,11 @@
  * Thousands of clients in one process, cheap enough to share a machine with what they measure: one thread, one epoll loop, one read() an
  * event, some 150 bytes each. Each client asks for a path of its own, and checks what comes: the numbers of its chunks, and broadcasts.
  *
- *   clients PORT SOURCE FIRST COUNT RATE BEFORE AFTER
+ *   clients PORT SOURCE FIRST COUNT RATE RETRY BEFORE AFTER
  *
- * connects from the address SOURCE, RATE times a second, and asks for BEFORE <n> AFTER, n from FIRST on. A command is a line of stdin, and
- * its answer a line of JSON on stdout. The end of stdin ends the process, which resets its connections.
+ * connects from the address SOURCE, RATE times a second, and asks for BEFORE <n> AFTER, n from FIRST on. One that is refused, or closed
+ * without an answer, comes back after RETRY milliseconds; 0: never. A command is a line of stdin, and its answer a line of JSON on stdout.
+ * The end of stdin ends the process, which resets its connections.
  *
  *   report         counts so far
  *   first          milliseconds until the first byte, of each client that got one
@@ -38,7 +39,7 @@
 /* Connections opened in a turn of the loop. */
 #define MOST_AT_ONCE 32
 
-enum state { CONNECTING, ASKING, OPEN, REFUSED, DROPPED, ENDED };
+enum state { AWAY, CONNECTING, ASKING, OPEN, REFUSED, DROPPED, ENDED };
 
 struct client {
   int fd;
@@ -47,19 +48,22 @@ struct client {
   unsigned number;             /* of the last chunk */
   unsigned chunks, gaps;       /* since the watch began */
   unsigned broadcast;          /* the last one */
-  long long at;                /* microseconds: when it connected, then its last chunk */
+  long long at;                /* microseconds: when it connected, then its last chunk; when it comes back */
   long long silence;
   char line[LONGEST_LINE + 1];
 };
 
 static struct client *clients;
 static int port, epoll, count, opened, asked;
+/* Those that come back, in the order in which they left: all are away for as long. */
+static int *away, away_first, away_count;
+static long long retry;
 static unsigned first;
 static const char *before, *after;
 static struct sockaddr_in source, server = {.sin_family = AF_INET};
 
 static unsigned states[ENDED + 1];
-static long long chunks, misdelivered, bytes, watched, period;
+static long long refused, dropped, chunks, misdelivered, bytes, watched, period;
 static unsigned broadcast, got, repeated;
 static long long last_at;
 static int last_status, last_errno;
@@ -82,6 +86,16 @@ static void leave(struct client *client, enum state state) {
   client->fd = -1;
 }
 
+/* Without a response. */
+static void fail(struct client *client, enum state state) {
+  leave(client, state);
+  (*(state == REFUSED ? &refused : &dropped))++;
+  if (retry == 0) return;
+  become(client, AWAY);
+  client->at = now() + retry;
+  away[(away_first + away_count++) % count] = client - clients;
+}
+
 /* It asks as soon as it is connected: on loopback that is at once, unless the server's queue is full. */
 static int ask(struct client *client) {
   char text[LONGEST_REQUEST];
@@ -92,29 +106,32 @@ static int ask(struct client *client) {
   return 1;
 }
 
-static void connect_next(long long time) {
+/* A free port, one after the other. */
+static void take_port(int fd) {
   static int next = FIRST_PORT;
-  struct client *client = &clients[opened++];
-  *client = (struct client){.first = -1, .at = time};
+  for (int tried = FIRST_PORT; tried <= LAST_PORT; tried++) {
+    source.sin_port = htons(next);
+    next = next == LAST_PORT ? FIRST_PORT : next + 1;
+    if (bind(fd, (struct sockaddr *)&source, sizeof source) == 0) return;
+  }
+  perror("bind");
+  exit(1);
+}
+
+static void begin(struct client *client) {
+  *client = (struct client){.state = CONNECTING, .first = -1, .at = now()};
   states[CONNECTING]++;
   client->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (client->fd < 0) {
     perror("socket");
     exit(1);
   }
-  setsockopt(client->fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
   /* Closed with a reset: nothing of it stays behind. */
   setsockopt(client->fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1}, sizeof(struct linger));
-  do {
-    if (next > LAST_PORT) {
-      fprintf(stderr, "no port is left\n");
-      exit(1);
-    }
-    source.sin_port = htons(next++);
-  } while (bind(client->fd, (struct sockaddr *)&source, sizeof source) < 0);
+  take_port(client->fd);
   if (connect(client->fd, (struct sockaddr *)&server, sizeof server) < 0 && errno != EINPROGRESS) {
     last_errno = errno;
-    leave(client, DROPPED);
+    fail(client, DROPPED);
     return;
   }
   struct epoll_event event = {.events = EPOLLIN, .data.ptr = client};
@@ -185,14 +202,15 @@ static void receive(struct client *client) {
   if (length < 0 && errno == EAGAIN) return;
   if (length <= 0) {
     if (length < 0) last_errno = errno;
-    leave(client, client->state == OPEN ? ENDED : DROPPED);
+    if (client->state == OPEN) leave(client, ENDED);
+    else fail(client, DROPPED);
     return;
   }
   long long time = now();
   if (client->first < 0) client->first = (time - client->at) / 1000.0f;
   bytes += length;
   take(client, buffer, buffer + length, time);
-  if (client->state > OPEN) leave(client, client->state);
+  if (client->state > OPEN) fail(client, client->state);
 }
 
 static void on_event(struct client *client, unsigned events) {
@@ -214,9 +232,9 @@ static void report(void) {
     if (client->silence > silence) silence = client->silence;
     if (client->state == OPEN && client->number > 0 && time - client->at > silence) silence = time - client->at;
   }
-  printf("{\"asked\":%d,\"waiting\":%u,\"open\":%u,\"refused\":%u,\"dropped\":%u,\"ended\":%u,\"chunks\":%lld,\"missing\":%lld,"
+  printf("{\"asked\":%d,\"waiting\":%u,\"away\":%u,\"open\":%u,\"refused\":%lld,\"dropped\":%lld,\"ended\":%u,\"chunks\":%lld,\"missing\":%lld,"
          "\"misdelivered\":%lld,\"silenceMs\":%.1f,\"got\":%u,\"repeated\":%u,\"lastAtMs\":%.3f,\"bytes\":%lld,\"status\":%d,\"errno\":%d}\n",
-         opened, states[CONNECTING] + states[ASKING], states[OPEN], states[REFUSED], states[DROPPED], states[ENDED], chunks, missing,
+         opened, states[CONNECTING] + states[ASKING], states[AWAY], states[OPEN], refused, dropped, states[ENDED], chunks, missing,
          misdelivered, silence / 1000.0, got, repeated, last_at / 1000.0, bytes, last_status, last_errno);
 }
 
@@ -249,6 +267,7 @@ static void obey(char *command) {
   } else if (strcmp(command, "give up") == 0) {
     for (struct client *client = clients; client < clients + opened; client++)
       if (client->state <= ASKING && client->fd >= 0) leave(client, client->state);
+    away_count = 0;
     report();
   }
   fflush(stdout);
@@ -270,19 +289,21 @@ static void hear(void) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 8) return 2;
+  if (argc != 9) return 2;
   port = atoi(argv[1]);
   source = (struct sockaddr_in){.sin_family = AF_INET};
   inet_pton(AF_INET, argv[2], &source.sin_addr);
   first = atoi(argv[3]);
   asked = count = atoi(argv[4]);
   double rate = atof(argv[5]);
-  before = argv[6];
-  after = argv[7];
+  retry = atoll(argv[6]) * 1000;
+  before = argv[7];
+  after = argv[8];
   server.sin_port = htons(port);
   inet_pton(AF_INET, "127.0.0.1", &server.sin_addr);
   clients = calloc(count, sizeof *clients);
-  if (!clients) abort();
+  away = calloc(count, sizeof *away);
+  if (!clients || !away) abort();
   signal(SIGPIPE, SIG_IGN);
   signal(SIGINT, SIG_IGN); /* of the terminal: whoever started it ends it */
   struct rlimit files;
@@ -295,14 +316,20 @@ int main(int argc, char **argv) {
   epoll_ctl(epoll, EPOLL_CTL_ADD, STDIN_FILENO, &event);
   struct epoll_event events[512];
   for (long long begun = now();;) {
-    int found = epoll_wait(epoll, events, 512, opened < asked ? 1 : -1);
+    int found = epoll_wait(epoll, events, 512, opened < asked || away_count > 0 ? 1 : -1);
     for (int n = 0; n < found; n++) {
       if (events[n].data.ptr) on_event(events[n].data.ptr, events[n].events);
       else hear();
     }
-    if (opened >= asked) continue;
     long long time = now();
     double due = (time - begun) * rate / 1e6;
-    for (int n = 0; n < MOST_AT_ONCE && opened < asked && opened < due; n++) connect_next(now());
+    for (int n = 0; n < MOST_AT_ONCE && opened < asked && opened < due; n++) begin(&clients[opened++]);
+    for (int n = 0; n < MOST_AT_ONCE && away_count > 0 && clients[away[away_first]].at <= time; n++) {
+      struct client *client = &clients[away[away_first]];
+      away_first = (away_first + 1) % count;
+      away_count--;
+      states[AWAY]--;
+      begin(client);
+    }
   }
 }
