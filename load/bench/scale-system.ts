@@ -19,6 +19,8 @@ export interface System {
   broker?: Engine | undefined;
   path: readonly [before: string, after: string];
   stop(): Promise<unknown>;
+  /** Why it has ended connections, as far as it tells. */
+  ends(): Promise<string>;
 }
 
 export async function startService(intervalMs: number, workers: number, adapter: string): Promise<System> {
@@ -34,12 +36,20 @@ export async function startService(intervalMs: number, workers: number, adapter:
   }).listening();
   const serving = (await service.counts()).workers?.pids ?? [service.pid];
   const pids = [...new Set([service.pid, ...serving])];
+  const ends = () =>
+    service.counts().then(
+      ({ closed }) =>
+        Object.entries(closed)
+          .flatMap(([reason, count]) => (count > 0 ? `${count} ${reason}` : []))
+          .join(', '),
+      ({ message }) => message,
+    );
   const stop = async () => {
     service.hangUp();
     await service.stop();
     await broker?.stop();
   };
-  return { name: 'service', urls: [service.url], pids, serving, path: ['/test?id=', `&id=${common}`], stop, broker };
+  return { name: 'service', urls: [service.url], pids, serving, path: ['/test?id=', `&id=${common}`], stop, ends, broker };
 }
 
 /** The floor: as many of them as descriptors demand, on a port each. */
@@ -51,7 +61,7 @@ export async function startFloor(directory: string, count: number): Promise<Syst
   await Promise.all(all.map((server) => server.listening()));
   const stop = () => Promise.all(all.map((server) => server.stop()));
   const pids = all.map(({ pid }) => pid);
-  return { name: 'C epoll', urls: all.map(({ url }) => url), pids, serving: pids, path: ['/test/', ''], stop };
+  return { name: 'C epoll', urls: all.map(({ url }) => url), pids, serving: pids, path: ['/test/', ''], stop, ends: async () => '' };
 }
 
 /** CPU time that processes have had so far, in milliseconds. */

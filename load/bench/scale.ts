@@ -84,7 +84,10 @@ async function open(system: System, clients: Clients, { connections, spareBytes,
   return {
     name: system.name,
     ok: true,
-    faults: counts.dropped > 0 ? [`dropped: ${reasonOf(counts)}`] : [],
+    faults: [
+      ...(counts.dropped > 0 ? [`dropped: ${reasonOf(counts)}`] : []),
+      ...(counts.ended > 0 ? [`ended, as the service says: ${await system.ends()}`] : []),
+    ],
     wanted: connections,
     counts,
     seconds: (performance.now() - begunAt) / 1000,
@@ -107,17 +110,26 @@ async function hold(seconds: number, { spareBytes }: Wanted): Promise<void> {
 /** Publishes, in one piece, as the floor asks for. */
 async function publish({ hostname: host, port }: URL, text: string): Promise<void> {
   const headers = { authorization: `Bearer ${key}`, 'content-type': 'text/plain', 'content-length': text.length };
-  const outgoing = request({ host, port, path: `/test/${common}`, method: 'POST', headers, agent: false }).end(text);
+  const outgoing = request({
+    host,
+    port,
+    path: `/test/${common}`,
+    method: 'POST',
+    headers,
+    agent: false,
+    signal: AbortSignal.timeout(patienceMs),
+  }).end(text);
   const [response] = await once(outgoing, 'response');
   response.resume();
-  if (response.statusCode !== 201) throw new Error(`a broadcast was answered with status ${response.statusCode}`);
+  if (response.statusCode !== 201) throw new Error(`answered with status ${response.statusCode}`);
 }
 
 async function broadcast(system: System, clients: Clients, number: number): Promise<Broadcast> {
   const { open: wanted } = await clients.expect(number);
   const before = cpuOf(system, clients);
   const [begunAt, publishedAt] = [performance.now(), Number(process.hrtime.bigint()) / 1e6];
-  await Promise.all(system.urls.map((url) => publish(url, `Broadcast ${number}`)));
+  const failed = ({ message }: Error) => say(`${system.name}: broadcast ${number}: ${message}`);
+  await Promise.all(system.urls.map((url) => publish(url, `Broadcast ${number}`).catch(failed)));
   let counts = await clients.report();
   while (counts.got < wanted && performance.now() - begunAt < patienceMs) {
     await sleep(100);
