@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { adapter, flag, list, readOptions, text, whole } from '../lib/command.js';
+import { adapter, flag, list, number, readOptions, text, whole } from '../lib/command.js';
 import { machine } from '../lib/figures.js';
 import { main } from '../lib/server.js';
 import { servers } from './servers.js';
@@ -48,7 +48,7 @@ function sideBySide(): [options: Record<string, unknown>, parts: Parts] {
       chart: text('draw a chart as well', 'FILE.svg'),
       ...output,
     },
-    `${exitCodes} Other benches: --workers 1,2 --help, --old DIR --help`,
+    `${exitCodes} Other benches: --scale --help, --million --help, --workers 1,2 --help, --old DIR --help`,
     ({ only, duration, period }) => {
       checkDuration({ duration, period });
       if (serversOf(only).length === 0) throw new Error(`--only ${only} names none of ${servers.map(({ name }) => name).join(', ')}`);
@@ -105,6 +105,33 @@ function workersAlone(): ReturnType<typeof sideBySide> {
   return [options, parts()];
 }
 
+/** As many connections as a machine holds. */
+function atScale(part: 'scale' | 'million'): ReturnType<typeof sideBySide> {
+  const [connections, rate, broadcasts, retry] = part === 'scale' ? [96_000, 3000, 5, 0] : [1_000_000, 1500, 1, 3000];
+  const options = readOptions(
+    'bench',
+    {
+      [part]: flag(part === 'scale' ? 'a broadcast to many connections, and a chunk a second to each' : 'as many as the machine allows'),
+      connections: whole('connections', connections, 100),
+      rate: whole('connections opened a second', rate, 1, 100_000),
+      workers: whole('workers; 0: as many as descriptors demand', 0, 0, 64),
+      adapter: adapter(),
+      seconds: whole('how long the connections are held', 60, 3),
+      broadcasts: whole('broadcasts', broadcasts, 1, 1000),
+      retry: whole('when a client comes back that was refused or dropped; 0: never', retry, 0, 1_000_000, 'MS'),
+      spare: number('memory that is left to others: no more connections are opened when less is available', 2, 0.1, 1000, 'GB'),
+      ...output,
+    },
+    exitCodes,
+  );
+  async function* parts(): Parts {
+    const { workers, spare, ...others } = options;
+    const measure = (await import('./scale.js'))[part];
+    yield [part, await measure({ ...others, workers: workers || undefined, spareBytes: spare * 1024 ** 3 })];
+  }
+  return [options, parts()];
+}
+
 /** This build against another one. */
 function oldAndNew(): ReturnType<typeof sideBySide> {
   const directory = text('a checkout that is built, with its dist and node_modules', 'DIR');
@@ -116,7 +143,15 @@ function oldAndNew(): ReturnType<typeof sideBySide> {
 }
 
 const isAsked = (name: string) => process.argv.some((argument) => argument === name || argument.startsWith(`${name}=`));
-const [options, parts] = isAsked('--workers') ? workersAlone() : isAsked('--old') ? oldAndNew() : sideBySide();
+
+function asked(): ReturnType<typeof sideBySide> {
+  if (isAsked('--scale')) return atScale('scale');
+  if (isAsked('--million')) return atScale('million');
+  if (isAsked('--workers')) return workersAlone();
+  return isAsked('--old') ? oldAndNew() : sideBySide();
+}
+
+const [options, parts] = asked();
 
 await main(async () => {
   const result: Record<string, unknown> = { at: new Date().toISOString(), machine, options };

@@ -4,7 +4,7 @@ import { environment, root, run, type Start } from '../lib/server.js';
 import { startOf } from '../lib/service.js';
 
 /** Servers in other languages stand where their sources are, those in TypeScript beside this file once it is compiled. */
-const source = (name: string) => join(root, 'load/bench/peers', name);
+export const source = (name: string) => join(root, 'load/bench/peers', name);
 
 /** How a peer in TypeScript is started. */
 export const peer = (name: string, ...args: string[]): Start => ({

@@ -1,4 +1,4 @@
-import { type Column, table } from '../lib/figures.js';
+import { type Check, type Column, okColumn, table } from '../lib/figures.js';
 
 export const say = (line: string): boolean => process.stderr.write(`${line}\n`);
 
@@ -20,6 +20,14 @@ export interface Table {
 export function tableOf<R extends Row>(heading: string, rows: readonly R[], columns: readonly Column<R>[]): Table {
   return { heading, rows, text: (markdown) => table(columns, rows, markdown) };
 }
+
+/** What must hold, beside its bounds. */
+export const checksOf = (heading: string, checks: readonly Check[]): Table =>
+  tableOf(
+    heading,
+    checks.map((each) => ({ ...each, name: each.what })),
+    [['what', ({ what }) => what], ['figure', ({ figure }) => figure], ['must be', ({ bound }) => bound], okColumn],
+  );
 
 /** The first column; where no other one says so, with whether the row is ok. */
 export const serverColumn: Column<Row> = ['server', ({ name }) => name];

@@ -55,6 +55,8 @@ export interface Start {
   cwd?: string;
   /** Whether it talks to this process (`process.send()`), and is out of reach of the terminal's Ctrl-C. */
   isWatched?: boolean;
+  /** Whether it reads from this process: its stdin is a pipe, and ends with this process. */
+  hasInput?: boolean;
 }
 
 /** The processes that end with this one, however that ends. */
@@ -73,9 +75,10 @@ export class Server {
   readonly child: ChildProcess;
   readonly #heard: Promise<string>;
 
-  constructor({ command, args, env, cwd = root, isWatched = false }: Start) {
+  constructor({ command, args, env, cwd = root, isWatched = false, hasInput = false }: Start) {
     const ipc = isWatched ? ['ipc' as const] : [];
-    const child = spawn(command, args, { cwd, env, detached: isWatched, stdio: ['ignore', 'pipe', 'pipe', ...ipc] });
+    const stdio = [hasInput ? ('pipe' as const) : ('ignore' as const), 'pipe' as const, 'pipe' as const, ...ipc];
+    const child = spawn(command, args, { cwd, env, detached: isWatched, stdio });
     running.add(child);
     this.child = child;
     this.ended = new Promise((resolve) => {
