@@ -2,15 +2,17 @@
 import { adapter, list, number, readOptions, whole } from '../lib/command.js';
 import { Feed } from '../lib/feed.js';
 import { type Check, check, checkTable, decimals, megabytes, percentile, sum } from '../lib/figures.js';
-import { Crowd, Follower } from '../lib/follower.js';
+import { Crowd } from '../lib/follower.js';
 import { Publisher } from '../lib/publisher.js';
 import { main, rssBytes, using } from '../lib/server.js';
 import { Service, startOf } from '../lib/service.js';
-import { atRate, sleep, until } from '../lib/waits.js';
+import { sleep, until } from '../lib/waits.js';
 import { control } from './control.js';
 import { drain, move } from './drain.js';
 import { history, resumes } from './history.js';
+import { Idler, open, Reader } from './crowds.js';
 import { idle } from './idle.js';
+import { overload } from './overload.js';
 import { slowRedis } from './slow-redis.js';
 
 interface StressOptions {
@@ -18,34 +20,6 @@ interface StressOptions {
   connections: number;
   nodes: number;
   seconds: number;
-}
-
-/** Opens the connections of followers, so many a second, and waits for their answers. */
-async function open<F extends Follower>(count: number, perSecond: number, url: URL, follower: (n: number) => F): Promise<F[]> {
-  const followers = Array.from({ length: count }, (_, n) => follower(n));
-  await atRate(count, perSecond, (n) => followers[n].connect(url));
-  await until(() => followers.every(({ status }) => status > 0));
-  return followers;
-}
-
-/** Looks how long it got nothing. */
-class Reader extends Follower {
-  largestSilenceMs = 0;
-  #lastAt: number | undefined = undefined;
-
-  override message(message: Parameters<Follower['message']>[0]): void {
-    super.message(message);
-    const now = performance.now();
-    this.largestSilenceMs = Math.max(this.largestSilenceMs, now - (this.#lastAt ?? now));
-    this.#lastAt = now;
-  }
-}
-
-/** Takes what comes, and does not look at it. */
-class Idler extends Follower {
-  override message(): void {}
-  protected override rejected(): void {}
-  protected override ended(): void {}
 }
 
 /** 900 that read and 100 that never do get the same messages: those that read lose nothing, and memory stays bounded. */
@@ -142,6 +116,7 @@ async function delay({ adapter, connections }: StressOptions): Promise<Check[]> 
 const scenarios: Record<string, (options: StressOptions) => Promise<Check[]>> = {
   readers,
   limit,
+  overload,
   drain,
   move,
   delay,
@@ -163,7 +138,7 @@ const options = readOptions(
     adapter: adapter(),
     seconds: number('how long readers are published to, Redis is slow, and nodes are idle', 60),
     connections: whole(
-      'connections of drain, move and delay; control has nine tenths; limit and slow-redis have half as many again',
+      'connections of drain, move and delay; control has nine tenths; limit and slow-redis have half as many again, overload twice as many',
       10_000,
       200,
       10_000,

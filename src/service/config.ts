@@ -130,6 +130,7 @@ const variables = {
   FEED_WEBHOOK_SECRETS: { option: 'secret', rule: list(v.array(v.string())), isSecret: true },
   FEED_INTERVAL_MS: { option: 'intervalMs', rule: number(feedOptionRules.intervalMs) },
   FEED_MAX_CONNECTIONS: { option: 'maxConnections', rule: number(feedOptionRules.maxConnections) },
+  FEED_MAX_OPEN_DELAY_MS: { option: 'maxOpenDelayMs', rule: number(feedOptionRules.maxOpenDelayMs) },
   FEED_MAX_CONNECTIONS_PER_CLIENT: { option: 'maxConnectionsPerClient', rule: number(feedOptionRules.maxConnectionsPerClient) },
   FEED_CONNECTION_RATE_PER_CLIENT: { option: 'connectionRatePerClient', rule: number(feedOptionRules.connectionRatePerClient) },
   FEED_PUBLISH_RATE_PER_CLIENT: { option: 'publishRatePerClient', rule: number(feedOptionRules.publishRatePerClient) },

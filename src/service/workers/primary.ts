@@ -83,12 +83,23 @@ export class Primary implements WorkerProcessListener {
     switch (message.type) {
       case 'started':
         this.starting.delete(worker);
+        this.share();
         if (this.state !== 'starting' || this.starting.size > 0) return;
         this.state = 'serving';
         this.onStarted(message.started);
         return;
       case 'failed':
         this.failures.set(worker, message.reason);
+        return;
+      case 'ready':
+        worker.isReady = message.isReady;
+        this.share();
+        return;
+      case 'leave':
+        if (this.state !== 'serving') return;
+        worker.isReady = false;
+        this.share();
+        void worker.drain();
         return;
       case 'query':
         void this.query(worker, message);
@@ -108,10 +119,20 @@ export class Primary implements WorkerProcessListener {
         this.onFailed(new WorkersStartError(reason ?? `worker ${worker.number} (pid ${pid}) ${cause} before all workers listened`));
         return;
       case 'serving': {
+        this.share();
         const seconds = (worker.restart() / 1000).toFixed(1);
         this.options.log(`worker ${worker.number} (pid ${pid}) ${cause}${reason ? `: ${reason}` : ''}; restarting it in ${seconds} s`);
       }
     }
+  }
+
+  /** Has workers without room leave new connections to the others. Where none has room, all accept, and reject what they accept. */
+  private share(): void {
+    if (this.state !== 'serving') return;
+    const serving = this.workers.filter(({ isListening }) => isListening);
+    const hasRoom = serving.some(({ isReady }) => isReady);
+    for (const worker of serving) if (worker.isReady) worker.accept(true);
+    for (const worker of serving) if (!worker.isReady) worker.accept(!hasRoom);
   }
 
   private async query(worker: WorkerProcess, { id, query }: Extract<WorkerMessage, { type: 'query' }>): Promise<void> {
