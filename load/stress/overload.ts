@@ -37,7 +37,11 @@ export async function overload({ adapter, connections }: OverloadOptions): Promi
     const crowd = new Crowd();
     const readers = await open(reading, 500, service.url, () => new Reader(crowd, [feed]));
     const publisher = new Publisher((_, message) => service.publish('all', message).then((why) => !why));
-    publisher.start(8, () => (feed.isBusy ? undefined : feed), () => 100);
+    publisher.start(
+      8,
+      () => (feed.isBusy ? undefined : feed),
+      () => 100,
+    );
     const others: { status: number; tookMs: number }[] = [];
     let isOver = false;
     const asking = (async () => {

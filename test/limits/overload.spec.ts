@@ -1,9 +1,20 @@
 import { Controller, Get, VersioningType } from '@nestjs/common';
 import { NEVER } from 'rxjs';
-import { Feed } from '../../src/index.js';
 import { HealthModule } from '../../src/health/index.js';
+import { Feed } from '../../src/index.js';
 import { Peer } from '../support/peer.js';
-import { closeAll, feedModule, follow, type ModuleOptions, platforms, publishKey, type Served, serve, serveFeeds, until } from '../support/serve.js';
+import {
+  closeAll,
+  feedModule,
+  follow,
+  type ModuleOptions,
+  platforms,
+  publishKey,
+  type Served,
+  serve,
+  serveFeeds,
+  until,
+} from '../support/serve.js';
 
 const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: test\r\n\r\n`;
 const post = (path: string) =>
@@ -12,7 +23,7 @@ const post = (path: string) =>
 /** Connects peers, and sends what each has to say in one turn of the event loop: the server reads all of it in the next. */
 async function atOnce(port: number, requests: string[]): Promise<Peer[]> {
   const peers = await Promise.all(requests.map(() => Peer.to(port)));
-  peers.forEach((peer, n) => peer.send(requests[n] as string));
+  for (const [n, peer] of peers.entries()) peer.send(requests[n] as string);
   return peers;
 }
 
