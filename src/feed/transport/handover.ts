@@ -60,6 +60,7 @@ export class Handover {
     server.removeListener(event, httpListener);
     server.on(event, accept);
     server.prependListener('request', onRequest);
+    server.prependListener('connection', () => context.queue.come());
     context.queue.serve((socket, bytes) => this.begin(socket, bytes, withTurn(socket)));
   }
 
@@ -92,7 +93,6 @@ export class Handover {
       socket.destroy(); // its TLS handshake ended after the server was closed
       return;
     }
-    this.context.queue.come();
     this.silent.set(socket, performance.now());
     handovers.set(socket, this);
     socket.on('data', onFirstBytes).on('end', onSilentEnd).on('error', onSilentError).on('close', onClose);
@@ -118,7 +118,6 @@ export class Handover {
   receive(socket: Socket, bytes: Buffer): void {
     const { targets, queue } = this.context;
     if (!this.mayBeFeed(bytes)) this.begin(socket, bytes, socket);
-    else if (!queue.isBusy) this.begin(socket, bytes, withTurn(socket));
     else if (this.isClosed || !isHead(bytes) || !targets.is(targetOf(bytes) ?? '')) this.begin(socket, bytes, proxyFor(socket));
     else if (queue.isFull) this.refuse(socket);
     else this.enqueue(socket, bytes);
@@ -126,8 +125,6 @@ export class Handover {
 
   /** Gives a socket to Node's HTTP code, itself or by its proxy. */
   private begin(socket: Socket, bytes: Buffer, connection: Socket | SocketProxy): void {
-    const { queue } = this.context;
-    if (connection !== socket) queue.opened();
     this.stopListening(socket);
     socket.pause();
     socket.unshift(bytes);
@@ -136,21 +133,17 @@ export class Handover {
   }
 
   private enqueue(socket: Socket, bytes: Buffer): void {
-    const { queue } = this.context;
     this.silent.delete(socket);
     socket.off('data', onFirstBytes).off('end', onSilentEnd);
     socket.pause();
-    queue.come();
-    queue.add(socket, bytes);
+    this.context.queue.add(socket, bytes);
   }
 
   /** Answers at once, for a small part of what it costs to open a feed. */
   private refuse(socket: Socket): void {
-    const { queue, refuse } = this.context;
-    queue.come();
     this.silent.delete(socket);
     socket.off('data', onFirstBytes).off('end', onSilentEnd);
-    socket.end(refuse(), 'latin1');
+    socket.end(this.context.refuse(), 'latin1');
     socket.destroySoon();
   }
 

@@ -7,16 +7,16 @@ const averaged = 128;
 /** The pace of a process that has opened nothing yet, in milliseconds an opening. */
 const firstGapMs = 0.5;
 
-/** How many turns of the event loop may go to clients that come, between two openings. */
+/** In how many turns of the event loop at the most something is opened. */
 const mostTurns = 8;
 
 /** Opens a feed on a socket. */
 type Open = (socket: Socket, bytes: Buffer) => void;
 
 /**
- * Requests for feeds that have come and wait to be opened. A turn of the event loop opens one of them at most, so that open feeds keep
- * their pace, and Node accepts one socket in a turn: turns in which clients come open nothing, as long as there are not too many, so that
- * clients wait here, where the delay is known, and not in the kernel's queue, which drops them when it is full.
+ * Requests for feeds that have come and wait to be opened: at the end of a turn of the event loop, one in a turn, so that open feeds keep their
+ * pace. Node accepts one socket in a turn: turns in which one comes open nothing, as long as there are not too many, so that clients wait
+ * here, where the delay is known, and not in the kernel's queue, which drops them when it is full.
  */
 export class OpenQueue {
   /** In the order in which they came, with the bytes that came. */
@@ -28,9 +28,9 @@ export class OpenQueue {
   /** When the last one was opened while another waited, by `performance.now()`; 0 where none did. */
   private openedAt = 0;
   private isScheduled = false;
-  /** Whether something has come in this turn of the event loop. */
+  /** Whether a socket has come in this turn of the event loop. */
   private hasCome = false;
-  /** Turns since the last opening. */
+  /** Turns without an opening, while something waits. */
   private turnsSince = 0;
 
   /** @param maxDelayMs how long a request may wait; Infinity for no bound */
@@ -39,11 +39,6 @@ export class OpenQueue {
   /** Has them opened by this from now on. */
   serve(open: Open): void {
     this.open = open;
-  }
-
-  /** Whether a request that comes now has to wait. Otherwise it is the one that is opened in this turn of the event loop. */
-  get isBusy(): boolean {
-    return this.isScheduled;
   }
 
   /** Whether a request that comes now would wait for too long. */
@@ -56,15 +51,9 @@ export class OpenQueue {
     return this.turns.retryAfter(this.gapMs);
   }
 
-  /** A socket has come, or a request on it. */
+  /** A socket has come. */
   come(): void {
     this.hasCome = true;
-  }
-
-  /** A request is opened without having waited. */
-  opened(): void {
-    this.turnsSince = 0;
-    this.schedule();
   }
 
   add(socket: Socket, bytes: Buffer): void {
@@ -83,20 +72,21 @@ export class OpenQueue {
     setImmediate(endTurn, this);
   }
 
-  /** @internal A turn of the event loop ends: what has come in it is known. */
+  /** @internal A turn of the event loop ends: whether a socket has come in it is known. */
   endTurn(): void {
-    this.isScheduled = false;
     const { hasCome } = this;
+    this.isScheduled = false;
     this.hasCome = false;
-    const [next] = this.waiting;
-    if (!next) {
-      this.openedAt = 0;
-      return;
-    }
-    this.schedule();
     this.turnsSince += 1;
-    if (hasCome && this.turnsSince < mostTurns) return;
+    if (!hasCome || this.turnsSince >= mostTurns) this.openNext();
+    if (this.waiting.size > 0) this.schedule();
+    else this.openedAt = 0;
+  }
+
+  private openNext(): void {
+    const [next] = this.waiting;
     this.turnsSince = 0;
+    if (!next) return;
     this.measure();
     this.waiting.delete(next[0]);
     this.open(...next);
