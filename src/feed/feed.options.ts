@@ -39,7 +39,7 @@ export interface FeedOptions extends AuthOptions, LimitOptions {
   maxConnections?: number;
   /**
    * The longest that a request for a feed may wait to be opened while requests come faster than that, in milliseconds; one that would wait
-   * longer gets 503 with `Retry-After` at once. It applies to sockets that can be handed over. Default: 500. 0: no bound.
+   * longer gets 503 with `Retry-After` at once. It applies to sockets that can be handed over. Default: 0: no bound.
    */
   maxOpenDelayMs?: number;
   /**
@@ -147,7 +147,7 @@ export const feedOptionRules = {
   source: v.optional(v.custom<FeedSource>((value) => typeof value === 'function', 'must be a function that returns an Observable')),
   intervalMs: v.optional(milliseconds(), 0),
   maxConnections: v.optional(wholeNumber('connections')),
-  maxOpenDelayMs: v.optional(milliseconds(), 500),
+  maxOpenDelayMs: v.optional(milliseconds(), 0),
   bufferBytes: v.optional(wholeNumber('bytes', 1024), 65_536),
   totalBufferBytes: v.optional(wholeNumber('bytes'), 268_435_456),
   heartbeatMs: v.optional(milliseconds(), 25_000),

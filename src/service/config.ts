@@ -178,6 +178,9 @@ const schema = v.object(Object.fromEntries(table.map(([name, { rule }]) => [name
 /** The interval of the service's source, in milliseconds. */
 const defaultIntervalMs = 1000;
 
+/** How long a request for a feed may wait to be opened, in milliseconds. */
+const defaultOpenDelayMs = 500;
+
 /** How long a shutdown waits for the webhook after the last feed has ended, in milliseconds: `FEED_DRAIN_MS` bounds the rest. */
 const webhookFlushMs = 500;
 
@@ -190,9 +193,15 @@ const webhookFlushMs = 500;
 export function readConfig(env: NodeJS.ProcessEnv): Config {
   const values = read(env);
   const { url, secret, adminKey, tickets = false, ...options } = optionsOf(values);
-  const { jwtSecret, jwksUrl, intervalMs = defaultIntervalMs } = options;
+  const { jwtSecret, jwksUrl, intervalMs = defaultIntervalMs, maxOpenDelayMs = defaultOpenDelayMs } = options;
   const authorize = authorizeOf(values);
-  const feed: FeedOptions = { ...options, authorize, intervalMs, public: (jwtSecret ?? jwksUrl ?? authorize) === undefined };
+  const feed: FeedOptions = {
+    ...options,
+    authorize,
+    intervalMs,
+    maxOpenDelayMs,
+    public: (jwtSecret ?? jwksUrl ?? authorize) === undefined,
+  };
   const webhook = url === undefined && secret === undefined ? undefined : ({ url, secret, flushMs: webhookFlushMs } as WebhookOptions);
   const { drainMs } = check(values, () => resolveFeedOptions(feed, { tickets }));
   const flushMs = webhook ? check(values, () => resolveWebhookOptions(webhook)).flushMs : 0;
