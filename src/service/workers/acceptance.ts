@@ -21,7 +21,6 @@ export class Acceptance {
     server.on('listening', () => {
       if (!this.wanted) void this.pause();
     });
-    server.on('error', () => {}); // the port was free: if it cannot listen again, it is the others that do
     const close = server.close.bind(server);
     // That of a server which does not listen would not wait for its connections.
     server.close = (onClosed) => (server.listening ? close(onClosed) : this.close(onClosed));

@@ -35,9 +35,7 @@ export class Primary implements WorkerProcessListener {
   private onFailed: (error: Error) => void = () => {};
 
   constructor(private readonly options: PrimaryOptions) {
-    // libuv: a worker accepts one connection at a time, so that none takes all that come at once.
-    const envOf = (number: number) => ({ UV_TCP_SINGLE_ACCEPT: '1', ...options.env(number) });
-    this.workers = Array.from({ length: options.count }, (_, n) => new WorkerProcess(n + 1, envOf(n + 1), this));
+    this.workers = Array.from({ length: options.count }, (_, n) => new WorkerProcess(n + 1, options.env(n + 1), this));
     this.starting = new Set(this.workers);
     this.queries = new WorkerQueries(() => this.workers.filter(({ isListening }) => isListening));
   }

@@ -5,6 +5,8 @@ import type { PrimaryMessage, Query, Started, WorkerMessage } from './messages.j
 
 /** How often a worker looks whether it has room, in milliseconds. */
 const lookMs = 100;
+/** For how many looks it must have room again before it says so: that some clients leave is not yet room for many others. */
+const settledLooks = 100;
 
 /** What a worker accepts connections with, and whether it has room for new ones. */
 export interface Accepting {
@@ -37,8 +39,11 @@ export class WorkerLink extends Workers {
     this.acceptance = acceptance;
     send({ type: 'started', started });
     let wasReady = true;
+    let otherLooks = 0;
     setInterval(() => {
-      if (isReady() === wasReady) return;
+      otherLooks = isReady() === wasReady ? 0 : otherLooks + 1;
+      if (otherLooks < (wasReady ? 1 : settledLooks)) return;
+      otherLooks = 0;
       wasReady = !wasReady;
       send({ type: 'ready', isReady: wasReady });
     }, lookMs).unref();
