@@ -17,7 +17,7 @@ async function serveAlone(config: Config): Promise<Started> {
 /** Keeps workers running that serve. This process, the primary, serves nothing, and does not load Nest. */
 async function startPrimary(config: Config, generatedKey: string | undefined): Promise<Started> {
   const { workers, host, port, feed, shutdownMs } = config;
-  const shared = { PORT: `${port || (await freePort(host))}`, ...(generatedKey && { FEED_PUBLISH_KEY: generatedKey }) };
+  const shared = { PORT: `${await freePort(host, port)}`, ...(generatedKey && { FEED_PUBLISH_KEY: generatedKey }) };
   const primary = new Primary({
     count: workers,
     env: (number) => ({ ...shared, FEED_WORKER: `${number}`, FEED_NODE_NAME: feed.nodeName && `${feed.nodeName}-${number}` }),
@@ -35,10 +35,11 @@ async function startPrimary(config: Config, generatedKey: string | undefined): P
 async function runWorker(config: Config): Promise<never> {
   const { WorkerLink } = await import('./service/workers/worker-link.js');
   const link = new WorkerLink(config.worker);
+  onSignals(() => link.leave());
   try {
     const { serve } = await import('./service/serve.js');
-    const { port, warnings, close } = await serve(config, link);
-    link.started({ port, warnings });
+    const { port, warnings, close, ...accepting } = await serve(config, link);
+    link.started({ port, warnings }, accepting);
     await link.drained;
     await close();
     process.exit(0);

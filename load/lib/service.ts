@@ -12,6 +12,7 @@ export interface Counts {
   opened: number;
   closed: Record<string, number>;
   rejected: number;
+  rejectedBy: Record<string, number>;
   limit: number;
   feeds: number;
   handedOver: number;

@@ -27,7 +27,6 @@ class HistoryService extends ProbedService {
       FEED_STALL_MS: '60000',
     });
   }
-
 }
 
 /** Asks for a target; the response is read only where its reader begins to. */

@@ -2,17 +2,19 @@
 import { adapter, list, number, readOptions, whole } from '../lib/command.js';
 import { Feed } from '../lib/feed.js';
 import { type Check, check, checkTable, decimals, megabytes, percentile, sum } from '../lib/figures.js';
-import { Crowd, Follower } from '../lib/follower.js';
+import { Crowd } from '../lib/follower.js';
 import { Publisher } from '../lib/publisher.js';
 import { main, rssBytes, using } from '../lib/server.js';
 import { Service, startOf } from '../lib/service.js';
-import { atRate, sleep, until } from '../lib/waits.js';
+import { sleep, until } from '../lib/waits.js';
 import { control } from './control.js';
+import { Idler, open, Reader } from './crowds.js';
 import { drain, move } from './drain.js';
 import { finished } from './finished.js';
 import { history, resumes } from './history.js';
 import { idle } from './idle.js';
 import { opening, storm } from './opening.js';
+import { overload } from './overload.js';
 import { slowRedis } from './slow-redis.js';
 
 interface StressOptions {
@@ -21,34 +23,6 @@ interface StressOptions {
   feeds: number;
   nodes: number;
   seconds: number;
-}
-
-/** Opens the connections of followers, so many a second, and waits for their answers. */
-async function open<F extends Follower>(count: number, perSecond: number, url: URL, follower: (n: number) => F): Promise<F[]> {
-  const followers = Array.from({ length: count }, (_, n) => follower(n));
-  await atRate(count, perSecond, (n) => followers[n].connect(url));
-  await until(() => followers.every(({ status }) => status > 0));
-  return followers;
-}
-
-/** Looks how long it got nothing. */
-class Reader extends Follower {
-  largestSilenceMs = 0;
-  #lastAt: number | undefined = undefined;
-
-  override message(message: Parameters<Follower['message']>[0]): void {
-    super.message(message);
-    const now = performance.now();
-    this.largestSilenceMs = Math.max(this.largestSilenceMs, now - (this.#lastAt ?? now));
-    this.#lastAt = now;
-  }
-}
-
-/** Takes what comes, and does not look at it. */
-class Idler extends Follower {
-  override message(): void {}
-  protected override rejected(): void {}
-  protected override ended(): void {}
 }
 
 /** 900 that read and 100 that never do get the same messages: those that read lose nothing, and memory stays bounded. */
@@ -95,7 +69,7 @@ async function limit({ adapter, connections }: StressOptions): Promise<Check[]> 
   const asked = connections * 1.5;
   const { command, args } = startOf({});
   const limited = ['-c', `ulimit -n ${connections + 240}; exec "$0" "$@"`, command, ...args];
-  return using(new Service({ FEED_ADAPTER: adapter }, { command: 'sh', args: limited }), async (service) => {
+  return using(new Service({ FEED_ADAPTER: adapter, FEED_MAX_OPEN_DELAY_MS: '0' }, { command: 'sh', args: limited }), async (service) => {
     const others: number[] = [];
     let isOver = false;
     const asking = (async () => {
@@ -145,6 +119,7 @@ async function delay({ adapter, connections }: StressOptions): Promise<Check[]> 
 const scenarios: Record<string, (options: StressOptions) => Promise<Check[]>> = {
   readers,
   limit,
+  overload,
   drain,
   move,
   delay,
@@ -169,7 +144,7 @@ const options = readOptions(
     adapter: adapter(),
     seconds: number('how long readers are published to, Redis is slow, and nodes are idle', 60),
     connections: whole(
-      'connections of drain, move, delay, opening and storm; control has nine tenths; limit and slow-redis have half as many again',
+      'connections of drain, move, delay, opening and storm; control has nine tenths; limit and slow-redis have half as many again, overload twice as many',
       10_000,
       200,
       10_000,

@@ -64,12 +64,12 @@ export class FeedLifecycle implements OnModuleInit, OnApplicationBootstrap, Befo
     const server: unknown = this.adapters.httpAdapter?.getHttpServer();
     if (server instanceof Server) this.sockets = new ServerSockets(server, roomForSockets(), () => this.registry.streams);
     if (!this.options.handover) return;
-    const targets = this.routes.pattern();
-    this.handover = Handover.install(
-      server,
-      (target) => targets.test(target),
-      (text) => this.logger.warn(text),
-    );
+    this.handover = Handover.install(server, {
+      targets: this.routes.targets(),
+      queue: this.admission.openQueue,
+      refuse: () => this.admission.refuse(),
+      warn: (text) => this.logger.warn(text),
+    });
   }
 
   async onApplicationBootstrap(): Promise<void> {

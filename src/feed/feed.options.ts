@@ -39,6 +39,11 @@ export interface FeedOptions extends AuthOptions, LimitOptions {
    */
   maxConnections?: number;
   /**
+   * The longest that a request for a feed may wait to be opened while requests come faster than that, in milliseconds; one that would wait
+   * longer gets 503 with `Retry-After` at once. It applies to sockets that can be handed over. Default: 0: no bound.
+   */
+  maxOpenDelayMs?: number;
+  /**
    * The most unsent bytes of one connection, in its transport and in its send queue, each; beyond, it ends as `slow`. Over TLS, HTTP/2 and
    * responses that are not handed over, one turn of the event loop may bring 16 times as much; of a conflated feed, one message waits
    * whatever its size. Default: 65536.
@@ -154,6 +159,7 @@ export const feedOptionRules = {
   source: v.optional(v.custom<FeedSource>((value) => typeof value === 'function', 'must be a function that returns an Observable')),
   intervalMs: v.optional(milliseconds(), 0),
   maxConnections: v.optional(wholeNumber('connections')),
+  maxOpenDelayMs: v.optional(milliseconds(), 0),
   bufferBytes: v.optional(wholeNumber('bytes', 1024), 65_536),
   totalBufferBytes: v.optional(wholeNumber('bytes'), 268_435_456),
   heartbeatMs: v.optional(milliseconds(), 25_000),
@@ -213,6 +219,7 @@ type OwnOptions = Readonly<
 /** The options with every default filled in; Infinity for no limit. */
 export interface ResolvedFeedOptions extends OwnOptions, ResolvedAuthOptions, ResolvedLimitOptions {
   readonly maxConnections: number;
+  readonly maxOpenDelayMs: number;
   readonly rules: RuleSet;
   /** Undefined where no feed is defined. */
   readonly feeds: Definitions | undefined;
@@ -254,6 +261,7 @@ export function resolveFeedOptions(options: FeedOptions, { path, guards, tickets
     feeds: given.feeds.length > 0 ? new Definitions(given.feeds) : undefined,
     sourceHasIds: source !== undefined,
     source: source ?? (intervalMs > 0 ? intervalSource(intervalMs) : undefined),
+    maxOpenDelayMs: given.maxOpenDelayMs || Number.POSITIVE_INFINITY,
     maxConnections: (given.maxConnections ?? roomForFeeds()) || Number.POSITIVE_INFINITY,
   };
 }

@@ -130,6 +130,7 @@ const variables = {
   FEED_WEBHOOK_SECRETS: { option: 'secret', rule: list(v.array(v.string())), isSecret: true },
   FEED_INTERVAL_MS: { option: 'intervalMs', rule: number(feedOptionRules.intervalMs) },
   FEED_MAX_CONNECTIONS: { option: 'maxConnections', rule: number(feedOptionRules.maxConnections) },
+  FEED_MAX_OPEN_DELAY_MS: { option: 'maxOpenDelayMs', rule: number(feedOptionRules.maxOpenDelayMs) },
   FEED_MAX_CONNECTIONS_PER_CLIENT: { option: 'maxConnectionsPerClient', rule: number(feedOptionRules.maxConnectionsPerClient) },
   FEED_CONNECTION_RATE_PER_CLIENT: { option: 'connectionRatePerClient', rule: number(feedOptionRules.connectionRatePerClient) },
   FEED_PUBLISH_RATE_PER_CLIENT: { option: 'publishRatePerClient', rule: number(feedOptionRules.publishRatePerClient) },
@@ -184,6 +185,9 @@ const schema = v.object(Object.fromEntries(table.map(([name, { rule }]) => [name
 /** The interval of the service's source, in milliseconds. */
 const defaultIntervalMs = 1000;
 
+/** How long a request for a feed may wait to be opened, in milliseconds. */
+const defaultOpenDelayMs = 500;
+
 /** How long a shutdown waits for the webhook after the last feed has ended, in milliseconds: `FEED_DRAIN_MS` bounds the rest. */
 const webhookFlushMs = 500;
 
@@ -196,9 +200,15 @@ const webhookFlushMs = 500;
 export function readConfig(env: NodeJS.ProcessEnv): Config {
   const values = read(env);
   const { url, secret, adminKey, tickets = false, ...options } = optionsOf(values);
-  const { jwtSecret, jwksUrl, intervalMs = defaultIntervalMs } = options;
+  const { jwtSecret, jwksUrl, intervalMs = defaultIntervalMs, maxOpenDelayMs = defaultOpenDelayMs } = options;
   const authorize = authorizeOf(values);
-  const feed: FeedOptions = { ...options, authorize, intervalMs, public: (jwtSecret ?? jwksUrl ?? authorize) === undefined };
+  const feed: FeedOptions = {
+    ...options,
+    authorize,
+    intervalMs,
+    maxOpenDelayMs,
+    public: (jwtSecret ?? jwksUrl ?? authorize) === undefined,
+  };
   const webhook = url === undefined && secret === undefined ? undefined : ({ url, secret, flushMs: webhookFlushMs } as WebhookOptions);
   const { drainMs } = check(values, () => resolveFeedOptions(feed, { tickets }));
   const flushMs = webhook ? check(values, () => resolveWebhookOptions(webhook)).flushMs : 0;

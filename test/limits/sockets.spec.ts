@@ -58,7 +58,7 @@ describe.each(platforms)('the bound on the sockets of a service on %s', (platfor
     if (workers > 1 && missing().includes('redis-server')) return;
     const engine = workers > 1 ? await startEngine('redis') : undefined;
     const env = engine && { WORKERS: `${workers}`, FEED_BROKER: engine.url };
-    const served = await Run.serviceWith(1000, { FEED_ADAPTER: platform, ...env });
+    const served = await Run.serviceWith(1000, { FEED_ADAPTER: platform, FEED_MAX_OPEN_DELAY_MS: '0', ...env });
     const peers = await Promise.all(Array.from({ length: 3000 }, (_, n) => answered(served.port, request('GET', `/test/${n}`))));
     const statuses = new Map<number, number>();
     for (const { status } of peers) statuses.set(status, (statuses.get(status) ?? 0) + 1);

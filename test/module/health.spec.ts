@@ -22,7 +22,7 @@ describe.each(platforms)('health on %s', (platform) => {
       peak: 3,
       opened: 3,
       rejected: 0,
-      rejectedBy: { limit: 0, feed: 0, client: 0, rate: 0, publishRate: 0, feedRate: 0, broker: 0, draining: 0 },
+      rejectedBy: { limit: 0, feed: 0, client: 0, rate: 0, publishRate: 0, feedRate: 0, broker: 0, overload: 0, draining: 0 },
       closed: {
         client: 0,
         slow: 0,

@@ -139,6 +139,50 @@ describeWithRedis.each(platforms)('workers on %s', (platform) => {
   });
 });
 
+/** Waits until one worker alone accepts connections. The kernel may reset those that come just when another one stops. */
+async function acceptsAlone(service: Served, pid: number): Promise<void> {
+  const ask = () => service.counts('?scope=worker').catch(() => undefined);
+  await until(async () => (await Promise.all(Array.from({ length: 30 }, ask))).every((own) => own?.pid === pid));
+}
+
+describeWithRedis.each(platforms)('workers on %s', (platform) => {
+  afterEach(() => Run.endAll());
+
+  it('leave new connections to the others while they drain, and are replaced', async () => {
+    const service = await start({ FEED_ADAPTER: platform, FEED_DRAIN_MS: '600000', FEED_LAME_DUCK_MS: '600000' });
+    const [leaving, staying] = await pidsOf(service);
+    const peers = await followOnEach(service, '/test/1');
+    process.kill(leaving, 'SIGTERM');
+    await acceptsAlone(service, staying);
+    const added = await service.follow(...Array.from({ length: 20 }, (_, n) => `/test/${n}`));
+    expect(added.every(({ status }) => status === 200)).toBe(true);
+    await service.publish('/test/1', 'to all');
+    for (const peer of peers) await peer.sees('to all');
+    process.kill(leaving, 'SIGKILL');
+    await until(() => /restarting it in/.test(service.err));
+    await until(async () => (await pidsOf(service)).length === 2);
+  });
+
+  it('leave new connections to the others while they have no room, and take them again where none has', async () => {
+    const service = await start({ FEED_ADAPTER: platform, FEED_MAX_CONNECTIONS: '20' });
+    const [killed, other] = await pidsOf(service);
+    const path = '/test/1';
+    const add = async () => {
+      const [peer] = await service.follow(path);
+      return peer?.status;
+    };
+    // One that is refused comes again, until both are full.
+    await until(async () => (await add()) !== 200 && (await service.counts()).open === 40);
+    process.kill(killed, 'SIGKILL');
+    await until(() => /restarting it in/.test(service.err));
+    await until(async () => (await pidsOf(service)).length === 2 && !(await pidsOf(service)).includes(killed));
+    const [replacement] = (await pidsOf(service)).filter((pid) => pid !== other);
+    await acceptsAlone(service, replacement as number);
+    for (let n = 0; n < 18; n += 1) expect(await add()).toBe(200);
+    await until(async () => (await add()) !== 200 && (await service.counts()).open === 40);
+  });
+});
+
 describeWithRedis('workers', () => {
   afterEach(() => Run.endAll());
 

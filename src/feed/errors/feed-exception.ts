@@ -41,8 +41,8 @@ const table = {
   /** The client has as many connections as it may have, or opens them too fast, or more is published to a feed than it takes (RFC 6585 section 4). */
   FEED_TOO_MANY: { status: 429, message: 'The client has too many connections.', retryAfter },
   /**
-   * No further connection is accepted: a limit is reached, of all or of a feed, the service is shutting down, the snapshot of a feed has
-   * failed, or token keys cannot be fetched.
+   * No further connection is accepted: a limit is reached, of all or of a feed, requests come faster than they are opened, the service is
+   * shutting down, the snapshot of a feed has failed, or token keys cannot be fetched.
    */
   FEED_UNAVAILABLE: { status: 503, message: 'The service is unavailable.', retryAfter },
   /** `?scope=` of the counts is unknown, or does not go with `?id=`. */

@@ -5,8 +5,11 @@ import { type FeedErrorCode, FeedException } from '../errors/feed-exception.js';
 import { toFeedException } from '../errors/to-feed-exception.js';
 import type { FeedRequest } from '../http/feed-request.js';
 import { type RejectReason, rejectReasons } from '../stats/counts.js';
+import { OpenQueue } from '../transport/open-queue.js';
+import { hasTurn } from '../transport/socket-proxy.js';
 import { ClientAddress } from './client-address.js';
 import { ClientLimits } from './client-limits.js';
+import { EarlyAnswers } from './early-answers.js';
 import { Intake } from './intake.js';
 import type { ResolvedLimitOptions } from './limit.options.js';
 import { UserAgents } from './user-agents.js';
@@ -33,22 +36,28 @@ function keyOf(subject: string | undefined, address: string): string {
   return subject === undefined ? address : `sub:${subject}`;
 }
 
+const overloaded = 'The service is opening as many connections as it can.';
+
 /** Accepts requests for feeds within the limits, and counts those that it rejects by reason. */
 export class Admission {
   readonly clients: ClientLimits;
   /** Those that wait for the broker. */
   readonly intake = new Intake();
+  /** Those that wait to be opened. */
+  readonly openQueue: OpenQueue;
   /** Whether the service is shutting down. */
   isDraining = false;
   private readonly addresses: ClientAddress;
   private readonly userAgents = new UserAgents();
+  private readonly earlyAnswers = new EarlyAnswers('FEED_UNAVAILABLE', overloaded);
   private readonly counts = Object.fromEntries(rejectReasons.map((reason) => [reason, 0])) as Record<RejectReason, number>;
 
   constructor(
-    private readonly options: ResolvedLimitOptions & { readonly maxConnections: number },
+    private readonly options: ResolvedLimitOptions & { readonly maxConnections: number; readonly maxOpenDelayMs: number },
     private readonly revocations: Pick<Revocations, 'check'>,
   ) {
     this.clients = new ClientLimits(options);
+    this.openQueue = new OpenQueue(options.maxOpenDelayMs);
     this.addresses = new ClientAddress(options.trustedProxies);
   }
 
@@ -72,16 +81,23 @@ export class Admission {
     this.counts[reason] += 1;
   }
 
+  /** Rejects a request that nothing has been done for, since it would have to wait for too long; returns the answer, as bytes in Latin-1. */
+  refuse(): string {
+    this.count('overload');
+    return this.earlyAnswers.get(this.openQueue.retryAfter());
+  }
+
   /**
    * Accepts a request that may become a connection; nothing is allocated yet.
    *
    * @param open connections open now
    * @returns who the connection counts for
-   * @throws FeedException FEED_UNAVAILABLE (503) at the limit and while the service shuts down; FEED_TOO_MANY (429) at a limit of the client; FEED_REVOKED (403)
+   * @throws FeedException FEED_UNAVAILABLE (503) at the limit, while connections are opened too slowly, and while the service shuts down; FEED_TOO_MANY (429) at a limit of the client; FEED_REVOKED (403)
    */
   admit(request: FeedRequest, open: number): Client {
     const { maxConnections } = this.options;
     this.checkDraining();
+    this.checkQueue(request);
     if (open >= maxConnections) throw this.rejection('limit', 'FEED_UNAVAILABLE', `All ${maxConnections} connections are in use.`);
     const { raw, grant } = request;
     const { subject, expiresAt, tokenId, info } = grant?.bearer ?? noBearer;
@@ -96,10 +112,11 @@ export class Admission {
   /**
    * Accepts a request that is answered at once: it takes no connection, and counts in the rate of its client as a new one.
    *
-   * @throws FeedException FEED_UNAVAILABLE (503) while the service shuts down; FEED_TOO_MANY (429) at the client's rate
+   * @throws FeedException FEED_UNAVAILABLE (503) while connections are opened too slowly, and while the service shuts down; FEED_TOO_MANY (429) at the client's rate
    */
   admitOnce(request: FeedRequest): void {
     this.checkDraining();
+    this.checkQueue(request);
     if (!this.clients.isLimited) return;
     const key = this.keyOf(request);
     this.admitClient(key, false);
@@ -130,6 +147,12 @@ export class Admission {
 
   private checkDraining(): void {
     if (this.isDraining) throw this.rejection('draining', 'FEED_UNAVAILABLE', 'The service is shutting down.');
+  }
+
+  /** One that comes where there is no queue, such as a later request on a socket, does not overtake those that are in it. */
+  private checkQueue({ raw }: FeedRequest): void {
+    const { openQueue } = this;
+    if (openQueue.isFull && !hasTurn(raw)) throw this.rejection('overload', 'FEED_UNAVAILABLE', overloaded, openQueue.retryAfter());
   }
 
   private admitClient(key: string, stays: boolean): void {

@@ -1,11 +1,11 @@
+import { Turns } from '../time/turns.js';
+
 /** How often the waiting connections are checked, in milliseconds. */
 const tickMs = 100;
 /** How long a connection may wait before new ones are rejected, in milliseconds, … */
 const mostWaitMs = 2000;
 /** … and how many ticks at least: a process that was busy for so long may get the broker's answers in its next turn. */
 const leastTicks = 3;
-/** The longest `Retry-After`, before it is jittered, in milliseconds. */
-const mostRetryMs = 15_000;
 
 /**
  * Accepts new connections at the rate at which the broker serves them. Each waits until its feeds are subscribed and its history is read.
@@ -21,8 +21,7 @@ export class Intake {
   private served = 0;
   /** How many the broker serves in a second. */
   private rate = 0;
-  /** The turn of the connection that was rejected last, by `performance.now()`. */
-  private turnAt = 0;
+  private readonly turns = new Turns();
   private timer: NodeJS.Timeout | undefined = undefined;
 
   /** Whether the one that has waited longest has waited too long. */
@@ -43,10 +42,7 @@ export class Intake {
 
   /** Seconds for the `Retry-After` of a rejected connection: the more there are, the later, and not all at once. */
   retryAfter(): number {
-    const now = performance.now();
-    const turnAt = Math.max(now, this.turnAt) + 1000 / Math.max(1, this.rate);
-    this.turnAt = Math.min(turnAt, now + mostRetryMs);
-    return Math.ceil(((this.turnAt - now) * (0.5 + Math.random())) / 1000);
+    return this.turns.retryAfter(1000 / Math.max(1, this.rate));
   }
 
   private get waitedMs(): number {

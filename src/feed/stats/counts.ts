@@ -16,6 +16,8 @@ export const rejectReasons = [
   'feedRate',
   /** the message broker is unavailable, or slow */
   'broker',
+  /** requests come faster than they can be opened */
+  'overload',
   /** the service is shutting down */
   'draining',
 ] as const;

@@ -1,7 +1,8 @@
 import { Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { Server as HttpsServer } from 'node:https';
 import type { Server, Socket } from 'node:net';
-import { SocketProxy, socketOf } from './socket-proxy.js';
+import type { OpenQueue } from './open-queue.js';
+import { headEnd, SocketProxy, socketOf } from './socket-proxy.js';
 import { standIn } from './stand-in.js';
 import { proxyFor } from './tls-socket-proxy.js';
 import { Transport } from './transport.js';
@@ -17,53 +18,78 @@ const silenceMs = 1000;
 /** What it costs where feeds are not handed over: the beginning of what is logged then. */
 const kept = "Feeds stay in Node's HTTP stack, which takes 10 to 25 KB a connection instead of 3";
 
+/** Tells requests for feeds by their targets. */
+interface Targets {
+  /** Whether it may be that of a feed; a false match costs its request some time, nothing else. */
+  mayBe(target: string): boolean;
+  /** Whether it is. */
+  is(target: string): boolean;
+  /** A feed was opened with this target. */
+  learn(target: string): void;
+}
+
+/** What the handover has of the module. */
+interface HandoverContext {
+  readonly targets: Targets;
+  readonly queue: OpenQueue;
+  /** Counts a request that would wait for too long in the queue, and returns its answer. */
+  refuse(): string;
+  /** Is told, once a cause, why feeds are not handed over. */
+  warn(text: string): void;
+}
+
 /**
  * Stands between a server and Node's HTTP code, so that the sockets of feeds can be handed over later: a socket whose first bytes
- * request a feed gets a proxy, every other one goes straight to Node's HTTP code, and gets one if a feed is opened on it.
+ * request a feed gets a proxy, every other one goes straight to Node's HTTP code, and gets one if a feed is opened on it. Those that request a
+ * feed wait in the queue of openings; where they would wait for too long, they are refused before Node's HTTP code sees them.
  */
 export class Handover {
   /** Sockets that have sent nothing yet, by when they were accepted. */
   private readonly silent = new Map<Socket, number>();
   private timer: NodeJS.Timeout | undefined;
   private hasWarned = false;
+  private isClosed = false;
 
   private constructor(
     private readonly server: HttpServer | HttpsServer,
     event: string,
-    private readonly isFeed: (target: string) => boolean,
-    private readonly warn: (text: string) => void,
+    private readonly context: HandoverContext,
   ) {
     const accept = (socket: Socket) => this.accept(socket);
     // Those of the application stay as they are.
     server.removeListener(event, httpListener);
     server.on(event, accept);
     server.prependListener('request', onRequest);
+    server.prependListener('connection', () => context.queue.come());
+    context.queue.serve((socket, bytes) => this.beginBehind(withTurn(socket), bytes));
   }
 
-  /**
-   * @param isFeed whether a request target may be that of a feed; a false match costs its request some time, nothing else
-   * @param warn is told, once a cause, why feeds are not handed over
-   * @returns undefined where a server is not of Node's HTTP/1.1 kind, or where other code has taken the place of Node's
-   */
-  static install(server: unknown, isFeed: (target: string) => boolean, warn: (text: string) => void): Handover | undefined {
+  /** @returns undefined where a server is not of Node's HTTP/1.1 kind, or where other code has taken the place of Node's */
+  static install(server: unknown, context: HandoverContext): Handover | undefined {
     if (!(server instanceof HttpServer || server instanceof HttpsServer)) return undefined;
     const event = server instanceof HttpsServer ? 'secureConnection' : 'connection';
-    if (server.listeners(event).includes(httpListener)) return new Handover(server, event, isFeed, warn);
-    warn(`${kept}: something has removed Node's listener of '${event}' from the server. Start it after FeedModule`);
+    if (server.listeners(event).includes(httpListener)) return new Handover(server, event, context);
+    context.warn(`${kept}: something has removed Node's listener of '${event}' from the server. Start it after FeedModule`);
     return undefined;
   }
 
-  /** Closes the sockets that have sent nothing: a server that closes would wait for them. */
+  /** Closes the sockets that have sent nothing: a server that closes would wait for them. Those that come from now on do not queue. */
   close(): void {
+    this.isClosed = true;
     clearTimeout(this.timer);
     this.timer = undefined;
     for (const socket of this.silent.keys()) socket.destroy();
     this.silent.clear();
   }
 
+  /** Whether the server was closed, and not only paused. */
+  private get isOver(): boolean {
+    return this.isClosed && !this.server.listening;
+  }
+
   private accept(socket: Socket): void {
     if (socket.destroyed) return; // it was turned away
-    if (!this.server.listening) {
+    if (this.isOver) {
       socket.destroy(); // its TLS handshake ended after the server was closed
       return;
     }
@@ -83,36 +109,67 @@ export class Handover {
         return;
       }
       this.stopListening(socket);
-      if (this.server.listening) httpListener.call(this.server, proxyFor(socket));
-      else socket.destroy();
+      if (this.isOver) socket.destroy();
+      else httpListener.call(this.server, proxyFor(socket));
     }
   }
 
   /** @internal */
-  begin(socket: Socket, bytes: Buffer): void {
+  receive(socket: Socket, bytes: Buffer): void {
+    const { targets, queue } = this.context;
+    if (!this.mayBeFeed(bytes)) this.begin(socket, bytes);
+    else if (this.isClosed || !isHead(bytes) || !targets.is(targetOf(bytes) ?? '')) this.beginBehind(proxyFor(socket), bytes);
+    else if (queue.isFull) this.refuse(socket);
+    else this.enqueue(socket, bytes);
+  }
+
+  /** Gives a socket to Node's HTTP code. */
+  private begin(socket: Socket, bytes: Buffer): void {
     this.stopListening(socket);
-    if (this.mayBeFeed(bytes)) {
-      const proxy = proxyFor(socket);
-      httpListener.call(this.server, proxy);
-      proxy.receive(bytes);
-      return;
-    }
     socket.pause();
     socket.unshift(bytes);
     httpListener.call(this.server, socket);
     socket.resume();
   }
 
+  /** Gives Node's HTTP code the proxy of a socket. */
+  private beginBehind(proxy: SocketProxy, bytes: Buffer): void {
+    this.stopListening(proxy.socket);
+    httpListener.call(this.server, proxy);
+    proxy.receive(bytes);
+  }
+
+  private enqueue(socket: Socket, bytes: Buffer): void {
+    this.silent.delete(socket);
+    socket.off('data', onFirstBytes).off('end', onSilentEnd);
+    socket.pause();
+    this.context.queue.add(socket, bytes);
+  }
+
+  /** Answers at once, for a small part of what it costs to open a feed. */
+  private refuse(socket: Socket): void {
+    this.silent.delete(socket);
+    socket.off('data', onFirstBytes).off('end', onSilentEnd);
+    socket.end(this.context.refuse(), 'latin1');
+    socket.destroySoon();
+  }
+
   /** @internal */
   closed(socket: Socket): void {
     this.silent.delete(socket);
+    this.context.queue.delete(socket);
+  }
+
+  /** @internal A feed was opened with this target, and its socket handed over. */
+  handedOver(target: string): void {
+    this.context.targets.learn(target);
   }
 
   /** @internal Middleware is in the way. */
   warnOfMiddleware(): void {
     if (this.hasWarned) return;
     this.hasWarned = true;
-    this.warn(
+    this.context.warn(
       `${kept}: middleware has replaced write() or end() of their responses, and may change what is written. ` +
         'Leave Cache-Control to FeedModule, or have it say no-transform, and set no Content-Encoding. This is logged once',
     );
@@ -127,19 +184,36 @@ export class Handover {
   /** Whether these first bytes are, or may become, a request for a feed. */
   private mayBeFeed(bytes: Buffer): boolean {
     for (let n = 0; n < get.length && n < bytes.length; n += 1) if (bytes[n] !== get[n]) return false;
-    const end = bytes.indexOf(0x20, get.length);
-    // Without an end the target goes on in the next packet.
-    return end < 0 || this.isFeed(bytes.toString('latin1', get.length, end));
+    const target = targetOf(bytes);
+    return target === undefined || this.context.targets.mayBe(target);
   }
 }
 
 const get = Buffer.from('GET ');
 
+/** The target of a `GET`, which these first bytes are, or may become; undefined where it goes on in the next packet. */
+function targetOf(bytes: Buffer): string | undefined {
+  const end = bytes.indexOf(0x20, get.length);
+  return end < 0 ? undefined : bytes.toString('latin1', get.length, end);
+}
+
+/** Whether these bytes are the head of a request, and nothing else: what came behind it would be lost. */
+function isHead(bytes: Buffer): boolean {
+  return bytes.indexOf(headEnd) === bytes.length - headEnd.length;
+}
+
+/** A proxy for a socket whose request is opened in its turn. */
+function withTurn(socket: Socket): SocketProxy {
+  const proxy = proxyFor(socket);
+  proxy.hasTurn = true;
+  return proxy;
+}
+
 /** The handovers of the servers that accepted these sockets, until they are handed over. */
 const handovers = new WeakMap<Socket, Handover>();
 
 function onFirstBytes(this: Socket, bytes: Buffer) {
-  handovers.get(this)?.begin(this, bytes);
+  handovers.get(this)?.receive(this, bytes);
 }
 function onSilentEnd(this: Socket) {
   this.destroy();
@@ -191,6 +265,7 @@ export function handOver(
   handovers.delete(socket);
   socket.off('close', onClose);
   response.end();
+  handover.handedOver(request.url ?? '');
   socket.on('data', ignore).on('end', onLeft);
   if (socket.readableEnded) socket.destroy();
   else socket.resume();

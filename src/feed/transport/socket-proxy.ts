@@ -27,6 +27,8 @@ export class SocketProxy extends Duplex {
   private isScheduled = false;
   /** Whether input is thrown away. */
   private ignoresInput = false;
+  /** Whether its request has had its turn in the queue of openings. */
+  hasTurn = false;
 
   constructor(readonly socket: Socket) {
     super({ allowHalfOpen: true, decodeStrings: false });
@@ -71,7 +73,10 @@ export class SocketProxy extends Duplex {
   /** @internal The next request gets a turn of the event loop of its own: other sockets come in between. */
   answered(): void {
     this.unanswered -= 1;
-    if (this.unanswered === 0) this.request = undefined;
+    if (this.unanswered === 0) {
+      this.request = undefined;
+      this.hasTurn = false;
+    }
     if (this.pending) this.passSoon();
   }
 
@@ -224,8 +229,14 @@ export function socketOf({ socket }: IncomingMessage): Socket {
   return connection instanceof SocketProxy ? connection.socket : socket;
 }
 
+/** Whether a request has had its turn in the queue of openings. */
+export function hasTurn({ socket }: IncomingMessage): boolean {
+  const connection: unknown = socket;
+  return connection instanceof SocketProxy && connection.hasTurn;
+}
+
 /** Ends a request's head (RFC 9112 section 2.1). */
-const headEnd = '\r\n\r\n';
+export const headEnd = '\r\n\r\n';
 
 const proxyOf = new WeakMap<Socket, SocketProxy>();
 

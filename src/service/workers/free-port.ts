@@ -2,15 +2,17 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 
 /**
- * Finds a free port for several workers to listen on. It is chosen once, so that a replacement finds it even while no other worker listens.
+ * Finds the port for several workers to listen on, and checks that nobody does: a port that is shared with `SO_REUSEPORT` would be shared with
+ * another service, too. It is chosen once, so that a replacement finds it even while no other worker listens.
  *
- * @throws the error of listening on the host
+ * @param port 0 for any
+ * @throws the error of listening there
  */
-export async function freePort(host: string): Promise<number> {
-  const server = createServer().listen(0, host);
+export async function freePort(host: string, port: number): Promise<number> {
+  const server = createServer().listen(port, host);
   await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
+  const { port: free } = server.address() as AddressInfo;
   server.close();
   await once(server, 'close');
-  return port;
+  return free;
 }

@@ -17,6 +17,10 @@ export interface Query {
 export type WorkerMessage =
   | { type: 'started'; started: Started }
   | { type: 'failed'; reason: string }
+  /** Whether the worker has room for new connections has changed. */
+  | { type: 'ready'; isReady: boolean }
+  /** The worker got a signal to end. */
+  | { type: 'leave' }
   /** The worker queries all workers. */
   | { type: 'query'; id: number; query: Query }
   /** The worker responds to a request. */
@@ -24,6 +28,8 @@ export type WorkerMessage =
 
 /** A message from the primary to a worker. */
 export type PrimaryMessage =
+  /** Whether the worker accepts connections. */
+  | { type: 'accept'; isOn: boolean }
   | { type: 'drain' }
   /** The primary asks for this worker's response to a query. */
   | { type: 'request'; request: number; query: Query }

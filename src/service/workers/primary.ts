@@ -35,9 +35,7 @@ export class Primary implements WorkerProcessListener {
   private onFailed: (error: Error) => void = () => {};
 
   constructor(private readonly options: PrimaryOptions) {
-    // libuv: a worker accepts one connection at a time, so that none takes all that come at once.
-    const envOf = (number: number) => ({ UV_TCP_SINGLE_ACCEPT: '1', ...options.env(number) });
-    this.workers = Array.from({ length: options.count }, (_, n) => new WorkerProcess(n + 1, envOf(n + 1), this));
+    this.workers = Array.from({ length: options.count }, (_, n) => new WorkerProcess(n + 1, options.env(n + 1), this));
     this.starting = new Set(this.workers);
     this.queries = new WorkerQueries(() => this.workers.filter(({ isListening }) => isListening));
   }
@@ -83,12 +81,23 @@ export class Primary implements WorkerProcessListener {
     switch (message.type) {
       case 'started':
         this.starting.delete(worker);
+        this.share();
         if (this.state !== 'starting' || this.starting.size > 0) return;
         this.state = 'serving';
         this.onStarted(message.started);
         return;
       case 'failed':
         this.failures.set(worker, message.reason);
+        return;
+      case 'ready':
+        worker.isReady = message.isReady;
+        this.share();
+        return;
+      case 'leave':
+        if (this.state !== 'serving') return;
+        worker.isReady = false;
+        this.share();
+        void worker.drain();
         return;
       case 'query':
         void this.query(worker, message);
@@ -108,10 +117,20 @@ export class Primary implements WorkerProcessListener {
         this.onFailed(new WorkersStartError(reason ?? `worker ${worker.number} (pid ${pid}) ${cause} before all workers listened`));
         return;
       case 'serving': {
+        this.share();
         const seconds = (worker.restart() / 1000).toFixed(1);
         this.options.log(`worker ${worker.number} (pid ${pid}) ${cause}${reason ? `: ${reason}` : ''}; restarting it in ${seconds} s`);
       }
     }
+  }
+
+  /** Has workers without room leave new connections to the others. Where none has room, all accept, and reject what they accept. */
+  private share(): void {
+    if (this.state !== 'serving') return;
+    const serving = this.workers.filter(({ isListening }) => isListening);
+    const hasRoom = serving.some(({ isReady }) => isReady);
+    for (const worker of serving) if (worker.isReady) worker.accept(true);
+    for (const worker of serving) if (!worker.isReady) worker.accept(!hasRoom);
   }
 
   private async query(worker: WorkerProcess, { id, query }: Extract<WorkerMessage, { type: 'query' }>): Promise<void> {

@@ -1,6 +1,18 @@
 import { Logger } from '@nestjs/common';
 import { type WorkerResponses, Workers } from '../../health/workers.js';
+import type { Acceptance } from './acceptance.js';
 import type { PrimaryMessage, Query, Started, WorkerMessage } from './messages.js';
+
+/** How often a worker looks whether it has room, in milliseconds. */
+const lookMs = 100;
+/** For how many looks it must have room again before it says so: that some clients leave is not yet room for many others. */
+const settledLooks = 100;
+
+/** What a worker accepts connections with, and whether it has room for new ones. */
+export interface Accepting {
+  readonly acceptance: Acceptance;
+  isReady(): boolean;
+}
 
 /** A worker's side of the channel to the primary: reports its state, and queries the other workers through it. */
 export class WorkerLink extends Workers {
@@ -8,19 +20,38 @@ export class WorkerLink extends Workers {
   private readonly handlers = new Map<string, (argument?: string) => unknown>();
   private readonly pending = new Map<number, (result: WorkerResponses<never>) => void>();
   private lastId = 0;
+  private acceptance: Acceptance | undefined;
+  /** Resolves once the last pause is done. */
+  private paused: Promise<void> = Promise.resolve();
   private drain = () => {};
   /** Resolves when the primary asks this worker to drain and exit. */
   readonly drained = new Promise<void>((resolve) => {
     this.drain = resolve;
-  });
+  }).then(() => this.paused);
 
   constructor(readonly number: number) {
     super();
     process.on('message', (message: PrimaryMessage) => this.onMessage(message));
   }
 
-  started(started: Started): void {
+  /** Reports that the worker listens, and from now on whether it has room. */
+  started(started: Started, { acceptance, isReady }: Accepting): void {
+    this.acceptance = acceptance;
     send({ type: 'started', started });
+    let wasReady = true;
+    let otherLooks = 0;
+    setInterval(() => {
+      otherLooks = isReady() === wasReady ? 0 : otherLooks + 1;
+      if (otherLooks < (wasReady ? 1 : settledLooks)) return;
+      otherLooks = 0;
+      wasReady = !wasReady;
+      send({ type: 'ready', isReady: wasReady });
+    }, lookMs).unref();
+  }
+
+  /** Asks to be drained. */
+  leave(): void {
+    send({ type: 'leave' });
   }
 
   /** Resolves when the message has been sent. */
@@ -43,6 +74,10 @@ export class WorkerLink extends Workers {
     switch (message.type) {
       case 'drain':
         this.drain();
+        return;
+      case 'accept':
+        if (message.isOn) this.acceptance?.resume();
+        else this.paused = this.acceptance?.pause() ?? this.paused;
         return;
       case 'request':
         void this.respond(message.request, message.query);

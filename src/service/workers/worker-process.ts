@@ -23,8 +23,12 @@ export class WorkerProcess implements Queryable {
   private failures = 0;
   private restartTimer: NodeJS.Timeout | undefined;
   private exited: Promise<void> = Promise.resolve();
-  /** Whether the worker accepts connections and responds to queries. */
+  /** Whether the worker serves and responds to queries. */
   isListening = false;
+  /** Whether it has room for new connections. */
+  isReady = true;
+  /** Whether it accepts them. */
+  private isAccepting = true;
 
   /**
    * @param number from 1 on
@@ -71,6 +75,13 @@ export class WorkerProcess implements Queryable {
     this.send({ type: 'request', request, query });
   }
 
+  /** Has the worker accept connections, or leave them to the others. */
+  accept(isOn: boolean): void {
+    if (isOn === this.isAccepting) return;
+    this.isAccepting = isOn;
+    this.send({ type: 'accept', isOn });
+  }
+
   /** Has the worker drain and exit; one that does not listen yet is killed. Resolves when it has exited. */
   async drain(): Promise<void> {
     clearTimeout(this.restartTimer);
@@ -87,10 +98,10 @@ export class WorkerProcess implements Queryable {
   private attach(worker: Worker): void {
     const { pid = 0 } = worker.process;
     this.worker = worker;
-    worker.on('message', (message: WorkerMessage) => this.listener.onMessage(this, message));
-    // Emitted before the worker gets its first connection.
-    worker.once('listening', () => {
-      this.isListening = true;
+    worker.on('message', (message: WorkerMessage) => {
+      // Sent before the worker gets its first connection.
+      if (message.type === 'started') this.isListening = true;
+      this.listener.onMessage(this, message);
     });
     // Messages that were on their way at the exit are delivered before `disconnect`.
     this.exited = Promise.all([once(worker, 'exit'), once(worker, 'disconnect')]).then(
@@ -102,6 +113,8 @@ export class WorkerProcess implements Queryable {
   private exit(pid: number, cause: string): void {
     this.worker = undefined;
     this.isListening = false;
+    this.isReady = true;
+    this.isAccepting = true;
     this.listener.onExit(this, pid, cause);
   }
 }

@@ -62,5 +62,6 @@ export const rejectReasons = {
   publishRate: 'rejected: published too fast',
   feedRate: 'rejected: too fast for one feed',
   broker: 'rejected: broker unavailable',
+  overload: 'rejected: opening too slow',
   draining: 'rejected: shutting down',
 };
