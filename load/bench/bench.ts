@@ -44,7 +44,8 @@ function sideBySide(): [options: Record<string, unknown>, parts: Parts] {
       once: flag('only the seventh part: what a client waits for history in one answer'),
       page: flag('only the eighth part: what following costs a page, by the client and by EventSource'),
       compressed: flag('only the ninth part: what compressing messages costs and saves'),
-      routeRounds: whole('rounds of the second part', 5),
+      publish: flag('only the tenth part: what a POST costs beside a bare route, and Redis'),
+      routeRounds: whole('rounds of the second part and the tenth', 5),
       chart: text('draw a chart as well', 'FILE.svg'),
       ...output,
     },
@@ -54,10 +55,10 @@ function sideBySide(): [options: Record<string, unknown>, parts: Parts] {
       if (serversOf(only).length === 0) throw new Error(`--only ${only} names none of ${servers.map(({ name }) => name).join(', ')}`);
     },
   );
-  const { connections, period, duration, rounds, only, routes, churn, fanout, history, embedded, once, page, compressed, chart } = options;
+  const { connections, period, duration, rounds, only, routes, churn, fanout, history, embedded, once, page, compressed, publish, chart } = options;
   const run = { servers: serversOf(only), connections, duration, rounds };
   /** Whether a part is meant: one that is asked for by name leaves the others out. */
-  const all = ![routes, churn, fanout, history, embedded, once, page, compressed].includes(true);
+  const all = ![routes, churn, fanout, history, embedded, once, page, compressed, publish].includes(true);
   async function* parts(): Parts {
     if (all) {
       const heading = `${connections} connections, a chunk every ${period} ms, ${runs(rounds)}; Node ${process.version}, ${cpus().length} CPUs`;
@@ -76,6 +77,7 @@ function sideBySide(): [options: Record<string, unknown>, parts: Parts] {
     if (page ?? all) yield ['page', await (await import('./page.js')).page(rounds)];
     if (compressed ?? all) yield ['compressed', await (await import('./compressed.js')).compressed(connections, rounds)];
     if (once ?? all) yield ['once', await (await import('./history-answer.js')).historyAnswer(rounds)];
+    if (publish ?? all) yield ['publish', await (await import('./publish.js')).publish(options.routeRounds, options.routeSeconds)];
   }
   return [options, parts()];
 }
