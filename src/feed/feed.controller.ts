@@ -124,7 +124,9 @@ class FeedController {
       const feed = feedRequest.pathFeed;
       checkMayPublish(feedRequest, [feed]);
       this.limits.check(feedRequest);
-      const [end, type, expected] = ['end', 'type', 'expected'].map((name) => feedRequest.parameter(name));
+      const end = feedRequest.parameter('end');
+      const type = feedRequest.parameter('type');
+      const expected = feedRequest.parameter('expected');
       if (end !== undefined) {
         if ((type ?? expected) !== undefined) throw badQuery('end goes without type and expected.');
         return await this.end(feedRequest, feed, end);

@@ -21,8 +21,12 @@ const json = 'application/json';
 export async function readBody(request: FeedRequest, limit: number, accepted: readonly string[] = [text, json]): Promise<unknown> {
   const { raw, parsedBody } = request;
   const type = typeOf(raw.headers, accepted);
-  if (Number(raw.headers['content-length'] ?? 0) > limit) throw tooLarge(limit);
-  if (raw.readableEnded || parsedBody !== undefined) return withinLimit(type === text ? (parsedBody ?? '') : parsedBody, limit);
+  const length = Number(raw.headers['content-length']);
+  if (length > limit) throw tooLarge(limit);
+  if (raw.readableEnded || parsedBody !== undefined) {
+    const body = type === text ? (parsedBody ?? '') : parsedBody;
+    return length <= limit ? body : withinLimit(body, limit);
+  }
   const value = await readUtf8(raw, limit);
   request.checkGrant();
   return type === json ? parseJson(value) : value;
@@ -30,6 +34,8 @@ export async function readBody(request: FeedRequest, limit: number, accepted: re
 
 /** @throws FeedException FEED_MEDIA_TYPE (415) */
 function typeOf(headers: IncomingHttpHeaders, accepted: readonly string[]): string {
+  const whole = headers['content-type'];
+  if (whole !== undefined && headers['content-encoding'] === undefined && accepted.includes(whole)) return whole;
   const type = headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase() ?? '';
   const allowed = accepted.join(' or ');
   if (!accepted.includes(type)) throw unsupported(allowed);
@@ -97,7 +103,7 @@ function isUtf8({ 'content-type': type = '', 'content-encoding': encoding = 'ide
   return /^(utf-?8|us-ascii)$/i.test(charset) && /^identity$/i.test(encoding.trim());
 }
 
-/** The size of what the application's parser has read is only known by the request's own `Content-Length`, which it may lack. */
+/** The size of what the application's parser has read, where the request has no `Content-Length`, is that of the same value in JSON. */
 function withinLimit(body: unknown, limit: number): unknown {
   const text = typeof body === 'string' ? body : contentOf(body).text;
   if (Buffer.byteLength(text) > limit) throw tooLarge(limit);

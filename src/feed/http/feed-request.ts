@@ -112,6 +112,7 @@ export class FeedRequest {
    * @throws FeedException FEED_QUERY (400)
    */
   parameter(name: string): string | undefined {
+    if (this.query === noQuery) return undefined;
     const [value, ...others] = this.query.getAll(name);
     if (others.length > 0) throw badQuery(`Give ${name} once.`);
     return value;

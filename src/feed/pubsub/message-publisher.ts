@@ -86,10 +86,10 @@ export class MessagePublisher {
   ): Promise<StoredMessage[]> {
     if (this.limits.size > 0) this.limit(feeds);
     const begun = this.listener ? performance.now() : 0;
+    const publish = (feed: string, n: number) =>
+      this.broker.publish(feed, 'text' in contents ? contents : (contents[n] as Content), conditions);
     try {
-      const messages = await Promise.all(
-        feeds.map((feed, n) => this.broker.publish(feed, 'text' in contents ? contents : (contents[n] as Content), conditions)),
-      );
+      const messages = feeds.length === 1 ? [await publish(feeds[0] as string, 0)] : await Promise.all(feeds.map(publish));
       this.listener?.(performance.now() - begun, true);
       return messages;
     } catch (error) {
