@@ -6,5 +6,13 @@ declare module 'autocannon' {
     errors: number;
     non2xx: number;
   }
-  export default function autocannon(options: { url: string; connections: number; duration: number }): Promise<Result>;
+  interface Options {
+    url: string;
+    connections: number;
+    duration: number;
+    method?: 'POST';
+    headers?: Record<string, string>;
+    body?: string;
+  }
+  export default function autocannon(options: Options): Promise<Result>;
 }

@@ -55,7 +55,8 @@ function sideBySide(): [options: Record<string, unknown>, parts: Parts] {
       if (serversOf(only).length === 0) throw new Error(`--only ${only} names none of ${servers.map(({ name }) => name).join(', ')}`);
     },
   );
-  const { connections, period, duration, rounds, only, routes, churn, fanout, history, embedded, once, page, compressed, publish, chart } = options;
+  const { connections, period, duration, rounds, only, routes, churn, fanout, history, embedded, once, page, compressed, publish, chart } =
+    options;
   const run = { servers: serversOf(only), connections, duration, rounds };
   /** Whether a part is meant: one that is asked for by name leaves the others out. */
   const all = ![routes, churn, fanout, history, embedded, once, page, compressed, publish].includes(true);
