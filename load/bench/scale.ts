@@ -49,7 +49,7 @@ const patienceMs = 60_000;
 const [startedMs, settledMs] = [3000, 10_000];
 /** Milliseconds between two chunks of a connection. */
 const periodMs = 1000;
-/** Why a client was closed without an answer, or which other one it got: the last of each. */
+/** Why a client was closed without an answer, or which other one it got: one of each. */
 const reasonOf = ({ errno, status }: ClientCounts): string =>
   [errno > 0 && getSystemErrorName(-errno), ![0, 200, 503].includes(status) && `status ${status}`].filter(Boolean).join(', ');
 
