@@ -15,7 +15,7 @@ import { roomForFeeds } from './limits/open-files.js';
 import type { FeedDescription } from './message/feed-definition.js';
 import { feedPatternRule, isFeedPattern } from './message/feed-id.js';
 import { Definitions } from './pubsub/definitions.js';
-import { feedRuleEntries } from './pubsub/rule.options.js';
+import { checkRules, feedRuleEntries } from './pubsub/rule.options.js';
 import { type FeedRules, RuleSet } from './pubsub/rules.js';
 import { intervalSource } from './source/interval-source.js';
 import type { FeedSource } from './source/source.js';
@@ -264,20 +264,6 @@ export function resolveFeedOptions(options: FeedOptions, { path, guards, tickets
     maxOpenDelayMs: given.maxOpenDelayMs || Number.POSITIVE_INFINITY,
     maxConnections: (given.maxConnections ?? roomForFeeds()) || Number.POSITIVE_INFINITY,
   };
-}
-
-/** Checks the options of each rule against each other. */
-function checkRules(rules: FeedRules, hasTokens: boolean): void {
-  for (const [pattern, { snapshot, replay = 'none', read }] of Object.entries(rules)) {
-    if (snapshot !== undefined && replay !== 'none') {
-      const message = `FeedModule's option "rules.${pattern}" takes "snapshot" or "replay": give one of the two`;
-      throw new FeedOptionsError(message, `rules.${pattern}.replay`);
-    }
-    if (read === 'token' && !hasTokens) {
-      const message = `FeedModule's option "rules.${pattern}.read" is 'token', which needs "jwtSecret", "jwksUrl" or "publishKey" too, or "authorize"`;
-      throw new FeedOptionsError(message, `rules.${pattern}.read`);
-    }
-  }
 }
 
 function isDefinition(value: unknown): boolean {

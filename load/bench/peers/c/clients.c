@@ -305,7 +305,7 @@ int main(int argc, char **argv) {
   away = calloc(count, sizeof *away);
   if (!clients || !away) abort();
   signal(SIGPIPE, SIG_IGN);
-  signal(SIGINT, SIG_IGN); /* of the terminal: whoever started it ends it */
+  signal(SIGINT, SIG_IGN); /* of the terminal: what started it ends it */
   struct rlimit files;
   getrlimit(RLIMIT_NOFILE, &files);
   files.rlim_cur = files.rlim_max;

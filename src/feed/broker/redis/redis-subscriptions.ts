@@ -19,7 +19,7 @@ interface SubscriptionCommands {
 interface Change {
   readonly feed: string;
   readonly isWanted: boolean;
-  /** What is read of the feed behind the change; undefined until somebody asks for it, or the change is under way. */
+  /** What is read of the feed behind the change; undefined until it is requested, or the change is under way. */
   read: ReadOptions | undefined;
 }
 
