@@ -61,7 +61,7 @@ export class Handover {
     server.on(event, accept);
     server.prependListener('request', onRequest);
     server.prependListener('connection', () => context.queue.come());
-    context.queue.serve((socket, bytes) => this.begin(socket, bytes, withTurn(socket)));
+    context.queue.serve(this);
   }
 
   /** @returns undefined where a server is not of Node's HTTP/1.1 kind, or where other code has taken the place of Node's */
@@ -123,6 +123,11 @@ export class Handover {
     else this.enqueue(socket, bytes);
   }
 
+  /** @internal Its turn has come. */
+  open(socket: Socket, bytes: Buffer): void {
+    this.begin(socket, bytes, withTurn(socket));
+  }
+
   /** Gives a socket to Node's HTTP code, itself or by its proxy. */
   private begin(socket: Socket, bytes: Buffer, connection: Socket | SocketProxy): void {
     this.stopListening(socket);
@@ -139,8 +144,8 @@ export class Handover {
     this.context.queue.add(socket, bytes);
   }
 
-  /** Answers at once, for a small part of what it costs to open a feed. */
-  private refuse(socket: Socket): void {
+  /** @internal Answers for a part of what it costs to open a feed. */
+  refuse(socket: Socket): void {
     this.silent.delete(socket);
     socket.off('data', onFirstBytes).off('end', onSilentEnd);
     socket.end(this.context.refuse(), 'latin1');
