@@ -1,6 +1,7 @@
 import { Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { Server as HttpsServer } from 'node:https';
 import type { Server, Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import type { OpenQueue } from './open-queue.js';
 import { headEnd, SocketProxy, socketOf } from './socket-proxy.js';
 import { standIn } from './stand-in.js';
@@ -149,7 +150,9 @@ export class Handover {
     this.silent.delete(socket);
     socket.off('data', onFirstBytes).off('end', onSilentEnd);
     socket.end(this.context.refuse(), 'latin1');
-    socket.destroySoon();
+    // What is written to a socket without TLS is on its way at once.
+    if (socket instanceof TLSSocket) socket.destroySoon();
+    else socket.destroy();
   }
 
   /** @internal */
