@@ -6,11 +6,12 @@ import { atRate, until } from '../lib/waits.js';
 
 /** What they have seen. */
 export interface Arrivals {
-  /** Those that were taken, refused with a `Retry-After`, answered otherwise, and closed without an answer. */
+  /** Those that were taken, refused with a `Retry-After`, answered otherwise, closed without an answer, and still waiting in the end. */
   taken: number;
   refused: number;
   others: number;
-  unanswered: number;
+  closed: number;
+  waiting: number;
   /** From the beginning of the connection to the first byte, p99 and the longest, in milliseconds. */
   takenMs: number;
   takenMostMs: number;
@@ -20,7 +21,7 @@ export interface Arrivals {
 }
 
 /** How long one waits for an answer, in milliseconds. */
-const patienceMs = 30_000;
+const patienceMs = 60_000;
 
 const [count, perSecond, to] = process.argv.slice(2);
 const { hostname: host, port } = new URL(to as string);
@@ -29,8 +30,10 @@ const sources = Array.from({ length: 16 }, (_, n) => `127.0.0.${n + 1}`);
 
 const takenMs: number[] = [];
 const refusedMs: number[] = [];
-let [others, unanswered] = [0, 0];
+let [others, closed] = [0, 0];
 const sockets = new Set<Socket>();
+/** Why those were closed that were not answered. */
+const reasons = new Map<string, number>();
 
 function come(n: number): void {
   const begunAt = performance.now();
@@ -49,23 +52,27 @@ function come(n: number): void {
     else if (/^HTTP\/1\.1 503 .*\r\nretry-after: \d+\r\n/is.test(text)) refusedMs.push(tookMs);
     else others += 1;
   });
-  socket.on('error', () => {});
+  socket.on('error', ({ message }) => {
+    if (!isAnswered) reasons.set(message, (reasons.get(message) ?? 0) + 1);
+  });
   socket.on('close', () => {
     sockets.delete(socket);
-    if (!isAnswered) unanswered += 1;
+    if (!isAnswered) closed += 1;
   });
 }
 
 const begunAt = performance.now();
 await atRate(Number(count), Number(perSecond), come);
 const tookMs = performance.now() - begunAt;
-await until(() => takenMs.length + refusedMs.length + others + unanswered === Number(count), patienceMs);
+await until(() => takenMs.length + refusedMs.length + others + closed === Number(count), patienceMs);
 process.stderr.write(`overload: ${decimals(Number(count))} came within ${decimals(tookMs)} ms\n`);
+for (const [reason, times] of reasons) process.stderr.write(`overload: ${reason}: ${times}\n`);
 const arrivals: Arrivals = {
   taken: takenMs.length,
   refused: refusedMs.length,
   others,
-  unanswered: Number(count) - takenMs.length - refusedMs.length - others,
+  closed,
+  waiting: Number(count) - takenMs.length - refusedMs.length - others - closed,
   takenMs: percentile(takenMs, 0.99),
   takenMostMs: percentile(takenMs, 1),
   refusedMs: percentile(refusedMs, 0.99),

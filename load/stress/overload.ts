@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { Feed } from '../lib/feed.js';
-import { type Check, check, decimals, percentile } from '../lib/figures.js';
+import { type Check, check, decimals, none, percentile } from '../lib/figures.js';
 import { Crowd } from '../lib/follower.js';
 import { Publisher } from '../lib/publisher.js';
 import { Server, using } from '../lib/server.js';
@@ -17,22 +17,27 @@ interface OverloadOptions {
 
 /** How many come a second: more than twice as many as a process opens. */
 const perSecond = 5000;
+/** Those that come first, so many a second that all are opened: the code of a process that has just started is not compiled yet. */
+const [firstCount, firstPerSecond] = [3000, 1000];
 /** Those that are there before. */
-const reading = 500;
+const reading = 100;
 
 /** Has clients come, and waits for what they have seen. */
-async function arrive(count: number, url: URL): Promise<Arrivals> {
+async function arrive(count: number, perSecond: number, url: URL): Promise<Arrivals> {
   const args = [fileURLToPath(new URL('arrivals.js', import.meta.url)), `${count}`, `${perSecond}`, url.href];
   const clients = new Server({ command: process.execPath, args, isWatched: true });
   const [arrivals] = await once(clients.child, 'message');
   process.stderr.write(clients.complaints);
+  await clients.stop();
   return arrivals as Arrivals;
 }
 
-/** Clients come faster than connections are opened: each is answered, those that are taken soon, and nobody else notices. */
+/** Clients come faster than connections are opened: each is answered, those that are taken soon, and open feeds keep their pace. */
 export async function overload({ adapter, connections }: OverloadOptions): Promise<Check[]> {
   const asked = connections * 2;
   return using(new Service({ FEED_ADAPTER: adapter }), async (service) => {
+    await arrive(firstCount, firstPerSecond, service.url);
+    const { rejectedBy: before } = await service.counts();
     const feed = new Feed('all');
     const crowd = new Crowd();
     const readers = await open(reading, 500, service.url, () => new Reader(crowd, [feed]));
@@ -51,11 +56,12 @@ export async function overload({ adapter, connections }: OverloadOptions): Promi
         others.push({ status, tookMs: performance.now() - begun });
       }
     })();
-    const { taken, refused, others: otherwise, unanswered, takenMs, refusedMs } = await arrive(asked, service.url);
+    const { taken, refused, closed, takenMs, refusedMs } = await arrive(asked, perSecond, service.url);
     isOver = true;
     await asking;
     await publisher.stop();
     const { rejectedBy } = await service.counts();
+    const counted = rejectedBy.overload - before.overload;
     const silenceMs = Math.max(...readers.map(({ largestSilenceMs }) => largestSilenceMs));
     crowd.leave();
     const healthMs = percentile(
@@ -65,11 +71,12 @@ export async function overload({ adapter, connections }: OverloadOptions): Promi
     const isHealthy = others.every(({ status }) => status === 200) && healthMs <= 1000;
     const answered = taken + refused;
     return [
-      check('overload: answered with 200 or 503', `${answered} of ${asked}`, 'all', answered === asked && otherwise + unanswered === 0),
+      check('overload: answered with 200 or 503', `${answered} of ${asked}`, 'all', answered === asked),
+      none('overload: closed without an answer', closed),
       check('overload: taken', `${taken}`, `≥ ${asked / 10}`, taken >= asked / 10),
       check('overload: first byte of those taken, p99', `${decimals(takenMs)} ms`, '≤ 1,000 ms', takenMs <= 1000),
       check('overload: a refusal, p99', `${decimals(refusedMs)} ms`, '≤ 1,000 ms', refusedMs <= 1000),
-      check('overload: refused and counted', `${rejectedBy.overload}`, `${refused}`, rejectedBy.overload === refused),
+      check('overload: refused and counted', `${counted}`, `${refused}`, counted === refused),
       check('overload: largest silence of those that were open', `${decimals(silenceMs)} ms`, '≤ 500 ms', silenceMs <= 500),
       check('overload: slowest answer of /health', `${decimals(healthMs)} ms`, '≤ 1,000 ms', isHealthy),
     ];

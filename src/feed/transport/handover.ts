@@ -1,8 +1,10 @@
 import { Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { Server as HttpsServer } from 'node:https';
 import type { Server, Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { isHead, mayRequest, targetOf } from './first-bytes.js';
 import type { OpenQueue } from './open-queue.js';
-import { headEnd, SocketProxy, socketOf } from './socket-proxy.js';
+import { SocketProxy, socketOf } from './socket-proxy.js';
 import { standIn } from './stand-in.js';
 import { proxyFor } from './tls-socket-proxy.js';
 import { Transport } from './transport.js';
@@ -61,7 +63,7 @@ export class Handover {
     server.on(event, accept);
     server.prependListener('request', onRequest);
     server.prependListener('connection', () => context.queue.come());
-    context.queue.serve((socket, bytes) => this.beginBehind(withTurn(socket), bytes));
+    context.queue.serve(this);
   }
 
   /** @returns undefined where a server is not of Node's HTTP/1.1 kind, or where other code has taken the place of Node's */
@@ -117,10 +119,15 @@ export class Handover {
   /** @internal */
   receive(socket: Socket, bytes: Buffer): void {
     const { targets, queue } = this.context;
-    if (!this.mayBeFeed(bytes)) this.begin(socket, bytes);
+    if (!mayRequest(targets, bytes)) this.begin(socket, bytes);
     else if (this.isClosed || !isHead(bytes) || !targets.is(targetOf(bytes) ?? '')) this.beginBehind(proxyFor(socket), bytes);
     else if (queue.isFull) this.refuse(socket);
     else this.enqueue(socket, bytes);
+  }
+
+  /** @internal Its turn has come. */
+  open(socket: Socket, bytes: Buffer): void {
+    this.beginBehind(withTurn(socket), bytes);
   }
 
   /** Gives a socket to Node's HTTP code. */
@@ -146,12 +153,14 @@ export class Handover {
     this.context.queue.add(socket, bytes);
   }
 
-  /** Answers at once, for a small part of what it costs to open a feed. */
-  private refuse(socket: Socket): void {
+  /** @internal Answers for a part of what it costs to open a feed. */
+  refuse(socket: Socket): void {
     this.silent.delete(socket);
     socket.off('data', onFirstBytes).off('end', onSilentEnd);
     socket.end(this.context.refuse(), 'latin1');
-    socket.destroySoon();
+    // What is written to a socket without TLS is on its way at once.
+    if (socket instanceof TLSSocket) socket.destroySoon();
+    else socket.destroy();
   }
 
   /** @internal */
@@ -180,26 +189,6 @@ export class Handover {
     this.silent.delete(socket);
     socket.off('data', onFirstBytes).off('end', onSilentEnd).off('error', onSilentError);
   }
-
-  /** Whether these first bytes are, or may become, a request for a feed. */
-  private mayBeFeed(bytes: Buffer): boolean {
-    for (let n = 0; n < get.length && n < bytes.length; n += 1) if (bytes[n] !== get[n]) return false;
-    const target = targetOf(bytes);
-    return target === undefined || this.context.targets.mayBe(target);
-  }
-}
-
-const get = Buffer.from('GET ');
-
-/** The target of a `GET`, which these first bytes are, or may become; undefined where it goes on in the next packet. */
-function targetOf(bytes: Buffer): string | undefined {
-  const end = bytes.indexOf(0x20, get.length);
-  return end < 0 ? undefined : bytes.toString('latin1', get.length, end);
-}
-
-/** Whether these bytes are the head of a request, and nothing else: what came behind it would be lost. */
-function isHead(bytes: Buffer): boolean {
-  return bytes.indexOf(headEnd) === bytes.length - headEnd.length;
 }
 
 /** A proxy for a socket whose request is opened in its turn. */

@@ -10,8 +10,21 @@ const firstGapMs = 0.5;
 /** In how many turns of the event loop at the most something is opened. */
 const mostTurns = 8;
 
-/** Opens a feed on a socket. */
-type Open = (socket: Socket, bytes: Buffer) => void;
+/** How many times as long as expected a request may wait before it is refused after all: the process got slower meanwhile. */
+const mostSlower = 2;
+
+/** Opens feeds on sockets, or refuses to. */
+interface Opener {
+  /** @param bytes those that came on the socket */
+  open(socket: Socket, bytes: Buffer): void;
+  refuse(socket: Socket): void;
+}
+
+interface Waiting {
+  readonly bytes: Buffer;
+  /** By `performance.now()`. */
+  readonly since: number;
+}
 
 /**
  * Requests for feeds that have come and wait to be opened: at the end of a turn of the event loop, one in a turn, so that open feeds keep their
@@ -19,10 +32,10 @@ type Open = (socket: Socket, bytes: Buffer) => void;
  * here, where the delay is known, and not in the kernel's queue, which drops them when it is full.
  */
 export class OpenQueue {
-  /** In the order in which they came, with the bytes that came. */
-  private readonly waiting = new Map<Socket, Buffer>();
+  /** In the order in which they came. */
+  private readonly waiting = new Map<Socket, Waiting>();
   private readonly turns = new Turns();
-  private open: Open = () => {};
+  private opener: Opener | undefined = undefined;
   /** The time between two openings while there are enough of them, in milliseconds. */
   private gapMs = firstGapMs;
   /** When the last one was opened while another waited, by `performance.now()`; 0 where none did. */
@@ -36,9 +49,8 @@ export class OpenQueue {
   /** @param maxDelayMs how long a request may wait; Infinity for no bound */
   constructor(private readonly maxDelayMs: number) {}
 
-  /** Has them opened by this from now on. */
-  serve(open: Open): void {
-    this.open = open;
+  serve(opener: Opener): void {
+    this.opener = opener;
   }
 
   /** Whether a request that comes now would wait for too long. */
@@ -57,7 +69,7 @@ export class OpenQueue {
   }
 
   add(socket: Socket, bytes: Buffer): void {
-    this.waiting.set(socket, bytes);
+    this.waiting.set(socket, { bytes, since: performance.now() });
     this.schedule();
   }
 
@@ -87,15 +99,16 @@ export class OpenQueue {
     const [next] = this.waiting;
     this.turnsSince = 0;
     if (!next) return;
-    this.measure();
-    this.waiting.delete(next[0]);
-    this.open(...next);
-  }
-
-  private measure(): void {
+    const [socket, { bytes, since }] = next;
     const now = performance.now();
+    this.waiting.delete(socket);
+    if (now - since > this.maxDelayMs * mostSlower) {
+      this.opener?.refuse(socket);
+      return;
+    }
     if (this.openedAt > 0) this.gapMs += (now - this.openedAt - this.gapMs) / averaged;
     this.openedAt = now;
+    this.opener?.open(socket, bytes);
   }
 }
 
