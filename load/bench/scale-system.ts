@@ -31,6 +31,7 @@ export async function startService(intervalMs: number, workers: number, adapter:
     FEED_INTERVAL_MS: `${intervalMs}`,
     // What is measured is what is asked for: nothing else is sent.
     FEED_HEARTBEAT_MS: '0',
+    FEED_MAX_OPEN_DELAY_MS: '500',
     WORKERS: `${workers}`,
     FEED_BROKER: broker?.url ?? 'memory',
   }).listening();

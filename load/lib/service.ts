@@ -26,8 +26,8 @@ export interface Counts {
 export type PublishResult = { readonly id: string } | { readonly statusCode: number; readonly code: string };
 
 /**
- * How `npm start` runs a build: its Node flags are part of what is measured. It sends nothing but what is published, unless its environment
- * says otherwise.
+ * How `npm start` runs a build: its Node flags are part of what is measured. Unless its environment says otherwise, it sends nothing but what is
+ * published, and opens whatever is requested, however long that takes on a busy machine.
  *
  * @param folder the checkout that was built
  */
@@ -35,7 +35,14 @@ export function startOf(env: NodeJS.ProcessEnv, folder = root): Start {
   const { start } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')).scripts;
   const [, args] = /\bnode ((?:--\S+ )*dist\/main\.js)/.exec(start) ?? [];
   if (!args) throw new Error(`${folder}: the start script does not say how dist/main.js is run: ${start}`);
-  const own = environment({ HOST: '127.0.0.1', PORT: '0', FEED_INTERVAL_MS: '0', FEED_PUBLISH_KEY: key, ...env });
+  const own = environment({
+    HOST: '127.0.0.1',
+    PORT: '0',
+    FEED_INTERVAL_MS: '0',
+    FEED_MAX_OPEN_DELAY_MS: '0',
+    FEED_PUBLISH_KEY: key,
+    ...env,
+  });
   return { command: process.execPath, args: args.split(' '), env: own, cwd: folder };
 }
 

@@ -35,7 +35,7 @@ async function arrive(count: number, perSecond: number, url: URL): Promise<Arriv
 /** Clients come faster than connections are opened: each is answered, those that are taken soon, and open feeds keep their pace. */
 export async function overload({ adapter, connections }: OverloadOptions): Promise<Check[]> {
   const asked = connections * 2;
-  return using(new Service({ FEED_ADAPTER: adapter }), async (service) => {
+  return using(new Service({ FEED_ADAPTER: adapter, FEED_MAX_OPEN_DELAY_MS: '500' }), async (service) => {
     await arrive(firstCount, firstPerSecond, service.url);
     const { rejectedBy: before } = await service.counts();
     const feed = new Feed('all');

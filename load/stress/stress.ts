@@ -69,7 +69,7 @@ async function limit({ adapter, connections }: StressOptions): Promise<Check[]> 
   const asked = connections * 1.5;
   const { command, args } = startOf({});
   const limited = ['-c', `ulimit -n ${connections + 240}; exec "$0" "$@"`, command, ...args];
-  return using(new Service({ FEED_ADAPTER: adapter, FEED_MAX_OPEN_DELAY_MS: '0' }, { command: 'sh', args: limited }), async (service) => {
+  return using(new Service({ FEED_ADAPTER: adapter }, { command: 'sh', args: limited }), async (service) => {
     const others: number[] = [];
     let isOver = false;
     const asking = (async () => {

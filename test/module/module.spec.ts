@@ -93,7 +93,7 @@ describe.each(platforms)('FeedModule on %s', (platform) => {
     [
       { bufferByte: 1 },
       'bufferByte',
-      /no option "bufferByte"; it has path, guards, tickets, decorators, isGlobal, source, intervalMs, maxConnections, bufferBytes/,
+      /no option "bufferByte"; it has path, guards, tickets, decorators, isGlobal, source, intervalMs, maxConnections, maxOpenDelayMs, bufferBytes/,
     ],
   ])('the options %j are rejected by name', async (options, option, message) => {
     const served = serve(platform, { imports: [FeedModule.forRoot(options as object)] });

@@ -46,7 +46,8 @@ describe.each(platforms)('the service on %s', (platform) => {
   });
 
   it('answers health checks and publishing where feeds and silent connections have taken all descriptors', async () => {
-    const service = await Run.serviceWith(256, { FEED_ADAPTER: platform, FEED_PUBLISH_KEY: publishKey, FEED_INTERVAL_MS: '0' });
+    const env = { FEED_ADAPTER: platform, FEED_PUBLISH_KEY: publishKey, FEED_INTERVAL_MS: '0', FEED_MAX_OPEN_DELAY_MS: '0' };
+    const service = await Run.serviceWith(256, env);
     const { limit } = await service.counts();
     const feeds = await service.follow(...Array.from({ length: limit }, () => '/test/a'));
     await until(async () => (await service.counts()).open === limit);
@@ -62,7 +63,8 @@ describe.each(platforms)('the service on %s', (platform) => {
   });
 
   it('holds a flood in each format, and counts it', async () => {
-    const service = await Run.service({ FEED_ADAPTER: platform, FEED_INTERVAL_MS: '100', FEED_PATH: '/deep/path/' });
+    const env = { FEED_ADAPTER: platform, FEED_INTERVAL_MS: '100', FEED_PATH: '/deep/path/', FEED_MAX_OPEN_DELAY_MS: '0' };
+    const service = await Run.service(env);
     const folder = await mkdtemp(join(tmpdir(), 'flood-'));
     const report = join(folder, 'report.json');
     const always = ['--connections', '200', '--rate', '1000', '--duration', '1', '--sources', '3', '--pid', `${service.child.pid}`];
