@@ -1,7 +1,7 @@
 import { existsSync, writeSync } from 'node:fs';
 import { Controller, Param } from '@nestjs/common';
 import fc from 'fast-check';
-import { concatMap, of, timer } from 'rxjs';
+import { concatMap, from, of } from 'rxjs';
 import { Feed } from '../../src/index.js';
 import { type EngineKind, missing } from '../../tools/engines.mjs';
 import { expectNoEscapes } from '../support/escapes.js';
@@ -130,16 +130,22 @@ suite(`fuzzing (FUZZ_SEED=${seed})`, () => {
     'frames of a source on %s: an item comes out of each format as one, or ends its connection',
     async (platform) => {
       const items: unknown[] = [];
+      /** Has the source of the last connection begin: what fails before the head is answered with an error. */
+      let begin = () => {};
       @Controller()
       class Sources {
         @Feed('own/:n', { feed: () => [] })
         own(@Param('n') n: string) {
-          return timer(0).pipe(concatMap(() => of({ data: 'first' }, items[Number(n)], { data: 'last' })));
+          const begun = new Promise<void>((resolve) => {
+            begin = resolve;
+          });
+          return from(begun).pipe(concatMap(() => of({ data: 'first' }, items[Number(n)], { data: 'last' })));
         }
       }
       const served = await serveFeeds(platform, {}, { controllers: [Sources] });
       const allOf = async <T extends EventFollower | LineFollower>(follower: T, n: number, format: string) => {
         await follower.follow(`${served.url}/own/${n}?format=${format}`);
+        begin();
         await until(() => follower.failure !== undefined);
         return follower.take() as ReturnType<T['take']>;
       };

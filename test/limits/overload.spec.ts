@@ -139,10 +139,23 @@ describe.each(platforms)('requests for feeds that come faster than they are open
     await Promise.allSettled(asked);
   });
 
+  it('are opened again, two at a time as well, once a process that has stood still goes on', async () => {
+    await start({ maxOpenDelayMs: 10 });
+    const peers = await atOnce(served.port, feeds(50));
+    await until(() => served.feeds.counts().opened > 1);
+    const begun = performance.now();
+    while (performance.now() - begun < 3000); // as in a debugger
+    await statuses(peers);
+    for (let n = 0; n < 20; n += 1) expect(await statuses(await atOnce(served.port, feeds(2)))).toEqual([200, 200]);
+  });
+
   it('wait no longer once their clients have left', async () => {
     await start({ maxOpenDelayMs: 0 });
     const peers = await atOnce(served.port, feeds(100));
-    for (const peer of peers) peer.reset();
+    for (const [n, peer] of peers.entries()) {
+      if (n % 2) peer.reset();
+      else peer.socket.end();
+    }
     await until(() => served.feeds.counts().open === 1);
     expect(await statuses(await atOnce(served.port, feeds(3)))).toEqual([200, 200, 200]);
     expect(served.feeds.counts().open).toBe(4);

@@ -4,6 +4,7 @@ import type { Server, Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { isHead, mayRequest, targetOf } from './first-bytes.js';
 import type { OpenQueue } from './open-queue.js';
+import { pausedServers } from './paused-servers.js';
 import { SocketProxy, socketOf } from './socket-proxy.js';
 import { standIn } from './stand-in.js';
 import { proxyFor } from './tls-socket-proxy.js';
@@ -75,18 +76,19 @@ export class Handover {
     return undefined;
   }
 
-  /** Closes the sockets that have sent nothing: a server that closes would wait for them. Those that come from now on do not queue. */
+  /** Closes the sockets that have sent nothing: a server that closes would wait for them. What queues is refused, and nothing does from now on. */
   close(): void {
     this.isClosed = true;
     clearTimeout(this.timer);
     this.timer = undefined;
     for (const socket of this.silent.keys()) socket.destroy();
     this.silent.clear();
+    this.context.queue.close();
   }
 
   /** Whether the server was closed, and not only paused. */
   private get isOver(): boolean {
-    return this.isClosed && !this.server.listening;
+    return !this.server.listening && (this.isClosed || !pausedServers.has(this.server));
   }
 
   private accept(socket: Socket): void {
@@ -148,8 +150,8 @@ export class Handover {
 
   private enqueue(socket: Socket, bytes: Buffer): void {
     this.silent.delete(socket);
-    socket.off('data', onFirstBytes).off('end', onSilentEnd);
-    socket.pause();
+    socket.off('data', onFirstBytes);
+    socket.pause(); // a client that leaves meanwhile is noticed all the same
     this.context.queue.add(socket, bytes);
   }
 

@@ -38,7 +38,7 @@ export class OpenQueue {
   private opener: Opener | undefined = undefined;
   /** The time between two openings while there are enough of them, in milliseconds. */
   private gapMs = firstGapMs;
-  /** When the last one was opened while another waited, by `performance.now()`; 0 where none did. */
+  /** When the last one was opened, or refused, while another waited, by `performance.now()`; 0 where none did. */
   private openedAt = 0;
   private isScheduled = false;
   /** Whether a socket has come in this turn of the event loop. */
@@ -53,9 +53,9 @@ export class OpenQueue {
     this.opener = opener;
   }
 
-  /** Whether a request that comes now would wait for too long. */
+  /** Whether a request that comes now would wait for too long. A second one may always wait: the pace is measured between the two. */
   get isFull(): boolean {
-    return this.waiting.size * this.gapMs > this.maxDelayMs;
+    return this.waiting.size > 1 && this.waiting.size * this.gapMs > this.maxDelayMs;
   }
 
   /** Seconds for the `Retry-After` of a request that is refused: the more there are, the later, and not all at once. */
@@ -71,6 +71,12 @@ export class OpenQueue {
   add(socket: Socket, bytes: Buffer): void {
     this.waiting.set(socket, { bytes, since: performance.now() });
     this.schedule();
+  }
+
+  /** Refuses all that wait. */
+  close(): void {
+    for (const socket of this.waiting.keys()) this.opener?.refuse(socket);
+    this.waiting.clear();
   }
 
   /** The socket is closed. */
@@ -102,12 +108,14 @@ export class OpenQueue {
     const [socket, { bytes, since }] = next;
     const now = performance.now();
     this.waiting.delete(socket);
+    if (!socket.writable) return; // it was turned away meanwhile, for its descriptor
+    const openedAt = this.openedAt;
+    this.openedAt = now;
     if (now - since > this.maxDelayMs * mostSlower) {
       this.opener?.refuse(socket);
       return;
     }
-    if (this.openedAt > 0) this.gapMs += (now - this.openedAt - this.gapMs) / averaged;
-    this.openedAt = now;
+    if (openedAt > 0) this.gapMs += (now - openedAt - this.gapMs) / averaged;
     this.opener?.open(socket, bytes);
   }
 }

@@ -1,9 +1,17 @@
 import type { Server as HttpServer } from 'node:http';
 import { type ListenOptions, Server } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { Logger } from '@nestjs/common';
+import { pausedServers } from '../../feed/transport/paused-servers.js';
 
-/** The longest that is waited for a turn of the event loop in which no client comes, in milliseconds. */
-const mostMs = 100;
+/**
+ * The longest that is waited for a turn of the event loop in which no client comes, in milliseconds. Node accepts one in a turn: after a turn
+ * without one, none waits in the kernel's queue.
+ */
+const mostMs = 5000;
+
+/** After how long a server that could not listen again tries to, in milliseconds. */
+const againMs = 1000;
 
 /** Has a server that serves its connections accept no new ones, and accept again. */
 export class Acceptance {
@@ -20,6 +28,12 @@ export class Acceptance {
     });
     server.on('listening', () => {
       if (!this.wanted) void this.pause();
+      else pausedServers.delete(server);
+    });
+    server.on('error', (error) => {
+      if (!this.wanted || server.listening) return;
+      new Logger(Acceptance.name).warn(`Cannot accept connections, and tries again in ${againMs} ms: ${error.message}`);
+      setTimeout(() => this.resume(), againMs).unref();
     });
     const close = server.close.bind(server);
     // That of a server which does not listen would not wait for its connections.
@@ -34,14 +48,16 @@ export class Acceptance {
       this.hasCome = false;
       await nextTurn();
       await nextTurn();
-    } while (this.hasCome && performance.now() - begun < mostMs);
+    } while (this.hasCome && !this.wanted && performance.now() - begun < mostMs);
     // Not that of HTTP, which ends idle connections and the time limits of requests.
-    if (!this.wanted && this.server.listening) Server.prototype.close.call(this.server);
+    if (this.wanted || !this.server.listening) return;
+    pausedServers.add(this.server);
+    Server.prototype.close.call(this.server);
   }
 
   resume(): void {
     this.wanted = true;
-    if (!this.server.listening) this.server.listen(this.options);
+    if (pausedServers.has(this.server) && !this.server.listening) this.server.listen(this.options);
   }
 
   private close(onClosed: (error?: Error) => void = () => {}): HttpServer {

@@ -81,10 +81,11 @@ export class Primary implements WorkerProcessListener {
     switch (message.type) {
       case 'started':
         this.starting.delete(worker);
+        if (this.state === 'starting' && this.starting.size === 0) {
+          this.state = 'serving';
+          this.onStarted(message.started);
+        }
         this.share();
-        if (this.state !== 'starting' || this.starting.size > 0) return;
-        this.state = 'serving';
-        this.onStarted(message.started);
         return;
       case 'failed':
         this.failures.set(worker, message.reason);
@@ -127,10 +128,12 @@ export class Primary implements WorkerProcessListener {
   /** Has workers without room leave new connections to the others. Where none has room, all accept, and reject what they accept. */
   private share(): void {
     if (this.state !== 'serving') return;
-    const serving = this.workers.filter(({ isListening }) => isListening);
+    const serving = this.workers.filter(({ isListening, isDraining }) => isListening && !isDraining);
     const hasRoom = serving.some(({ isReady }) => isReady);
     for (const worker of serving) if (worker.isReady) worker.accept(true);
     for (const worker of serving) if (!worker.isReady) worker.accept(!hasRoom);
+    // One that drains never accepts again.
+    if (hasRoom) for (const worker of this.workers) if (worker.isDraining) worker.accept(false);
   }
 
   private async query(worker: WorkerProcess, { id, query }: Extract<WorkerMessage, { type: 'query' }>): Promise<void> {

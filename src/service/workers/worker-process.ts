@@ -27,7 +27,9 @@ export class WorkerProcess implements Queryable {
   isListening = false;
   /** Whether it has room for new connections. */
   isReady = true;
-  /** Whether it accepts them. */
+  /** Whether it ends its connections, and then itself. */
+  isDraining = false;
+  /** Whether it accepts new connections. */
   private isAccepting = true;
 
   /**
@@ -85,6 +87,7 @@ export class WorkerProcess implements Queryable {
   /** Has the worker drain and exit; one that does not listen yet is killed. Resolves when it has exited. */
   async drain(): Promise<void> {
     clearTimeout(this.restartTimer);
+    this.isDraining = this.isListening;
     if (this.isListening) this.send({ type: 'drain' });
     else this.kill();
     await this.exited;
@@ -114,6 +117,7 @@ export class WorkerProcess implements Queryable {
     this.worker = undefined;
     this.isListening = false;
     this.isReady = true;
+    this.isDraining = false;
     this.isAccepting = true;
     this.listener.onExit(this, pid, cause);
   }
