@@ -130,14 +130,14 @@ suite(`fuzzing (FUZZ_SEED=${seed})`, () => {
     'frames of a source on %s: an item comes out of each format as one, or ends its connection',
     async (platform) => {
       const items: unknown[] = [];
-      /** Has the source of the last connection begin: what fails before the head is answered with an error. */
-      let begin = () => {};
+      /** Have the source of an item begin: what fails before the head is answered with an error. */
+      const begins = new Map<number, () => void>();
       @Controller()
       class Sources {
         @Feed('own/:n', { feed: () => [] })
         own(@Param('n') n: string) {
           const begun = new Promise<void>((resolve) => {
-            begin = resolve;
+            begins.set(Number(n), resolve);
           });
           return from(begun).pipe(concatMap(() => of({ data: 'first' }, items[Number(n)], { data: 'last' })));
         }
@@ -145,7 +145,7 @@ suite(`fuzzing (FUZZ_SEED=${seed})`, () => {
       const served = await serveFeeds(platform, {}, { controllers: [Sources] });
       const allOf = async <T extends EventFollower | LineFollower>(follower: T, n: number, format: string) => {
         await follower.follow(`${served.url}/own/${n}?format=${format}`);
-        begin();
+        begins.get(n)?.();
         await until(() => follower.failure !== undefined);
         return follower.take() as ReturnType<T['take']>;
       };
