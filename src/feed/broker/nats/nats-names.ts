@@ -140,10 +140,24 @@ export class NatsNames {
     finished.catch(() => {}); // it may fail before it is waited for
     const stall = setTimeout(() => fail(new Error(`no name arrives for ${answerMs} ms`)), answerMs);
     const target = { stream: this.stream, from: 1, inboxPrefix: this.settings.client.inboxPrefix, heartbeatMs: 1000 };
+    let reached = 0;
+    let isChecking = false;
+    // Where names are stored meanwhile, a consumer may say too early that nothing follows: what has been replaced is behind then.
+    const check = async () => {
+      if (isChecking) return;
+      isChecking = true;
+      for (let before = -1; before < reached; ) {
+        before = reached;
+        const { state } = await manager.streams.info(this.stream);
+        if (state.last_seq <= reached) finish();
+      }
+      isChecking = false;
+    };
     const deliver = (delivery: Delivery) => {
       stall.refresh();
+      reached = delivery.sequence;
       note(delivery);
-      if (delivery.pending === 0) finish();
+      if (delivery.pending === 0) check().catch(fail);
     };
     try {
       // Idle: what should have followed has been deleted.
