@@ -64,7 +64,7 @@ describe.each(platforms)('requests for feeds that come faster than they are open
   afterEach(closeAll);
 
   it('are opened in time, or refused at once with 503 and Retry-After', async () => {
-    await start({ maxOpenDelayMs: 10 });
+    await start({ maxOpenDelayMs: 4 });
     const peers = await atOnce(served.port, feeds(400));
     const all = await statuses(peers);
     const refused = peers.filter(({ status }) => status === 503);
@@ -96,7 +96,7 @@ describe.each(platforms)('requests for feeds that come faster than they are open
   });
 
   it('hold up nothing else: health is told, messages are published', async () => {
-    await start({ maxOpenDelayMs: 10 });
+    await start({ maxOpenDelayMs: 4 });
     const others = Array.from({ length: 20 }, (_, n) => (n % 2 ? get('/health/live') : post('/feeds/first')));
     const peers = await atOnce(served.port, [...feeds(400), ...others]);
     const all = await statuses(peers);
@@ -105,7 +105,7 @@ describe.each(platforms)('requests for feeds that come faster than they are open
   });
 
   it('are told from other routes with a global prefix and a version', async () => {
-    const metadata = { imports: [feedModule({ maxOpenDelayMs: 10 })], controllers: [PagesController] };
+    const metadata = { imports: [feedModule({ maxOpenDelayMs: 4 })], controllers: [PagesController] };
     served = await serve(platform, metadata, (app) => {
       app.setGlobalPrefix('api');
       app.enableVersioning({ type: VersioningType.URI });
@@ -119,7 +119,7 @@ describe.each(platforms)('requests for feeds that come faster than they are open
   });
 
   it('do not overtake each other on sockets that have been used before', async () => {
-    await start({ maxOpenDelayMs: 10 });
+    await start({ maxOpenDelayMs: 4 });
     const used = await Promise.all(Array.from({ length: 50 }, () => Peer.get(served.port, '/health/live')));
     for (const peer of used) {
       await peer.sees('"status"');
@@ -140,7 +140,7 @@ describe.each(platforms)('requests for feeds that come faster than they are open
   });
 
   it('are opened again, several at a time as well, once a process that has stood still goes on', async () => {
-    await start({ maxOpenDelayMs: 10 });
+    await start({ maxOpenDelayMs: 4 });
     const peers = await atOnce(served.port, feeds(50));
     await until(() => served.feeds.counts().opened > 1);
     const begun = performance.now();
