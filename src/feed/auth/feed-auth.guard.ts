@@ -69,7 +69,7 @@ export class FeedAuthGuard implements CanActivate {
   }
 }
 
-/** Whether it is no question of who may read a feed. */
+/** Whether the request is malformed: it is rejected also where everyone may read the feed. */
 function isBadRequest(error: unknown): boolean {
   return error instanceof FeedException && error.code === 'FEED_QUERY';
 }

@@ -49,7 +49,7 @@ export class Admission {
   isDraining = false;
   private readonly addresses: ClientAddress;
   private readonly userAgents = new UserAgents();
-  private readonly earlyAnswers = new EarlyAnswers('FEED_UNAVAILABLE', overloaded);
+  private readonly earlyAnswers = new EarlyAnswers(overloaded);
   private readonly counts = Object.fromEntries(rejectReasons.map((reason) => [reason, 0])) as Record<RejectReason, number>;
 
   constructor(

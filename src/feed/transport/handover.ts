@@ -255,8 +255,8 @@ export function handOver(
   proxy.detach();
   handovers.delete(socket);
   socket.off('close', onClose);
+  if (!given?.hasTurn) handover.handedOver(request.url ?? ''); // that of one which had to wait is known
   response.end();
-  handover.handedOver(request.url ?? '');
   socket.on('data', ignore).on('end', onLeft);
   if (socket.readableEnded) socket.destroy();
   else socket.resume();

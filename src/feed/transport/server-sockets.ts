@@ -4,6 +4,7 @@ import type { Server, Socket } from 'node:net';
 import { TLSSocket, Server as TlsServer } from 'node:tls';
 import { retryAfter } from '../errors/feed-exception.js';
 import { socketOf } from './socket-proxy.js';
+import { unavailableResponse } from './unavailable-response.js';
 
 /** How long a socket may be idle, however many there are, in milliseconds. */
 const idleMs = 2000;
@@ -14,17 +15,8 @@ const leaveMs = 1000;
 /** How often both are looked at, while there are too many, in milliseconds. */
 const sweepMs = 100;
 
-const reason = `Too many connections. Retry in ${retryAfter} seconds.\n`;
-
-/** What a socket hears that is turned away (RFC 9110 section 15.6.4). */
-const turnedAway = [
-  'HTTP/1.1 503 Service Unavailable',
-  `Retry-After: ${retryAfter}`,
-  'Connection: close',
-  'Content-Type: text/plain',
-  `Content-Length: ${reason.length}`,
-  `\r\n${reason}`,
-].join('\r\n');
+/** What a socket hears that is turned away. */
+const turnedAway = unavailableResponse(retryAfter, 'text/plain', `Too many connections. Retry in ${retryAfter} seconds.\n`);
 
 /** How many sockets a server may have. */
 export interface SocketBound {

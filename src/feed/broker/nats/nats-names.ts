@@ -146,12 +146,9 @@ export class NatsNames {
     const check = async () => {
       if (isChecking) return;
       isChecking = true;
-      for (let before = -1; before < reached; ) {
-        before = reached;
-        const { state } = await manager.streams.info(this.stream);
-        if (state.last_seq <= reached) finish();
-      }
+      const { state } = await manager.streams.info(this.stream);
       isChecking = false;
+      if (state.last_seq <= reached) finish();
     };
     const deliver = (delivery: Delivery) => {
       stall.refresh();

@@ -5,6 +5,8 @@ import { isPosition, type Position, type Start } from '../../message/position.js
 import { boundsOf, type HistoryBounds } from '../history-bounds.js';
 import { parse } from './redis-message.js';
 
+/** How many feeds are read with one command. */
+export const readAtOnce = 100;
 /** How many bytes one command may return, unless a single message is larger. */
 export const readBytes = 2 ** 19;
 

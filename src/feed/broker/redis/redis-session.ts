@@ -13,7 +13,7 @@ import { clientOf, disconnect, withTimeLimit } from './redis-connect.js';
 import { isReply, isStale } from './redis-errors.js';
 import { type Announcement, kindOf, parse } from './redis-message.js';
 import { memberOf, namesOf, type ScanReply } from './redis-names.js';
-import { type Page, type PagesReply, pagesOf, type ReadOptions, readBytes, requestOf, slotOf } from './redis-page.js';
+import { type Page, type PagesReply, pagesOf, type ReadOptions, readAtOnce, readBytes, requestOf, slotOf } from './redis-page.js';
 import { RedisScriptRunner, type ScriptName } from './redis-script-runner.js';
 import { RedisSubscriptions } from './redis-subscriptions.js';
 import { TimeLimit } from './time-limit.js';
@@ -24,7 +24,7 @@ const unconditional: PublishConditions = {};
  * How many feeds are read with one command, and how many of these may be on their way at a time. Redis closes a connection with
  * subscriptions to which it owes more than 32 MiB, or 8 MiB for a minute (`client-output-buffer-limit`), and announcements count as well.
  */
-const readAtOnce = { items: 100, batches: 4 };
+const reading = { items: readAtOnce, batches: 4 };
 
 /** How long Redis may take to store a message, in milliseconds. Nothing is stored after that. */
 const storeMs = 5000;
@@ -72,7 +72,7 @@ export class RedisSession implements ServerSession {
   private readonly namesKey: string;
   /** Distinguishes the channels of databases: Pub/Sub knows none. */
   private readonly channelMark: string;
-  private readonly reads = new Batches(readAtOnce, (options: readonly ReadOptions[]) => this.readPages(options));
+  private readonly reads = new Batches(reading, (options: readonly ReadOptions[]) => this.readPages(options));
   private readonly subscriptions = new RedisSubscriptions({
     subscribe: (feeds) => this.noteReply(this.announcements.subscribe(feeds)),
     unsubscribe: (feeds) => this.noteReply(this.announcements.unsubscribe(feeds)),

@@ -1,9 +1,9 @@
 import type { Position } from '../../message/position.js';
 import { Batches } from '../batches.js';
-import type { Page, ReadOptions } from './redis-page.js';
+import { type Page, type ReadOptions, readAtOnce } from './redis-page.js';
 
-/** How many feeds are subscribed, or unsubscribed, with one command, and how many of them are read with one. */
-const [subscribedAtOnce, readAtOnce] = [500, 100];
+/** How many feeds are subscribed, or unsubscribed, with one command. */
+const subscribedAtOnce = 500;
 
 /** Reads no stream: where Redis is. */
 const positionAlone: ReadOptions = { feed: '', start: 'end' };
