@@ -57,7 +57,7 @@ describe('MemoryBroker', () => {
         }
         await broker.close();
       }),
-      { numRuns: 300 },
+      { numRuns: 100 },
     );
   });
 
