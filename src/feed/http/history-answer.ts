@@ -27,12 +27,18 @@ export function writeHistory(response: ServerResponse, { messages, position, isR
   for (const [n, message] of messages.entries()) {
     text += (n === 0 ? '\n' : ',') + ndjson.encode(message);
     if (text.length < partLength) continue;
-    response.write(text);
+    response.write(text, encodingOf(text));
     response.socket?.uncork(); // Node would wait for the end of the turn
     text = '';
   }
   const rest = { position: formatPosition(position), ...(isReset && { reset: true }), ended };
-  response.end(`${text}],${JSON.stringify(rest).slice(1)}\n`);
+  text += `],${JSON.stringify(rest).slice(1)}\n`;
+  response.end(text, encodingOf(text));
+}
+
+/** What a text is encoded by: as one byte a character where it has no others, which takes a fraction of the time. */
+function encodingOf(text: string): 'latin1' | 'utf8' {
+  return Buffer.byteLength(text) === text.length ? 'latin1' : 'utf8';
 }
 
 /**
