@@ -133,6 +133,13 @@ export abstract class Broker {
   storedIds?(range: IdRange): Promise<StoredIds>;
   /** Tells how much is stored of feeds, for operators: undefined where that is nothing. A broker may do without. */
   measure?(feeds: readonly string[]): Promise<(StoredFeed | undefined)[]>;
+  /**
+   * Sends a text to the process that listens under a name, through the server, which does not store it: it arrives once or not at all, and in no
+   * order with messages. A broker may do without: nodes then publish.
+   */
+  signal?(name: string, text: string): void;
+  /** Has what is sent under a name heard in this process, from now on, or as soon as the server is available. */
+  listen?(name: string, hear: (text: string) => void): void;
   /** Frees everything. */
   abstract close(): Promise<void>;
 }

@@ -6,11 +6,18 @@ export const nodeNameForm = /^[\x21-\x7e]{1,100}$/;
 /** The longest id of a process, in characters: that of this version has 36. */
 const longestId = 64;
 
-const nodeMessage = v.looseObject({
+const node = {
   /** Identifies the process, also where several nodes have the same name. */
   id: v.pipe(v.string(), v.regex(/^[\w-]+$/), v.maxLength(longestId)),
   node: v.pipe(v.string(), v.regex(nodeNameForm)),
-});
+};
+const nodeMessage = v.looseObject(node);
+const roll = v.looseObject({ present: v.array(v.object(node)) });
+
+/** The heartbeat of a node. */
+export function heartbeatOf(id: string, node: string): string {
+  return JSON.stringify({ id, node });
+}
 
 /** What a node says to others: who it is, and what listeners know by the kind of message. */
 export type NodeMessage = v.InferOutput<typeof nodeMessage>;
@@ -19,4 +26,10 @@ export type NodeMessage = v.InferOutput<typeof nodeMessage>;
 export function parseNodeMessage(text: string): NodeMessage | undefined {
   const { success, output } = v.safeParse(v.pipe(v.string(), v.parseJson(), nodeMessage), text);
   return success ? output : undefined;
+}
+
+/** The nodes that have been heard, as one tells that calls the roll. */
+export function presentIn(message: NodeMessage): { id: string; node: string }[] {
+  const { success, output } = v.safeParse(roll, message);
+  return success ? output.present : [];
 }

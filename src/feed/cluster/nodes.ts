@@ -3,7 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Broker, MessageSink } from '../broker/broker.js';
 import { intervalFactor } from '../broker/interval-factor.js';
 import type { StoredMessage } from '../message/message.js';
-import { type NodeMessage, parseNodeMessage } from './node-message.js';
+import { heartbeatOf, type NodeMessage, parseNodeMessage, presentIn } from './node-message.js';
+import { type Peer, Peers } from './peers.js';
+
+export type { Peer } from './peers.js';
 
 /** The feed on which a node speaks to all others. No client can follow it or publish to it: no feed id has a `$`. */
 export const nodesFeed = '$nodes';
@@ -15,31 +18,27 @@ function feedOf(id: string): string {
 
 /** How often a node sends a heartbeat, in milliseconds, where there are few nodes. */
 const periodMs = 2000;
-/** Beyond so many nodes it sends fewer: each of them then hears as many heartbeats as before, however many nodes there are. */
+/** Beyond so many nodes, all send theirs to one of them, which calls the roll. */
 const fewNodes = 4;
+/** Beyond so many, the roll is called less often: together they then do no more than these. */
+const nodesAtFullPace = 8;
+/** After how many periods without a roll a node sends its heartbeat to all. */
+const rollPatience = 1.5;
 /**
- * The part of its period after which a node sends its heartbeat as soon as it hears another one. Before that, it waits for a whole period from
- * there. So all come to send theirs, and to hear all, within some milliseconds: a process that is woken once for many messages does a fraction
- * of the work of one that is woken for each. Nodes that know of more others have longer periods: an eighth more or less keeps in step.
+ * The part of its time after which a node sends its heartbeat as soon as it hears another one. Before that, few nodes wait for a whole period
+ * from there. So all come to send theirs, and to hear all, within some milliseconds: a process that is woken once for many messages does a
+ * fraction of the work of one that is woken for each.
  */
 const joinsAfter = 0.75;
 /**
- * How many of its own heartbeats a node hears without another one, which is lost at the next: where there are few nodes, and where there are
- * many. One that waits for the others to send its own in step with them may miss two.
+ * How many of its own heartbeats a node hears without another one, which is lost at the next, or how many rolls with itself and without the
+ * other. One that waits for the others to send its own in step with them may miss two.
  */
 const mostMissed = { few: 4, many: 3 };
+/** How many nodes that have left are known: as many as leave between two rolls, by far. */
+const knownLeft = 1000;
 /** How long a node that leaves waits until that is published, in milliseconds. */
 const leaveMs = 300;
-
-/** How many other nodes are known at a time: any program that can reach the server can speak as some. */
-const mostNodes = 999;
-
-/** Another process that shares the broker. */
-export interface Peer {
-  /** Identifies the process, also where several nodes have the same name. */
-  readonly id: string;
-  readonly name: string;
-}
 
 /** Hears of the other nodes. */
 export interface NodesListener {
@@ -48,29 +47,28 @@ export interface NodesListener {
   onGone?(peer: Peer, isLost: boolean): void;
   /** This node may have missed what others said. */
   onMissed?(): void;
-  /** This node has heard its own heartbeat. */
+  /** This node has heard its own heartbeat, or a roll with itself. */
   onHeartbeat?(): void;
   /** Another node, or this one, says something else than that it is there. */
   onMessage?(kind: string, message: NodeMessage): void;
 }
 
-interface KnownPeer extends Peer {
-  /** How many heartbeats of this node have been heard since the last one of the other. */
-  missed: number;
-}
-
 /**
- * The processes that share a broker. Each sends heartbeats on one feed, and hears its own among those of the others: a node that is silent
- * while this one hears itself is lost. So neither an outage of the server nor a halt of this process makes others look lost.
+ * The processes that share a broker. Few of them send heartbeats on one feed, and each hears its own among those of the others: a node that is
+ * silent while this one hears itself is lost. So neither an outage of the server nor a halt of this process makes others look lost.
+ *
+ * Of many, each sends its heartbeat to the one with the first id alone, which calls the roll on the feed: who has been heard since the last roll.
+ * So all of them together hear as many messages as there are nodes, not the square of that. A node that is not on the roll sends its heartbeat
+ * to all, and so do all where no roll is called: what reaches the node with the first id, or becomes of it, makes no other look lost.
  *
  * Without a shared broker, this node is the only one.
  */
 export class Nodes implements MessageSink {
   readonly id = randomUUID();
   readonly isShared: boolean;
-  private readonly peers = new Map<string, KnownPeer>();
-  /** By the text of its heartbeat, which is always the same: hearing one costs no more than finding it here. */
-  private readonly byHeartbeat = new Map<string, KnownPeer>();
+  private readonly peers = new Peers();
+  /** The last nodes that have left in good order: none of them comes back under its id. */
+  private readonly left = new Set<string>();
   private readonly heartbeat: string;
   private readonly listeners: NodesListener[] = [];
   private readonly inbox: MessageSink = { next: (message) => this.receive(message), lost: () => this.lost() };
@@ -88,7 +86,7 @@ export class Nodes implements MessageSink {
     private readonly period = periodMs,
   ) {
     this.isShared = broker.name !== 'memory';
-    this.heartbeat = JSON.stringify({ id: this.id, node: name });
+    this.heartbeat = heartbeatOf(this.id, name);
   }
 
   /** Has a listener told of what is heard from now on. */
@@ -105,12 +103,13 @@ export class Nodes implements MessageSink {
       [nodesFeed, this],
     ] as const)
       this.broker.subscribe(feed, sink)?.catch(() => {});
+    this.broker.listen?.(this.id, (text) => this.hear(text));
     this.beat();
   }
 
   /** The other nodes, by name. */
   others(): Peer[] {
-    return [...this.peers.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+    return this.peers.sorted();
   }
 
   /** Whether another node is there. */
@@ -132,7 +131,7 @@ export class Nodes implements MessageSink {
   /**
    * Says something to one node, or to all, this one included.
    *
-   * @param kind what listeners tell it by: neither `heartbeat` nor `left`
+   * @param kind what listeners tell it by: not `heartbeat`, `roll` or `left`
    * @throws what the broker fails with
    */
   async tell(kind: string, content: object, to?: string): Promise<void> {
@@ -141,12 +140,13 @@ export class Nodes implements MessageSink {
 
   next(message: StoredMessage): void {
     const { type, text } = message;
-    if (type !== 'heartbeat') this.receive(message);
+    if (type === 'roll') this.hearRoll(text);
+    else if (type !== 'heartbeat') this.receive(message);
     else if (text === this.heartbeat) this.hearSelf();
     else {
-      this.hear(text, () => this.greet(text));
+      this.hear(text, (id) => this.greet(id));
       if (performance.now() > this.joinsAt) this.beat();
-      else this.timer?.refresh();
+      else if (!this.areMany) this.timer?.refresh();
     }
   }
 
@@ -163,44 +163,69 @@ export class Nodes implements MessageSink {
     }
     const message = this.parse(text);
     if (!message) return;
-    if (type === 'left') this.remove(message.id, false);
+    if (type === 'left') this.noteLeft(message.id);
     else for (const listener of this.listeners) listener.onMessage?.(type, message);
   }
 
-  private hear(text: string, onNew?: () => void): void {
-    const known = this.byHeartbeat.get(text);
-    if (known) {
-      known.missed = 0;
-      return;
-    }
-    const message = this.parse(text);
-    if (!message || message.id === this.id || this.peers.has(message.id) || this.peers.size >= mostNodes) return;
-    const peer = { id: message.id, name: message.node, missed: 0 };
-    this.peers.set(peer.id, peer);
-    this.byHeartbeat.set(text, peer);
+  private hear(heartbeat: string, onNew?: (id: string) => void): void {
+    if (this.peers.hearText(heartbeat)) return;
+    const message = this.parse(heartbeat);
+    if (message && this.meet(message, heartbeat)) onNew?.(message.id);
+  }
+
+  /** Another node is heard of. Returns whether it was not known. */
+  private meet(message: NodeMessage, heartbeat: string): boolean {
+    const peer = message.id === this.id || this.left.has(message.id) ? undefined : this.peers.add(message, heartbeat);
+    if (!peer) return false;
     for (const listener of this.listeners) listener.onJoined?.(peer);
-    onNew?.();
+    return true;
+  }
+
+  /** A node has told who has been heard of late: the others as well as itself. It hears of this one at once, for its next roll. */
+  private hearRoll(text: string): void {
+    const roll = this.parse(text);
+    if (!roll) return;
+    let isPresent = roll.id === this.id;
+    for (const { id, node } of [roll, ...presentIn(roll)]) {
+      if (id === this.id) isPresent = true;
+      else if (!this.peers.hear(id)) this.meet({ id, node }, heartbeatOf(id, node));
+    }
+    if (isPresent) this.hearSelf();
+    // That a server which has rejected messages takes them again is found by one to all.
+    if (!isPresent || this.broker.unavailableSince !== undefined) this.sendToAll();
+    if (roll.id === this.id) return;
+    this.schedule();
+    this.sendTo(roll.id);
   }
 
   private hearSelf(): void {
-    const most = this.periodFactor === 1 ? mostMissed.few : mostMissed.many;
-    for (const peer of this.peers.values()) {
-      peer.missed += 1;
-      if (peer.missed > most) this.remove(peer.id, true);
-    }
+    for (const { id } of this.peers.miss(this.areMany ? mostMissed.many : mostMissed.few)) this.remove(id, true);
     for (const listener of this.listeners) listener.onHeartbeat?.();
   }
 
+  /** A roll may follow that was called before. */
+  private noteLeft(id: string): void {
+    this.left.add(id);
+    for (const oldest of this.left) {
+      if (this.left.size <= knownLeft) break;
+      this.left.delete(oldest);
+    }
+    this.remove(id, false);
+  }
+
   private remove(id: string, isLost: boolean): void {
-    const peer = this.peers.get(id);
+    const peer = this.peers.remove(id);
     if (!peer) return;
-    this.peers.delete(id);
-    for (const [text, known] of this.byHeartbeat) if (known === peer) this.byHeartbeat.delete(text);
     for (const listener of this.listeners) listener.onGone?.(peer, isLost);
   }
 
-  private get periodFactor(): number {
-    return intervalFactor(this.peers.size + 1, fewNodes);
+  private get areMany(): boolean {
+    return this.peers.size + 1 > fewNodes;
+  }
+
+  /** Whether this node calls the roll. */
+  private get isCaller(): boolean {
+    return this.areMany && this.peers.firstId(this.id) === this.id;
   }
 
   private parse(text: string): NodeMessage | undefined {
@@ -213,20 +238,45 @@ export class Nodes implements MessageSink {
   }
 
   /** Tells a node that has just been heard for the first time that this one is there: it alone, since the others know. */
-  private greet(heartbeat: string): void {
-    const peer = this.byHeartbeat.get(heartbeat);
-    if (peer) this.publish(feedOf(peer.id), 'heartbeat', this.heartbeat).catch(() => {}); // it hears the next one
+  private greet(id: string): void {
+    this.publish(feedOf(id), 'heartbeat', this.heartbeat).catch(() => {}); // it hears the next one
+  }
+
+  private beat(): void {
+    this.schedule();
+    if (!this.isCaller) this.sendToAll();
+    else
+      this.send(
+        'roll',
+        JSON.stringify({ id: this.id, node: this.name, present: this.peers.takePresent().map(({ id, name: node }) => ({ id, node })) }),
+      );
+  }
+
+  /** Sets when this node does something next, unless a roll is called before. */
+  private schedule(): void {
+    const { areMany, isCaller } = this;
+    const period = this.period * (areMany ? intervalFactor(this.peers.size + 1, nodesAtFullPace) : 1);
+    const wait = areMany && !isCaller ? period * rollPatience : period;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.beat(), wait).unref();
+    this.joinsAt = isCaller ? Number.POSITIVE_INFINITY : performance.now() + wait * joinsAfter;
+  }
+
+  private sendToAll(): void {
+    this.send('heartbeat', this.heartbeat);
+  }
+
+  /** Sends the heartbeat to one node: it matters once, and need not be stored. */
+  private sendTo(id: string): void {
+    if (this.broker.signal) this.broker.signal(id, this.heartbeat);
+    else this.greet(id);
   }
 
   /** What fails is sent again in the next period. A server that has rejected messages is found to take them again by this. */
-  private beat(): void {
-    const period = this.period * this.periodFactor;
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.beat(), period).unref();
-    this.joinsAt = performance.now() + period * joinsAfter;
+  private send(type: string, text: string): void {
     if (this.isSending) return;
     this.isSending = true;
-    this.publish(nodesFeed, 'heartbeat', this.heartbeat)
+    this.publish(nodesFeed, type, text)
       .catch(() => {})
       .finally(() => {
         this.isSending = false;

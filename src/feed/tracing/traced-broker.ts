@@ -17,6 +17,8 @@ export class TracedBroker extends Broker {
     // What a broker may do without.
     if (broker.storedIds) this.storedIds = broker.storedIds.bind(broker);
     if (broker.measure) this.measure = broker.measure.bind(broker);
+    if (broker.signal) this.signal = broker.signal.bind(broker);
+    if (broker.listen) this.listen = broker.listen.bind(broker);
   }
 
   get name(): string {

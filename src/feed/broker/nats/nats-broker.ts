@@ -26,6 +26,8 @@ export function natsBroker(options: string | NatsBrokerOptions): BrokerFactory {
 class NatsBroker extends SessionBroker<NatsSession> {
   readonly name = 'nats';
   private readonly feeds: NatsFeeds;
+  /** What hears of signals, by name. */
+  private readonly listeners = new Map<string, (text: string) => void>();
   /** Whether NATS is reachable and has rejected the last message. */
   private isRejecting = false;
 
@@ -91,6 +93,15 @@ class NatsBroker extends SessionBroker<NatsSession> {
     });
   }
 
+  override signal(name: string, text: string): void {
+    this.session?.signals.send(name, text);
+  }
+
+  override listen(name: string, hear: (text: string) => void): void {
+    this.listeners.set(name, hear);
+    this.session?.signals.listen(name, hear);
+  }
+
   override async close(): Promise<void> {
     await super.close();
     this.feeds.clear();
@@ -101,7 +112,8 @@ class NatsBroker extends SessionBroker<NatsSession> {
     return NatsSession.open({ settings, bounds: context, feeds, signal });
   }
 
-  protected async begin(): Promise<boolean> {
+  protected async begin({ signals }: NatsSession): Promise<boolean> {
+    for (const [name, hear] of this.listeners) signals.listen(name, hear);
     if (!this.isRejecting) this.outage.end();
     return true;
   }

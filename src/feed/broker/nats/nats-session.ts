@@ -12,6 +12,7 @@ import { NatsNames } from './nats-names.js';
 import { findServer } from './nats-probe.js';
 import { NatsPublisher } from './nats-publisher.js';
 import { commonEnd, renewRewritten } from './nats-rewritten.js';
+import { NatsSignals } from './nats-signals.js';
 import { heartbeatMs, NatsStream } from './nats-stream.js';
 
 /** How long NATS may take to answer, in milliseconds. */
@@ -43,6 +44,7 @@ export class NatsSession implements ServerSession {
   readonly ended: Promise<Error>;
   readonly publisher: NatsPublisher;
   readonly names: NatsNames;
+  readonly signals: NatsSignals;
   private readonly waiters = new Waiters();
   private readonly arrivals: NatsArrivals;
   /** The sequence of the last message that the stream had when this began. */
@@ -65,6 +67,7 @@ export class NatsSession implements ServerSession {
   ) {
     this.publisher = new NatsPublisher(connection, stream, context, this);
     this.names = new NatsNames(connection, context.settings);
+    this.signals = new NatsSignals(connection, context.settings);
     const onReached = (offset: number) => this.waiters.reach(offset);
     const largestBytes = (connection.info?.max_payload ?? Number.POSITIVE_INFINITY) + 1024;
     this.arrivals = new NatsArrivals(stream, context.feeds, { largestBytes, onReached, fail: (cause) => this.end(cause) });
