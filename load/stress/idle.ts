@@ -13,8 +13,9 @@ interface IdleOptions {
 
 /** How much of a core all nodes and their server may take for each other, in percent. */
 const mostPercent = 1;
-/** Of how many parts of the time the median is taken. */
+/** Of how many parts of the time the median is taken, and how long each is at least, in seconds: 56 nodes do something every 28. */
 const partsOfTime = 5;
+const leastPartSeconds = 30;
 /** How many nodes are started at a time. */
 const startedAtOnce = 4;
 /** How long processes take at the most until they do nothing any more but what they do for ever, in milliseconds. */
@@ -58,10 +59,10 @@ export async function idle({ adapter, nodes: count, seconds }: IdleOptions): Pro
   for (const kind of ['redis', 'nats'] as const) {
     const engine = await Engine.start(kind);
     atEnd(() => engine.stop());
-    const [unused] = await percents(seconds / 2, [engine]);
+    const [unused] = await percents(seconds / 6, [engine]);
     const nodes = await startNodes(count, { ...env, FEED_BROKER: engine.url });
     await sleep(settleMs);
-    const [shared, own, server] = await percents(seconds, nodes, alone, [engine]);
+    const [shared, own, server] = await percents(Math.max(seconds, partsOfTime * leastPartSeconds), nodes, alone, [engine]);
     await Promise.all(nodes.map((node) => node.stop()));
     await engine.stop();
     const percent = shared - own + server - unused;

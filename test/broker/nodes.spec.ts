@@ -2,7 +2,8 @@ import type { Broker } from '../../src/feed/broker/broker.js';
 import { Nodes } from '../../src/feed/cluster/nodes.js';
 import { HealthModule } from '../../src/health/index.js';
 import type { Engine } from '../../tools/engines.mjs';
-import { type BrokerKind, describeSharedBrokers, engineOf } from '../support/brokers.js';
+import { type BrokerKind, describeSharedBrokers, engineOf, nodeOf as nodeOnBroker, roomy } from '../support/brokers.js';
+import { atEnd } from '../support/ends.js';
 import { closeAll, follow, type ModuleOptions, platforms, post, publishKey, type Served, serveFeeds, until } from '../support/serve.js';
 
 const nodeOf = ({ app }: Served) => app.get(Nodes, { strict: false });
@@ -14,6 +15,44 @@ interface Cluster {
   nodes: { name: string; open: number }[];
   missing: string[];
 }
+
+describeSharedBrokers('many nodes on', (kind: BrokerKind) => {
+  const count = 7;
+
+  it('hear of each other by a roll, also after an outage, and lose one that ends without a word', async () => {
+    const engine = (await engineOf(kind)) as Engine;
+    const told: (string | undefined)[] = [];
+    const start = async (n: number) => {
+      const { broker } = nodeOnBroker(await kind.make(engine.port, roomy));
+      const node = new Nodes(broker, `n${n}`, () => {}, 40);
+      atEnd(() => node.stop());
+      node.start();
+      return { node, broker };
+    };
+    const all = [await start(0)];
+    while (all.length < count) all.push(await start(all.length));
+    const haveMet = () => until(() => all.every(({ node }) => node.others().length === all.length - 1));
+    await haveMet();
+    const listener = nodeOnBroker(await kind.make(engine.port, roomy)).broker;
+    await listener.subscribe('$nodes', { next: ({ type }) => told.push(type), lost() {} });
+    const onlyRolls = async () => {
+      told.length = 0;
+      await until(() => told.length > 2 * count && told.slice(-2 * count).every((type) => type === 'roll'));
+    };
+    await onlyRolls();
+    await engine.kill();
+    await until(() => all.every(({ broker }) => broker.unavailableSince !== undefined));
+    await engine.restart();
+    await until(() => all.every(({ broker }) => broker.unavailableSince === undefined));
+    await haveMet();
+    await onlyRolls();
+    const gone = all.pop() as (typeof all)[number];
+    await gone.broker.close();
+    await haveMet();
+    await onlyRolls();
+    expect(all.filter(({ node }) => node.has(gone.node.id))).toEqual([]);
+  });
+});
 
 describeSharedBrokers('nodes on', (kind: BrokerKind) => {
   describe.each(platforms)('on %s', (platform) => {

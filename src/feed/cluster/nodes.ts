@@ -18,10 +18,8 @@ function feedOf(id: string): string {
 
 /** How often a node sends a heartbeat, in milliseconds, where there are few nodes. */
 const periodMs = 2000;
-/** Beyond so many nodes, all send theirs to one of them, which calls the roll. */
+/** Beyond so many nodes, all send theirs to one of them, which calls the roll, the less often the more there are. */
 const fewNodes = 4;
-/** Beyond so many, the roll is called less often: together they then do no more than these. */
-const nodesAtFullPace = 8;
 /** After how many periods without a roll a node sends its heartbeat to all. */
 const rollPatience = 1.5;
 /**
@@ -255,7 +253,7 @@ export class Nodes implements MessageSink {
   /** Sets when this node does something next, unless a roll is called before. */
   private schedule(): void {
     const { areMany, isCaller } = this;
-    const period = this.period * (areMany ? intervalFactor(this.peers.size + 1, nodesAtFullPace) : 1);
+    const period = this.period * intervalFactor(this.peers.size + 1, fewNodes);
     const wait = areMany && !isCaller ? period * rollPatience : period;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.beat(), wait).unref();
