@@ -12,7 +12,6 @@ const node = {
   node: v.pipe(v.string(), v.regex(nodeNameForm)),
 };
 const nodeMessage = v.looseObject(node);
-const roll = v.looseObject({ present: v.array(v.object(node)) });
 
 /** The heartbeat of a node. */
 export function heartbeatOf(id: string, node: string): string {
@@ -28,8 +27,16 @@ export function parseNodeMessage(text: string): NodeMessage | undefined {
   return success ? output : undefined;
 }
 
-/** The nodes that have been heard, as one tells that calls the roll. */
-export function presentIn(message: NodeMessage): { id: string; node: string }[] {
-  const { success, output } = v.safeParse(roll, message);
-  return success ? output.present : [];
+/**
+ * Those of the nodes that have been heard, as one tells that calls the roll, that are not known.
+ *
+ * @param isKnown takes those that are known, which need no look at their form
+ */
+export function unknownIn({ present }: NodeMessage, isKnown: (id: unknown) => boolean): { id: string; node: string }[] {
+  if (!Array.isArray(present)) return [];
+  return present.flatMap((one) => {
+    if (isKnown(one?.id)) return [];
+    const { success, output } = v.safeParse(nodeMessage, one);
+    return success ? output : [];
+  });
 }

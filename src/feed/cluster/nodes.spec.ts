@@ -132,6 +132,16 @@ describe('nodes that share a broker', () => {
     expect(warnings).toHaveLength(1);
   });
 
+  it('ignore on a roll what is no node', async () => {
+    const bus = new Bus();
+    const a = nodeOn(bus, 'a');
+    const junk = [null, 1, 'x', [], {}, { id: 1, node: 'n' }, { id: 'a/b', node: 'n' }, { id: 'b', node: '' }, { id: 'c', node: 'c' }];
+    for (const present of [undefined, {}, 'x', junk]) {
+      await bus.broker().publish(nodesFeed, { type: 'roll', text: JSON.stringify({ id: 'other', node: 'b', present }), isJson: true });
+    }
+    expect(othersOf(a)).toEqual(['b', 'c']);
+  });
+
   describe.each([true, false])('where there are many, and the broker has signals: %s', (hasSignals) => {
     /** Nodes that know each other, and what each has lost. */
     const many = async (bus: Bus, count = 9) => {

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Broker, MessageSink } from '../broker/broker.js';
 import { intervalFactor } from '../broker/interval-factor.js';
 import type { StoredMessage } from '../message/message.js';
-import { heartbeatOf, type NodeMessage, parseNodeMessage, presentIn } from './node-message.js';
+import { heartbeatOf, type NodeMessage, parseNodeMessage, unknownIn } from './node-message.js';
 import { type Peer, Peers } from './peers.js';
 
 export type { Peer } from './peers.js';
@@ -183,11 +183,13 @@ export class Nodes implements MessageSink {
   private hearRoll(text: string): void {
     const roll = this.parse(text);
     if (!roll) return;
-    let isPresent = roll.id === this.id;
-    for (const { id, node } of [roll, ...presentIn(roll)]) {
+    let isPresent = false;
+    const hear = (id: unknown) => {
       if (id === this.id) isPresent = true;
-      else if (!this.peers.hear(id)) this.meet({ id, node }, heartbeatOf(id, node));
-    }
+      return id === this.id || this.peers.hear(id as string);
+    };
+    const met = hear(roll.id) ? [] : [roll];
+    for (const { id, node } of [...met, ...unknownIn(roll, hear)]) this.meet({ id, node }, heartbeatOf(id, node));
     if (isPresent) this.hearSelf();
     // That a server which has rejected messages takes them again is found by one to all.
     if (!isPresent || this.broker.unavailableSince !== undefined) this.sendToAll();
