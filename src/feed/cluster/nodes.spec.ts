@@ -207,6 +207,41 @@ describe('nodes that share a broker', () => {
 
     if (!hasSignals) return;
 
+    it.each([
+      [5, 4],
+      [9, 4],
+      [9, 5],
+      [20, 6],
+      [40, 3],
+    ])('of %i that become %i, lose those alone that have crashed', async (count, rest) => {
+      const bus = new Bus();
+      const { nodes, lost } = await many(bus, count);
+      await onlyRolls(bus);
+      const sorted = nodes.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+      for (const { name } of sorted.slice(rest)) bus.cut.add(name);
+      const left = sorted.slice(0, rest);
+      await until(() => left.every((node) => node.others().length === rest - 1));
+      const { length } = bus.told;
+      await until(() => bus.told.length > length + 40);
+      const crashed = [...bus.cut].sort();
+      for (const node of left) expect([...(lost[nodes.indexOf(node)] as string[])].sort()).toEqual(crashed);
+    });
+
+    it('of many that leave, lose none that stays, nor one that starts then', async () => {
+      const bus = new Bus();
+      const { nodes } = await many(bus, 40);
+      await onlyRolls(bus);
+      const rest = nodes.slice(0, 3);
+      await Promise.all(nodes.slice(3).map((node) => node.stop()));
+      const gone: string[] = [];
+      const late = nodeOn(bus, 'late', 10);
+      for (const node of [...rest, late]) node.listen({ onGone: ({ name }) => gone.push(`${node.name}: ${name}`) });
+      await until(() => [...rest, late].every((node) => node.others().length === 3));
+      const { length } = bus.told;
+      await until(() => bus.told.length > length + 60);
+      expect(gone).toEqual([]);
+    });
+
     it('send theirs to all while the server seems to reject it', async () => {
       const bus = new Bus();
       await many(bus);

@@ -27,14 +27,12 @@ const rollPatience = 1.5;
  * from there. So all come to send theirs, and to hear all, within some milliseconds: a process that is woken once for many messages does a
  * fraction of the work of one that is woken for each.
  */
-const joinsAfter = 0.75;
+const sendsAlongAfter = 0.75;
 /**
  * How many of its own heartbeats a node hears without another one, which is lost at the next, or how many rolls with itself and without the
  * other. One that waits for the others to send its own in step with them may miss two.
  */
 const mostMissed = { few: 4, many: 3 };
-/** How many nodes that have left are known: as many as leave between two rolls, by far. */
-const knownLeft = 1000;
 /** How long a node that leaves waits until that is published, in milliseconds. */
 const leaveMs = 300;
 
@@ -65,15 +63,15 @@ export class Nodes implements MessageSink {
   readonly id = randomUUID();
   readonly isShared: boolean;
   private readonly peers = new Peers();
-  /** The last nodes that have left in good order: none of them comes back under its id. */
-  private readonly left = new Set<string>();
   private readonly heartbeat: string;
   private readonly listeners: NodesListener[] = [];
   private readonly inbox: MessageSink = { next: (message) => this.receive(message), lost: () => this.lost() };
   private timer: NodeJS.Timeout | undefined;
   private isSending = false;
+  /** When the timer ends, by `performance.now()`. */
+  private endsAt = Number.POSITIVE_INFINITY;
   /** When this node sends its heartbeat as soon as it hears another one, by `performance.now()`. */
-  private joinsAt = Number.POSITIVE_INFINITY;
+  private sendsAlongAt = Number.POSITIVE_INFINITY;
   private hasWarned = false;
 
   /** @param warn called for the first message that cannot be read */
@@ -143,7 +141,7 @@ export class Nodes implements MessageSink {
     else if (text === this.heartbeat) this.hearSelf();
     else {
       this.hear(text, (id) => this.greet(id));
-      if (performance.now() > this.joinsAt) this.beat();
+      if (performance.now() > this.sendsAlongAt) this.beat();
       else if (!this.areMany) this.timer?.refresh();
     }
   }
@@ -161,20 +159,29 @@ export class Nodes implements MessageSink {
     }
     const message = this.parse(text);
     if (!message) return;
-    if (type === 'left') this.noteLeft(message.id);
-    else for (const listener of this.listeners) listener.onMessage?.(type, message);
+    if (type === 'left') {
+      this.peers.noteLeft(message.id);
+      this.remove(message.id, false);
+    } else for (const listener of this.listeners) listener.onMessage?.(type, message);
   }
 
   private hear(heartbeat: string, onNew?: (id: string) => void): void {
     if (this.peers.hearText(heartbeat)) return;
     const message = this.parse(heartbeat);
-    if (message && this.meet(message, heartbeat)) onNew?.(message.id);
+    if (!message) return;
+    if (onNew) this.peers.noteBack(message.id); // the feed keeps the order
+    if (this.meet(message, heartbeat, true)) onNew?.(message.id);
   }
 
-  /** Another node is heard of. Returns whether it was not known. */
-  private meet(message: NodeMessage, heartbeat: string): boolean {
-    const peer = message.id === this.id || this.left.has(message.id) ? undefined : this.peers.add(message, heartbeat);
-    if (!peer) return false;
+  /**
+   * Another node is heard of.
+   *
+   * @param isPresent whether it has been heard itself, and is not only on a roll
+   * @returns whether it was not known
+   */
+  private meet({ id, node: name }: NodeMessage, heartbeat: string, isPresent: boolean): boolean {
+    const peer = { id, name };
+    if (id === this.id || !this.peers.add(peer, heartbeat, isPresent)) return false;
     for (const listener of this.listeners) listener.onJoined?.(peer);
     return true;
   }
@@ -183,18 +190,19 @@ export class Nodes implements MessageSink {
   private hearRoll(text: string): void {
     const roll = this.parse(text);
     if (!roll) return;
-    let isPresent = false;
+    let isOnRoll = false;
     const hear = (id: unknown) => {
-      if (id === this.id) isPresent = true;
+      if (id === this.id) isOnRoll = true;
       return id === this.id || this.peers.hear(id as string);
     };
     const met = hear(roll.id) ? [] : [roll];
-    for (const { id, node } of [...met, ...unknownIn(roll, hear)]) this.meet({ id, node }, heartbeatOf(id, node));
-    if (isPresent) this.hearSelf();
+    for (const { id, node } of [...met, ...unknownIn(roll, hear)]) this.meet({ id, node }, heartbeatOf(id, node), false);
+    if (isOnRoll) this.hearSelf();
     // That a server which has rejected messages takes them again is found by one to all.
-    if (!isPresent || this.broker.unavailableSince !== undefined) this.sendToAll();
-    if (roll.id === this.id) return;
+    if (!isOnRoll || this.broker.unavailableSince !== undefined) this.sendToAll();
     this.schedule();
+    if (roll.id === this.id) return;
+    this.peers.takePresent(); // another one calls the roll
     this.sendTo(roll.id);
   }
 
@@ -203,19 +211,11 @@ export class Nodes implements MessageSink {
     for (const listener of this.listeners) listener.onHeartbeat?.();
   }
 
-  /** A roll may follow that was called before. */
-  private noteLeft(id: string): void {
-    this.left.add(id);
-    for (const oldest of this.left) {
-      if (this.left.size <= knownLeft) break;
-      this.left.delete(oldest);
-    }
-    this.remove(id, false);
-  }
-
   private remove(id: string, isLost: boolean): void {
     const peer = this.peers.remove(id);
     if (!peer) return;
+    // With fewer nodes, all do something sooner: those that know it already would miss this one.
+    if (this.timer && performance.now() + this.wait < this.endsAt) this.schedule();
     for (const listener of this.listeners) listener.onGone?.(peer, isLost);
   }
 
@@ -239,31 +239,35 @@ export class Nodes implements MessageSink {
 
   /** Tells a node that has just been heard for the first time that this one is there: it alone, since the others know. */
   private greet(id: string): void {
-    this.publish(feedOf(id), 'heartbeat', this.heartbeat).catch(() => {}); // it hears the next one
+    this.publish(feedOf(id), 'heartbeat', this.heartbeat).catch(() => {}); // it hears the next heartbeat, or is on the next roll
   }
 
   private beat(): void {
     this.schedule();
     if (!this.isCaller) this.sendToAll();
     else
-      this.send(
+      void this.send(
         'roll',
         JSON.stringify({ id: this.id, node: this.name, present: this.peers.takePresent().map(({ id, name: node }) => ({ id, node })) }),
       );
   }
 
-  /** Sets when this node does something next, unless a roll is called before. */
-  private schedule(): void {
-    const { areMany, isCaller } = this;
+  /** How long this node waits until it does something, unless a roll is called before, in milliseconds. */
+  private get wait(): number {
     const period = this.period * intervalFactor(this.peers.size + 1, fewNodes);
-    const wait = areMany && !isCaller ? period * rollPatience : period;
+    return this.areMany && !this.isCaller ? period * rollPatience : period;
+  }
+
+  private schedule(): void {
+    const { wait } = this;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.beat(), wait).unref();
-    this.joinsAt = isCaller ? Number.POSITIVE_INFINITY : performance.now() + wait * joinsAfter;
+    this.endsAt = performance.now() + wait;
+    this.sendsAlongAt = performance.now() + wait * sendsAlongAfter;
   }
 
   private sendToAll(): void {
-    this.send('heartbeat', this.heartbeat);
+    void this.send('heartbeat', this.heartbeat);
   }
 
   /** Sends the heartbeat to one node: it matters once, and need not be stored. */
@@ -272,15 +276,19 @@ export class Nodes implements MessageSink {
     else this.greet(id);
   }
 
-  /** What fails is sent again in the next period. A server that has rejected messages is found to take them again by this. */
-  private send(type: string, text: string): void {
+  /**
+   * What fails is sent again in the next period. A server that has rejected messages is found to take them again by this. One that does not take
+   * a long roll may take a heartbeat.
+   */
+  private async send(type: string, text: string): Promise<void> {
     if (this.isSending) return;
     this.isSending = true;
-    this.publish(nodesFeed, type, text)
-      .catch(() => {})
-      .finally(() => {
-        this.isSending = false;
-      });
+    const isPublished = await this.publish(nodesFeed, type, text).then(
+      () => true,
+      () => false,
+    );
+    this.isSending = false;
+    if (!isPublished && type === 'roll') this.sendToAll();
   }
 
   private async publish(feed: string, type: string, text: string): Promise<void> {

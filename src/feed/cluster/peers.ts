@@ -8,18 +8,23 @@ export interface Peer {
 interface KnownPeer extends Peer {
   /** How many heartbeats of this node, or rolls with it, have been heard since the other was heard last. */
   missed: number;
-  /** Whether it has been heard since this node called the last roll. */
+  /** Whether it has been heard itself since the last roll. */
   isPresent: boolean;
 }
 
 /** How many other nodes are known at a time: any program that can reach the server can speak as some. */
 const mostNodes = 999;
+/** How many nodes that have left are known: as many as leave between two rolls, by far. */
+const knownLeft = 1000;
 
 /** The other nodes that are known, and for how long each has been silent. */
 export class Peers {
   private readonly byId = new Map<string, KnownPeer>();
   /** By the text of its heartbeat, which is always the same: hearing one costs no more than finding it here. */
   private readonly byHeartbeat = new Map<string, KnownPeer>();
+
+  /** The last nodes that have left: a roll that was called before may arrive after that, and must not bring them back. */
+  private readonly left = new Set<string>();
 
   get size(): number {
     return this.byId.size;
@@ -56,13 +61,27 @@ export class Peers {
     return known !== undefined;
   }
 
-  /** @returns undefined where it is known already, or too many are */
-  add({ id, node }: { id: string; node: string }, heartbeat: string): Peer | undefined {
-    if (this.byId.has(id) || this.byId.size >= mostNodes) return undefined;
-    const peer = { id, name: node, missed: 0, isPresent: true };
+  /** @returns false where it is known already, has left, or where too many are known */
+  add({ id, name }: Peer, heartbeat: string, isPresent: boolean): boolean {
+    if (this.byId.has(id) || this.left.has(id) || this.byId.size >= mostNodes) return false;
+    const peer = { id, name, missed: 0, isPresent };
     this.byId.set(id, peer);
     this.byHeartbeat.set(heartbeat, peer);
-    return peer;
+    return true;
+  }
+
+  /** A node leaves in good order. */
+  noteLeft(id: string): void {
+    this.left.add(id);
+    for (const oldest of this.left) {
+      if (this.left.size <= knownLeft) break;
+      this.left.delete(oldest);
+    }
+  }
+
+  /** A node that has left, as it seemed, is heard itself. */
+  noteBack(id: string): void {
+    this.left.delete(id);
   }
 
   remove(id: string): Peer | undefined {
