@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort, missing } from '../../tools/engines.mjs';
 import { Peer } from '../support/peer.js';
 import { ProxyProcess } from '../support/proxy-process.js';
@@ -102,10 +103,10 @@ describe.each(Object.keys(proxies) as (keyof typeof proxies)[])('behind %s as it
 
   test('a heartbeat keeps a silent feed open for longer than the time-outs', async () => {
     const peer = await follow(balancer.port, '/test/a');
-    const begun = performance.now();
+    const timeout = sleep(timeoutMs);
     const heartbeats = Math.ceil(timeoutMs / heartbeatMs) + 2;
     await until(() => peer.body.length >= heartbeats);
-    expect(performance.now() - begun).toBeGreaterThan(timeoutMs);
+    await timeout;
     expect(peer.body).toMatch(/^\n+$/);
     await publish(nodes[0]?.port as number, 'still here');
     await publish(nodes[1]?.port as number, 'still here');

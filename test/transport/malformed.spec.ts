@@ -1,3 +1,3 @@
 import { describeRefusals } from '../support/hostile/refused.js';
 
-describeRefusals(500, 1000);
+describeRefusals(1500, 3500);

@@ -131,7 +131,7 @@ describe('a log with rules', () => {
         }
         log.clearAll();
       }),
-      { numRuns: 80 },
+      { numRuns: 200 },
     );
   });
 

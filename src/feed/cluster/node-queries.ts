@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import type { NodeMessage } from './node-message.js';
-import type { Nodes, NodesListener, Peer } from './nodes.js';
+import type { Nodes, NodesListener } from './nodes.js';
+import type { Peer } from './peers.js';
 
 /** How long an answer may take, in milliseconds. */
 const answerMs = 1000;

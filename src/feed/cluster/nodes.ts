@@ -6,8 +6,6 @@ import type { StoredMessage } from '../message/message.js';
 import { heartbeatOf, type NodeMessage, parseNodeMessage, unknownIn } from './node-message.js';
 import { type Peer, Peers } from './peers.js';
 
-export type { Peer } from './peers.js';
-
 /** The feed on which a node speaks to all others. No client can follow it or publish to it: no feed id has a `$`. */
 export const nodesFeed = '$nodes';
 
@@ -55,7 +53,7 @@ export interface NodesListener {
  *
  * Of many, each sends its heartbeat to the one with the first id alone, which calls the roll on the feed: who has been heard since the last roll.
  * So all of them together hear as many messages as there are nodes, not the square of that. A node that is not on the roll sends its heartbeat
- * to all, and so do all where no roll is called: what reaches the node with the first id, or becomes of it, makes no other look lost.
+ * to all, and so do all where no roll is called: whatever happens to the node with the first id, no other looks lost.
  *
  * Without a shared broker, this node is the only one.
  */
@@ -186,7 +184,7 @@ export class Nodes implements MessageSink {
     return true;
   }
 
-  /** A node has told who has been heard of late: the others as well as itself. It hears of this one at once, for its next roll. */
+  /** A node has called the roll. This one answers at once with its heartbeat, for the next roll. */
   private hearRoll(text: string): void {
     const roll = this.parse(text);
     if (!roll) return;
@@ -198,7 +196,7 @@ export class Nodes implements MessageSink {
     const met = hear(roll.id) ? [] : [roll];
     for (const { id, node } of [...met, ...unknownIn(roll, hear)]) this.meet({ id, node }, heartbeatOf(id, node), false);
     if (isOnRoll) this.hearSelf();
-    // That a server which has rejected messages takes them again is found by one to all.
+    // A heartbeat to all finds out whether a server that has rejected messages takes them again.
     if (!isOnRoll || this.broker.unavailableSince !== undefined) this.sendToAll();
     this.schedule();
     if (roll.id === this.id) return;

@@ -21,9 +21,16 @@ function script(body: string): string {
 
 describe('ticks', () => {
   it.each([1, 7, 50, 95])('come a period apart, the first up to 10 ms early, with a period of %i ms', async (period) => {
-    const begun = performance.now();
+    // The order of timers is what a busy machine leaves as it is.
+    let isDue = 5 * period <= 11;
+    setTimeout(
+      () => {
+        isDue = true;
+      },
+      5 * period - 11,
+    );
     await firstValueFrom(ticks(period).pipe(take(5), toArray()));
-    expect(performance.now() - begun).toBeGreaterThanOrEqual(5 * period - 11);
+    expect(isDue).toBe(true);
   });
 
   it('come equally often for all subscribers', async () => {

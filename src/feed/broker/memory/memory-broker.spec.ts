@@ -57,7 +57,7 @@ describe('MemoryBroker', () => {
         }
         await broker.close();
       }),
-      { numRuns: 100 },
+      { numRuns: 300 },
     );
   });
 

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Broker, MessageSink } from '../../broker/broker.js';
 import type { StoredMessage } from '../../message/message.js';
-import type { Nodes, NodesListener, Peer } from '../nodes.js';
+import type { Nodes, NodesListener } from '../nodes.js';
+import type { Peer } from '../peers.js';
 import type { AnnouncedFeeds } from './announcements.js';
 import { MissingNodes } from './missing-nodes.js';
 import { OwnRoster } from './own-roster.js';
